@@ -1,5 +1,5 @@
-/// Answers requests to the admin API. The gateway receives requests and sends answers, and knows nothing about the
-/// resources in between.
+/// Answers requests to the admin API. The gateway receives the requests and sends the answers; it knows nothing of the
+/// API's resources.
 package protocol AdminService: Sendable {
     /// May take long: the gateway calls this on threads of its own, several at once.
     func answer(_ request: AdminRequest) -> AdminResponse
@@ -16,11 +16,11 @@ package struct AdminRequest: Sendable {
     /// The largest body, in bytes.
     package static let maximumBodyBytes = 1 << 20
 
-    /// A client that its certificate identifies.
+    /// A client of the node listener, identified by its TLS certificate.
     package struct Holder: Sendable, Equatable {
-        /// The name in its certificate that lets it in.
+        /// The name in the certificate that `node.allow` lists.
         package let name: String
-        /// Whether it may change anything.
+        /// Whether the client may change anything, or only read.
         package let mayChange: Bool
 
         package init(name: String, mayChange: Bool) {
@@ -44,7 +44,7 @@ package struct AdminRequest: Sendable {
     /// address.
     package var network: UInt64
     package var requestID: String
-    /// Who the client's certificate says that it is; nil if a token must say who sent the request.
+    /// The client that a TLS certificate identifies, on the node listener; nil if the request needs a token instead.
     package var holder: Holder?
     /// Whether the configuration lets the API change anything.
     package var mayChange: Bool
@@ -70,7 +70,7 @@ package struct AdminRequest: Sendable {
     package func values(of name: String) -> [String] { fields.filter { $0.name == name }.map(\.value) }
 }
 
-/// An answer of the admin API. The gateway adds the fields that each of its answers has.
+/// An answer of the admin API. The gateway adds the header fields that all its answers have, such as Date.
 package struct AdminResponse: Sendable {
     package var status: Int
     /// Neither names nor values may contain control characters.

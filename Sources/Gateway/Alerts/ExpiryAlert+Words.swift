@@ -7,15 +7,15 @@ extension ExpiryThreshold {
 }
 
 extension ExpiryAlert {
-    /// What has happened, for programs.
+    /// The kind of the alert, as logs, audit events and webhooks name it.
     enum Event: String {
         case expiring, expired, overdue
     }
 
-    /// What had happened when it was told.
+    /// The kind at the time `toldAt`, when the gateway first reported the alert.
     var event: Event { notAfter <= toldAt ? .expired : threshold == .overdue ? .overdue : .expiring }
 
-    /// The alert in words.
+    /// The alert as a sentence, for the log.
     var text: String {
         let who = "the \(subject.kind.rawValue) '\(subject.name)'"
         let end = UTCTime.text(notAfter)
@@ -28,7 +28,8 @@ extension ExpiryAlert {
 
     private static func words(_ seconds: Int64) -> String {
         let units: [(seconds: Int64, name: String)] = [(86_400, "days"), (3600, "hours"), (60, "minutes")]
-        // Two of a unit at least, rounded: a threshold of 30 days is told with some seconds less.
+        // The unit is the largest of which there are at least two after rounding. Rounding is needed, since an alert at
+        // 30 days is reported with a few seconds less left.
         let unit = units.first { seconds >= 2 * $0.seconds - $0.seconds / 2 } ?? (1, "seconds")
         return "\((seconds + unit.seconds / 2) / unit.seconds) \(unit.name)"
     }
@@ -41,7 +42,7 @@ extension ExpiryAlert {
         ]
     }
 
-    /// The body that a webhook is sent, in JSON. `node` is the ID of the node that sends it.
+    /// The JSON body of a call to a webhook. `node` is the ID of the node that calls.
     func body(from node: String) -> [UInt8] {
         let members = [
             ("event", event.rawValue), ("kind", subject.kind.rawValue), ("name", subject.name),

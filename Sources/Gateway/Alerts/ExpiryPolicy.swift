@@ -1,16 +1,17 @@
 import State
 
-/// A certificate or an identity, as far as its end matters.
+/// A certificate or an identity, with the times that decide about alerts.
 struct ExpiringItem: Equatable {
     let subject: ExpiryAlert.Subject
-    /// When the certificate or one above it in its chain ends, in seconds since 1970.
+    /// When the first certificate of the chain expires, in seconds since 1970.
     let notAfter: Int64
-    /// When its renewal is overdue, in seconds since 1970; nil if somebody else replaces it.
+    /// From when the renewal counts as overdue, in seconds since 1970. Nil if the gateway does not renew the
+    /// certificate.
     var overdueAt: Int64?
 
-    /// When the renewal of a certificate is overdue, in seconds since 1970. A renewal takes a while, and so has a quarter
-    /// of the time that is left, a day at most. One that became due while the gateway was down has some minutes from its
-    /// start, unless it has failed.
+    /// From when a renewal counts as overdue, in seconds since 1970. A renewal may take a quarter of the lifetime that
+    /// is left when it begins, but at most a day. Renewals that fell due while the gateway was down get ten minutes
+    /// after its start (`startedAt`), unless an attempt has failed.
     static func overdueAt(renewsAt: Int64, notAfter: Int64, startedAt: Int64, hasFailed: Bool) -> Int64 {
         let grace = max(0, min(mostGraceSeconds, (notAfter - renewsAt) / 4))
         return max(renewsAt + grace, hasFailed ? .min : startedAt + startSeconds)
@@ -20,11 +21,11 @@ struct ExpiringItem: Equatable {
     private static let startSeconds: Int64 = 600
 }
 
-/// Decides what is to be told about certificates that end.
+/// Decides which expiring certificates and identities are reported, and when.
 struct ExpiryPolicy: Equatable {
-    /// The nearest comes first.
+    /// Sorted: the threshold with the least time before the expiry comes first.
     private let thresholds: [ExpiryThreshold]
-    /// Whether a webhook is to be called.
+    /// Whether the configuration names a webhook.
     private let hasWebhook: Bool
 
     init(thresholds: [Duration], hasWebhook: Bool) {
@@ -32,12 +33,12 @@ struct ExpiryPolicy: Equatable {
         self.hasWebhook = hasWebhook
     }
 
-    /// The longest time left at which something is told, in seconds. Before that, certificates that don't renew
-    /// themselves need no look.
+    /// The longest threshold, in seconds before the expiry. A certificate with more time left, and which the gateway
+    /// does not renew, needs no check.
     var longestSeconds: Int64 { thresholds.last?.seconds ?? 0 }
 
-    /// The nearest threshold that a certificate has crossed; nil when it has crossed none. One that renews itself crosses
-    /// none before it is overdue, and then the thresholds that follow.
+    /// The threshold nearest to the expiry that a certificate has crossed; nil if it has crossed none. A certificate
+    /// that the gateway renews crosses `overdue` first, and after that each threshold that begins later.
     func crossed(by item: ExpiringItem, now: Int64) -> ExpiryThreshold? {
         let nearest = thresholds.first { item.notAfter - $0.seconds <= now }
         guard let overdueAt = item.overdueAt else { return nearest }
@@ -45,8 +46,9 @@ struct ExpiryPolicy: Equatable {
         return nearest.flatMap { item.notAfter - $0.seconds > overdueAt ? $0 : nil } ?? .overdue
     }
 
-    /// The alerts that nobody has told yet. Nothing is told again at the same threshold, or at one farther from the end,
-    /// such as one that the configuration has got since.
+    /// The alerts that no gateway has reported yet. `told` are the reported ones. A certificate that was reported at
+    /// one threshold is not reported again at the same threshold, or at one with more time left, which the
+    /// configuration may have got since.
     func untold(_ items: [ExpiringItem], told: [ExpiryAlert], now: Int64) -> [ExpiryAlert] {
         let known = Dictionary(told.map { ($0.subject, $0.threshold) }) { min($0, $1) }
         return items.compactMap { item in
@@ -58,8 +60,8 @@ struct ExpiryPolicy: Equatable {
         }
     }
 
-    /// The alerts for which the webhook is to be called now. A certificate that was replaced meanwhile, or crosses no
-    /// threshold any more, is no longer told of.
+    /// The alerts for which the webhook must be called now. There is no call for a certificate that was replaced, or
+    /// that no longer crosses a threshold.
     func due(_ alerts: [ExpiryAlert], of items: [ExpiringItem], now: Int64) -> [ExpiryAlert] {
         guard hasWebhook else { return [] }
         let present = Set(items.lazy.filter { crossed(by: $0, now: now) != nil }.map(\.subject))

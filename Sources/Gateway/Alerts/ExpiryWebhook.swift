@@ -3,7 +3,7 @@ import HTTPClient
 import Issuers
 import State
 
-/// Calls the webhook of alerts, one alert after another. For a thread that may wait.
+/// Calls the webhook, for one alert after another. A call can take seconds, so the caller is a thread of its own.
 struct ExpiryWebhook: Sendable {
     let settings: AlertSettings.Webhook
     let secrets: SecretReader
@@ -63,10 +63,10 @@ struct ExpiryWebhook: Sendable {
 
 /// How many alerts of one kind there were since the process started.
 struct AlertCounts: Sendable, Equatable {
-    /// Told by this process, in its log and as events.
+    /// Reported by this process, in its log and as an audit event.
     var told: UInt64 = 0
     /// Accepted by the webhook.
     var delivered: UInt64 = 0
-    /// Given up, since the webhook did not accept them.
+    /// Given up, since the webhook did not accept the call.
     var failed: UInt64 = 0
 }

@@ -1,15 +1,16 @@
 import ConfigModel
 import PKI
 
-/// The rules for clients' certificates of all hosts. Hosts with the same rules share a number, by which workers know the
-/// rules. A number is used again only when no host uses its rules any more.
+/// The rules for the client certificates of all hosts. Hosts with the same rules share a number, and workers find the
+/// rules by that number. A number is given to other rules only after the last host with the old rules is gone.
 struct ClientTrusts {
     private struct Entry {
-        /// What the configuration says of the rules.
+        /// The settings from which the rules are made.
         let settings: ClientAuthSettings
         var users = 1
         var trust: PeerTrust?
-        /// The reason why the present materials can't be used. Rules that were made before stay in force.
+        /// Why the CAs or revocation lists as they are now can't be used; nil if they can. Rules that were made earlier
+        /// stay in force.
         var failure: String?
 
         var authorities: AuthoritySource {
@@ -21,10 +22,11 @@ struct ClientTrusts {
     private var entries: [ClientTrustNumber: Entry] = [:]
     private var free: [ClientTrustNumber] = []
 
-    /// The reasons why rules can't be made from the present materials, for the log.
+    /// Why rules can't be made from the CAs and revocation lists as they are now, for the log.
     var failures: Set<String> { Set(entries.values.lazy.compactMap(\.failure)) }
 
-    /// Adds a host with these settings, and returns the number of its rules. New rules are added to the update.
+    /// Counts one more host with these settings, and returns the number of its rules. New rules are added to the
+    /// update.
     mutating func use(
         _ settings: ClientAuthSettings, _ materials: inout PeerMaterials, _ update: inout TableUpdate
     ) -> ClientTrustNumber {
@@ -44,14 +46,14 @@ struct ClientTrusts {
         return number
     }
 
-    /// The part of the settings that makes rules. Hosts may differ in the rest and share rules.
+    /// The part of the settings on which the rules depend. Hosts that differ only in the other settings share rules.
     private static func rules(in settings: ClientAuthSettings) -> ClientAuthSettings {
         var rules = settings
         (rules.mode, rules.forwarding) = (.require, .none)
         return rules
     }
 
-    /// Removes a host whose rules have this number.
+    /// Counts one host less that uses the rules with this number.
     mutating func release(
         _ number: ClientTrustNumber, _ materials: inout PeerMaterials, _ update: inout TableUpdate
     ) {
@@ -68,7 +70,7 @@ struct ClientTrusts {
         update.clientTrusts.append(ClientTrustDefinition(number: number, trust: nil))
     }
 
-    /// Makes the rules again whose materials have changed.
+    /// Makes the rules again for which `change` names a file or an identity.
     ///
     /// - Returns: The rules that differ from before.
     mutating func renew(
@@ -88,7 +90,7 @@ struct ClientTrusts {
         return renewed
     }
 
-    /// Makes the rules of an entry. If the materials can't be used, the former rules stay.
+    /// Makes the rules of an entry. If the CAs or revocation lists can't be used, the former rules stay.
     private static func make(_ entry: inout Entry, _ materials: inout PeerMaterials) {
         let settings = entry.settings
         do {
@@ -114,7 +116,8 @@ struct ClientTrusts {
 }
 
 extension ClientCertificateRule {
-    /// The rule of a host with these settings, whose certificates are verified by the rules of a number.
+    /// The rule of a host with these settings. `trust` is the number of the rules that verify its clients'
+    /// certificates.
     init(_ settings: ClientAuthSettings, trust: ClientTrustNumber) {
         mode =
             switch settings.mode {

@@ -1,6 +1,6 @@
 import Issuers
 
-/// What other threads tell the control thread.
+/// An event that another thread reports to the control thread.
 enum ControlEvent: Sendable {
     case stateTouched
     /// A check of the state for damage has ended.
@@ -10,7 +10,7 @@ enum ControlEvent: Sendable {
     case resolved(Resolver.Answer)
     case certificateDone(name: String, CertificateJob.Outcome)
     case adviceTaken
-    /// Something was obtained from a Vault, or could not be.
+    /// An identity was obtained from a Vault, or an attempt to obtain one has failed.
     case identityDelivered
     /// The thread that revokes replaced certificates has ended. Some revocations may have failed.
     case revocationsDone

@@ -2,9 +2,10 @@ import ConfigModel
 import Issuers
 import State
 
-/// What the control side remembers of alerts.
+/// What the control side remembers about alerts.
 struct Alerting {
-    /// The time between two looks at what ends, in seconds. Changes are looked at at once.
+    /// The time between two checks for expiring certificates, in seconds. After a change of the state or of a file, the
+    /// check is made at once.
     static let lookSeconds: Int64 = 60
 
     var nextLook: Int64 = 0
@@ -21,8 +22,8 @@ struct Alerting {
 }
 
 extension GatewayServer {
-    /// Tells of certificates and identities that end, once for each threshold. Of several gateways on one state, the one
-    /// that claims an alert tells it.
+    /// Reports expiring certificates and identities, once for each threshold. If several gateways share the state, the
+    /// gateway that claims an alert in the state reports it.
     func lookAtExpiries(_ uptime: Int64) {
         guard uptime >= alerting.nextLook, status.current.phase == .ready, !isEnding, loadFailure == nil, let store
         else { return }
@@ -43,7 +44,7 @@ extension GatewayServer {
             }
             callWebhook(for: policy.due(alerts, of: items, now: now), settings.webhook)
         } catch {
-            // The next look tries again.
+            // The next check tries again.
             log.warning("it can't be told that certificates end: \(error)")
         }
     }
@@ -82,13 +83,14 @@ extension GatewayServer {
         }.start()
     }
 
-    // MARK: What ends
+    // MARK: Expiring certificates
 
-    /// The certificates and identities that may have crossed a threshold.
+    /// The certificates and identities that have crossed a threshold.
     private func expiringItems(_ policy: ExpiryPolicy, now: Int64) -> [ExpiringItem] {
         var items = compiler.materials.expiringItems(startedAt: node.startedAt)
         for stored in compiler.certificates.values {
-            // Nearly all certificates are skipped here. What renews itself is not overdue while it rests.
+            // Nearly all certificates are skipped here. A certificate that the gateway renews can't be overdue before
+            // `restsUntil`.
             let isNear = stored.expiresAt - policy.longestSeconds <= now
             guard isNear || stored.source != .custom && stored.restsUntil <= now else { continue }
             if let item = expiringItem(stored) { items.append(item) }
@@ -96,12 +98,12 @@ extension GatewayServer {
         return items.filter { policy.crossed(by: $0, now: now) != nil }
     }
 
-    /// Nil for the certificate of a host that is disabled: it is served and renewed again with the host.
+    /// Nil for the certificate of a disabled host. It is not served; it is renewed when the host is enabled again.
     private func expiringItem(_ stored: CertificateEntry) -> ExpiringItem? {
         let (name, facts) = (stored.name, stored.facts)
         let managed = compiler.hostCertificates[name] ?? stored.managed
         guard managed != nil || facts.source == .custom || !facts.autoRenew else { return nil }
-        // Neither failed tries nor changes of its declaration make it overdue later or earlier.
+        // A renewal is overdue from the time when it first fell due. So the wait after a failed attempt is left out.
         var progress = issuance.progress[name]
         progress?.nextTryAt = nil
         return ExpiringItem(

@@ -261,8 +261,8 @@ extension GatewayServer {
         }
     }
 
-    /// Writes to the state, if it is open, and says whether it is. All that the control side writes passes here, so that
-    /// it is not taken for damage.
+    /// Writes to the state if the store is open, and returns whether it is open. The control side must make all its
+    /// writes by this function; otherwise `stateWatch` would mistake them for damage.
     @discardableResult
     func writeState(_ body: (any StateStore) throws(StateError) -> Void) throws(StateError) -> Bool {
         guard let store else { return false }

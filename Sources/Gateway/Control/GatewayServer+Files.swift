@@ -1,6 +1,6 @@
 extension GatewayServer {
-    /// Looks at the files and identities that trust is made from, and puts changes in force. `isForced` reads also files
-    /// that look unchanged.
+    /// Checks the files and identities from which trust is made, and puts changes in force. With `isForced`, files are
+    /// read even if they look unchanged.
     func lookAtFiles(isForced: Bool = false) {
         let deliveries = vaultDesk.takeDeliveries()
         let change = compiler.lookAtFiles(isForced: isForced, deliveries: deliveries)
@@ -23,7 +23,8 @@ extension GatewayServer {
                     ("hosts", compiler.namesOfHosts(verifyingBy: Set(renewed.clients.map(\.number)))),
                 ])
         }
-        // Upstreams of a change that is held are not in force yet. Their numbers may still be those of others.
+        // An upstream of a held change is not in force yet, and another upstream may still have its number. So the
+        // workers get the new trust with the held change.
         for index in heldChange?.update.upstreams.indices ?? 0..<0 {
             guard let number = heldChange?.update.upstreams[index].number, let trust = renewed.upstreams[number] else {
                 continue
@@ -36,14 +37,15 @@ extension GatewayServer {
         for worker in workers + [admin] { worker.mailbox.post(.trust(renewed)) }
     }
 
-    /// Logs what operators should know of identities. This changes with time too, when a certificate expires.
+    /// Logs new warnings about identities. They can also change without a change of the configuration, for example when
+    /// a certificate expires.
     private func tellOfWarnings() {
         let warnings = compiler.materials.warnings(now: Self.now)
         for warning in warnings.subtracting(toldWarnings).sorted() { log.warning(warning) }
         toldWarnings = warnings
     }
 
-    /// Logs which files and identities can't be used, or can be used again, and updates their metrics.
+    /// Logs which files and identities can't be used, and which can be used again. Updates the metrics about them.
     func tellOfTrust() {
         let peers = compiler.materials.status
         status.change { $0.peers = peers }
@@ -52,13 +54,13 @@ extension GatewayServer {
         for reason in failures.subtracting(told).sorted() { log.error(reason) }
         for reason in told.subtracting(failures).sorted() { log.info("no longer: \(reason)") }
         toldFailures = failures
-        // The next tick tells of the problems that are left.
+        // The next tick writes the problems that are left into the gateway's row.
         nextHeartbeat = 0
     }
 }
 
 extension StateCompiler {
-    /// The names of the hosts that verify their clients by rules of these numbers, for the log. Of many, the first.
+    /// The names of the hosts that verify clients by the rules with these numbers, for the log: at most 20, sorted.
     fileprivate func namesOfHosts(verifyingBy numbers: Set<ClientTrustNumber>) -> String {
         let names = sites.values.filter { site in
             let rule = site.view.clientCertificates

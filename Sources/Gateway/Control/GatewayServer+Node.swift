@@ -1,8 +1,8 @@
 import ConfigModel
 
 extension GatewayServer {
-    /// Gives the admin worker what the node listener needs, if that has changed. When it can't be made, the former access
-    /// stays in force, unless the configuration no longer has a node listener.
+    /// Gives the admin worker new values for the node listener if they have changed. If they can't be made, the former
+    /// values stay in force, unless the configuration no longer has a node listener.
     func updateNodeAccess() {
         guard let node = compiler.node, node.address != nil else {
             guard nodeAccess != nil || nodeFailure != nil else { return }

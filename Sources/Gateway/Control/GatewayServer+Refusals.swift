@@ -2,7 +2,8 @@ import PKI
 import State
 
 extension GatewayServer {
-    /// Logs and records that a peer's certificate was refused. The metrics count every refusal.
+    /// Logs a refused peer certificate and adds an audit event, within the limits of `RefusalAllowance`. The metrics
+    /// count every refusal.
     func peerRefused(host: String, peer: String, direction: String, _ refusal: PeerRefusal) {
         guard let unreported = refusals.take(at: Self.uptime) else { return }
         let details = refusal.details + [("peer", peer), ("direction", direction)]
@@ -10,7 +11,8 @@ extension GatewayServer {
         let missed = unreported > 0 ? [("unreported", "\(unreported)")] : []
         log.warning(
             "\(who) certificate was refused: \(refusal)", [("host", host), ("peer", peer)] + refusal.details + missed)
-        // While the state can't be written, refusals leave room for other events.
+        // While the state can't be written, events wait in memory. Refusals may fill only half of the room, so that
+        // other events are not lost.
         guard stateWatch.events.count < StateWatch.mostEvents / 2 else { return }
         note([
             AuditEvent(
@@ -23,7 +25,7 @@ extension GatewayServer {
 }
 
 extension PeerRefusal {
-    /// What the log and the audit tell of a refusal, beside its description.
+    /// The facts about a refusal that are logged and recorded beside its description.
     fileprivate var details: [(String, String)] {
         guard let certificate else { return [("reason", reason.rawValue)] }
         var names = certificate.names

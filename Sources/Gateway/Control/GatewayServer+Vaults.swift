@@ -2,10 +2,10 @@ import Materials
 import PKI
 import State
 
-/// Identities that come from Vaults. `VaultKeeper`s obtain them, each on a thread of its own.
+/// Identities from Vaults. Each Vault has a `VaultKeeper`, which obtains its identities on a thread of its own.
 extension GatewayServer {
-    /// Gives the keepers what they work with. Starts a keeper for each Vault that an identity comes from, and ends those
-    /// of others.
+    /// Passes the present settings to the keepers. A keeper is started for each Vault that an identity comes from. The
+    /// keepers of other Vaults are stopped.
     func keepVaults() {
         guard !isEnding, let sealer else { return }
         let declarations = compiler.materials.declarationsByVault
@@ -35,7 +35,7 @@ extension GatewayServer {
         }
     }
 
-    /// Looks for changes in Vaults at once.
+    /// Makes the keepers check their Vaults for changes at once.
     func lookAtVaults() {
         for entry in vaultKeepers.values { entry.keeper.lookNow() }
     }
@@ -46,20 +46,20 @@ extension GatewayServer {
         vaultDesk.lend(nil)
     }
 
-    /// Spreads calls over the gateways.
+    /// A number that differs between gateways, so that gateways don't call a Vault at the same time.
     private var vaultJitter: UInt64 {
         Digest.sha256(Array("\(node.machine) \(options.statePath)".utf8)).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
     }
 
-    /// Shows the keepers the certificates that Vaults' logins need.
+    /// Gives the keepers the client certificates with which they log in to Vaults.
     private func showCredentials() {
         let names = Set(compiler.vaults.values.compactMap(\.login.identity))
         let found = names.compactMap { name in compiler.materials.identity(name).map { (name, $0.credential) } }
         vaultDesk.show(Dictionary(found) { $1 })
     }
 
-    /// Finds what the state has of identities from Vaults. Each one is parsed when it is asked for, since that takes a
-    /// moment.
+    /// Returns a function that finds the stored form of an identity from a Vault. The function parses an identity only
+    /// when it is called, since parsing is slow.
     func storedIdentities(
         _ store: any StateStore, _ sealer: Sealer
     ) throws -> (String) -> (declaration: [UInt8], identity: Identity)? {

@@ -90,9 +90,10 @@ package final class GatewayServer {
     var stateWatch = StateWatch()
     var refusals = RefusalAllowance()
     var nodeAccess: NodeAccess?
-    /// The reason why access to the node listener can't be made from the present configuration; nil if it can.
+    /// Why the configuration's node listener can't let anybody in; nil if it can.
     var nodeFailure: String?
-    /// The warnings about identities, and the reasons why materials can't be used, that the log has.
+    /// The warnings and failures that were already logged: those about identities, and those about files and identities
+    /// that can't be used.
     var toldWarnings: Set<String> = []
     var toldFailures: Set<String> = []
     var lacksKey = false
@@ -125,7 +126,7 @@ package final class GatewayServer {
     var successor: Successor?
     var issuance = Issuance()
     let vaultDesk: VaultDesk
-    /// By the Vault's name.
+    /// The running keepers, by the Vault's name.
     var vaultKeepers: [String: (keeper: VaultKeeper, work: VaultKeeper.Work)] = [:]
     var alerting = Alerting()
     let metrics = MetricsSource()

@@ -3,9 +3,10 @@ import Materials
 import Vault
 
 extension NamedIdentity {
-    /// Where the identity is read from. `machine` is this machine's name, `vaults` are those of the configuration.
+    /// Where the identity is read from. `machine` is this machine's name, `vaults` are the Vaults of the configuration
+    /// by name.
     ///
-    /// - Throws: If settings for a Vault can't be carried out.
+    /// - Throws: If the settings of the identity or of its Vault can't be used.
     package func materials(
         of node: NodeSettings?, machine: String, vaults: [String: ConfigModel.VaultServer]
     ) throws -> IdentitySource {
@@ -47,7 +48,7 @@ extension NamedIdentity {
             content: content)
     }
 
-    /// What the settings accept that is not safe, each as the predicate of the identity.
+    /// What the settings allow that is unsafe, for the log. Each text continues the sentence "the identity 'x' …".
     package var laxities: [String] {
         [
             peers.verifiesChain ? nil : "accepts certificates of peers that anybody can make (verify_chain: false)",

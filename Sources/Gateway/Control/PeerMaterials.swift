@@ -4,34 +4,34 @@ import PKI
 import State
 import SystemPackage
 
-/// What trust in peers is made from outside the state: watched files and identities. Whatever can't be used leaves the
-/// last good one in force. Confined to the control side.
+/// The files and identities from which trust in peers is made. They are watched for changes. If one can't be used, its
+/// last good version stays in force. Only the control side may use this type.
 struct PeerMaterials {
     private var files = WatchedFiles()
     private var identities: [String: Declared] = [:]
-    /// Finds what the state has of an identity from a Vault, while items of the state are read.
+    /// Finds the stored form of an identity from a Vault. Set while the state is being read.
     var stored: (String) -> (declaration: [UInt8], identity: Identity)? = { _ in nil }
-    /// The parsed revocation lists of each file, so that hosts with different rules share them.
+    /// The parsed revocation lists of each file, so that different rules can share them.
     private var parsedLists: [String: (version: Int, lists: [RevocationList])] = [:]
 
-    /// An identity of the configuration.
+    /// An identity that the configuration declares.
     private struct Declared {
         let settings: NamedIdentity
         var kept: KeptIdentity
         var refreshes = 0
         var failedRefreshes = 0
 
-        /// When it renews itself, in seconds since 1970; nil if somebody else replaces it.
+        /// When the gateway or its Vault renews the identity, in seconds since 1970; nil if an operator replaces it.
         var renewsAt: Int64? {
             guard case .vault(let vault) = settings.source, vault.issued != nil, let identity = kept.identity
             else { return kept.renewsAt }
             return identity.expiresAt - (identity.expiresAt - identity.chain.leaf.notBefore) / 3
         }
 
-        /// Counts that the identity was read again.
+        /// Counts an attempt to read the identity again as a success or a failure.
         mutating func count() { if kept.failure == nil { refreshes += 1 } else { failedRefreshes += 1 } }
 
-        /// Says that the source can't be used now.
+        /// The message that the identity can't be used.
         func sentence(_ name: String, _ reason: String) -> String {
             guard case .vault(let declaration) = kept.source else {
                 return "the identity '\(name)' can't be used: \(reason)"
@@ -45,14 +45,14 @@ struct PeerMaterials {
         }
     }
 
-    /// What has changed at a look.
+    /// What one call of `look` found changed.
     struct Change {
         var files: Set<String> = []
         var identities: Set<String> = []
 
         var isEmpty: Bool { files.isEmpty && identities.isEmpty }
 
-        /// Whether something has changed that is made from these files and this identity.
+        /// Whether this change affects rules that are made from these files and this identity.
         func concerns(_ caFile: String?, _ lists: [String], _ identity: String?) -> Bool {
             let isOfFile = caFile.map { files.contains($0) } ?? false
             let isOfIdentity = identity.map { identities.contains($0) } ?? false
@@ -60,7 +60,7 @@ struct PeerMaterials {
         }
     }
 
-    /// The directory where relative paths begin.
+    /// Relative paths start at this directory.
     var directory: FilePath {
         get { files.directory }
         set { files.directory = newValue }
@@ -69,20 +69,20 @@ struct PeerMaterials {
     /// Whether `look` should be called again within a tenth of a second.
     var isChanging: Bool { files.isChanging }
 
-    /// Why identities can't be used now, a sentence each.
+    /// A message for each identity that can't be used now.
     var identityFailures: [String] {
         identities.compactMap { name, declared in
             declared.kept.failure.map { declared.sentence(name, $0.reason) }
         }
     }
 
-    /// Why there is no identity of a name that could be used.
+    /// The reason why the identity of this name is not available.
     func reasonForLack(of identity: String) -> String {
         guard let declared = identities[identity] else { return "the state has no such identity" }
         return declared.kept.failure?.reason ?? IdentityFault.notObtained.description
     }
 
-    /// What is to be obtained from each Vault, by the Vault's and the identity's name.
+    /// What the keepers must obtain: declarations by the Vault's name and the identity's name.
     var declarationsByVault: [String: [String: VaultIdentityDeclaration]] {
         var declarations: [String: [String: VaultIdentityDeclaration]] = [:]
         for (name, declared) in identities {
@@ -93,7 +93,7 @@ struct PeerMaterials {
         return declarations
     }
 
-    /// What the metrics tell.
+    /// The values for the metrics.
     var status: PeerStatus {
         PeerStatus(
             identities: identities.mapValues {
@@ -103,7 +103,8 @@ struct PeerMaterials {
             nextUpdates: parsedLists.compactMapValues { $0.lists.compactMap(\.nextUpdate).min() })
     }
 
-    /// The identities that were read, with their ends. `startedAt` is when the gateway started, in seconds since 1970.
+    /// The identities that are in force, with their expiry. `startedAt` is when the gateway started, in seconds since
+    /// 1970.
     func expiringItems(startedAt: Int64) -> [ExpiringItem] {
         identities.compactMap { name, declared in
             guard let identity = declared.kept.identity else { return nil }
@@ -118,10 +119,10 @@ struct PeerMaterials {
         }
     }
 
-    // MARK: Looking
+    // MARK: Checking
 
-    /// Looks at all files and identities, and takes what was obtained from Vaults. `isForced` reads the files whether they
-    /// have changed or not.
+    /// Checks all files and identities for changes, and puts deliveries from Vaults in force. With `isForced`, files
+    /// are read even if they look unchanged.
     mutating func look(isForced: Bool, deliveries: [VaultDesk.Delivery], now: Int64) -> Change {
         let paths = files.look(isForced: isForced)
         var change = Change(files: Set(paths), identities: take(deliveries, now: now))
@@ -135,7 +136,8 @@ struct PeerMaterials {
         return change
     }
 
-    /// Returns the names of the identities that have changed. What was obtained for a former declaration is dropped.
+    /// Puts deliveries in force and returns the names of the identities that have changed. A delivery is dropped if the
+    /// identity has another declaration by now.
     private mutating func take(_ deliveries: [VaultDesk.Delivery], now: Int64) -> Set<String> {
         var changed: Set<String> = []
         for delivery in deliveries {
@@ -143,7 +145,8 @@ struct PeerMaterials {
                 declaration.digest == delivery.declaration
             else { continue }
             let isChanged = declared.kept.deliver(delivery.result, now: now)
-            // Each failure counts, though the log has only the first one of the same reason.
+            // Every failed attempt counts in the metrics, although the log reports only the first one with the same
+            // reason.
             if isChanged || declared.kept.failure != nil { declared.count() }
             identities[delivery.name] = declared
             if isChanged { changed.insert(delivery.name) }
@@ -158,7 +161,7 @@ struct PeerMaterials {
 
     var identityNames: [String] { Array(identities.keys) }
 
-    /// What operators should know of identities that are in force, for the log.
+    /// Warnings about the identities in force, for the log.
     func warnings(now: Int64) -> Set<String> {
         Set(
             identities.flatMap { name, declared in
@@ -167,12 +170,12 @@ struct PeerMaterials {
             })
     }
 
-    /// Adds or changes an identity of the configuration.
+    /// Adds an identity of the configuration or changes it.
     mutating func declare(_ settings: NamedIdentity, _ source: IdentitySource, now: Int64) {
         let former = identities[settings.name]
         var kept = KeptIdentity(source, &files, now: now)
         if case .vault(let declaration) = source { begin(&kept, declaration, former?.kept, now: now) }
-        // A changed declaration whose source can't be used leaves the former identity in force.
+        // If the changed declaration can't be used, the former identity stays in force.
         if let former { kept.inherit(former.kept) }
         var declared = Declared(settings: settings, kept: kept)
         if let former { (declared.refreshes, declared.failedRefreshes) = (former.refreshes, former.failedRefreshes) }
@@ -181,7 +184,8 @@ struct PeerMaterials {
         former?.kept.release(&files)
     }
 
-    /// Begins with what is known of an identity from a Vault, which is asked on another thread.
+    /// Sets the identity from a Vault to the best one that is known: the one in force, or the stored one. A keeper asks
+    /// the Vault later.
     private func begin(
         _ kept: inout KeptIdentity, _ declaration: VaultIdentityDeclaration, _ former: KeptIdentity?, now: Int64
     ) {
@@ -189,7 +193,7 @@ struct PeerMaterials {
         {
             return kept.resume(former)
         }
-        // An identity of former settings stays until there is one of these.
+        // While no identity for the new declaration exists, the one for the former declaration stays in force.
         guard let stored = stored(declaration.name),
             stored.declaration == declaration.digest || former?.identity == nil
         else { return }
@@ -198,12 +202,12 @@ struct PeerMaterials {
 
     mutating func remove(identity name: String) { identities.removeValue(forKey: name)?.kept.release(&files) }
 
-    // MARK: Authorities and lists
+    // MARK: CAs and revocation lists
 
     mutating func use(_ caFile: String) { files.use(caFile) }
     mutating func release(_ caFile: String) { files.release(caFile) }
 
-    /// The certificates of CAs in DER. Throws the reason why there are none.
+    /// The certificates of the CAs, in DER. Throws the reason if there are none.
     func authorities(of source: AuthoritySource) throws -> [[UInt8]] {
         switch source {
         case .file(let path):
@@ -247,7 +251,7 @@ struct PeerMaterials {
         }
     }
 
-    /// The last content of a file, which may no longer be readable.
+    /// The last content of a file that could be read.
     private func content(of path: String) throws -> [UInt8] {
         let file = files[path]
         guard let content = file.content else {
@@ -256,7 +260,7 @@ struct PeerMaterials {
         return content.plainCopy()
     }
 
-    /// Why one of these files can't be read now; nil if all can.
+    /// The reason why one of these files can't be read now; nil if all can.
     func fault(of paths: [String]) -> Fault? {
         for path in paths {
             if let failure = files[path].failure { return fault(path, failure.reason) }
@@ -270,7 +274,7 @@ struct PeerMaterials {
 
     /// Why a file or an identity can't be used.
     struct Fault: Error, CustomStringConvertible {
-        /// How messages call the file or the identity.
+        /// How messages name the file or the identity.
         let place: String
         let reason: String
 
@@ -278,10 +282,10 @@ struct PeerMaterials {
     }
 }
 
-/// Where the CAs of peers come from.
+/// Where the CAs for verifying peers come from.
 enum AuthoritySource {
-    /// A PEM file, as the configuration names it.
+    /// A PEM file, by its path in the configuration.
     case file(String)
-    /// The CAs of an identity.
+    /// The CAs that belong to the identity of this name.
     case identity(String)
 }

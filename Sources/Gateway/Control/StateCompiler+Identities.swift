@@ -2,9 +2,9 @@ import ConfigModel
 import Materials
 import State
 
-/// Identities, the Vaults that they come from, and the node that they are for.
+/// Identities, the Vaults they come from, and the node whose ID they contain.
 extension StateCompiler {
-    /// Takes a Vault's settings. Identities from another address are other identities.
+    /// Sets the settings of a Vault. If they have changed, the identities from this Vault are declared again.
     mutating func takeVault(_ id: ItemID, _ item: StoredItem, _ update: inout TableUpdate) {
         guard var settings = read(VaultServer.self, of: id, item) else { return }
         settings.name = id.name
@@ -18,7 +18,7 @@ extension StateCompiler {
     mutating func takeIdentity(_ id: ItemID, _ item: StoredItem, _ update: inout TableUpdate) {
         guard var settings = read(NamedIdentity.self, of: id, item) else { return }
         settings.name = id.name
-        // Development identities are for the node's ID, and the node comes later.
+        // A development identity contains the node's ID, which is read later. So the identity is declared after that.
         if case .development = settings.source {
             heldIdentities.append(settings)
         } else {
@@ -26,7 +26,7 @@ extension StateCompiler {
         }
     }
 
-    /// Declares the development identities that have waited for the node.
+    /// Declares the development identities that were held until the node's ID is known.
     mutating func declareHeldIdentities(_ update: inout TableUpdate) {
         guard !heldIdentities.isEmpty else { return }
         let held = heldIdentities
@@ -46,7 +46,7 @@ extension StateCompiler {
         renewTrust(of: id.name, &update)
     }
 
-    /// Takes the node's settings. Development identities are for the node's ID.
+    /// Sets the node's settings. Development identities contain the node's ID, so they are declared again.
     mutating func setNode(_ settings: NodeSettings?, _ update: inout TableUpdate) {
         node = settings
         for name in materials.identityNames {
@@ -55,7 +55,7 @@ extension StateCompiler {
         }
     }
 
-    /// Puts a changed identity in force where hosts use it.
+    /// Makes trust again that depends on this identity, and adds it to the update.
     mutating func renewTrust(of identity: String, _ update: inout TableUpdate) {
         let renewed = renewTrust(after: PeerMaterials.Change(identities: [identity]))
         update.clientTrusts += renewed.clients

@@ -11,7 +11,7 @@ import SystemPackage
 /// the reason is added to `problems`.
 struct StateCompiler {
     private(set) var settings = GatewaySettings()
-    /// When it is told that certificates end; the defaults unless the configuration says otherwise.
+    /// The settings of alerts about expiring certificates.
     private(set) var alerts = AlertSettings()
     var upstreams = UpstreamRegistry()
     /// The health checks, by the upstream's number. If several hosts share an upstream, the check of the host whose
@@ -42,12 +42,12 @@ struct StateCompiler {
     var materials = PeerMaterials()
     /// The Vaults of the configuration, by name.
     var vaults: [String: VaultServer] = [:]
-    /// This gateway among others; nil if the configuration does not say.
+    /// The settings of this node; nil if the configuration has none.
     var node: NodeSettings?
-    /// This machine's name, which is the node's ID unless the configuration gives one.
+    /// This machine's name. It is the node's ID unless the configuration gives one.
     let machine: String
     var clientTrusts = ClientTrusts()
-    /// Development identities that wait for the node, for whose ID they are.
+    /// Development identities, held until the node's ID is known.
     var heldIdentities: [NamedIdentity] = []
     private(set) var sites = NamedTable<Site>()
     private var challenges: Set<String> = []
@@ -105,12 +105,12 @@ struct StateCompiler {
         return told
     }
 
-    /// Looks at files and identities that trust is made from.
+    /// Checks the files and identities from which trust is made.
     ///
     /// - Parameters:
-    ///   - isForced: Read the files whether they have changed or not.
-    ///   - deliveries: What was obtained from Vaults.
-    /// - Returns: Nil if nothing has changed: no content, and no reason why something can't be used.
+    ///   - isForced: Whether files are read even if they look unchanged.
+    ///   - deliveries: What keepers have obtained from Vaults.
+    /// - Returns: The renewed trust. Nil if no content has changed, and no reason why something can't be used.
     mutating func lookAtFiles(isForced: Bool, deliveries: [VaultDesk.Delivery]) -> RenewedTrust? {
         let change = materials.look(isForced: isForced, deliveries: deliveries, now: GatewayServer.now)
         return change.isEmpty ? nil : renewTrust(after: change)
@@ -125,7 +125,7 @@ struct StateCompiler {
     /// Whether `lookAtFiles` should be called again soon.
     var filesAreChanging: Bool { materials.isChanging }
 
-    /// The reasons why trust can't be made from the present materials, for the log.
+    /// Why trust can't be made from the files and identities as they are now, for the log.
     var trustFailures: Set<String> {
         upstreams.trustFailures.union(clientTrusts.failures).union(materials.identityFailures)
     }
@@ -231,7 +231,7 @@ struct StateCompiler {
 
     // MARK: Settings
 
-    /// Reads an item's record. If it can't be read, that is the item's problem, and the result is nil.
+    /// Reads an item's record. If that fails, returns nil and adds the item to `problems`.
     mutating func read<Value: Recorded>(_ type: Value.Type, of id: ItemID, _ item: StoredItem) -> Value? {
         let value = Value(record: item.record)
         problems[id] = value == nil ? Self.unreadable : nil

@@ -28,7 +28,7 @@ struct UpstreamRegistry {
 
     var all: [UpstreamNumber: Upstream] { upstreams.mapValues(\.upstream) }
 
-    /// The reasons why CAs or identities can't be used now, for the log.
+    /// Why CAs or identities of upstreams can't be used now, for the log.
     var trustFailures: Set<String> { trusts.failures }
 
     /// Counts one more site that uses an upstream. The update gets the definition of a new upstream.
@@ -59,9 +59,9 @@ struct UpstreamRegistry {
         return number
     }
 
-    /// Follows changes of CAs and identities.
+    /// Renews the trust of upstreams after CAs or identities have changed.
     ///
-    /// - Returns: The upstreams whose trust is different from now on.
+    /// - Returns: The upstreams whose trust differs from before.
     mutating func renewTrust(
         after change: PeerMaterials.Change, _ materials: PeerMaterials
     ) -> [UpstreamNumber: UpstreamTrust] {
@@ -70,7 +70,7 @@ struct UpstreamRegistry {
         return upstreams.compactMapValues { $0.tls.flatMap { renewed[$0] } }
     }
 
-    /// The definition of an upstream with another trust than before.
+    /// The definition of an upstream, with this trust in place of its present trust.
     func definition(_ number: UpstreamNumber, _ trust: UpstreamTrust) -> UpstreamDefinition? {
         upstreams[number].map {
             UpstreamDefinition(number: number, upstream: $0.upstream, trust: trust, serverName: $0.tls?.serverName)

@@ -1,24 +1,27 @@
 import ConfigModel
 import PKI
 
-/// The trust between the gateway and its upstreams. Upstreams with the same settings share it.
+/// How the gateway verifies upstreams, and which certificate it shows them. Upstreams with the same settings share one
+/// value.
 struct UpstreamTrusts {
     private struct Entry {
         var users = 1
         var trust: UpstreamTrust
-        /// The reason why the present materials can't be used. Trust that was made before stays in force.
+        /// Why the CAs or the identity can't be used as they are now; nil if they can. Trust that was made earlier
+        /// stays in force.
         var failure: String?
     }
 
     private var entries: [UpstreamTLS: Entry] = [:]
-    /// The context of connections that have rules of their own, and the one that trusts the system's CAs.
+    /// The TLS contexts that upstreams share. `context` has no CAs and is for upstreams with rules; `systemContext`
+    /// trusts the system's CAs.
     private var context: TLSClientContext?
     private var systemContext: TLSClientContext?
 
-    /// The reasons why present materials can't be used, for the log.
+    /// Why CAs or identities can't be used now, for the log.
     var failures: Set<String> { Set(entries.values.lazy.compactMap(\.failure)) }
 
-    /// Adds an upstream with these settings.
+    /// Counts one more upstream with these settings, and returns its trust.
     mutating func use(_ settings: UpstreamTLS, _ materials: inout PeerMaterials) -> UpstreamTrust {
         if let trust = entries[settings]?.trust {
             entries[settings]?.users += 1
@@ -30,7 +33,7 @@ struct UpstreamTrusts {
         return trust
     }
 
-    /// Removes an upstream with these settings.
+    /// Counts one upstream less with these settings.
     mutating func release(_ settings: UpstreamTLS, _ materials: inout PeerMaterials) {
         guard let users = entries[settings]?.users else { return }
         if users > 1 {
@@ -41,9 +44,10 @@ struct UpstreamTrusts {
         if let caFile = settings.caFile { materials.release(caFile) }
     }
 
-    /// Makes trust again whose materials have changed. If they can't be used any more, the former trust stays in force.
+    /// Makes trust again for which `change` names a file or an identity. If this can't be used, the former trust stays
+    /// in force.
     ///
-    /// - Returns: What differs from before.
+    /// - Returns: The trust that differs from before.
     mutating func renew(
         after change: PeerMaterials.Change, _ materials: PeerMaterials
     ) -> [UpstreamTLS: UpstreamTrust] {
@@ -63,7 +67,7 @@ struct UpstreamTrusts {
 
     private static let staying = "; the former ones stay trusted"
 
-    /// The complaint about a file that can't be read now, although its last content is known.
+    /// Why the CA file can't be read now, although its last content is still in use; nil if it can be read.
     private func complaint(about settings: UpstreamTLS, _ materials: PeerMaterials) -> String? {
         settings.caFile.flatMap { materials.fault(of: [$0]) }.map { "\(Self.text(of: $0))\(Self.staying)" }
     }

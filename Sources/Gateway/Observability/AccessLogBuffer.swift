@@ -68,8 +68,8 @@ final class AccessLogBuffer {
         queue.append(line.bytes)
     }
 
-    /// Adds the reason of a failure to a line that was started in `queue`, in this format. The combined format has no
-    /// place for a reason.
+    /// Adds the reason of a failure to the line that was started in `queue`. `format` is that line's format; the
+    /// combined format has no place for a reason.
     func add(error reason: StaticString, to queue: inout ByteQueue, _ format: AccessLog.Format) {
         guard format == .json, !queue.isEmpty else { return }
         line.clear()

@@ -1,5 +1,5 @@
-/// Decides which refused certificates are logged and recorded one by one. Strangers cause refusals as fast as they like,
-/// so further ones are only counted. Pure.
+/// Decides which refused certificates are logged and recorded as audit events. Anybody can cause refusals at any rate,
+/// so above a limit they are only counted. This type does no I/O.
 struct RefusalAllowance {
     /// How many refusals can be reported at once.
     static let most = 20
@@ -10,7 +10,8 @@ struct RefusalAllowance {
     private var refilledAt: Int64 = 0
     private var unreported = 0
 
-    /// Takes a refusal at a time, in seconds. If it is to be reported, returns how many were not reported before it.
+    /// Counts a refusal at a time, in seconds of the monotonic clock. Returns nil if it must not be reported, else how
+    /// many refusals before it were not reported.
     mutating func take(at now: Int64) -> Int? {
         let earned = max(0, now - refilledAt) / Self.secondsForOne
         if left + Int(clamping: earned) >= Self.most {

@@ -28,9 +28,9 @@ struct UpstreamTraffic: Total {
 
 /// The handshakes of a host that asks clients for certificates.
 struct ClientCertificateTraffic: Total {
-    /// The handshakes with a good certificate.
+    /// Handshakes in which the client showed a certificate that was accepted.
     private(set) var accepted: UInt64 = 0
-    /// The handshakes without a certificate, where none is required.
+    /// Handshakes in which the client showed no certificate, which the host allows.
     private(set) var unshown: UInt64 = 0
     private(set) var refused: [PeerRefusal.Reason: UInt64] = [:]
 

@@ -2,8 +2,9 @@ import ConfigModel
 import Glibc
 import PKI
 
-/// Looks at a TLS server as the gateway would connect to it: what it shows, whether that is trusted, and whether it asks
-/// for our certificate and accepts it. Nothing but the handshake is sent.
+/// Connects to a TLS server as the gateway would connect to an upstream, and sends nothing but the handshake. Reports
+/// the server's certificates, whether they are trusted, and whether the server asks for a client certificate and
+/// accepts the gateway's.
 package struct PeerProbe {
     private let host: String
     private let port: Int
@@ -11,47 +12,47 @@ package struct PeerProbe {
     private let trust: PeerTrust
     private let credential: TLSCredential?
 
-    /// How long a server may take to object to our certificate after the handshake, in milliseconds.
+    /// How long the server may take to refuse the client certificate after the handshake, in milliseconds.
     private static let objectionMilliseconds: Int64 = 2000
 
     /// - Parameters:
     ///   - host: A host name or an IP address.
-    ///   - serverName: The name or address that the server's certificate must be for.
-    ///   - credential: What is shown to a server that asks.
+    ///   - serverName: The name or address for which the server's certificate must be valid.
+    ///   - credential: The certificate to show to a server that asks for one.
     package init(host: String, port: Int, serverName: String, trust: PeerTrust, credential: TLSCredential?) {
         (self.host, self.port, self.serverName) = (host, port, serverName)
         (self.trust, self.credential) = (trust, credential)
     }
 
     package struct Report: Sendable {
-        /// What became of our certificate.
+        /// What the server did about the client certificate.
         package enum Ours: Sendable, Equatable {
             case notAsked
             case accepted
-            /// The server asked for it, and then neither objected nor said anything.
+            /// The server asked for a certificate, and then neither refused it nor sent anything.
             case unopposed
-            /// In the server's words, by its alert.
+            /// The server refused the certificate. The text describes its alert.
             case refused(String)
         }
 
-        /// What can't be done, such as connecting; nil if the handshake is complete.
+        /// Why there was no complete handshake; nil if there was one.
         package var failure: String?
         package var version: TLSConnection.Version?
         /// The server's certificates in DER, its own first.
         package var chain: [[UInt8]] = []
-        /// The reason why the server's certificate is refused; nil if it is trusted, or there was none.
+        /// Why the server's certificate is not trusted; nil if it is trusted, or the server showed none.
         package var refusal: PeerRefusal?
         package var isAsked = false
         package var ours = Ours.notAsked
 
-        /// Whether the two ends can speak to each other.
+        /// Whether the handshake is complete and neither side has refused the other's certificate.
         package var isGood: Bool {
             if case .refused = ours { return false }
             return failure == nil && refusal == nil
         }
     }
 
-    /// Connects, and looks. Every address of the host is tried until one answers.
+    /// Connects and reports. The host's addresses are tried in turn until one accepts a connection.
     package func run(timeoutMilliseconds: Int64) -> Report {
         let deadline = GatewayServer.monotonicMilliseconds + timeoutMilliseconds
         do throws(ProbeFault) {
@@ -136,7 +137,7 @@ package struct PeerProbe {
         report.refusal = transport.tls?.verdict
         report.isAsked = transport.tls?.isAsked ?? false
         if let failure {
-            // Servers up to TLS 1.2 refuse a certificate within the handshake.
+            // Up to TLS 1.2 a server refuses the client certificate during the handshake.
             if case .tls(let reason) = failure, reason.cause == .alert, report.isAsked {
                 report.ours = .refused(reason.words)
             }
@@ -166,7 +167,7 @@ package struct PeerProbe {
         }
     }
 
-    /// Returns the reason why there is no handshake; nil if it is complete.
+    /// Returns why the handshake has failed; nil if it is complete.
     private func shakeHands(
         _ transport: inout Transport, _ memory: borrowing WorkerMemory, until deadline: Int64
     ) -> Failure? {
@@ -193,14 +194,15 @@ package struct PeerProbe {
         }
     }
 
-    /// In TLS 1.3 a server says what it thinks of our certificate after our end of the handshake is complete: an alert
-    /// refuses it, and whatever else it sends, such as a session ticket, follows its acceptance.
+    /// Waits for the server's reaction to the client certificate. In TLS 1.3 the client's handshake is complete before
+    /// the server has checked the certificate. An alert refuses the certificate; anything else from the server, such as
+    /// a session ticket, shows that it was accepted.
     private func awaitObjection(
         _ transport: inout Transport, _ memory: borrowing WorkerMemory, until deadline: Int64
     ) -> Report.Ours {
         while true {
             switch transport.receive(memory, second: 0) {
-            // A part of a record may be the beginning of an alert.
+            // An incomplete record may be the beginning of an alert.
             case .bytes: if transport.tls?.hasPending != true { return .accepted }
             case .failed(.tls(let failure)) where failure.cause == .alert: return .refused(failure.words)
             case .failed(let failure): return .refused(failure.reason)

@@ -1,7 +1,7 @@
 import PKI
 
-/// A client's certificate that a handshake has verified, with the fields that tell upstreams of it. Confined to the
-/// worker of its connection.
+/// A client certificate that was verified, with the header fields that describe it to upstreams. Only one worker may
+/// use it.
 final class ClientCertificate {
     /// The certificate in DER.
     let der: [UInt8]
@@ -15,7 +15,7 @@ final class ClientCertificate {
         self.notAfter = notAfter
     }
 
-    /// The field for upstreams with its CRLF; empty when they are told nothing. It is made once for the connection.
+    /// The header line for upstreams with its CRLF; empty if nothing is forwarded. It is made once for each connection.
     func line(_ forwarding: ClientCertificateRule.Forwarding) -> [UInt8] {
         switch forwarding {
         case .none: return []
@@ -35,8 +35,8 @@ final class ClientCertificate {
 }
 
 extension PeerIdentity {
-    /// The certificate's facts in the form of Envoy's x-forwarded-client-cert: the SHA-256, the subject, and each URI
-    /// and DNS name.
+    /// The certificate in the form of Envoy's x-forwarded-client-cert: the SHA-256, the subject, and each URI and DNS
+    /// name.
     var xfccValue: String {
         var parts = ["Hash=\(fingerprint)", "Subject=\"\(Self.quoted(subject))\""]
         for name in names {
@@ -49,7 +49,7 @@ extension PeerIdentity {
         return parts.joined(separator: ";")
     }
 
-    /// A value, in quotation marks if it has a character that separates elements.
+    /// A value of an x-forwarded-client-cert element. It is quoted if it contains a separator.
     private static func element(_ text: String) -> String {
         text.contains { ",;=\"\\".contains($0) } ? "\"\(quoted(text))\"" : text
     }

@@ -1,28 +1,28 @@
 import PKI
 
-/// The number of the rules for clients' certificates, the same in all workers. Hosts with the same rules share a
-/// number, so that new CAs or revocation lists cost one message whatever the number of hosts.
+/// The number of the rules for client certificates, the same in all workers. Hosts with the same rules share a number.
+/// So new CAs or revocation lists cost one message, however many hosts use them.
 typealias ClientTrustNumber = UInt32
 
-/// Rules for clients' certificates as they are in force now. `trust` is nil as long as they could never be used, for
-/// example because the file of the CAs is missing. The hosts with these rules then refuse all handshakes.
+/// The present rules for client certificates. `trust` is nil while the rules could never be made, for example because
+/// the CA file is missing. Hosts with such rules refuse all handshakes.
 struct ClientTrustDefinition: Sendable {
     let number: ClientTrustNumber
     let trust: PeerTrust?
 }
 
-/// How a site authenticates its clients by certificates. A plain value, which lies in the site's memory.
+/// How a host authenticates clients by certificates. The value has no references, since it lies in the site's memory.
 struct ClientCertificateRule: Sendable, Equatable {
     enum Mode: UInt8, Sendable {
         /// The site asks for no certificate.
         case none
-        /// A client may show none. One that is shown must be good.
+        /// A client may connect without a certificate. A certificate that it shows must be valid.
         case optional
-        /// Without a good certificate the handshake fails.
+        /// Without a valid certificate the handshake fails.
         case require
     }
 
-    /// What the upstream is told of the certificate.
+    /// The header field that describes the client's certificate to upstreams.
     enum Forwarding: UInt8, Sendable {
         case none
         /// Client-Cert (RFC 9440).

@@ -2,17 +2,17 @@ import ConfigModel
 import PKI
 import PeerNames
 
-/// Who may use the node listener, and the certificate that this node shows there.
+/// Which clients may use the node listener, and the certificate that the gateway shows there.
 struct NodeAccess: Sendable {
     let credential: TLSCredential
-    /// The identity that `credential` belongs to.
+    /// The version of the identity that `credential` comes from.
     let identityVersion: [UInt8]
-    /// The rules for clients. A certificate must have a SAN that `node.allow` names.
+    /// The rules for client certificates. A certificate must have a SAN that `node.allow` lists.
     let trust: PeerTrust
-    /// What each of these clients may do.
+    /// The entries of `node.allow`, each with what the client may do.
     private let allowed: [NodeSettings.Allowed]
 
-    /// Throws the reason why nobody can use the node listener.
+    /// Throws the reason why no client can use the node listener.
     init(_ node: NodeSettings, _ materials: PeerMaterials) throws {
         guard let name = node.identity else { throw NodeAccessFault("it has no identity") }
         guard !node.allowed.isEmpty else { throw NodeAccessFault("node.allow lets nobody in") }
@@ -28,8 +28,8 @@ struct NodeAccess: Sendable {
         allowed = node.allowed
     }
 
-    /// Who a client with these names is, by the name that gives it the widest scope, and whether it may change anything.
-    /// Nil if `node.allow` has none of the names.
+    /// The client whose certificate has these names, and whether it may change anything. If several names are listed in
+    /// `node.allow`, one that may write is used first. Nil if none is listed.
     func holder(of names: [PeerName]) -> AdminRequest.Holder? {
         func first(_ scopes: [NodeSettings.Scope]) -> PeerName? {
             let patterns = allowed.filter { scopes.contains($0.scope) }.map(\.san)

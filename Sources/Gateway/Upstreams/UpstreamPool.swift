@@ -2,21 +2,21 @@ import ConfigModel
 import PKI
 
 enum UpstreamTrust: Sendable {
-    /// The certificate that the gateway shows, and the version of its identity.
+    /// The certificate that the gateway shows to upstreams, and the version of its identity.
     struct Shown: Sendable {
         let credential: TLSCredential
         let version: [UInt8]
     }
 
-    /// The upstream's certificate must obey these rules; without rules it must come from a CA of the context. The
-    /// gateway shows the certificate of the last value, if there is one.
+    /// The rules for the upstream's certificate. Without rules, the certificate must come from a CA of the context. The
+    /// last value is the certificate that the gateway shows; nil if it shows none.
     case known(TLSClientContext, PeerTrust?, Shown?)
-    /// The CAs or the gateway's own identity can't be used, for this reason. All connections to the upstream fail, since
-    /// it would be unsafe to trust other CAs instead.
+    /// The CAs or the gateway's own identity can't be used, for this reason. All connections to the upstream fail,
+    /// since trusting other CAs instead would be unsafe.
     case unusable(String)
 
-    /// `present` are the CAs as they were just read. Returns whether `present` replaces the earlier CAs. Unusable CAs
-    /// never replace usable CAs.
+    /// Whether `present`, which was just made, replaces this trust. It replaces it if it differs. But trust that can't
+    /// be used never replaces trust that can.
     func mayBecome(_ present: UpstreamTrust) -> Bool {
         switch (self, present) {
         case (.known(_, let former, let formerlyShown), .known(_, let new, let shown)):
@@ -27,7 +27,7 @@ enum UpstreamTrust: Sendable {
         }
     }
 
-    /// The reason why the CAs can't be used; nil if they can.
+    /// Why the CAs or the identity can't be used; nil if they can.
     var failure: String? {
         switch self {
         case .known: nil
@@ -44,7 +44,8 @@ struct UpstreamDefinition: Sendable {
     let authority: [UInt8]
     /// The name or IP address for which the upstream's certificate must be valid. Nil for an upstream without TLS.
     let serverName: String?
-    /// Whom connections trust, which changes with the file of CAs. Nil for an upstream without TLS.
+    /// How connections verify the upstream. It changes with the CAs and the gateway's identity. Nil for an upstream
+    /// without TLS.
     var trust: UpstreamTrust?
     /// How the access log names the upstream.
     let logName: [UInt8]

@@ -3,12 +3,12 @@ import PKI
 import State
 import Synchronization
 
-/// What the control side and the threads that ask Vaults give each other.
+/// Exchanges values between the control side and the threads of the `VaultKeeper`s.
 final class VaultDesk: Sendable {
-    /// What was obtained for an identity, or the reason why nothing was.
+    /// An identity that a keeper has obtained, or why it could not obtain one.
     struct Delivery: Sendable {
         let name: String
-        /// The digest of the declaration that was carried out.
+        /// The digest of the declaration for which the keeper asked the Vault.
         let declaration: [UInt8]
         let result: Result<Identity, IdentityFault>
     }
@@ -27,10 +27,11 @@ final class VaultDesk: Sendable {
 
     // MARK: The control side
 
-    /// Lends the state. Nil while it is damaged or can't be read. Threads keep it no longer than a call.
+    /// Lends the state's store to the keepers; nil while the state is damaged or can't be read. A keeper must not keep
+    /// the store longer than for one call.
     func lend(_ store: (any StateStore)?) { content.withLock { $0.store = store } }
 
-    /// The certificates to show in logins, by the name of their identity.
+    /// Sets the client certificates for logins to Vaults, by the name of their identity.
     func show(_ credentials: [String: TLSCredential]) { content.withLock { $0.credentials = credentials } }
 
     func takeDeliveries() -> [Delivery] {
@@ -40,7 +41,7 @@ final class VaultDesk: Sendable {
         }
     }
 
-    // MARK: Threads
+    // MARK: Keepers' threads
 
     var store: (any StateStore)? { content.withLock { $0.store } }
 

@@ -5,16 +5,16 @@ import PKI
 import SystemPackage
 import Vault
 
-/// Obtains and renews the identities of one Vault. All networking with the Vault is done on a thread of its own, so that
-/// a slow Vault delays neither the control side nor other Vaults.
+/// Obtains and renews the identities of one Vault. All calls of the Vault are made on a thread of the keeper's own, so
+/// that a slow Vault delays neither the control side nor other Vaults.
 final class VaultKeeper: Sendable {
-    /// What is to be kept. A change of it is taken up when the call in progress has ended.
+    /// What the keeper has to do. A change takes effect after the call in progress.
     struct Work: Sendable, Equatable {
         /// The Vault's settings.
         var settings: ConfigModel.VaultServer
         /// The identities that come from this Vault, by name.
         var identities: [String: VaultIdentityDeclaration]
-        /// The directory that relative paths begin at.
+        /// Relative paths start at this directory.
         var directory: FilePath
         var sealer: Sealer
 
@@ -23,7 +23,7 @@ final class VaultKeeper: Sendable {
                 && one.sealer.key.id == other.sealer.key.id
         }
 
-        /// Whether nothing has changed that a session is made of.
+        /// Whether `other` needs no new session with the Vault.
         func hasSameSession(as other: Work) -> Bool {
             settings == other.settings && directory == other.directory
         }
@@ -37,7 +37,7 @@ final class VaultKeeper: Sendable {
 
     private let inbox: Mailbox<Message>
 
-    /// Starts the thread.
+    /// Starts the keeper's thread.
     init(_ name: String, _ work: Work, desk: VaultDesk, log: EventLog, jitter: UInt64) throws(SystemFailure) {
         inbox = try Mailbox()
         let inbox = inbox
@@ -46,7 +46,7 @@ final class VaultKeeper: Sendable {
             let round = VaultRound(vault: name, desk: desk, log: log, jitter: jitter)
             while true {
                 var descriptors = [pollfd(fd: inbox.descriptor, events: Int16(POLLIN), revents: 0)]
-                // Each second the state may have an identity that another gateway has obtained.
+                // The thread wakes every second, since another gateway may have stored an identity in the state.
                 Poll.wait(for: &descriptors, milliseconds: 1000)
                 for message in inbox.drain() {
                     switch message {
@@ -62,9 +62,9 @@ final class VaultKeeper: Sendable {
 
     func keep(_ work: Work) { inbox.post(.keep(work)) }
 
-    /// Looks for changes at once, and tries again at once what has failed.
+    /// Checks the Vault for changes at once, and repeats failed calls at once.
     func lookNow() { inbox.post(.lookNow) }
 
-    /// Ends the thread as soon as its call has ended.
+    /// Ends the thread after the call in progress.
     func stop() { inbox.post(.stop) }
 }

@@ -3,15 +3,15 @@ import PKI
 import State
 import Vault
 
-/// Calls of the Vault that obtain an identity.
+/// The calls of the Vault that obtain an identity.
 extension VaultRound {
     // MARK: Certificates
 
-    /// Has a certificate signed. The key is in the journal before the request leaves, so that after a crash the same key
-    /// is signed.
+    /// Obtains a certificate from the Vault. The state has the key before the request is sent, so the next attempt
+    /// after a crash uses the same key.
     func obtain(_ name: String, _ order: VaultCertificateOrder, _ session: VaultSession) throws {
         try exclusively(name, isNeeded: { $0.isDue(at: GatewayServer.now) }) { store in
-            // These come first, so that nothing is asked between the answer with the certificate and its storing.
+            // The CAs are asked for first, so that the certificate is stored right after it arrives.
             let issuers = try? session.authorities(ofMount: order.mount)?.map(\.der)
             let key = try self.key(for: name, store)
             let signed = try session.sign(order, key: key)
@@ -21,7 +21,7 @@ extension VaultRound {
         }
     }
 
-    /// Takes the CAs that the mount has now: peers may have certificates of a new one.
+    /// Puts the mount's present CAs in force, since peers may already have certificates of a new CA.
     func lookAtAuthorities(_ name: String, _ order: VaultCertificateOrder, _ session: VaultSession) throws {
         guard let present = entries[name]?.identity,
             let authorities = try session.authorities(ofMount: order.mount)?.map(\.der), !authorities.isEmpty,
@@ -33,7 +33,7 @@ extension VaultRound {
         }
     }
 
-    /// The key of the request that was begun, or a new one in the journal.
+    /// The key of an interrupted request, or else a new key, which is stored before it is used.
     private func key(for name: String, _ store: (any StateStore)?) throws -> PrivateKey {
         guard let entry = entries[name], let work else { throw IdentityFault("it is no longer declared") }
         guard let store else { return try .generate(.ecdsaP256) }
@@ -48,14 +48,15 @@ extension VaultRound {
         do {
             try store.putIdentityRequest(request, by: .current())
         } catch {
-            // A state that can't be written must not end what serves.
+            // If hosts need the identity now, it is obtained even if the key can't be stored.
             guard entry.plan.isUrgent(at: GatewayServer.now), error != .leaseLost else { throw error }
             log.warning("the request for the identity '\(name)' can't be stored: \(error)")
         }
         return key
     }
 
-    /// The CAs of all issuers of the mount. If these are not known, those of the answer and of the former identity.
+    /// The CAs of all issuers of the mount. If the mount did not list its issuers, the CAs in the answer and those of
+    /// the former identity.
     private func authorities(_ name: String, _ issuers: [[UInt8]]?, answered: [[UInt8]]) -> [[UInt8]] {
         if let issuers, !issuers.isEmpty { return issuers }
         return answered + (entries[name]?.identity?.authorities ?? []).filter { !answered.contains($0) }
@@ -75,10 +76,10 @@ extension VaultRound {
 
     // MARK: Secrets
 
-    /// Reads a secret with a certificate and its key.
+    /// Reads a certificate and its key from a secret of the Vault.
     func read(_ name: String, _ place: VaultSecretPlace, _ session: VaultSession) throws {
         let former = entries[name]?.plan.present?.secretVersion
-        // Another gateway may have read the new version meanwhile.
+        // Another gateway may have stored the new version in the meantime. Then the Vault is not asked.
         try exclusively(name, isNeeded: { $0.isDue(at: GatewayServer.now) || $0.present?.secretVersion == former }) {
             _ in
             let secret = try session.secret(at: place)

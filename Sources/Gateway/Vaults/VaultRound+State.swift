@@ -4,9 +4,10 @@ import PKI
 import State
 import Vault
 
-/// What is stored, and shared with the other gateways of the state.
+/// How identities are stored in the state and shared with the other gateways.
 extension VaultRound {
-    /// Takes identities that the state has: those of the last run, and those that other gateways have obtained.
+    /// Adopts identities from the state, which an earlier process or another gateway has obtained. Does nothing if the
+    /// state has not changed.
     func readState(_ now: Int64) {
         guard let store = desk.store, let data = try? store.dataVersion() else { return }
         if let seen, seen == (ObjectIdentifier(store), data) { return }
@@ -14,7 +15,7 @@ extension VaultRound {
         seen = (ObjectIdentifier(store), data)
     }
 
-    /// Takes the identity that the state has, unless it is known.
+    /// Adopts the identity that the state has, if it differs from the one that was last read.
     func adopt(_ name: String, from store: any StateStore, _ now: Int64) {
         guard let entry = entries[name], let work, let row = try? store.obtainedIdentity(name), row != entry.row else {
             return
@@ -33,10 +34,11 @@ extension VaultRound {
         }
     }
 
-    /// Holds the lease of an identity while `body` obtains it. Another gateway may have done so meanwhile: then `body`
-    /// is not called, unless `isNeeded` says that the identity must be obtained all the same.
+    /// Holds the lease of an identity while `body` obtains the identity. If another gateway has obtained it meanwhile,
+    /// `body` is called only if `isNeeded` still returns true.
     ///
-    /// While the state can't be used, `body` is called without a lease if hosts wait for the identity, or will soon.
+    /// If the state can't be used, `body` is called without a lease, but only if the identity is missing or about to
+    /// expire.
     func exclusively(
         _ name: String, isNeeded: (VaultIdentityPlan) -> Bool, _ body: ((any StateStore)?) throws -> Void
     ) throws {
@@ -54,7 +56,7 @@ extension VaultRound {
             return
         }
         defer { lease.release() }
-        // While the state is sealed with another key than the one at hand, the control side is about to bring it.
+        // The state is sealed with another key than `work` has. The control side will send the new key soon.
         let keyID = try store.setting(.sealingKeyID).map { String(decoding: $0, as: UTF8.self) }
         guard keyID == nil || keyID == work?.sealer.key.id else {
             entries[name]?.plan.isHeldByAnother(at: GatewayServer.now)
@@ -65,7 +67,7 @@ extension VaultRound {
         try body(store)
     }
 
-    /// Puts an identity in force and stores it.
+    /// Stores a new identity and puts it in force.
     func accept(_ identity: Identity, _ name: String, secretVersion: Int64? = nil) throws {
         guard let entry = entries[name], let work else { return }
         let now = GatewayServer.now
@@ -75,7 +77,8 @@ extension VaultRound {
         entries[name]?.identity = identity
         entries[name]?.unstored = row
         entries[name]?.plan.obtained(present(identity, row), at: now)
-        // It is delivered only after the try to store it, so that what serves was stored if it could be.
+        // The identity is stored first and delivered then. So an identity in force is also in the state, unless storing
+        // has failed.
         store(row, name)
         deliver(identity, name)
         log.info(
@@ -83,7 +86,7 @@ extension VaultRound {
             [("not_after", UTCTime.text(identity.notAfter))])
     }
 
-    /// Stores what could not be stored before.
+    /// Tries again to store identities that could not be stored before.
     func storeUnstored() {
         for (name, entry) in entries {
             if let row = entry.unstored, desk.store != nil { store(row, name, isRepeated: true) }
@@ -93,14 +96,14 @@ extension VaultRound {
     private func store(_ row: ObtainedIdentity, _ name: String, isRepeated: Bool = false) {
         guard let store = desk.store else { return }
         do {
-            // The call of `accept` holds the lease already. The same process may take it again.
+            // Without `isRepeated`, `exclusively` already holds the lease.
             let lease = isRepeated ? try LeaseKeeper(.identity(name), in: store) : nil
             defer { lease?.release() }
             try store.putObtainedIdentity(row, by: LeaseHolder.current())
             entries[name]?.row = row
             entries[name]?.unstored = nil
         } catch StateError.leaseLost, StateError.changedMeanwhile, is LeaseKeeper.Held {
-            // Another gateway obtains it, and stores its own; or the identity is no longer declared.
+            // Another gateway holds the lease and stores an identity of its own, or the identity is no longer declared.
             entries[name]?.unstored = nil
         } catch {
             if !isRepeated { log.warning("the identity '\(name)' can't be stored, and is only in memory: \(error)") }

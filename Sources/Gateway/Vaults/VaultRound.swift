@@ -5,9 +5,10 @@ import PKI
 import State
 import Vault
 
-/// Does what is due for the identities of one Vault. Confined to its keeper's thread.
+/// Does the work that is due for the identities of one Vault. Only its keeper's thread may use it.
 ///
-/// `VaultIdentityPlan` decides. The files `+Certificates` and `+Secrets` obtain, `+State` stores.
+/// `VaultIdentityPlan` decides what is due. `VaultRound+Obtaining` calls the Vault, and `VaultRound+State` stores
+/// identities.
 final class VaultRound {
     let vault: String
     let desk: VaultDesk
@@ -15,22 +16,22 @@ final class VaultRound {
     private let jitter: UInt64
     private(set) var work: VaultKeeper.Work?
     var entries: [String: Entry] = [:]
-    /// Nil when the settings can't be used.
+    /// Nil if the Vault's settings can't be used, for the reason in `sessionFailure`.
     private(set) var session: VaultSession?
     private var sessionFailure: String?
     private var nextTending: Int64 = .min
     private var toldTending: String?
-    /// The state and the number of its data when it was last read.
+    /// The store that was last read, and its data version at that time.
     var seen: (store: ObjectIdentifier, data: Int)?
 
-    /// An identity that is kept.
+    /// An identity that the keeper obtains and renews.
     struct Entry {
         var plan: VaultIdentityPlan
-        /// The identity in force; nil while there was none.
+        /// The identity in force; nil if there is none yet.
         var identity: Identity?
-        /// What the state has, as far as is known.
+        /// The row of the identity in the state, as it was last read or written.
         var row: ObtainedIdentity?
-        /// What was obtained, but could not be stored.
+        /// The row of an identity that was obtained but could not be stored.
         var unstored: ObtainedIdentity?
         /// Whether the last delivery was a failure.
         var hasToldFailure = false
@@ -59,7 +60,7 @@ final class VaultRound {
                 entries[name]?.plan.declare(declaration)
             }
         }
-        // Whatever is new here may be in the state.
+        // The state may have identities for the new declarations, so it is read again.
         seen = nil
     }
 
@@ -84,7 +85,8 @@ final class VaultRound {
         }
     }
 
-    /// A hash that spreads renewals over gateways and identities. Stable, so that a plan stays as it was.
+    /// A hash that differs between gateways and identities, so that renewals are spread. It never changes, so planned
+    /// times stay the same.
     func hash(of name: String) -> UInt64 {
         Digest.sha256(Array(name.utf8)).prefix(8).reduce(jitter) { $0 &* 31 &+ UInt64($1) &* 0x9E37_79B9_7F4A_7C15 }
     }
@@ -95,7 +97,7 @@ final class VaultRound {
         readState(now)
         storeUnstored()
         guard let session else {
-            // The settings may name files that somebody puts there.
+            // A file that the settings name may exist by now, so a session is tried every ten seconds.
             if let work, now >= nextTending, !entries.isEmpty {
                 connect(work)
                 nextTending = now + 10
@@ -107,7 +109,7 @@ final class VaultRound {
         var outage: VaultError?
         for name in entries.keys.sorted() {
             guard let entry = entries[name], isDue(entry, now) else { continue }
-            // A Vault that does not answer one call does not answer the next.
+            // If one call found that the Vault is down, the other identities are not tried in this round.
             if let outage {
                 failed(name, outage, now)
                 continue
@@ -146,7 +148,7 @@ final class VaultRound {
         }
     }
 
-    /// Renews the token in time, and tells what the operator should know of it.
+    /// Renews the Vault's token in time, and logs warnings and failures.
     private func tend(_ session: VaultSession, _ now: Int64) {
         guard now >= nextTending, !entries.isEmpty else { return }
         let tending = session.tend()
@@ -177,7 +179,8 @@ final class VaultRound {
                 name: name, declaration: entry.declaration.digest, result: .failure(IdentityFault(reason))))
     }
 
-    /// What is in force is still the present identity. The control side is told after a failure.
+    /// Notes that the identity in force is still the Vault's present one. If a failure was delivered before, the
+    /// identity is delivered again, so that the failure ends.
     func looked(_ name: String, hasRead: Bool = false) {
         guard let entry = entries[name] else { return }
         let now = GatewayServer.now
@@ -194,6 +197,6 @@ final class VaultRound {
 }
 
 extension VaultError {
-    /// Whether the next call would fail too.
+    /// Whether calls for other identities would fail in the same way.
     fileprivate var isOutage: Bool { kind == .unreachable || kind == .unavailable || kind == .deadToken }
 }

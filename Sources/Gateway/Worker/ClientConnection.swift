@@ -58,7 +58,7 @@ enum ListenerRole: UInt8, Sendable {
     case http
     case https
     case admin
-    /// Other nodes and automation, over mutual TLS.
+    /// The node listener: other nodes and programs connect with mutual TLS.
     case node
 
     /// Whether the admin worker listens in this role.

@@ -1,21 +1,21 @@
 import PKI
 
-/// What a client's connection has proven in its TLS handshake. It decides which sites the connection's requests reach.
+/// What a client has proven in its TLS handshake. This decides which sites its requests may reach.
 struct ConnectionProof {
-    /// The site that the handshake selected, and whose TLS policy it kept to; `none` if there was no such site. The
+    /// The site that the handshake selected, and whose TLS policy was applied; `none` if there was no such site. The
     /// table counts the connection as a user of the site.
     var site = SlotID.none
     /// Whether the client named a host in its handshake.
     var hasNamedHost = false
     /// The version of TLS; nil without TLS, or before the handshake is complete.
     var version: TLSConnection.Version?
-    /// The rules that the client's certificate was verified by; nil if the handshake asked for none.
+    /// The rules by which the client's certificate was verified; nil if the handshake asked for no certificate.
     var trust: PeerTrust?
     /// The client's certificate; nil if the client has shown none.
     var certificate: ClientCertificate?
     /// When the certificate was last verified, in seconds since 1970.
     var verifiedAt: Int64 = 0
-    /// Whether the session was resumed. OpenSSL then no longer has the certificates above the client's own.
+    /// Whether the TLS session was resumed. If so, OpenSSL has the client's own certificate, but not its intermediates.
     var isResumed = false
 }
 
@@ -24,23 +24,23 @@ enum Admission {
     case admitted
     /// The connection's handshake was for another site: 421 (RFC 9110 section 15.5.20).
     case misdirected
-    /// The connection no longer proves what the site demands. The client must make a new one: 421, and the connection
-    /// is closed.
+    /// The handshake is no longer sufficient for the site. The answer is 421 and the connection is closed, so that the
+    /// client makes a new handshake.
     case outdated(PeerRefusal?)
 }
 
 extension WorkerTables {
-    /// Whether a request for `site` may use a connection with TLS and this proof. All requests pass through here,
-    /// whatever server name the client sent, if any, and also after the site or its rules have changed.
+    /// Whether a request for `site` may use a TLS connection with this proof. Every request is checked, even if the
+    /// handshake named no host, or if the site or its rules have changed since.
     ///
-    /// If `site` is the new form of the proof's site, the proof is for `site` from now on. `chain` returns the
+    /// If the handshake was for an older version of `site`, the proof changes to the new version. `chain` returns the
     /// certificates that the client has sent, in DER.
     func admits(
         _ proof: inout ConnectionProof, to site: SlotID, now: Int64, chain: () -> [[UInt8]]
     ) -> Admission {
         let view = sites[site].view
         if proof.site == site { return view.asksForCertificates ? proves(&proof, for: site, now, chain) : .admitted }
-        // The handshake did not know the policy of this site.
+        // The handshake did not apply the TLS policy of this site.
         guard (proof.version ?? .v1_2) >= view.leastVersion else { return .misdirected }
         guard proof.hasNamedHost || view.asksForCertificates else { return .admitted }
         guard isSuccessor(site, of: proof.site) else { return .misdirected }
@@ -50,7 +50,7 @@ extension WorkerTables {
         return view.asksForCertificates ? proves(&proof, for: site, now, chain) : .admitted
     }
 
-    /// Whether `site` is the same host as `former`, changed since.
+    /// Whether `site` is a newer version of the host `former`.
     private func isSuccessor(_ site: SlotID, of former: SlotID) -> Bool {
         !former.isNone && sites[former].isRetired && sites[former].view.domain.equals(sites[site].view.domain)
     }
@@ -65,21 +65,21 @@ extension WorkerTables {
 }
 
 extension ConnectionProof {
-    /// Whether the certificate is good by the rules in force now. A certificate that was verified by other rules is
-    /// verified again. `isRequired` is whether a client must have one. `chain` returns the certificates that the client
-    /// has sent, in DER.
+    /// Whether the client's certificate satisfies `trust`, the rules in force now. It is verified again if other rules
+    /// have verified it. With `isRequired`, a client without a certificate is not admitted. `chain` returns the
+    /// certificates that the client has sent, in DER.
     mutating func holds(by trust: PeerTrust, isRequired: Bool, now: Int64, chain: () -> [[UInt8]]) -> Admission {
         guard self.trust != nil else { return .outdated(nil) }
         guard let certificate else {
-            // A handshake that had to show a certificate has one.
+            // The handshake asked for a certificate, but did not require one.
             guard !isRequired else { return .outdated(nil) }
             self.trust = trust
             return .admitted
         }
         if self.trust !== trust || trust.rules.isOverdue(since: verifiedAt, at: now) {
             if let refusal = trust.refusal(of: chain()) {
-                // Without the certificates above it, a good certificate may have an authority that is not known. A new
-                // handshake sends them.
+                // In a resumed session the intermediates are missing, so a valid certificate may seem to have an
+                // unknown issuer. In a new handshake the client sends them again.
                 return .outdated(isResumed && refusal.reason == .unknownAuthority ? nil : refusal)
             }
             (self.trust, verifiedAt) = (trust, now)

@@ -11,7 +11,8 @@ extension Worker {
         answerEndpoint(head, exchange)
     }
 
-    /// Answers a request to the node listener. The client's certificate must still be one that `node.allow` names.
+    /// Answers a request to the node listener. `node.allow` may have changed since the handshake, so the client's
+    /// certificate is checked again.
     func answerAsNode(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
         guard let access = nodeAccess else { return refuseNode(exchange) }
         let admission = clients[id].proof.holds(by: access.trust, isRequired: true, now: clock.seconds) {

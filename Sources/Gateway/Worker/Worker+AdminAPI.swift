@@ -2,22 +2,23 @@ import ConfigModel
 import HTTP1
 import PKI
 
-/// Requests to the admin API. The worker collects a request's body, hands the whole request over to the threads of the
+/// Requests to the admin API. The worker collects a request's body, passes the whole request to the threads of the
 /// `AdminQueue`, and gets the answer by its mailbox.
 ///
-/// While the body is collected, `Exchange.request` holds the head as it came and the decoded body. Only the admin
-/// worker has such exchanges, and no others that wait.
+/// While the body is collected, `Exchange.request` holds the head and after it the decoded body. Only the admin worker
+/// has such exchanges.
 extension Worker {
     /// The largest number of body bytes that are collected for all requests to the API together.
     private static let mostAPIBytes = 16 << 20
     /// How long a client waits for an answer, in milliseconds.
     private static let apiMilliseconds: Int64 = 60_000
-    /// When a client should try again that could not be served, in seconds.
+    /// The value of Retry-After in answers with status 503, in seconds.
     private static let retrySeconds = 2
 
     func beginAPI(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
         guard apiAccess != .off, adminHandler?.api != nil else { return answerProblem(exchange, 404, "no-api") }
-        // Without credentials the answer does not depend on the body, which strangers could make large.
+        // Without credentials the answer does not depend on the body, so the body is not collected. Anybody could send
+        // a large one.
         let hasCredentials =
             clients[id].listener == .node || requestHead.fields.first(.authorization) != nil
             || requestHead.fields.first(.cookie) != nil
@@ -50,7 +51,7 @@ extension Worker {
         handOver(request, exchange, of: id)
     }
 
-    /// The request of which `requestHead` has the head, without its body.
+    /// The request to the admin API that `requestHead` describes, without its body.
     private func request(_ head: Bytes, _ exchange: SlotID, of id: SlotID) -> AdminRequest {
         var fields: [(name: String, value: String)] = []
         for index in 0..<requestHead.fields.count {
@@ -66,7 +67,8 @@ extension Worker {
             requestID: exchanges[exchange].requestID.text, holder: holder(id), mayChange: apiAccess == .write)
     }
 
-    /// Who a client of the node listener is. Its certificate was verified when the request began.
+    /// The client of the node listener, by the names in its certificate. The certificate was verified when the request
+    /// began. Nil on the admin listener.
     private func holder(_ id: SlotID) -> AdminRequest.Holder? {
         guard clients[id].listener == .node else { return nil }
         let identity = clients[id].proof.certificate.flatMap { PeerIdentity(certificate: $0.der) }
@@ -80,13 +82,13 @@ extension Worker {
         setDeadline(client: id, inMilliseconds: Self.apiMilliseconds)
     }
 
-    /// Whether a client's request is with the threads that answer the API.
+    /// Whether a client's request has been passed to the threads that answer the admin API.
     func awaitsAPI(_ id: SlotID) -> Bool {
         let exchange = clients[id].exchange
         return clients[id].listener.isAdmin && !exchange.isNone && !exchanges[exchange].isCollecting
     }
 
-    /// Answers 503: there are too many requests, or the answer takes too long.
+    /// Answers 503 with Retry-After, since too many requests wait, or since the answer takes too long.
     func refuseForNow(_ exchange: SlotID) {
         memory.output.clear()
         memory.output.append("Retry-After: ")
@@ -95,7 +97,8 @@ extension Worker {
         answerProblem(exchange, 503, "busy", fields: memory.output.bytes)
     }
 
-    /// Answers with a problem (RFC 9457), as the API does itself. `word` ends its type. `fields` are as in `answer`.
+    /// Answers with problem details (RFC 9457), in the form of the admin API. `word` is the last part of the problem's
+    /// type. `fields` are header lines, as in `answer`.
     private func answerProblem(_ exchange: SlotID, _ status: Int, _ word: StaticString, fields: Bytes? = nil) {
         memory.page.clear()
         memory.page.append("{\"type\":\"urn:aegis:problem:")
@@ -110,7 +113,8 @@ extension Worker {
         answer(exchange, status: status, type: "application/problem+json", memory.page.bytes, fields: fields)
     }
 
-    /// Sends an answer of the API, unless the client has gone or was answered.
+    /// Sends an answer of the admin API. Does nothing if the client has closed its connection or already got another
+    /// answer.
     func deliver(_ response: AdminResponse, to exchange: SlotID) {
         guard exchanges.contains(exchange) else { return }
         memory.output.clear()
@@ -124,7 +128,8 @@ extension Worker {
 }
 
 extension Bytes {
-    /// Whether a path and query is the admin API's. The API itself refuses paths that are not in their normal form.
+    /// Whether these bytes, a path and query, are for the admin API. The API itself refuses paths that are not
+    /// normalized.
     var isAPI: Bool {
         starts(with: "/api") && (count == 4 || self[4] == UInt8(ascii: "/") || self[4] == UInt8(ascii: "?"))
     }

@@ -177,7 +177,8 @@ extension Worker {
             ? .chosen : .none(.handshakesWithoutCertificate)
     }
 
-    /// Answers a client of the node listener. Who shows no certificate that `node.allow` names is refused.
+    /// Chooses the certificate for a client of the node listener. The handshake is refused if the client shows no
+    /// certificate that `node.allow` lists.
     private func chooseNodeCertificate(_ id: SlotID) -> Choice {
         guard let access = nodeAccess else { return .none(.handshakesWithoutTrust) }
         clients[id].proof.trust = access.trust
@@ -189,7 +190,8 @@ extension Worker {
 
     private static let nodeScope = TLSScope("node")
     private static let adminPolicy = TLSPolicy(scope: TLSScope("admin"))
-    /// The policy of handshakes that name no host, or one that is no site. No session of them can be resumed for a site.
+    /// The policy of handshakes that name no host, or a host that is not served. Its scope keeps their sessions from
+    /// being resumed for a site.
     private static let policyWithoutSite = TLSPolicy(scope: TLSScope("no site"))
 
     private func finishHandshake(_ id: SlotID) {
@@ -211,14 +213,14 @@ extension Worker {
         handle(clients[id].transport.decrypt(memory, second: clock.seconds), from: id)
     }
 
-    // MARK: Clients' certificates
+    // MARK: Client certificates
 
-    /// Takes the client's certificate into the connection's proof.
+    /// Stores the client's certificate in the connection's proof.
     ///
-    /// OpenSSL verifies nothing when a session is resumed, so that its certificate is looked at again. The session is
-    /// bound to the rules, so only time can have made the certificate bad.
+    /// OpenSSL verifies nothing when a session is resumed, so the certificate is checked here. The session is bound to
+    /// the rules, so only its age can have made the certificate invalid.
     ///
-    /// - Returns: False when the certificate of a resumed session is no longer good.
+    /// - Returns: False if the certificate of a resumed session is no longer valid.
     private func takeCertificate(of id: SlotID, _ trust: PeerTrust, isResumed: Bool) -> Bool {
         let leaf = clients[id].transport.tls?.peerCertificate ?? nil
         guard let leaf else {
@@ -243,7 +245,8 @@ extension Worker {
         reportRefusal(.clientRefused(host: host, client: clients[id].peer.description, refusal))
     }
 
-    /// The host that has asked for a connection's certificate; for the node listener a name that no host has.
+    /// The name of the host that has asked for a client's certificate. The node listener has a name that no host can
+    /// have.
     private func askingHost(of id: SlotID) -> String {
         let site = clients[id].proof.site
         return site.isNone ? WorkerReport.nodeListener : tables.sites[site].site.name

@@ -6,7 +6,7 @@ struct HealthProbe: Sendable {
     let upstream: UpstreamNumber
     /// The request's head, including its empty line.
     let request: [UInt8]
-    /// A site that has the timeouts of the check, and belongs to no host.
+    /// A site with the timeouts of the check. It belongs to no host.
     let site: Site
 }
 

@@ -8,8 +8,8 @@ extension Worker {
         endConnections(of: pool) { !place.addresses.contains($0) }
     }
 
-    /// Sets whom connections to an upstream trust from now on. Its present connections end like those to a former
-    /// address.
+    /// Sets how connections to an upstream verify it from now on. Present connections close, idle ones at once and
+    /// others after their exchange.
     func setTrust(of number: UpstreamNumber, _ trust: UpstreamTrust) {
         guard let pool = tables.pool(number) else { return }
         tables.pools[pool].definition.trust = trust

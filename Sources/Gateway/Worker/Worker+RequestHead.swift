@@ -84,7 +84,7 @@ extension Worker {
     private func passes(_ field: HeaderField, isTrusted: Bool) -> Bool {
         switch field.id {
         case .host, .contentLength, .expect, .xRequestID, .xForwardedFor, .forwarded, .xRealIP: return false
-        // Only this gateway says which certificate the client has shown (RFC 9440 section 2.4).
+        // The client may have sent these fields itself. Only the gateway may write them (RFC 9440 section 2.4).
         case .clientCert, .clientCertChain, .xForwardedClientCert: return false
         case .maxForwards: return requestHead.method != .options
         // A trusted proxy's fields are passed on even if Connection names them.

@@ -66,7 +66,7 @@ extension Worker {
         if view.forcesHTTPS, !clients[id].isTLS, !sender.cameByHTTPS {
             return redirect(head, exchange)
         }
-        // Whoever ended TLS in front of this gateway has not proven the client's certificate to it.
+        // Another server ended TLS before this gateway, so the gateway has not verified the client's certificate.
         if view.clientCertificates.mode == .require, !clients[id].isTLS { return answer(exchange, 403) }
         if case .length(let length) = requestHead.framing, length > bodyLimit(view) {
             logError(exchange, Self.tooLarge)

@@ -143,8 +143,7 @@ extension Worker {
         relayResponse(rest, exchange, isBeginning: true)
     }
 
-    /// Whether the request has offered to switch to the protocol that the response names, and the response names no
-    /// other one.
+    /// Whether the response switches to a protocol that the request has offered, and to no other one.
     private func isAsked(_ exchange: SlotID, forProtocolOf head: Bytes) -> Bool {
         let offered = exchanges[exchange].request.bytes[exchanges[exchange].upgradeRange].listItems
         var isNamed = false

@@ -7,10 +7,11 @@ struct RequestSender {
     var isTrusted = false
     /// The client that a trusted proxy names. Nil if the peer itself is the client.
     var proxied: PeerAddress?
-    /// Whether the trusted proxy says in Forwarded that it received the request over HTTPS. Nil if it does not say
-    /// there how, or if `clientAddress` is another field: then a client may have written what is in Forwarded.
+    /// Whether the trusted proxy's element in Forwarded says that it received the request over HTTPS. Nil if the
+    /// element does not say it. Also nil if `clientAddress` is another field, since a client may then have written
+    /// Forwarded.
     var forwardedHTTPS: Bool?
-    /// Whether the trusted proxy says that it received the request over HTTPS: in Forwarded, else in X-Forwarded-Proto.
+    /// Whether the request reached the trusted proxy over HTTPS, according to Forwarded or else to X-Forwarded-Proto.
     var cameByHTTPS = false
 }
 
@@ -52,7 +53,8 @@ extension Worker {
         sender.cameByHTTPS = sender.forwardedHTTPS ?? saysHTTPS
     }
 
-    /// What the last element of Forwarded, which the peer wrote, says of its scheme (RFC 7239 section 5.4).
+    /// Whether the last element of Forwarded, which the trusted proxy wrote, has the scheme HTTPS (RFC 7239 section
+    /// 5.4). Nil if it has no scheme.
     private func forwardedHTTPS(_ head: Bytes) -> Bool? {
         for index in (0..<requestHead.fields.count).reversed() {
             let line = requestHead.fields[index]

@@ -20,7 +20,7 @@ extension Worker {
             let field = responseHead.fields[index]
             let name = head[field.name.range]
             // Upgrade is a hop-by-hop field. It is still passed on, since it tells the client which protocol the
-            // upstream has chosen. A 101 has no length (RFC 9110 section 8.6).
+            // upstream has chosen. A response with status 101 must not have Content-Length (RFC 9110 section 8.6).
             guard field.id == .upgrade || !field.isHopByHop, field.id != .contentLength, !strip.contains(name)
             else { continue }
             writeField(name, head[field.value.range])

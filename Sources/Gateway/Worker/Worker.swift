@@ -58,9 +58,9 @@ final class Worker {
     var upstreamHand: UInt32 = 0
     var accessLog: AccessLogBuffer?
     var adminHandler: AdminHandler?
-    /// What clients of the admin API may do at most.
+    /// The largest access that clients of the admin API may have, whatever their tokens allow.
     var apiAccess = AdminListener.API.write
-    /// Who may use the node listener; nil if nobody may.
+    /// Which clients may use the node listener; nil if none may.
     var nodeAccess: NodeAccess?
     /// The gateway's ID in the state, which is part of the answers to checks by aegis-apply (`GatewayProbe`).
     let identity: String?
@@ -237,8 +237,8 @@ final class Worker {
         reports.post(report())
     }
 
-    /// Reports a refused certificate, at most some a second. Strangers cause refusals, so these do not use the allowance
-    /// of other reports. The metrics count all.
+    /// Reports a refused certificate, but only some in a second. Clients can cause any number of refusals, so these
+    /// have an allowance of their own. The metrics count all of them.
     func reportRefusal(_ report: @autoclosure () -> WorkerReport) {
         guard refusalAllowance > 0 else { return }
         refusalAllowance -= 1

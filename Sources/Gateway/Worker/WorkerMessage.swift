@@ -12,13 +12,13 @@ enum WorkerMessage: Sendable {
     case stopListening([String])
     /// Sets the addresses of an upstream whose name was resolved again.
     case place(UpstreamPlace)
-    /// Sets what clients of the admin API may do at most. Only the admin worker gets this message.
+    /// Sets the largest access that clients of the admin API may have. Only the admin worker gets this message.
     case api(AdminListener.API)
     /// The answer to a request that was handed over to the admin API. Only the admin worker gets this message.
     case answer(SlotID, AdminResponse)
-    /// Sets who may use the node listener. Only the admin worker gets this message.
+    /// Sets which clients may use the node listener. Only the admin worker gets this message.
     case node(NodeAccess?)
-    /// Sets trust in peers whose CAs, revocation lists or identities have changed.
+    /// Sets the new trust, after CAs, revocation lists or identities have changed.
     case trust(RenewedTrust)
     /// Sets whether an upstream is healthy. An unhealthy upstream gets no requests while others are available.
     case health(UpstreamNumber, isHealthy: Bool)
@@ -62,8 +62,8 @@ struct TableUpdate: Sendable {
     var challengeCertificates: [ChallengeEntry] = []
     var removedChallenges: [[UInt8]] = []
 
-    /// Takes over those of the renewed definitions whose numbers the update defines, and removes them from `renewed`. A
-    /// number may be defined several times, since it is used again when it is free; the last definition counts.
+    /// Puts renewed definitions into this update, for numbers that the update defines, and removes them from `renewed`.
+    /// An update may define a number several times, since free numbers are reused. The last definition counts.
     mutating func replace(_ renewed: inout [ClientTrustDefinition]) {
         let defined = Set(clientTrusts.map(\.number))
         let taken = renewed.filter { defined.contains($0.number) }
@@ -100,10 +100,10 @@ enum WorkerReport: Sendable {
     case health(UpstreamNumber, isHealthy: Bool, reason: String)
     /// An upstream has failed several times in a row, and gets no requests for this many seconds.
     case upstreamEjected(String, seconds: Int)
-    /// How reports and metrics name the node listener where they name a host.
+    /// The name of the node listener, where reports and metrics otherwise name a host.
     static let nodeListener = "(node)"
 
-    /// A client's certificate was refused by the rules of a host, or of the node listener.
+    /// A client's certificate was refused, by the rules of a host or of the node listener.
     case clientRefused(host: String, client: String, PeerRefusal)
     /// A certificate of the state can't be used.
     case certificateFailed(name: String, reason: String)

@@ -126,7 +126,7 @@ final class WorkerTables {
         challengeCertificates.isEmpty ? nil : challengeCertificates[key.text]?.credential
     }
 
-    /// The TLS policy of a site; nil if the site asks for certificates that can't be verified now.
+    /// The TLS policy of a site. Nil if the site asks for client certificates and its rules can't be made now.
     func policy(of site: SlotID) -> TLSPolicy? {
         let view = sites[site].view
         let policy = { TLSPolicy(scope: view.tlsScope, leastVersion: view.leastVersion, clients: $0) }
@@ -136,7 +136,8 @@ final class WorkerTables {
         }
     }
 
-    /// The rules in force for certificates of a site's clients; nil if there are none, or they could never be used.
+    /// The present rules for the certificates of a site's clients. Nil if the site asks for none, or if the rules could
+    /// never be made.
     func clientTrust(of site: SlotID) -> PeerTrust? {
         let rule = sites[site].view.clientCertificates
         return rule.mode != .none && rule.trust < clientTrusts.count ? clientTrusts[Int(rule.trust)] : nil
@@ -207,7 +208,7 @@ final class WorkerTables {
         pools[id].traffic.nanoseconds &+= nanoseconds
     }
 
-    /// Counts a handshake of a host that asks for certificates. A refusal has a reason.
+    /// Counts a handshake of a host that asks for certificates. `refusal` is the reason if the certificate was refused.
     func count(certificateFor host: String, isShown: Bool, refusal: PeerRefusal.Reason? = nil) {
         clientCertificates[host, default: .init()].count(isShown: isShown, refusal: refusal)
     }
@@ -233,7 +234,7 @@ final class WorkerTables {
 
     // MARK: Changing
 
-    /// Sets the rules of a number for clients' certificates.
+    /// Sets the rules for client certificates that have this number.
     func set(_ definition: ClientTrustDefinition) {
         while clientTrusts.count <= definition.number { clientTrusts.append(nil) }
         clientTrusts[Int(definition.number)] = definition.trust
