@@ -2,7 +2,7 @@
 package struct Diagnostic: Sendable, Equatable {
     package enum Severity: String, Sendable {
         case error
-        /// The file can be used, but it may not do what the operator meant.
+        /// The file can be used, but perhaps does not do what the operator meant.
         case warning
     }
 
@@ -37,7 +37,7 @@ extension Diagnostic {
         Diagnostic(.warning, at: origin.position, message, hint: hint)
     }
 
-    /// An error found outside the model, such as a key that does not belong to its certificate.
+    /// An error found outside the model, such as a private key that does not belong to its certificate.
     package static func error(at origin: SourceOrigin, _ message: String, hint: String? = nil) -> Diagnostic {
         Diagnostic(.error, at: origin.position, message, hint: hint)
     }

@@ -1,8 +1,8 @@
-/// Decides which parts of a line a diagnostic may show: only those known to be harmless.
+/// Decides which parts of a source line a diagnostic may show: only text that is known to be harmless.
 ///
-/// Files contain secrets, and a slip can put a secret anywhere: behind a misspelt key, in a broken line, in a comment.
-/// So all text is hidden unless it is known not to be a secret. Each hidden character becomes one asterisk, so that a
-/// caret below still points at the right place.
+/// Files contain secrets, and a mistake can put a secret anywhere: behind a misspelt key, in a broken line, in a
+/// comment. So all text is hidden unless it is known not to be a secret. Each hidden character becomes one asterisk, so
+/// that a caret below the line still points at the right place.
 package struct SourceVisibility: Sendable {
     private enum Basis {
         /// The file could not be read as YAML: only words of the configuration's language are shown.
@@ -144,7 +144,7 @@ extension String {
     }
 
     /// Whether the text looks like a key of the file: short, and made of letters, '_' and '-'. Any other text may be a
-    /// value, even a secret, whose colon is missing.
+    /// value whose colon is missing, and so may be a secret.
     var looksLikeKey: Bool {
         utf8.count <= 30
             && utf8.allSatisfy { byte in

@@ -1,4 +1,4 @@
-/// Finds the word that somebody probably meant to type.
+/// Finds the word that was probably meant instead of a misspelt word.
 package enum Suggestion {
     /// Words longer than this are not compared: the work grows with the square of their length.
     private static let maxLength = 64

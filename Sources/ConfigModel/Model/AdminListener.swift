@@ -1,19 +1,19 @@
 /// The admin listener, which serves health, metrics and the admin API.
 package struct AdminListener: Sendable, Equatable {
-    /// What clients of the admin API may do at most, whatever their tokens allow.
+    /// The largest access that clients of the admin API may have, whatever their tokens allow.
     package enum API: String, ChoiceValue {
-        /// Look and change.
+        /// Clients may read and change.
         case write
-        /// Look only, for those whose file is the only truth.
+        /// Clients may only read, for operators who make all changes by the file.
         case read
-        /// Nothing: there is no API.
+        /// There is no admin API.
         case off
     }
 
     package var address = ListenAddress(address: IPAddress("127.0.0.1"), port: 9443)
     package var api = API.write
 
-    /// The listener's address, or a mapping with more.
+    /// The shape of the listener: its address, or a mapping with the address and further settings.
     static let shape = ValueShape<AdminListener>(
         schema: .oneOf([ValueShape.listenAddress.schema, mapping.schema]),
         read: { node, reader in

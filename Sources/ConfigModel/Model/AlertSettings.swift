@@ -1,17 +1,17 @@
-/// When and where Aegis tells of certificates that expire.
+/// When Aegis reports certificates that will expire, and to whom.
 package struct AlertSettings: Sendable, Equatable {
-    /// A web service that is told.
+    /// A web service that is called for each alert.
     package struct Webhook: Sendable, Equatable {
         package var url = ServiceURL("")
-        /// The Bearer token for the service; nil: none.
+        /// The Bearer token for the service; nil for none.
         package var token: Secret?
-        /// A PEM file of CAs trusted for the service; nil: the system's.
+        /// A PEM file of CAs that are trusted for the service; nil for the system's CAs.
         package var caFile: String?
     }
 
-    /// The times left at which Aegis tells of a certificate, in the order of the file.
+    /// How long before its expiry a certificate is reported, in the order of the file.
     package var expiry: [Duration] = [.seconds(30 * 86_400), .seconds(7 * 86_400), .seconds(86_400)]
-    /// Nil: events, logs and metrics tell alone.
+    /// Nil if alerts appear only as events, in the log and in metrics.
     package var webhook: Webhook?
 
     package init() {}

@@ -1,11 +1,11 @@
 import PeerNames
 
-/// The certificates that a host asks its clients for.
+/// Which certificates a host requires of its clients.
 package struct ClientAuthSettings: Sendable, Hashable {
     package enum Mode: String, ChoiceValue {
-        /// A client without a good certificate is refused in the handshake.
+        /// A client without a valid certificate is refused in the handshake.
         case require
-        /// A client may have no certificate. One that it shows must be good all the same.
+        /// A client may connect without a certificate. A certificate that it shows must be valid.
         case optional
     }
 
@@ -13,37 +13,37 @@ package struct ClientAuthSettings: Sendable, Hashable {
     package enum OverdueList: String, ChoiceValue {
         /// Certificates of the list's CA are refused.
         case refuse
-        /// The list is used as it is. What it revokes stays revoked.
+        /// The list is used although it is old. The certificates that it revokes stay revoked.
         case accept
     }
 
-    /// How the upstream learns of the client's certificate.
+    /// The header field that describes the client's certificate to the upstream.
     package enum Forwarding: String, ChoiceValue {
-        /// `Client-Cert` (RFC 9440). The chain is never sent, since a resumed session doesn't have it.
+        /// `Client-Cert` (RFC 9440). The chain is never sent, since a resumed session does not have it.
         case clientCert = "client_cert"
         /// `X-Forwarded-Client-Cert`, as Envoy writes it.
         case xfcc
         case none
     }
 
-    /// The most revocation lists, which is what `PeerRules` of PKI accept.
+    /// The largest number of revocation lists. `PeerRules` of PKI accepts no more.
     package static let maximumLists = 100
 
     package var mode = Mode.require
-    /// A PEM file of CAs that clients' certificates must come from; nil: `identity` says.
+    /// A PEM file of CAs that client certificates must come from; nil if the CAs of `identity` are used.
     package var caFile: String?
-    /// The name of the identity whose CAs and requirements hold; nil: `caFile` says.
+    /// The name of the identity whose CAs and requirements are used; nil if `caFile` is used.
     package var identity: String?
     /// Files of revocation lists, in PEM or DER.
     package var revocationLists: [String] = []
     package var overdueLists = OverdueList.refuse
-    /// The patterns of which one must match a SAN; nil: the identity's hold.
+    /// Patterns for SANs. A certificate must have a SAN that matches one of them. Nil: the identity's patterns.
     package var requiredSANs: [PeerNamePattern]?
-    /// Whether expired certificates are accepted; nil: the identity says, else they are not.
+    /// Whether expired certificates are accepted. Nil: as the identity says, or no without an identity.
     package var allowsExpired: Bool?
     package var forwarding = Forwarding.none
 
-    /// What certificates of clients must be like. `identity` is the one that the section names; nil for none.
+    /// What client certificates must satisfy. `identity` is the identity named here; nil if none is named.
     package func requirements(of identity: NamedIdentity?) -> PeerRequirements {
         var requirements = identity?.peers ?? PeerRequirements()
         if let requiredSANs { requirements.requiredSANs = requiredSANs }

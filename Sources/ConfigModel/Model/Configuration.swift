@@ -12,13 +12,13 @@ package struct Configuration: Sendable, Equatable {
     /// The source of the key that seals private keys; nil: `AEGIS_SSL_KEY`, or a key made on the first run.
     package var encryptionKey: Secret?
     package var gateway = GatewaySettings()
-    /// This gateway among others; nil: it has no node listener.
+    /// The settings of this gateway's node listener and node ID; nil if the file has none.
     package var node: NodeSettings?
-    /// Who this gateway is to its peers, in the order of the file.
+    /// The certificates with which the gateway identifies itself to peers, in the order of the file.
     package var identities: [NamedIdentity] = []
     /// The Vaults that identities and certificates come from, in the order of the file.
     package var vaults: [VaultServer] = []
-    /// When and where it is told that certificates expire; nil: the file does not say.
+    /// When and to whom expiring certificates are reported; nil if the file does not say.
     package var alerts: AlertSettings?
     /// The certificate issuers, in the order of the file.
     package var issuers: [Issuer] = []

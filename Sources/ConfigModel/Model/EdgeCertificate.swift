@@ -8,13 +8,13 @@ package struct EdgeCertificate: Sendable, Equatable {
         case sslCom = "ssl_com"
     }
 
-    /// The way to prove control over the names.
+    /// How Cloudflare checks that the zone's owner controls the names.
     package enum Validation: String, ChoiceValue {
-        /// A TXT record.
+        /// By a TXT record.
         case txt
-        /// A file over HTTP.
+        /// By a file over HTTP.
         case http
-        /// A mail to the domain's owner.
+        /// By a mail to the domain's owner.
         case email
     }
 

@@ -126,7 +126,7 @@ package struct AccessLog: Sendable, Equatable {
     }
 
     package enum Format: String, ChoiceValue {
-        /// One JSON object for each line.
+        /// One JSON object on each line.
         case json
         /// The combined format of Apache and nginx, followed by the host.
         case combined

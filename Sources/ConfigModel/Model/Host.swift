@@ -32,8 +32,8 @@ package struct Host: Sendable, Equatable {
     package var aliases: [DomainName] = []
     package var enabled = true
     package var upstreams: [Upstream] = []
-    /// How the gateway and `https://` upstreams show each other who they are; nil: upstreams are verified by the system's
-    /// CAs, and shown no certificate.
+    /// How the gateway verifies `https://` upstreams, and which certificate it shows them. Nil: the system's CAs, and
+    /// no certificate.
     package var upstreamTLS: UpstreamTLS?
     /// An answer that the gateway gives itself, instead of an upstream.
     package var respond: FixedResponse?
@@ -50,7 +50,7 @@ package struct Host: Sendable, Equatable {
     /// The HSTS policy (RFC 6797); nil: none.
     package var hsts: HSTS?
     package var tlsMinVersion = TLSVersion.v1_2
-    /// The certificates that clients are asked for; nil: none.
+    /// Which certificates clients must show; nil if they are asked for none.
     package var clientAuth: ClientAuthSettings?
     /// Changes to header fields on the way to upstreams and back.
     package var headers = HeaderRules()

@@ -1,23 +1,24 @@
-/// Who this gateway is to its peers: a certificate, its key, and the CAs that certificates of peers must come from.
+/// A certificate with which the gateway identifies itself to peers, its key, and the CAs that peers' certificates must
+/// come from.
 package struct NamedIdentity: Sendable, Equatable, NamedValue {
     package enum Source: Sendable, Equatable {
-        /// PEM files of the operator.
+        /// PEM files that the operator provides.
         case files(IdentityFiles)
         /// Environment variables of the gateway.
         case environment(IdentityVariables)
-        /// A CA that Aegis makes itself in a directory: for development alone.
+        /// A CA in a directory that Aegis creates. For development only.
         case development(DevelopmentIdentity)
         /// HashiCorp Vault or OpenBao.
         case vault(VaultIdentity)
     }
 
-    /// The name by which others of the file refer to the identity.
+    /// The name by which other parts of the file refer to the identity.
     package var name: String
     /// The place of the name in the file.
     package var origin: SourceOrigin
     package var source: Source
 
-    /// What certificates of its peers must be like.
+    /// What peers' certificates must satisfy.
     package var peers: PeerRequirements {
         switch source {
         case .files(let files): files.peers
@@ -27,8 +28,8 @@ package struct NamedIdentity: Sendable, Equatable, NamedValue {
         }
     }
 
-    /// Whether the file says that the identity has CAs, so that its peers can be verified. An environment variable that
-    /// is not set is only found by the gateway.
+    /// Whether the identity has CAs according to the file, so that peers can be verified. Only the gateway can tell
+    /// whether an environment variable is set.
     package var hasAuthorities: Bool {
         switch source {
         case .files(let files): files.authoritiesFile != nil
@@ -69,7 +70,7 @@ package struct NamedIdentity: Sendable, Equatable, NamedValue {
 package struct IdentityFiles: Sendable, Equatable {
     /// The certificate and its chain.
     package var certificateFile = ""
-    /// The private key, not encrypted. Group and others must not be able to read it.
+    /// The private key, not encrypted. Only the owner may have permission to read the file.
     package var keyFile = ""
     /// The CAs that certificates of peers must come from; nil: peers can't be verified with this identity.
     package var authoritiesFile: String?
@@ -91,7 +92,7 @@ package struct IdentityVariables: Sendable, Equatable {
     package var certificateVariable = "AEGIS_TLS_CERT"
     /// The variable with the private key.
     package var keyVariable = "AEGIS_TLS_KEY"
-    /// The variable with the CAs that certificates of peers must come from. If it is not set, there are none.
+    /// The variable with the CAs that peers' certificates must come from. If it is not set, the identity has no CAs.
     package var authoritiesVariable = "AEGIS_TLS_CA"
     package var peers = PeerRequirements()
 
@@ -106,9 +107,11 @@ package struct IdentityVariables: Sendable, Equatable {
         ] + PeerRequirements.fields(\.peers.verifiesChain, \.peers.requiredSANs, \.peers.allowsExpired))
 }
 
-/// An identity from a CA that Aegis makes itself. For development alone: whoever can read the directory can be anybody.
+/// An identity from a CA that Aegis creates. For development only: anybody who can read the directory can impersonate
+/// every node.
 package struct DevelopmentIdentity: Sendable, Equatable {
-    /// The directory of the CA's and the node's certificates and keys, relative to the configuration file.
+    /// The directory with the certificates and keys of the CA and the node. A relative path is relative to the
+    /// configuration file.
     package var directory = "./certs"
     package var peers = PeerRequirements()
 

@@ -1,18 +1,18 @@
 import PeerNames
 
-/// This gateway among others, and who may use its node listener.
+/// The settings of this gateway as one of several nodes: its ID, its node listener, and the clients of that listener.
 package struct NodeSettings: Sendable, Equatable {
     /// What a client of the node listener may do.
     package enum Scope: String, ChoiceValue {
-        /// Look at health, metrics and the API.
+        /// Read health, metrics and the API.
         case read
-        /// Change what the API can change, too.
+        /// Also change what the API can change.
         case write
     }
 
-    /// A client that the node listener lets in.
+    /// A client that may use the node listener.
     package struct Allowed: Sendable, Equatable {
-        /// Matches a SAN of the client's certificate.
+        /// The pattern that a SAN of the client's certificate must match.
         package var san = PeerNamePattern(.dns(""))
         package var scope = Scope.read
     }
@@ -23,9 +23,9 @@ package struct NodeSettings: Sendable, Equatable {
     package var name: String?
     /// The address of the node listener; nil: there is none.
     package var address: NodeAddress?
-    /// The name of the identity that the node listener shows, and by whose CAs it verifies clients.
+    /// The name of the identity that the node listener shows. Clients must have certificates from its CAs.
     package var identity: String?
-    /// Who may use the node listener, and for what. If several match a client, the widest scope counts.
+    /// The clients that may use the node listener. If several entries match a client, the widest scope counts.
     package var allowed: [Allowed] = []
 
     static let shape = ObjectShape<NodeSettings>(
@@ -50,12 +50,12 @@ package struct NodeSettings: Sendable, Equatable {
         ])
 }
 
-/// The address at which other nodes reach this one.
+/// The address at which other nodes reach this node.
 package struct NodeAddress: Sendable, Hashable {
     /// The host's name or address, as a URL writes it.
     package let host: String
     package let port: Int
-    /// What to listen on: the address, or all interfaces when the host is a name.
+    /// The address to listen at: all interfaces if the host is a name.
     package let listener: ListenAddress
 
     /// The address as the file writes it.

@@ -1,17 +1,18 @@
 import PeerNames
 
-/// What certificates of peers must be like, besides what always holds.
+/// What peers' certificates must satisfy besides the rules that can't be turned off.
 package struct PeerRequirements: Sendable, Equatable {
-    /// Whether a certificate must chain to one of the CAs. If not, anybody can make one: for testing alone.
+    /// Whether a certificate must chain to one of the CAs. Without this anybody can make an accepted certificate, so
+    /// false is for testing only.
     package var verifiesChain = true
-    /// The patterns of which one must match a SAN of the certificate; empty allows any SAN.
+    /// Patterns for SANs. A certificate must have a SAN that matches one of them. If empty, any SAN is accepted.
     package var requiredSANs: [PeerNamePattern] = []
     /// Whether expired certificates are accepted: for testing and migration.
     package var allowsExpired = false
 
     package init() {}
 
-    /// The keys that set requirements, for each source of identities.
+    /// The fields of the requirements, which every source of identities has.
     static func fields<Root: Sendable>(
         _ verifiesChain: WritableKeyPath<Root, Bool> & Sendable,
         _ requiredSANs: WritableKeyPath<Root, [PeerNamePattern]> & Sendable,

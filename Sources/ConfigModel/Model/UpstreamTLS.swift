@@ -1,22 +1,25 @@
 import PeerNames
 
-/// How the gateway and a host's `https://` upstreams show each other who they are.
+/// How the gateway verifies a host's `https://` upstreams, and which certificate it shows them.
 package struct UpstreamTLS: Sendable, Hashable {
-    /// The name of the identity whose certificate is shown to upstreams; nil: none is shown.
+    /// The name of the identity whose certificate the gateway shows to upstreams; nil if it shows none.
     package var identity: String?
-    /// A PEM file of CAs that upstreams' certificates must come from: roots, issuing CAs or their own certificates. Nil:
-    /// the identity's CAs if it has any, else the system's. A relative path is relative to the configuration file.
+    /// A PEM file of certificates that upstreams' certificates must chain to: roots, issuing CAs, or the upstreams' own
+    /// certificates. Nil: the identity's CAs if it has any, else the system's. A relative path is relative to the
+    /// configuration file.
     package var caFile: String?
-    /// The host name or address that is asked for and verified; nil: the upstream's own.
+    /// The host name or address that the gateway sends as SNI and that the certificate must have; nil for the
+    /// upstream's own name.
     package var serverName: String?
-    /// The patterns of which one must match a SAN, besides the server's name; nil: the identity's hold, if its CAs do.
+    /// Patterns for SANs. A certificate must have a SAN that matches one of them, besides the server name. Nil: the
+    /// identity's patterns, if its CAs are used.
     package var requiredSANs: [PeerNamePattern]?
 
     package init() {}
 
-    /// What certificates of upstreams must be like. `identity` is the one that the section names; nil for none.
+    /// What upstreams' certificates must satisfy. `identity` is the identity named here; nil if none is named.
     ///
-    /// The identity's requirements belong to its CAs: they don't hold for upstreams that `caFile` says to trust.
+    /// The identity's requirements go with its CAs. They don't apply to upstreams that are verified by `caFile`.
     package func requirements(of identity: NamedIdentity?) -> PeerRequirements {
         var requirements = usesAuthorities(of: identity) ? identity?.peers ?? PeerRequirements() : PeerRequirements()
         if let requiredSANs { requirements.requiredSANs = requiredSANs }
@@ -47,7 +50,7 @@ package struct UpstreamTLS: Sendable, Hashable {
 }
 
 extension ValueShape where Value == String {
-    /// The shape of a server's name, or of its address without brackets.
+    /// The shape of a server name: a host name, or an address without brackets.
     fileprivate static let serverName = text(
         "the name of a server", .string("A host name or an IP address", examples: ["app.internal"]),
         parse: { (text) throws(ValueFault) in

@@ -3,28 +3,29 @@ import PeerNames
 /// An identity from a Vault: issued by its PKI engine, or read from its key-value store. The rules require one of the
 /// two.
 package struct VaultIdentity: Sendable, Equatable {
-    /// A certificate that Vault's PKI engine signs for a key made here. Its CAs are those that Vault answers with.
+    /// A certificate that Vault's PKI engine signs for a key that Aegis generates. The identity's CAs are the CAs in
+    /// Vault's answer.
     package struct Issued: Sendable, Equatable {
-        /// Where the PKI engine is mounted.
+        /// The path where the PKI engine is mounted.
         package var mount = "pki"
         package var role = ""
         package var commonName = PeerName.dns("")
         /// The SANs besides the common name.
         package var sans: [PeerName] = []
-        /// The validity to ask for. Vault may shorten it.
+        /// The validity that Aegis asks for. Vault may shorten it.
         package var ttl = Duration.seconds(86_400)
     }
 
     /// A certificate and its key in the key-value store, version 2.
     package struct StoredSecret: Sendable, Equatable {
-        /// Where the key-value store is mounted.
+        /// The path where the key-value store is mounted.
         package var mount = "secret"
         package var path = ""
-        /// The key in the secret for the certificate and its chain in PEM.
+        /// The member of the secret that contains the certificate and its chain in PEM.
         package var certificateKey = "cert"
-        /// The key in the secret for the private key in PEM.
+        /// The member of the secret that contains the private key in PEM.
         package var privateKeyKey = "key"
-        /// The key in the secret for the CAs in PEM; nil: peers can't be verified with this identity.
+        /// The member of the secret that contains the CAs in PEM; nil if peers can't be verified with this identity.
         package var authoritiesKey: String?
     }
 

@@ -1,4 +1,4 @@
-/// How Aegis logs in to a Vault. Files and variables are read anew at each login.
+/// How Aegis logs in to a Vault. Files and environment variables are read again at each login.
 package enum VaultLogin: Sendable, Equatable {
     package struct AppRole: Sendable, Equatable {
         package var mount = "approle"
@@ -22,7 +22,7 @@ package enum VaultLogin: Sendable, Equatable {
 
     package struct ClientCertificate: Sendable, Equatable {
         package var mount = "cert"
-        /// The name of the identity whose certificate is shown to Vault.
+        /// The name of the identity whose certificate Aegis shows to Vault.
         package var identity = ""
     }
 
@@ -31,7 +31,7 @@ package enum VaultLogin: Sendable, Equatable {
     case appRole(AppRole)
     case kubernetes(Kubernetes)
     case jwt(JWT)
-    /// The identity's certificate, in the TLS handshake.
+    /// The identity's certificate, shown in the TLS handshake.
     case certificate(ClientCertificate)
 
     /// The name of the identity to log in with; nil for other methods.
@@ -106,7 +106,7 @@ package enum VaultLogin: Sendable, Equatable {
 }
 
 extension Field {
-    /// Where a login method is mounted; by default at the method's name.
+    /// The path where a login method is mounted; by default the method's name.
     fileprivate static func mount(_ path: WritableKeyPath<Root, String> & Sendable) -> Field {
         .defaulted("mount", path, .vaultPath, "Where the method is mounted")
     }

@@ -1,12 +1,12 @@
 /// A server of HashiCorp Vault or OpenBao, and how Aegis logs in there.
 package struct VaultServer: Sendable, Equatable, NamedValue {
-    /// The name by which identities refer to it.
+    /// The name by which identities and issuers refer to the Vault.
     package var name = ""
     /// The place of the name in the file.
     package var origin = SourceOrigin.none
     /// The server's URL, without `/v1`: https, or http to this machine.
     package var address = ServiceURL("")
-    /// A PEM file of CAs trusted for the server; nil: the system's.
+    /// A PEM file of CAs that are trusted for the server; nil for the system's CAs.
     package var caFile: String?
     /// The namespace of all requests; nil: the root namespace.
     package var namespace: String?
@@ -26,7 +26,7 @@ package struct VaultServer: Sendable, Equatable, NamedValue {
 }
 
 extension ValueShape where Value == String {
-    /// The shape of a path in Vault: of a mount, a secret or a namespace. Slashes around it are removed.
+    /// The shape of a path in Vault: of a mount, a secret or a namespace. Slashes at its ends are removed.
     static let vaultPath = text(
         "a path in Vault", .string("A path in Vault", examples: ["team/pki"]),
         parse: { (text) throws(ValueFault) in
@@ -55,7 +55,7 @@ extension ValueShape where Value == String {
 }
 
 extension ValueShape where Value == ServiceURL {
-    /// The shape of a Vault's address: a URL without a query, since requests' paths are appended to it.
+    /// The shape of a Vault's address: a URL without a query, since paths are appended to it.
     fileprivate static let vaultAddress = text(
         "a URL", .string("An https URL; http only to this machine", examples: ["https://vault.example.com:8200"]),
         parse: { (text) throws(ValueFault) in

@@ -34,8 +34,8 @@ extension Rules {
         }
     }
 
-    /// Requires, as Cloudflare does, that a pack contains the zone's apex and that all its other names are below the
-    /// apex.
+    /// Reports a pack without the zone's apex, or with a name that is not below the apex. Cloudflare refuses such
+    /// packs.
     private mutating func requireApex(of certificate: EdgeCertificate) {
         let bases = certificate.hosts.map { $0.isWildcard ? String($0.parent) : $0.text }
         guard let apex = bases.min(by: { $0.utf8.count < $1.utf8.count }) else { return }

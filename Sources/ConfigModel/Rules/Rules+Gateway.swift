@@ -41,7 +41,7 @@ extension Rules {
 }
 
 extension ListenAddress {
-    /// Whether both can't be listened on at once.
+    /// Whether the gateway can't listen at both addresses at once.
     func clashes(with other: ListenAddress) -> Bool {
         port == other.port && (address == nil || other.address == nil || address == other.address)
     }

@@ -76,8 +76,8 @@ extension Rules {
 
     private mutating func checkUpgrades(of host: Host) {
         guard !host.upgrade.isEmpty, let node = host.origin.node else { return }
-        // If an item could not be read, `host.upgrade` lacks it, and the indices of the other items no longer match
-        // their nodes.
+        // If an item of the list could not be read, `host.upgrade` does not have it. The positions of the other items
+        // then differ from those of their nodes.
         guard let list = reader.value(of: "upgrade", in: node), reader.document.kind(of: list) == .sequence,
             !reader.items(of: list).contains(where: reader.isFaulty)
         else { return }

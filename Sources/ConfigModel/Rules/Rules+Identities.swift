@@ -24,7 +24,7 @@ extension Rules {
         let place = reader.value(of: "identity", in: node)
         guard let identity = identity(named: name, at: place) else { return }
         requireAuthorities(of: identity, at: place)
-        // Anybody could claim to be one of those that 'allow' names.
+        // Without verify_chain anybody could make a certificate with a name that 'allow' lists.
         if !identity.peers.verifiesChain {
             report(
                 .error, in: place, "the node listener needs verify_chain, which identity '\(name)' has turned off",
@@ -32,7 +32,8 @@ extension Rules {
         }
     }
 
-    /// A development CA makes the node a certificate for its ID, in files of that name.
+    /// A development CA issues the node a certificate for its ID, in files with that name. So the ID must be a host
+    /// name then.
     private mutating func checkID(_ settings: NodeSettings, _ node: NodeID) {
         let development = configuration.identities.first {
             if case .development = $0.source { true } else { false }
@@ -49,7 +50,8 @@ extension Rules {
             notes: [note("the development CA is defined here", at: development.origin)])
     }
 
-    /// Whether a name, of letters, digits, '-', '_' and '.', is a host name by the length of its labels.
+    /// Whether the labels of a name are short enough for a host name. The name has only letters, digits, '-', '_' and
+    /// '.'.
     private static func isHostName(_ name: String) -> Bool {
         name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).allSatisfy {
             (1...63).contains($0.count)
@@ -83,14 +85,14 @@ extension Rules {
 
     // MARK: Identities
 
-    /// The identity of a name; reports a name that is not defined.
+    /// The identity with this name. Reports a name that is not defined.
     mutating func identity(named name: String, at place: NodeID?) -> NamedIdentity? {
         if let identity = identities[name] { return identity }
         reportUnknown("identity", name, among: configuration.identities, in: "identities", at: place)
         return nil
     }
 
-    /// Reports an identity without CAs where clients are to be verified by them.
+    /// Reports an identity without CAs, if clients must be verified by its CAs.
     mutating func requireAuthorities(of identity: NamedIdentity, at place: NodeID?) {
         guard !identity.hasAuthorities, identity.peers.verifiesChain, let owner = identity.origin.node,
             !reader.isFaulty(owner)
@@ -120,7 +122,7 @@ extension Rules {
         }
     }
 
-    /// The hint for `allow_expired`.
+    /// The hint of the warning about `allow_expired`.
     static let laxityHint = "for testing and migration: set allow_expired: false afterwards"
 
     private mutating func check(_ settings: VaultIdentity, _ identity: NamedIdentity) {
@@ -162,14 +164,14 @@ extension Rules {
         }
     }
 
-    /// The names of the Vaults of which each logs in with an identity from the next, and the last with one from `vault`;
-    /// empty when there is no such cycle.
+    /// The names of the Vaults in a cycle that contains `vault`, in which each Vault's login needs an identity from the
+    /// next Vault. Empty if there is no such cycle.
     private func cycle(from vault: VaultServer) -> [String] {
         var names = [vault.name]
         var current = vault
         while let next = current.login.identity.flatMap({ identities[$0]?.vaultName }).flatMap({ vaults[$0] }) {
             if next.name == vault.name { return names }
-            // A cycle further on, which is reported there.
+            // The cycle does not contain `vault`. It is reported when one of its own Vaults is checked.
             if names.contains(next.name) { return [] }
             names.append(next.name)
             current = next

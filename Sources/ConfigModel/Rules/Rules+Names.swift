@@ -1,6 +1,5 @@
 extension Rules {
-    /// Reports a name that two hosts have, and an entry of `certificates` that has the name of a certificate made for a
-    /// host.
+    /// Reports a name that two hosts have, and an entry of `certificates` with the name of a host's own certificate.
     mutating func checkNames() {
         // Maps each name to the index of the first host that has the name.
         var claims: [String: Int] = [:]

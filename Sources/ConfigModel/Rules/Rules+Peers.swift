@@ -1,6 +1,6 @@
 import PeerNames
 
-/// Rules for the certificates that clients and upstreams of a host show.
+/// Rules about the certificates of a host's clients and upstreams.
 extension Rules {
     // MARK: Clients
 
@@ -32,7 +32,8 @@ extension Rules {
         warnOfLiftedNames(settings.requiredSANs, of: settings.identity, section)
     }
 
-    /// Warns of an empty list that takes away what the identity demands: left out, the identity's list holds.
+    /// Warns if an empty `require_san` turns off the identity's patterns. The operator may have meant to leave the key
+    /// out, which keeps them.
     private mutating func warnOfLiftedNames(_ names: [PeerNamePattern]?, of identity: String?, _ section: NodeID) {
         guard names?.isEmpty == true, let name = identity, let identity = identities[name],
             !identity.peers.requiredSANs.isEmpty
@@ -68,7 +69,7 @@ extension Rules {
     mutating func checkUpstreamTLS(of host: Host) {
         guard let settings = host.upstreamTLS, let node = host.origin.node else { return }
         let section = reader.value(of: "upstream_tls", in: node)
-        // The former key, which is read into the same settings.
+        // An older key for the same setting.
         let former = reader.value(of: "ca_file", in: node)
         if section != nil, former != nil {
             return report(

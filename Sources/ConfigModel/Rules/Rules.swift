@@ -95,8 +95,8 @@ struct Rules {
 
     // MARK: Names
 
-    /// Reports a name that a section of the file doesn't define. Reports nothing when it may be defined in a part that
-    /// could not be read.
+    /// Reports a reference to a name that a section of the file does not define. Reports nothing if the name may be
+    /// defined in a part that could not be read.
     mutating func reportUnknown<Value: NamedValue>(
         _ noun: String, _ name: String, among known: [Value], in section: String, at node: NodeID?
     ) {

@@ -192,7 +192,8 @@ struct ModelReader {
     }
 }
 
-/// Finds duplicate keys of a mapping. Nearly all mappings have so few keys that comparing them one by one is enough.
+/// Finds duplicate keys of a mapping. Most mappings have few keys, which are compared one by one; other mappings use a
+/// dictionary.
 private struct KeyIndex {
     private static let fewKeys = 24
     private var byText: [String: NodeID] = [:]

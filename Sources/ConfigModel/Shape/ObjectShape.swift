@@ -2,7 +2,7 @@ import Glibc
 
 /// A mapping with known keys, which is read into a struct.
 struct ObjectShape<Value: Sendable>: Sendable {
-    /// The object's kind with its article, for messages: `a host`.
+    /// The object's kind with its article, such as `a host`, for messages.
     let noun: String
     private let summary: String
     /// The value with all defaults, before any key is read.
@@ -65,8 +65,8 @@ struct ObjectShape<Value: Sendable>: Sendable {
         var seen: UInt64 = 0
         for entry in reader.entries(of: node) {
             guard let index = index(of: entry.key, in: reader.document) else {
-                // The field that was probably meant counts as seen, so it is not reported as missing too. A list or
-                // mapping below the misspelt key is read for that field, so that faults in it are reported too.
+                // The field that was probably meant counts as present, so it is not reported as missing too. If its
+                // value is a list or mapping, it is read, so that faults in it are reported too.
                 if let meant = failUnknown(entry, in: node, &reader), seen & (1 << UInt64(meant)) == 0 {
                     seen |= 1 << UInt64(meant)
                     let isBranch = !reader.document.kind(of: entry.value).isScalar

@@ -80,7 +80,7 @@ extension ValueShape where Value == String {
             format: { $0 })
     }
 
-    /// A name such as that of an issuer: letters, digits, '-', '_' and '.'.
+    /// A name of an issuer, certificate, identity or Vault: letters, digits, '-', '_' and '.'.
     static let name = string(
         "a name", lengths: 1...100, pattern: "^[A-Za-z0-9_][A-Za-z0-9._-]*$",
         check: { (text) throws(ValueFault) in
@@ -116,7 +116,8 @@ enum FilePathText {
     }
 }
 
-/// The rules for names of issuers and certificates, of servers in the DNS and of upstreams, and of environment variables.
+/// The rules for three kinds of names: names of issuers and certificates, names of servers, and names of environment
+/// variables.
 enum Name {
     /// Whether a text can be the name of an environment variable (POSIX).
     static func isVariable(_ text: String) -> Bool {
@@ -142,7 +143,7 @@ enum Name {
     }
 }
 
-/// A fixed set of words of the file's language.
+/// A type whose values are a fixed set of words.
 protocol ChoiceValue: RawRepresentable, CaseIterable, Sendable, Equatable where RawValue == String {}
 
 extension ValueShape where Value: ChoiceValue {

@@ -38,7 +38,7 @@ package enum RecordStyle: Sendable {
     var hidesSecrets: Bool { self == .creation || self == .complete }
 }
 
-/// The reason why a text is not a valid value. Never quotes secrets.
+/// Why a text is not a valid value. Never quotes secrets.
 package struct ValueFault: Error {
     package let message: String
     package let hint: String?

@@ -14,8 +14,8 @@ enum Base64Text {
         return last & (digits.count % 4 == 2 ? 0b1111 : digits.count % 4 == 3 ? 0b11 : 0) == 0
     }
 
-    /// The value of the last digit; nil unless all characters are digits. `specials` are the last two digits of the
-    /// alphabet.
+    /// The value of the last base64 digit; nil unless all characters are digits. `specials` are the last two digits of
+    /// the alphabet, `+/` or `-_`.
     private static func lastValue(of digits: ArraySlice<UInt8>, _ specials: String) -> Int? {
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789\(specials)".utf8)
         guard let last = digits.last, digits.allSatisfy(alphabet.contains) else { return nil }

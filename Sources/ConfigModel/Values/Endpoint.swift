@@ -141,7 +141,8 @@ package struct Upstream: Sendable, Hashable {
     /// Reads an upstream: `http://` or `https://` with a host and a port, or `unix:` with a path.
     package static func parse(_ text: String) throws(ValueFault) -> Upstream {
         if text.hasPrefix("unix:") { return try unix(String(text.dropFirst(5)), of: text) }
-        // The check for '@' comes first, since the other messages quote the text, which may contain a password.
+        // The check for '@' comes first: a text with '@' may contain a password, and the messages of the later checks
+        // quote the text.
         guard !text.utf8.hasAny(where: { $0 == UInt8(ascii: "@") }) else {
             throw ValueFault("an upstream has no user name or password")
         }

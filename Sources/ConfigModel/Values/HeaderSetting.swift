@@ -5,7 +5,7 @@ package struct HeaderSetting: Sendable, Hashable {
     /// The value, without white space around it.
     package let value: String
 
-    /// The setting for people who may not see its value.
+    /// The setting with its value hidden, for output that people see.
     package var hidden: HeaderSetting { HeaderSetting(name: name, value: "(hidden)") }
 }
 
@@ -110,7 +110,7 @@ extension ValueShape where Value == [HeaderSetting] {
         } else {
             reader.show(entry.value)
         }
-        // Numbers and booleans are taken as they are written: `X-XSS-Protection: 0` sets the value "0".
+        // Numbers and booleans become text as they are written: `X-XSS-Protection: 0` sets the value "0".
         guard let type = reader.type(of: entry.value), type != .null else {
             reader.failExpecting("the value of header '\(name)'", at: entry.value)
             return nil

@@ -12,7 +12,7 @@ enum IDNA {
         var output: UnsafeMutablePointer<UInt8>?
         let flags = Int32(bitPattern: IDN2_NFC_INPUT.rawValue | IDN2_NONTRANSITIONAL.rawValue)
         let code = unsafe name.withCString { text in
-            // idn2 reads the text up to its NUL, and allocates the output, which is freed below.
+            // This is safe, since idn2 reads the text up to its NUL. It allocates the output, which is freed below.
             unsafe text.withMemoryRebound(to: UInt8.self, capacity: name.utf8.count + 1) { bytes in
                 unsafe idn2_lookup_u8(bytes, &output, flags)
             }

@@ -18,7 +18,7 @@ package struct IPAddress: Sendable, Hashable {
         guard isV6 || text.utf8.first.map({ $0 >= 0x30 && $0 <= 0x39 }) ?? false, !text.utf8.hasAny(where: { $0 == 0 })
         else { return nil }
         var bytes = [UInt8](repeating: 0, count: isV6 ? 16 : 4)
-        // inet_pton writes exactly 4 or 16 bytes, depending on the family.
+        // This is safe, since inet_pton writes exactly 4 or 16 bytes, depending on the family.
         let result = unsafe bytes.withUnsafeMutableBytes { buffer in
             unsafe inet_pton(isV6 ? AF_INET6 : AF_INET, text, buffer.baseAddress)
         }
@@ -29,7 +29,7 @@ package struct IPAddress: Sendable, Hashable {
 
     /// The address in its usual form (RFC 5952 for IPv6).
     package var text: String {
-        // inet_ntop writes at most the given size and ends the text with NUL.
+        // This is safe, since inet_ntop writes at most the given size and ends the text with NUL.
         unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { buffer in
             let text = unsafe bytes.withUnsafeBytes { source in
                 let family = family == .v6 ? AF_INET6 : AF_INET

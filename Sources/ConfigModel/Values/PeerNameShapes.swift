@@ -12,12 +12,12 @@ extension ValueShape where Value == PeerNamePattern {
 }
 
 extension ValueShape where Value == [PeerNamePattern] {
-    /// The shape of the patterns of which one must match: at most as many as `PeerRules` of PKI accept.
+    /// The shape of a list of SAN patterns. `PeerRules` of PKI accepts no more of them.
     static let peerNamePatterns = list(of: .peerNamePattern, atMost: PeerNameText.maximumPatterns, "names")
 }
 
 extension ValueShape where Value == PeerName {
-    /// The shape of a name that a certificate is issued for.
+    /// The shape of a name for which a certificate is issued.
     static let peerName = text(
         "a name", .string("A host name, a URI, an IP address or an e-mail address", examples: ["node.example.com"]),
         parse: { (text) throws(ValueFault) in
@@ -30,9 +30,9 @@ extension ValueShape where Value == PeerName {
     ).defined(as: "peer_name")
 }
 
-/// Reads names of peers, and says what is wrong with a text that is none.
+/// Reads names of peers, and reports why a text is no such name.
 package enum PeerNameText {
-    /// The most patterns of one list, which is what `PeerRules` of PKI accept.
+    /// The largest number of patterns in a list. `PeerRules` of PKI accepts no more.
     package static let maximumPatterns = 1000
 
     /// Reads a pattern. An internationalized host name is converted to its wire form.

@@ -1,6 +1,5 @@
-/// A value as JSON can express it. Plans, records and the schema consist of such values. Two values are equal when
-/// their JSON is the same: texts are compared by their bytes, since Swift's `==` treats the two encodings of `é` as
-/// equal.
+/// A value that JSON can express. Plans, records and the schema consist of such values. Two values are equal when their
+/// JSON is the same. Texts are compared by their bytes, since Swift's `==` treats the two encodings of `é` as equal.
 package enum PlainValue: Sendable, Equatable {
     case null
     case bool(Bool)
@@ -20,13 +19,13 @@ package enum PlainValue: Sendable, Equatable {
             self.value = value
         }
 
-        /// Whether both have the same JSON.
+        /// Whether both entries have the same JSON.
         package static func == (left: Entry, right: Entry) -> Bool {
             left.key.utf8.elementsEqual(right.key.utf8) && left.value == right.value
         }
     }
 
-    /// Whether both have the same JSON.
+    /// Whether both values have the same JSON.
     package static func == (left: PlainValue, right: PlainValue) -> Bool {
         switch (left, right) {
         case (.null, .null): true

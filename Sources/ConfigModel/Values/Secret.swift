@@ -1,4 +1,4 @@
-/// A reference to a secret or to a PEM text. The model never follows the reference to read the secret.
+/// A reference to a secret or to a PEM text. ConfigModel never reads the secret itself.
 package struct Secret: Sendable, Hashable {
     /// The kinds of places that a secret can be in.
     package enum Source: Sendable, Hashable {
@@ -7,7 +7,7 @@ package struct Secret: Sendable, Hashable {
         case file(String)
         /// The secret itself, which the configuration file contains.
         case inline(String)
-        /// A secret that was written in the file. Its record keeps only this fingerprint.
+        /// A secret that the file contained. This is its form in the state's records, which have only its fingerprint.
         case fingerprint(String)
     }
 

@@ -1,4 +1,4 @@
-/// The address of a web service that Aegis calls: a CA's directory, an API, a webhook.
+/// The URL of a web service that Aegis calls: a CA's directory, an API, or a webhook.
 package struct ServiceURL: Sendable, Hashable {
     package let text: String
 
@@ -8,7 +8,8 @@ package struct ServiceURL: Sendable, Hashable {
     /// Reads a URL. It must be https, since Aegis sends such services secrets; `allowsLoopback` also accepts http to
     /// this machine.
     static func parse(_ text: String, allowsLoopback: Bool) throws(ValueFault) -> ServiceURL {
-        // The check for '@' comes first, since the other messages quote the text, which may contain a password.
+        // The check for '@' comes first: a text with '@' may contain a password, and the messages of the later checks
+        // quote the text.
         guard !text.contains("@") else { throw ValueFault("a user name or password in a URL is not supported") }
         guard let (scheme, rest) = text.splitAtScheme else {
             throw ValueFault("bad URL \(text.quotedForMessage)", hint: "write it as https://host/path")
@@ -58,7 +59,7 @@ extension ValueShape where Value == ServiceURL {
         )
     ).defined(as: "webhook_url")
 
-    /// Hides the query when people see the value: it may be a token. They see only that there is a query.
+    /// Hides the URL's query from people, since it may contain a token. They see only that there is a query.
     private static func hidingQuery(_ shape: ValueShape) -> ValueShape {
         ValueShape(
             schema: shape.schema, read: shape.read,

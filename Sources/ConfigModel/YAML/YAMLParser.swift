@@ -8,7 +8,8 @@ enum YAMLParser {
         guard unsafe yaml_parser_initialize(&parser) == 1 else { throw YAMLFault(.start, "out of memory") }
         defer { unsafe yaml_parser_delete(&parser) }
         unsafe yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING)
-        // libyaml keeps the input's address, which stays valid for the whole closure; all parsing happens in it.
+        // This is safe, since libyaml uses the input's address only within this closure, and the address stays valid
+        // there.
         let result: Result<YAMLDocument, YAMLFault> = unsafe source.bytes.withUnsafeBufferPointer { input in
             let body = unsafe UnsafeBufferPointer(rebasing: input.dropFirst(source.byteOrderMarkLength))
             unsafe yaml_parser_set_input_string(&parser, body.baseAddress, body.count)
@@ -51,7 +52,7 @@ enum YAMLParser {
         case YAML_SCALAR_EVENT:
             let scalar = unsafe event.data.scalar
             let kind = try unsafe kind(of: scalar, at: place)
-            // The bytes belong to the event, which outlives this call.
+            // This is safe, since the bytes belong to the event, which outlives this call.
             let bytes = unsafe Span(_unsafeStart: scalar.value, count: scalar.length)
             try builder.scalar(bytes, kind: kind, at: place, anchor: unsafe string(scalar.anchor))
         case YAML_SEQUENCE_START_EVENT:

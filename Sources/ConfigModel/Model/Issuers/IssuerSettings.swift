@@ -4,15 +4,15 @@ package protocol IssuerSettings: Sendable, Equatable {
     static var typeName: String { get }
     /// All secrets in the settings.
     var secrets: [Secret] { get }
-    /// A PEM file of the CAs that are trusted for the issuer's server; nil: the system's CAs.
+    /// The key type of certificates that set none; nil if the issuer has no such setting.
     var caFile: String? { get }
-    /// The name of the Vault that the issuer belongs to; nil: it belongs to none.
+    /// The name of the issuer's Vault; nil for issuers without a Vault.
     var vaultName: String? { get }
     /// The keys of certificates that don't say which key they want; nil: nothing in the file says it.
     var defaultKeyType: KeyType? { get }
-    /// The Cloudflare zone of certificates that name none.
+    /// The Cloudflare zone of certificates that set none.
     var zoneID: String? { get }
-    /// How long before its expiry a certificate is renewed; nil: as its lifetime or the CA says.
+    /// How long before its expiry a certificate is renewed; nil if its lifetime or the CA decides.
     var renewBefore: Duration? { get }
     /// How long a handshake waits for a certificate that is being obtained.
     var onDemandWait: Duration { get }
@@ -28,8 +28,8 @@ extension IssuerSettings {
     package var onDemandWait: Duration { .zero }
 }
 
-/// What reading and checking the file needs to know of a kind of issuer. To add a kind, write its settings with their
-/// shape, their rules under `Rules/Issuers`, and a line in the list of `Issuer`.
+/// What the reader and the rules need from a kind of issuer. To add a kind, write its settings with their shape, its
+/// rules under `Rules/Issuers`, and a line in the list of `Issuer`.
 protocol IssuerKind: IssuerSettings {
     static var shape: ObjectShape<Self> { get }
 

@@ -1,13 +1,13 @@
-/// A PKI engine of HashiCorp Vault or OpenBao. It signs requests for keys that are made here.
+/// A PKI engine of HashiCorp Vault or OpenBao. It signs certificate requests for keys that Aegis generates.
 package struct VaultPKIIssuer: IssuerKind {
     package static let typeName = "vault_pki"
 
     /// The name of the Vault.
     package var vault = ""
-    /// Where the PKI engine is mounted.
+    /// The path where the PKI engine is mounted.
     package var mount = "pki"
     package var role = ""
-    /// The validity to ask for; nil: the role's. Vault may shorten it.
+    /// The validity that Aegis asks for; nil for the role's default. Vault may shorten it.
     package var ttl: Duration?
     package var keyType = KeyType.ecdsaP256
 
