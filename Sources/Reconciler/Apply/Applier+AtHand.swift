@@ -8,7 +8,7 @@ extension Applier {
     struct AtHand {
         /// The plan. A certificate whose stored key can't be opened is issued instead of reused.
         var plan: Plan
-        /// The mutations that store a reused certificate under its new name, by the certificate's new item.
+        /// Mutations that store a reused certificate under its new name. The key is the item of the new name.
         var heirs: [ItemID: [StateMutation]] = [:]
         /// The mutations that put kept certificates in force, each until the newly ordered certificate is stored.
         var standIns: [StateMutation] = []
@@ -79,7 +79,7 @@ extension Applier {
 }
 
 extension Change {
-    /// The name of the stored or kept certificate that is reused.
+    /// The name under which the reused certificate is stored or kept now.
     fileprivate var formerName: String { predecessor ?? standIn ?? item.name }
 }
 

@@ -14,7 +14,7 @@ extension Applier {
         let configuration: Configuration
         var hosts: HostSchedule
         let refused: [ItemID: IssuanceFailure]
-        /// The mutations that store a reused certificate under its new name, by the certificate's new item.
+        /// Mutations that store a reused certificate under its new name. The key is the item of the new name.
         let heirs: [ItemID: [StateMutation]]
         /// Mutations for the first commit, among them the generation.
         var pending: [StateMutation]
@@ -47,7 +47,7 @@ extension Applier {
 
         private mutating func commit(_ batch: Batch) throws {
             guard !batch.mutations.isEmpty || !batch.failed.isEmpty else { return }
-            // Only an apply that changes something is a generation.
+            // A generation is recorded only if the apply changes something.
             let first = batch.mutations.isEmpty ? [] : pending
             let events = batch.changes.map { event($0) } + batch.failed
             try applier.store.commit(
@@ -170,7 +170,7 @@ extension Applier {
                     coverage.learn(mutations)
                     if change.item.kind == .certificate { settled.append(change.item.name) }
                 case .failed(let change, let failure):
-                    // Gateways retry this certificate too, and the state tells them when the next try is worthwhile.
+                    // Gateways retry this certificate too. The state tells them when the next attempt is due.
                     if change.item.kind == .certificate, [.issue, .renew].contains(change.action) {
                         try applier.store.noteFailure(failure, of: change.item.name, now: applier.now())
                     }
@@ -192,8 +192,8 @@ extension Applier {
 
         // MARK: Deletions
 
-        /// Deletes items. After a failed change, certificates in force stay, since the failed change may have been
-        /// meant to replace them.
+        /// Deletes items. If a change has failed, certificates in force are not deleted, since the failed change may
+        /// have been meant to replace them.
         mutating func delete(_ all: [Change], besides changed: [Change]) throws {
             let changes = outcome.failures == 0 ? all : all.filter { $0.item.kind != .certificate || $0.isPurged }
             // Revoking a certificate may need an issuer that the file no longer has, so issuers are deleted last, with the

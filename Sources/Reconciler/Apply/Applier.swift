@@ -22,8 +22,8 @@ package struct Applier {
     let progress: (ApplyProgress) -> Void
 
     /// The caller must hold the lease for applying. `progress` is called for each change. After a request to stop, the
-    /// apply ends with the commit in progress; the journal keeps orders that were begun, and the next apply resumes
-    /// them.
+    /// apply completes the commit in progress and ends. The journal keeps the orders that were begun, and the next
+    /// apply resumes them.
     package init(
         _ tools: IssuanceContext, sources: CertificateSources, stop: StopRequest = StopRequest(),
         progress: @escaping (ApplyProgress) -> Void

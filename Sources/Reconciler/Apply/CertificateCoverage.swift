@@ -14,7 +14,7 @@ struct CertificateCoverage {
 
     init(store: any StateStore) { self.store = store }
 
-    /// Why a changed host is refused; nil when it is not.
+    /// Why the certificate does not cover a changed host; nil if it does, or if it is not checked.
     mutating func failure(of change: Change, in configuration: Configuration) throws(StateError) -> IssuanceFailure? {
         guard case .host(let index) = change.declared?.place, let name = configuration.hosts[index].certificate,
             let facts = try facts(of: name), facts.source == .custom

@@ -11,7 +11,7 @@ struct CertificateWork: Sendable {
         /// The address of the CA, or the name of the issuer. Only a limited number of orders with the same place run at
         /// once.
         let place: String
-        /// Whether, after an interruption, nobody could tell if a certificate was issued.
+        /// Whether nobody could tell after an interruption if the provider has issued a certificate.
         let cannotBeResumed: Bool
 
         init?(_ change: Change, of configuration: Configuration) {

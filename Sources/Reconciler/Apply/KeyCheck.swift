@@ -29,7 +29,7 @@ package enum KeyCheck {
     }
 
     /// The identities from Vaults whose certificate, CAs and key do not belong to their row, and the reasons. A gateway
-    /// that finds such a row obtains the identity again.
+    /// that finds such a row obtains the identity from its Vault again.
     package static func damagedIdentities(in store: any StateStore, _ sealer: Sealer) throws(StateError) -> [(
         name: String, reason: String
     )] {

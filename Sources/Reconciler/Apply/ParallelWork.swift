@@ -2,7 +2,8 @@ import Dispatch
 import Issuers
 import Synchronization
 
-/// Runs work on several threads and hands all results to the calling thread, so that only the work has to be sendable.
+/// Runs work on several threads and passes all results to the calling thread. So only the work and its results must be
+/// `Sendable`.
 package struct ParallelWork: Sendable {
     /// How many threads work at once.
     private let count: Int
@@ -19,7 +20,7 @@ package struct ParallelWork: Sendable {
 
     private struct Shared<Event: Sendable> {
         var queue: JobQueue<Int>
-        /// The inputs to wait for even after a request to stop, once they have begun.
+        /// The inputs whose work is awaited even after a request to stop, if it has begun.
         let needed: Set<Int>
         var neededUnderWay = 0
         var running: Int
@@ -28,7 +29,7 @@ package struct ParallelWork: Sendable {
         /// Whether a CA's answer to a step (`StepGate`) may still come that must be written down.
         var hasOpenSteps = true
         var events: [Event] = []
-        /// What inputs under way wait for, by their indices.
+        /// What running inputs wait for, by their indices.
         var waits: [Int: String] = [:]
 
         /// How many inputs have not begun.
@@ -60,8 +61,8 @@ package struct ParallelWork: Sendable {
     /// selects, and some seconds for open steps (`StepGate`). Other running work continues unobserved, so the program
     /// must end soon. Work that was cut short tells nothing.
     ///
-    /// `stillWaiting` is called every five seconds with the number of inputs that have not begun, and with what those
-    /// under way wait for (`WaitNote`), as far as that is known.
+    /// `stillWaiting` is called every five seconds. It gets the number of inputs that have not begun, and what the
+    /// running inputs wait for (`WaitNote`), as far as that is known.
     package func run<Input: Sendable, Event: Sendable>(
         _ inputs: [Input], at place: (Input) -> String = { _ in "" }, isNeeded: (Input) -> Bool = { _ in false },
         stillWaiting: (_ queued: Int, _ waits: [(input: Input, reason: String)]) -> Void = { _, _ in },
@@ -82,7 +83,7 @@ package struct ParallelWork: Sendable {
                 deadline: .now() + .seconds(Int(StepGate.patienceSeconds)), execute: endSteps)
         }
         for number in 0..<threads {
-            // Each thread has a queue of its own, since blocking work would starve the shared pool.
+            // Each thread has a queue of its own, since work that blocks would occupy all threads of the shared pool.
             DispatchQueue(label: "aegis worker \(number)").async {
                 // A thread that gets no input ends. If a place is full, the threads that already work for the place
                 // take its remaining inputs.

@@ -22,7 +22,7 @@ package final class StopRequest: Sendable {
         observers.forEach { $0() }
     }
 
-    /// Calls `observer` when the request is made, on the thread that makes it; at once if it was made before.
+    /// Calls `observer` on the thread that makes the request. If the request was made before, calls it at once.
     func onMade(_ observer: @escaping @Sendable () -> Void) {
         let isMade = state.withLock { state in
             state.observers.append(observer)

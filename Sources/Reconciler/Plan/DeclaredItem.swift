@@ -21,21 +21,21 @@ struct DeclaredItem: Sendable, Equatable {
 
     let id: ItemID
     let place: Place
-    /// The action when the state does not have the item.
+    /// The action if the state does not have the item.
     let creation: Action
-    /// The action when the state has another version of the item.
+    /// The action if the state has another version of the item.
     let replacement: Action
     /// Whether the certificate may be issued now. False for a disabled host: its stored certificate stays, but is not
     /// reissued.
     var isWanted = true
     /// Why the item's content is only known after the apply; nil when it is known.
     var unknown: String?
-    /// For an operator's own certificate: the digest of its text.
+    /// The digest of the text of an operator's own certificate; nil for other items.
     var sourceDigest: [UInt8]?
 }
 
 extension Configuration {
-    /// Calls `visit` for all items of the file, each after the items that it depends on.
+    /// Calls `visit` for each item of the file, after the items that it depends on.
     func forEachItem(materials: [String: CertificateMaterial], _ visit: (DeclaredItem) -> Void) {
         forEachItemBeforeHosts(materials: materials, visit)
         for index in hosts.indices { visit(declaredHost(index)) }
@@ -44,7 +44,7 @@ extension Configuration {
     /// The host at an index. Hosts depend on other items, and nothing depends on them.
     func declaredHost(_ index: Int) -> DeclaredItem { plain(ItemID(.host, hosts[index].domain.text), .host(index)) }
 
-    /// Calls `visit` for all items but the hosts, each after the items that it depends on.
+    /// Calls `visit` for each item except hosts, after the items that it depends on.
     func forEachItemBeforeHosts(materials: [String: CertificateMaterial], _ visit: (DeclaredItem) -> Void) {
         visit(plain(ItemID(single: .gateway), .gateway))
         for index in vaults.indices { visit(plain(ItemID(.vault, vaults[index].name), .vault(index))) }
@@ -110,7 +110,7 @@ extension Configuration {
         }
     }
 
-    /// Whether the change orders a certificate that this issuer alone may issue.
+    /// Whether the change orders a certificate from this issuer, and from no other.
     fileprivate func asks(_ issuer: String, _ change: Change) -> Bool {
         guard change.item.kind == .certificate, [.issue, .renew].contains(change.action), let item = change.declared
         else { return false }
@@ -149,7 +149,7 @@ extension Configuration {
 
     /// The compact record of an item, as the state stores it.
     func record(of item: DeclaredItem) -> [UInt8] {
-        // `value(of:)` would copy each of very many hosts into an existential box.
+        // `value(of:)` would copy each host into an existential box, which is slow for very many hosts.
         if case .host(let index) = item.place { return hosts[index].record(.compact).json() }
         return value(of: item).record(.compact).json()
     }
@@ -173,7 +173,7 @@ extension Configuration {
 }
 
 extension Plan {
-    /// Whether the plan orders a certificate that this issuer alone may issue.
+    /// Whether the plan orders a certificate from this issuer, and from no other.
     package func needsIssuer(_ name: String, of configuration: Configuration) -> Bool {
         changes.contains { configuration.asks(name, $0) }
     }

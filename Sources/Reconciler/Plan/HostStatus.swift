@@ -5,18 +5,18 @@ import State
 /// A host and its certificate, as a line of `status`.
 package struct HostStatus: Sendable {
     package let name: String
-    /// Whether gateways serve the host.
+    /// Whether the host is enabled. Gateways serve only enabled hosts.
     package let isEnabled: Bool
-    /// The name of the stored certificate that the host is served with: its own certificate, else another that covers
-    /// the host's domain; nil for the fallback certificate.
+    /// The name of the stored certificate that clients of the host get: its own certificate, else another one that
+    /// covers the host's domain. Nil for the fallback certificate.
     package let certificate: String?
     /// The common name of the certificate's issuer.
     package let issuer: String?
-    /// When the certificate ends, in seconds since 1970.
+    /// When the certificate expires, in seconds since 1970.
     package let expiresAt: Int64?
     /// Whole days until `expiresAt`; negative afterwards.
     package let daysLeft: Int?
-    /// The host's fault now; nil when it has none, and for a disabled host.
+    /// What is wrong with the host now; nil if nothing is, or if the host is disabled.
     package let problem: String?
     /// A fault that will occur if nobody acts, or that some clients may find; nil when there is none, or when `problem`
     /// is set.
@@ -24,7 +24,8 @@ package struct HostStatus: Sendable {
     /// For a disabled host: that it is disabled, and what is wrong with its certificate.
     package let note: String?
 
-    /// A certificate that nothing renews, or whose renewal is overdue, is a problem with fewer days left than this.
+    /// If a certificate has fewer days left than this, it is a problem that nothing renews it or that its renewal is
+    /// overdue.
     package static let problemDays: Int64 = 7
 
     /// All hosts of a state, sorted by name. `chainFaults` says why clients refuse the chains of certificates, by
@@ -89,7 +90,8 @@ package struct HostStatus: Sendable {
 }
 
 extension CertificateFacts {
-    /// Whether the certificate ends within `days` days, and either nothing renews it or its renewal is overdue.
+    /// Whether the certificate expires within `days` days, and nothing will renew it in time: automatic renewal is off,
+    /// or the renewal is overdue.
     fileprivate func isLeft(toExpireWithin days: Int64, _ now: Int64) -> Bool {
         expiresAt - now < days * 86_400
             && !(autoRenew && now < dueAt)

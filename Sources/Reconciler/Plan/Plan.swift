@@ -44,7 +44,7 @@ package struct Plan: Sendable, Equatable {
     package func count(of action: Action) -> Int { changes.count { $0.action == action } }
 }
 
-/// The effect of a change on its item.
+/// What a change does to its item.
 package enum Action: String, Sendable, CaseIterable {
     /// Adds a new item to the state.
     case create
@@ -86,7 +86,7 @@ package struct Change: Sendable, Equatable {
     /// The name of the kept certificate that is in force until the ordered certificate is stored; nil when there is
     /// none.
     var standIn: String?
-    /// For a deletion: whether the certificate continues under another name.
+    /// For a deletion: whether the certificate is reused under another name.
     var isPassedOn = false
     /// For a deletion: whether the certificate was kept for reuse and the time for that is over.
     var isPurged = false
@@ -99,7 +99,7 @@ extension Change {
     }
 }
 
-/// An action at a provider that the deletion of an item requires.
+/// What must be done at a provider when an item is deleted.
 enum Retirement: Sendable, Equatable {
     /// Have the issuer revoke the certificate.
     case revoke(Issuer)

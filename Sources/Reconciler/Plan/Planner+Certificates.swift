@@ -15,9 +15,9 @@ extension Planner {
         var zoneID: String?
     }
 
-    /// Whether a stored certificate still fits its changed declaration, so that none must be issued. Then the change
-    /// concerns only automatic renewal, the order of the names after the first, the issuers after the first, or a
-    /// default that is now written out.
+    /// Whether a stored certificate still fits its changed declaration, so that none must be issued. This is so if only
+    /// these have changed: automatic renewal, the order of the names after the first, the issuers after the first, or a
+    /// default that is now written in the file.
     func isStillMeant(_ stored: StoredItem, by item: DeclaredItem) -> Bool {
         guard let order = order(of: item), order == formerOrder(of: stored.record) else {
             return false
@@ -49,7 +49,7 @@ extension Planner {
         return order
     }
 
-    /// The order of a declaration in the state. Renamed issuers have their new names in it.
+    /// The order of a declaration in the state. A renamed issuer has its new name in the order.
     private func formerOrder(of record: [UInt8]) -> Order? {
         var order = Self.order(of: record, from: formerIssuer)
         if let issuer = order?.issuer { order?.issuer = renamedIssuers[issuer] ?? issuer }
@@ -88,7 +88,7 @@ extension Planner {
             keyType: issued.keyType ?? defaults?.defaultKeyType, zoneID: issued.zoneID ?? defaults?.zoneID)
     }
 
-    // MARK: Continuing under another name
+    // MARK: Reuse under another name
 
     /// Lets certificates that are deleted or kept continue under the names of certificates to be issued with the same
     /// order: an entry was renamed, a host's own certificate replaces a named certificate, or a declaration is again
@@ -139,7 +139,7 @@ extension Planner {
         }
     }
 
-    /// Whether a certificate can continue as a certificate that is declared under another name.
+    /// Whether a stored certificate can be reused for a certificate that is declared under another name.
     private func isGood(_ stored: StoredItem, as item: DeclaredItem) -> Bool {
         guard let facts = stored.certificate, facts.source.isOrdered, facts.loss == nil, facts.expiresAt > now
         else { return false }
@@ -150,10 +150,9 @@ extension Planner {
 
     // MARK: Kept certificates
 
-    /// Lets kept certificates stand in for certificates that will be issued. The plan also says which kept certificates
-    /// end because a new certificate takes their name.
-    ///
-    /// An order takes time and may fail: until the new certificate is stored, clients get a valid one.
+    /// Lets kept certificates stand in for certificates that will be issued. An order takes time and may fail, and
+    /// clients need a valid certificate meanwhile. If a new certificate has the name of a kept certificate that does
+    /// not stand in for it, the reason of the change says that the kept one ends.
     func useKept(_ changes: inout [Change]) {
         guard !snapshot.kept.isEmpty else { return }
         let coming = changes.indices.filter {
@@ -181,7 +180,7 @@ extension Planner {
     ) {
         let names = configuration.names(of: item)
         let words = "it stands in until the new one is there, and is kept no longer"
-        // The item's own kept certificate is better than none, even if the item now has more names.
+        // The item's own kept certificate is better than the fallback certificate, even if the item now has more names.
         if let own, let facts = own.item.certificate, canStandIn(item.id.name, own),
             facts.uncovered(names).count < names.count
         {
@@ -260,10 +259,10 @@ extension Configuration {
 }
 
 extension Change {
-    /// Whether the change disables a host that is enabled now.
+    /// Whether the change disables a host that is enabled in the state.
     var disablesHost: Bool { wasEnabled == true }
 
-    /// Whether the host was enabled before, if the change enables or disables it; nil for other changes.
+    /// Whether the state has the host as enabled, if the change enables or disables it; nil for other changes.
     var wasEnabled: Bool? {
         guard item.kind == .host, exists, action == .update,
             let field = fields.first(where: { $0.path == "enabled" })

@@ -10,10 +10,10 @@ package struct Planner: Sendable {
     private let localCA: [UInt8]?
     let drift: [ItemID: String]
     let now: Int64
-    /// The new names of renamed issuers, by their former names: an issuer is renamed when the file has the same
+    /// The new names of renamed issuers, by their former names. An issuer counts as renamed when the file has the same
     /// settings under a new name.
     let renamedIssuers: [String: String]
-    /// The CAs of issuers as certificates record them, by the issuer's name.
+    /// The directory of each issuer's CA, in the form in which certificates record it. The key is the issuer's name.
     private let directories: [String: String]
 
     /// `materials` are the results of reading custom certificates, by the certificates' names. `localCA` is the digest
@@ -115,7 +115,7 @@ package struct Planner: Sendable {
                     action: .create, item: item.id, exists: false, fields: [],
                     reason: "kept since \(UTCTime.text(kept.since)), used again", declared: item, isKept: true)
             }
-            // The first plan shows the gateway's defaults too: operators want to know where it listens.
+            // The first plan also shows the gateway's defaults, since operators want to know where it listens.
             let style = item.id.kind == .gateway ? RecordStyle.complete : .creation
             var fields = configuration.value(of: item).record(style).flattened().map {
                 FieldChange(path: $0.path, before: .null, after: $0.value)
@@ -150,8 +150,8 @@ package struct Planner: Sendable {
         return kept
     }
 
-    /// The change of an item whose declaration is unchanged, but which is gone at its provider, has a new text or is
-    /// due. Nil when there is none.
+    /// The change of an item whose declaration is unchanged: its certificate is gone at the provider, has a new text,
+    /// or is due for renewal. Nil if nothing is to be done.
     func refresh(of item: DeclaredItem, _ stored: StoredItem) -> Change? {
         if let reason = drift[item.id] {
             return Change(
@@ -213,7 +213,8 @@ package struct Planner: Sendable {
         FieldChange.difference(Value(record: record).map { ComparedValue($0) }, ComparedValue(value))
     }
 
-    /// Certificates, identities and Vaults that must stay, since hosts that came by the admin API use them.
+    /// The certificates, identities and Vaults that the file no longer names but that hosts created by the admin API
+    /// use. They must not be deleted.
     private func itemsInUse(by others: [ItemID: StoredItem]) -> Set<ItemID> {
         let hosts = others.filter { $0.key.kind == .host && $0.value.owner == .api }
         return hosts.values.reduce(into: []) { used, item in
