@@ -1,6 +1,6 @@
 import ConfigModel
 
-/// An ACME CA that may be asked for a certificate.
+/// An ACME CA that can issue a certificate.
 package struct ACMEAuthority: Sendable {
     /// The issuer's name in aegis.yaml.
     package let name: String
@@ -11,7 +11,7 @@ package struct ACMEAuthority: Sendable {
         self.settings = settings
     }
 
-    /// Returns nil if the issuer is none.
+    /// Returns nil if the issuer is not an ACME CA.
     package init?(_ issuer: Issuer) {
         guard let settings = issuer.settings as? ACMEIssuer else { return nil }
         self.init(name: issuer.name, settings: settings)
@@ -19,6 +19,6 @@ package struct ACMEAuthority: Sendable {
 }
 
 extension WantedCertificate {
-    /// The ACME CAs among the issuers.
+    /// The ACME CAs among the certificate's issuers.
     package var authorities: [ACMEAuthority] { issuers.compactMap { ACMEAuthority($0) } }
 }

@@ -53,8 +53,8 @@ extension ACMEOrderRun {
     }
 
     /// Returns the failure to report if a finalized order gave no usable certificate. The journal keeps the order,
-    /// since a later download may succeed. The order is deleted if the certificate itself is wrong or a day has passed;
-    /// the next try then places a new order.
+    /// since a later download may succeed. But if the certificate itself is wrong, or if a day has passed, the order is
+    /// deleted, and the next try places a new one.
     func giveUp(_ begun: PendingOrder, after result: Unusable) throws -> IssuanceFailure {
         let failure = result.failure
         guard begun.isFinalized, result.isCertificate || now() - begun.createdAt > Self.fetchingSeconds else {
@@ -69,8 +69,9 @@ extension ACMEOrderRun {
     /// Reads the chain. Throws unless the chain belongs to the key, contains all wanted names, is valid now, has strong
     /// keys and signatures, and has a leaf that clients accept.
     ///
-    /// Some clients may know another way past a fault above the leaf. So such a chain is used if it is the only one, and
-    /// a warning tells of it. It replaces neither a better one that is in force, nor, as an alternate, the CA's own.
+    /// If only a certificate above the leaf has a fault, some clients may know a better path to a root. Such a chain is
+    /// used with a warning if there is no better one: the chain in force and, for an alternate, the CA's default chain
+    /// are preferred.
     private func read(_ pem: [UInt8], _ key: PrivateKey, isAlternate: Bool) throws -> Usable {
         let found: CertificateChain.Found
         do throws(PKIError) {
@@ -133,8 +134,8 @@ extension ACMEOrderRun {
         return "has no intermediate: clients refuse it unless they know \(leaf.issuerShown)"
     }
 
-    /// Why a chain is worse than the one that it would replace: than the CA's own if it is an alternate, and else than
-    /// the one in force. Nil if it isn't.
+    /// Why a chain is worse than the chain that it would replace; nil if it is not. An alternate would replace the CA's
+    /// default chain. Any other chain would replace the chain in force.
     private func fault(of chain: CertificateChain, isAlternate: Bool) throws -> String? {
         let former = isAlternate ? nil : try chainInForce()
         guard isAlternate || former != nil else { return nil }
@@ -145,7 +146,8 @@ extension ACMEOrderRun {
         return "'\(early.subject)' ends before the certificate, on \(UTCTime.text(early.notAfter))"
     }
 
-    /// The chain that the state has for the wanted names, if clients accept it.
+    /// The chain that the state has under the certificate's name. Nil if there is none, or if clients would not accept
+    /// it for the wanted names.
     private func chainInForce() throws -> CertificateChain? {
         let time = now()
         guard let former = try store.certificate(named: need.name), former.facts.loss == nil,

@@ -26,8 +26,8 @@ struct ACMEOrderRun {
                 // The CA no longer knows the order, so a new order is placed below.
                 try store.deleteOrder(for: need.name, by: holder)
             } catch is FailedBefore {
-                // The order failed in an earlier run, for example because nobody answered its challenges. A new order
-                // may succeed.
+                // The order failed in an earlier run, for example because no gateway answered its challenges. A new
+                // order may succeed.
             }
         }
         return try carryOut(begin(), client)
@@ -50,7 +50,7 @@ struct ACMEOrderRun {
     }
 
     /// Whether the CA knows the order and shows it to this account. True if the order was not placed yet. False if the
-    /// CA has deleted the order or the account, or if the order belongs to a former external account.
+    /// CA has deleted the order or the account, or if another account placed the order.
     private func isKnown(_ pending: PendingOrder, _ client: ACMEClient) throws -> Bool {
         guard let url = pending.url else { return true }
         do {
@@ -94,7 +94,7 @@ struct ACMEOrderRun {
         var published: [Published] = []
         defer { published.forEach(withdraw) }
         var machine = OrderMachine(answering: settings.challenge.type)
-        /// What was odd about the CA's answer to the certificate request.
+        /// A line for the operator about an odd answer to the certificate request; nil if there is none.
         var oddity: String?
         while true {
             let (order, authorizations) = try view.look()
@@ -126,7 +126,7 @@ struct ACMEOrderRun {
                 // The CA may still issue the certificate, so the order is kept.
                 throw try giveUp(begun, after: .notYet("\(failure)", hint: "the next try looks at the order again"))
             case .failed(.notOffered(let type, let name, let offered)):
-                // The order is kept while it is pending: the CA would not offer more for a new one.
+                // A pending order is kept, since the CA would offer the same challenges for a new one.
                 throw IssuanceFailure(
                     "\(OrderFailure.notOffered(type, name: name, offered: offered))",
                     hint: "the next try looks at the order again")

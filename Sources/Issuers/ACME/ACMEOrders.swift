@@ -68,7 +68,8 @@ package final class ACMEOrders: Sendable {
         }
     }
 
-    /// Asks the CA that issued a certificate for its renewal information (RFC 9773) and stores the suggested time.
+    /// Asks the CA that issued a certificate for its renewal information (RFC 9773) and stores a time in the suggested
+    /// period.
     func takeAdvice(on name: String, from issuers: [ACMEIssuer]) {
         let advice = RenewalAdvice(store: store, now: tools.now, isWaitedFor: false) {
             try self.accounts.client(for: $0)

@@ -11,7 +11,7 @@ import Synchronization
 struct RenewalAdvice {
     let store: any StateStore
     let now: @Sendable () -> Int64
-    /// Whether an operator waits for the answer. If so, silence of the CA is not stored, and the CA can be asked again
+    /// Whether an operator waits for the answer. If so, a missing answer is not stored, and the CA can be asked again
     /// at once. If not, the CA is asked again only after some hours.
     let isWaitedFor: Bool
     let client: (ACMEIssuer) throws -> ACMEClient
@@ -117,7 +117,7 @@ package final class AdviceRound: Sendable {
                 client = made
                 return made
             } catch {
-                // Without its directory, the CA can't be asked about any certificate.
+                // The CA can't be asked about any certificate if its directory can't be read.
                 place.isSilent.withLock { $0 = true }
                 throw error
             }

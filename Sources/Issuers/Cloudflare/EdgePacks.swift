@@ -43,7 +43,7 @@ package struct EdgePacks: Sendable {
         }
     }
 
-    /// Runs `body` while this process holds the lease of the edge certificate.
+    /// Runs `body` while this process holds the edge certificate's lease.
     private func exclusively<Result>(
         _ name: String, _ certificate: EdgeCertificate, _ body: (EdgePackWork) throws -> Result
     ) throws(IssuanceFailure) -> Result {

@@ -139,8 +139,8 @@ struct OriginOrders: Sendable {
                 + " 'aegis-apply renew \(need.name) --force'")
     }
 
-    /// Checks a certificate: it must belong to the order's key, have all wanted names and be valid now. Cloudflare
-    /// sends no chain, since its edge knows the Origin CA.
+    /// Checks an issued certificate: it must belong to the order's key, have all wanted names and be valid now.
+    /// Cloudflare sends no chain, since its edge knows the Origin CA.
     private func check(
         _ issued: OriginCertificate, _ pending: PendingOrder, _ need: OriginNeed, _ oddities: [String]
     ) throws -> IssuedMaterial {

@@ -20,7 +20,8 @@ struct OriginProvider: IssuerProvider {
     var revokesReplaced: Bool { settings.revokeReplaced }
     var revokesRemoved: Bool { settings.onRemoval == .revoke }
 
-    /// Without a zone, nobody can look for a certificate whose answer was lost.
+    /// Aegis finds a certificate whose answer was lost by the list of its zone. Without a `zone_id` there is no list to
+    /// search.
     func leavesDoubt(about issued: IssuedCertificate) -> Bool { (issued.zoneID ?? settings.zoneID) == nil }
 
     func neededSecrets(_ store: (any StateStore)?) -> [Secret] { settings.secrets }
@@ -32,7 +33,7 @@ struct OriginProvider: IssuerProvider {
         return try OriginOrders(tools: resources.context).obtain(need, startsAnew: startsAnew)
     }
 
-    /// Revokes a certificate. Cloudflare takes no reason.
+    /// Revokes a certificate at Cloudflare, whose API takes no reason.
     func revoke(
         _ certificate: StoredCertificate, _ reason: RevocationReason, _ resources: IssuerResources
     ) throws(IssuanceFailure) -> String {

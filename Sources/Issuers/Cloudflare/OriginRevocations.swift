@@ -68,7 +68,7 @@ package struct OriginRevocations: Sendable {
         return Outcome(certificate: certificate.certificate, failure: nil, isGivenUp: false)
     }
 
-    /// Stops trying to revoke a certificate, since only the operator can revoke it now.
+    /// Stops trying to revoke a certificate. From then on only the operator can revoke it.
     private func giveUp(_ certificate: SupersededCertificate, _ reason: String) throws(StateError) -> Outcome {
         try tools.store.deleteSuperseded(id: certificate.id)
         let hint =

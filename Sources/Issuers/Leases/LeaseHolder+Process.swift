@@ -14,7 +14,7 @@ extension LeaseHolder {
     /// Identifies the boot and the PID namespace. A process number has a meaning only within both.
     private static func processScope() -> String {
         var link = [CChar](repeating: 0, count: 64)
-        // readlink(2) writes at most `link.count` bytes.
+        // This is safe, since readlink(2) writes at most `link.count` bytes.
         let count = unsafe readlink("/proc/self/ns/pid", &link, link.count)
         let namespace = String(decoding: link.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
         let boot = content(of: "/proc/sys/kernel/random/boot_id").filter { !$0.isWhitespace }
@@ -24,7 +24,7 @@ extension LeaseHolder {
     private static func content(of path: String) -> String {
         guard let descriptor = try? FileDescriptor.open(FilePath(path), .readOnly) else { return "" }
         var bytes = [UInt8](repeating: 0, count: 1024)
-        // read(2) writes only into the buffer, and only until the closure returns.
+        // This is safe, since read(2) writes only into the buffer, and the buffer is valid until the closure returns.
         let count = try? descriptor.closeAfter {
             try unsafe bytes.withUnsafeMutableBytes { try unsafe descriptor.read(into: $0) }
         }
@@ -33,7 +33,7 @@ extension LeaseHolder {
 
     private static func userName() -> String? {
         guard let text = unsafe getenv("USER") else { return nil }
-        // The text stays valid, since no code in this program changes the environment.
+        // This is safe, since no code in this program changes the environment, so the text stays valid.
         let name = unsafe String(cString: text)
         let printable = name.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : $0 }
         return name.isEmpty ? nil : String(String.UnicodeScalarView(printable))
@@ -41,7 +41,8 @@ extension LeaseHolder {
 
     private static func machineName() -> String {
         var name = [CChar](repeating: 0, count: 256)
-        // gethostname may use all bytes but the last, so the last byte stays 0 and ends the text.
+        // This is safe, since gethostname(2) writes only to the bytes before the last one. The last byte stays 0 and
+        // ends the text.
         guard unsafe gethostname(&name, name.count - 1) == 0 else { return "unknown" }
         return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
             .replacing(" ", with: "-")

@@ -2,17 +2,17 @@ import PKI
 import State
 
 extension CertificateChain {
-    /// The reason why a newly issued chain can't be used, whatever certificates above the leaf clients know: the leaf
-    /// lacks some of the names, is not valid now, or is one that clients refuse. Nil if it can be used. `now` is in
-    /// seconds since 1970.
+    /// Why a newly issued chain can't be used; nil if it can. Only the leaf is judged: it must have all the names, be
+    /// valid now, and be acceptable to clients. Clients may know other certificates above the leaf. `now` is in seconds
+    /// since 1970.
     func misfit(for names: [String], now: Int64) -> (text: String, hint: String?)? {
         if let misfit = leaf.misfit(for: names, now: now) { return misfit }
         guard let refusal = refusal(now: now), refusal.isOfLeaf else { return nil }
         return ("is one that clients refuse: \(refusal)", nil)
     }
 
-    /// Why clients refuse the chain. A leaf that has expired, or is not valid yet, is judged as it is while it is valid.
-    /// `now` is in seconds since 1970.
+    /// Why clients refuse the chain. If the leaf is not valid at `now` (in seconds since 1970), the chain is judged at
+    /// the nearest time at which the leaf is valid.
     func refusal(now: Int64) -> PeerRefusal? { refusal(at: min(max(now, leaf.notBefore), leaf.notAfter - 1)) }
 }
 

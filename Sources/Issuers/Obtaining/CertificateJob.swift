@@ -60,7 +60,7 @@ package struct CertificateJob: Sendable {
         }
     }
 
-    /// Obtains and stores the certificate. Returns warnings.
+    /// Obtains and stores the certificate. Returns warnings for the operator.
     private func obtain(_ holder: LeaseHolder) throws -> [String] {
         let name = certificate.name
         let obtained = try sources.obtain(

@@ -8,7 +8,7 @@ import State
 // A source takes a declaration from aegis.yaml. It returns a checked chain with its key, or a failure. The caller
 // stores the result. Each kind of issuer is an `IssuerProvider`, which does what only this kind needs.
 
-/// Obtains declared certificates from their sources, and has them revoked there.
+/// Obtains declared certificates from their sources, and lets their issuers revoke them.
 package struct CertificateSources: Sendable {
     private let own: OwnCertificate
     private let resources: IssuerResources
@@ -59,7 +59,7 @@ package struct CertificateSources: Sendable {
         return ObtainedCertificate(material: material, autoRenew: autoRenew)
     }
 
-    /// Has the first of its issuers that can do so issue a certificate.
+    /// Lets the certificate's issuers try to issue it, one after the other, until one succeeds.
     ///
     /// If another process has obtained the certificate in the meantime, returns that certificate.
     private func issue(_ wanted: WantedCertificate, startsAnew: Bool) throws(IssuanceFailure) -> IssuedMaterial {
@@ -86,7 +86,7 @@ package struct CertificateSources: Sendable {
     ) throws(IssuanceFailure) -> IssuedMaterial {
         var failures: [(issuer: String, failure: IssuanceFailure)] = []
         for issuer in issuers {
-            // A CA or a webhook may have quoted a secret.
+            // The warnings or the failure may contain a secret that a CA or a webhook has quoted.
             let mask = SecretMask(issuer.settings, tools.secrets)
             do throws(IssuanceFailure) {
                 var material = try issuer.provider.issue(wanted, startsAnew: startsAnew, resources)
@@ -102,7 +102,7 @@ package struct CertificateSources: Sendable {
         throw IssuanceFailure(
             failures.map { "\($0.issuer): \($0.failure.reason)" }.joined(separator: "; "),
             hint: failures.compactMap(\.failure.hint).first,
-            // If one of the CAs names no time, the result is 0 and only the retry schedule counts.
+            // If one of the CAs gives no time, the result is 0, so that only the retry schedule counts.
             notBefore: failures.map { $0.failure.notBefore ?? 0 }.min())
     }
 
@@ -126,9 +126,10 @@ package struct CertificateSources: Sendable {
         resources.acme.takeAdvice(on: name, from: need.authorities.map(\.settings))
     }
 
-    /// Has an issuer revoke a certificate that it issued, which can't be undone. Succeeds if it was revoked before.
+    /// Lets the issuer of a certificate revoke it, which can't be undone. Succeeds if the certificate is already
+    /// revoked.
     ///
-    /// - Returns: What identifies the certificate at the CA, for a message.
+    /// - Returns: The certificate's identifier at the CA, for a message.
     package func revoke(
         _ certificate: StoredCertificate, _ reason: RevocationReason, by issuer: Issuer
     ) throws(IssuanceFailure) -> String {

@@ -1,16 +1,16 @@
 import Glibc
 import Synchronization
 
-/// Reports what the issuance of a certificate waits for, so that an operator who waits can see it.
+/// Reports to a waiting operator what the issuance of a certificate is waiting for.
 package enum WaitNote {
-    /// Receives what a thread's work waits for, in one line, and nil when the wait is over.
+    /// Is called on the thread that does the work: with the reason when a wait begins, and with nil when the wait ends.
     package typealias Receiver = @Sendable (String?) -> Void
 
-    /// The receiver of each thread that has one. Threads of a gateway have none, since nobody waits there. A task-local
-    /// value would serve tasks alone: on a thread without a task, Swift 6.3 crashes in optimized builds.
+    /// The receivers, by thread. The threads of a gateway have none, since no operator waits there. A task-local value
+    /// can't be used: on a thread without a task, Swift 6.3 crashes in optimized builds.
     private static let receivers = Mutex<[pthread_t: Receiver]>([:])
 
-    /// Runs `work` and reports to `receiver` what it waits for on this thread.
+    /// Runs `work`. Waits of `work` on this thread are reported to `receiver`.
     package static func reporting<Value>(to receiver: @escaping Receiver, _ work: () throws -> Value) rethrows -> Value
     {
         let thread = pthread_self()
@@ -19,8 +19,8 @@ package enum WaitNote {
         return try work()
     }
 
-    /// Runs `wait` and reports its reason meanwhile. The reason must not contain text of a CA or a webhook, since they
-    /// may quote secrets.
+    /// Runs `wait`, and reports its reason while it runs. The reason must not contain text from a CA or a webhook,
+    /// since that may quote secrets.
     static func during<Failure: Error>(
         _ reason: @autoclosure () -> String, _ wait: () throws(Failure) -> Void
     ) throws(Failure) {
@@ -31,7 +31,7 @@ package enum WaitNote {
         try wait()
     }
 
-    /// Returns the function by which a client of a service waits before it repeats a request.
+    /// Returns a function that waits before a request to a service is repeated, and reports the wait.
     static func beforeRepeating(to service: String) -> @Sendable (Duration) -> Void {
         { duration in
             let delay = "\(duration.components.seconds) s"

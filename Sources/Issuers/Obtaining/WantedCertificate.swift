@@ -21,9 +21,10 @@ package struct WantedCertificate: Sendable {
         self.zoneID = zoneID
     }
 
-    /// Makes a wanted certificate from a declaration in the file or the state. `issuers` are all issuers there.
+    /// Makes a wanted certificate from a declaration in the file or the state. `issuers` are all issuers of the file or
+    /// the state.
     ///
-    /// - Throws: If an issuer is unknown, or nothing is to be issued.
+    /// - Throws: If an issuer is unknown, or if the declaration is not of a certificate that an issuer issues.
     package init(_ value: any Recorded, named name: String, from issuers: [Issuer]) throws(IssuanceFailure) {
         func issuer(_ name: String) throws(IssuanceFailure) -> Issuer {
             guard let issuer = issuers.first(where: { $0.name == name }) else {

@@ -85,8 +85,8 @@ extension PeerRefusal {
 }
 
 extension Certificate {
-    /// Whether a CA certificate may have name constraints (RFC 5280 section 4.2.1.10): the bytes of their identifier
-    /// occur in it.
+    /// Whether a CA certificate may have name constraints (RFC 5280 section 4.2.1.10). True if the bytes of their
+    /// object identifier occur anywhere in it.
     fileprivate var constrainsNames: Bool { !der.ranges(of: [0x06, 0x03, 0x55, 0x1D, 0x1E]).isEmpty }
 
     /// Returns a warning if this CA certificate is not valid now, since clients reject chains with it. Otherwise

@@ -2,20 +2,20 @@ import ConfigModel
 import PKI
 import State
 
-/// One kind of issuer: what sets it apart from the others, and how its certificates are obtained and revoked.
+/// One kind of issuer: how its certificates are obtained and revoked, and in what else it differs from other kinds.
 ///
-/// A provider has the settings of one issuer and nothing else, so it is made where it is needed (`Issuer.provider`). What
-/// the providers of a process share comes with each call (`IssuerResources`). Other code asks a provider instead of asking
-/// which kind an issuer is. To add a kind, write its settings (`IssuerKind` in ConfigModel), a provider, and a line in
-/// the list of `IssuerProviders`.
+/// A provider has the settings of one issuer and nothing else, so it is made whenever it is needed (`Issuer.provider`).
+/// Resources that the providers of a process share are passed to each call (`IssuerResources`). Other code asks a
+/// provider for a property of its kind, and never compares kinds. To add a kind, write its settings (`IssuerKind` in
+/// ConfigModel), a provider, and a line in the list of `IssuerProviders`.
 package protocol IssuerProvider: Sendable {
-    /// How the state records that a certificate came from this kind of issuer.
+    /// The name under which the state records this kind of issuer as the source of a certificate.
     static var source: CertificateFacts.Source { get }
     /// Whether this process makes the certificates itself, so that nothing must be ordered elsewhere.
     static var isLocal: Bool { get }
-    /// Whether the CA says when to renew (renewal information, RFC 9773).
+    /// Whether the CA advises when to renew (renewal information, RFC 9773).
     static var givesAdvice: Bool { get }
-    /// Whether Aegis can have certificates revoked.
+    /// Whether Aegis can ask for the revocation of certificates.
     static var canRevoke: Bool { get }
     /// The name of the service that issues, for messages such as `is revoked at …`.
     static var serviceName: String { get }
@@ -33,11 +33,11 @@ package protocol IssuerProvider: Sendable {
     /// Whether a certificate that the file no longer names is revoked.
     var revokesRemoved: Bool { get }
 
-    /// Whether nobody could tell if the certificate was issued when the process that ordered it was interrupted.
+    /// Whether nobody could tell if the certificate was issued, in case the process that orders it is interrupted.
     func leavesDoubt(about issued: IssuedCertificate) -> Bool
 
-    /// The faults of the settings that prevent any issuance, as far as this machine can tell without calls to servers.
-    /// `store` is nil if there is no state yet.
+    /// Faults of the settings that prevent any issuance. Only faults that this machine can find without calls to
+    /// servers are returned. `store` is nil if there is no state yet.
     func obstacles(_ secrets: SecretReader, _ store: (any StateStore)?) -> [IssuanceFailure]
 
     /// The secrets that the issuer needs now.
@@ -53,9 +53,9 @@ package protocol IssuerProvider: Sendable {
         _ wanted: WantedCertificate, startsAnew: Bool, _ resources: IssuerResources
     ) throws(IssuanceFailure) -> IssuedMaterial
 
-    /// Has a certificate revoked, which can't be undone. Succeeds if it was revoked before.
+    /// Revokes a certificate, which can't be undone. Succeeds if the certificate is already revoked.
     ///
-    /// - Returns: What identifies the certificate at the CA, for a message.
+    /// - Returns: The certificate's identifier at the CA, for a message.
     func revoke(
         _ certificate: StoredCertificate, _ reason: RevocationReason, _ resources: IssuerResources
     ) throws(IssuanceFailure) -> String

@@ -13,11 +13,11 @@ extension Issuer {
         for type in IssuerProviders.all {
             if let provider = type.init(self) { return provider }
         }
-        // A test looks for the provider of each kind.
+        // A test checks that each kind has a provider.
         preconditionFailure("each kind of issuer has a provider")
     }
 
-    /// A text that is equal for two issuers of the same CA. Only a limited number of orders run at one place.
+    /// A text that is equal for two issuers of the same CA. Only a limited number of orders run at one CA at a time.
     package var place: String {
         let directory = provider.directory
         return directory.isEmpty ? name : directory
@@ -28,9 +28,9 @@ extension CertificateFacts.Source {
     /// The kind of issuer. Nil for the operator's own certificates.
     package var provider: (any IssuerProvider.Type)? { IssuerProviders.all.first { $0.source == self } }
 
-    /// The sources whose CAs say when to renew.
+    /// The sources whose CAs advise when to renew.
     package static var withAdvice: Set<Self> { Set(IssuerProviders.all.filter { $0.givesAdvice }.map { $0.source }) }
 
-    /// Whether the certificate was ordered from another party, which may not issue another one at once.
+    /// Whether the certificate was ordered from another party. Such a party may not issue another one at once.
     package var isOrdered: Bool { provider.map { !$0.isLocal } ?? false }
 }

@@ -33,7 +33,7 @@ package struct ManagedCertificate: Sendable {
             named: stored.name, record: stored.record, autoRenew: stored.facts.autoRenew, source: stored.facts.source)
     }
 
-    /// Like `init(_:)`, for callers that have only these parts of a stored certificate.
+    /// Does the same as `init(_:)`, for callers that have only these parts of a stored certificate.
     package init?(named name: String, record: [UInt8], autoRenew: Bool, source: CertificateFacts.Source) {
         guard autoRenew, source != .custom, var certificate = NamedCertificate(record: record),
             case .issued = certificate.source

@@ -7,7 +7,7 @@ import SystemPackage
 /// Reads the secrets and PEM texts that aegis.yaml contains or refers to: inline texts, environment variables and
 /// files.
 package struct SecretReader: Sendable {
-    /// Relative paths in aegis.yaml start at this directory.
+    /// Relative paths in aegis.yaml are relative to this directory.
     package let directory: FilePath
     /// Finds an inline secret in the state by its fingerprint, for a process that does not have aegis.yaml.
     private let kept: @Sendable (String) throws -> SecretBytes?

@@ -5,9 +5,9 @@ import Vault
 
 /// A PKI engine of HashiCorp Vault or OpenBao.
 ///
-/// It has no order with states to follow: the certificate comes with the answer. Before the call, the state's journal
-/// gets the key and the request, so that a try after a crash or a lost answer sends the same request again. Vault may
-/// then have signed it twice; nobody uses the first certificate.
+/// Vault answers a request with the certificate, so there is no order to follow. Before the call, the state's journal
+/// stores the key and the request. After a crash or a lost answer, the next try sends the same request again. Vault may
+/// then have signed the request twice; the first certificate is never used.
 struct VaultPKIProvider: IssuerProvider {
     static let source = CertificateFacts.Source.vaultPKI
     static let serviceName = "Vault"
@@ -20,7 +20,7 @@ struct VaultPKIProvider: IssuerProvider {
         (name, self.settings) = (issuer.name, settings)
     }
 
-    /// The mount has one CA at a time. Another role of it is the same CA.
+    /// A mount has one CA at a time, so two roles of a mount count as the same CA.
     var directory: String { "vault:\(settings.vault)/\(settings.mount)" }
 
     func neededSecrets(_ store: (any StateStore)?) -> [Secret] { [] }
@@ -83,7 +83,8 @@ struct VaultPKIProvider: IssuerProvider {
         return pending
     }
 
-    /// Checks what Vault has signed: it must have all names, be valid now and be strong. A role may leave names out.
+    /// Checks a certificate that Vault has signed: it must have all names, be valid now and be strong. Vault leaves out
+    /// names that the role does not allow.
     private func material(
         _ signed: VaultCertificate, _ key: PrivateKey, _ wanted: WantedCertificate, now: Int64
     ) throws -> IssuedMaterial {
@@ -100,7 +101,7 @@ struct VaultPKIProvider: IssuerProvider {
             closing: [.endOrder(certificate: wanted.name)], directory: directory)
     }
 
-    /// Revokes a certificate. Vault takes no reason.
+    /// Revokes a certificate at Vault, whose API takes no reason.
     func revoke(
         _ certificate: StoredCertificate, _ reason: RevocationReason, _ resources: IssuerResources
     ) throws(IssuanceFailure) -> String {

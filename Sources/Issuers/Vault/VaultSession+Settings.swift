@@ -7,11 +7,11 @@ extension VaultSession {
     /// Finds the certificate and key of an identity that the file names, for logins by certificate.
     package typealias IdentityCredential = @Sendable (_ identity: String) throws -> TLSCredential
 
-    /// Makes a session with a Vault that the file names. Nothing is sent before the first call. The Vault's CAs are read
-    /// now, and the secrets of its login are read anew at each login.
+    /// Makes a session with a Vault that the file names. Nothing is sent before the first call. The CA file is read
+    /// now. The secrets for the login are read again at each login.
     ///
     /// - Parameters:
-    ///   - jitter: A hash of what tells this process from others, so that they don't renew their tokens in step.
+    ///   - jitter: A number that differs between processes, so that they don't renew their tokens at the same time.
     ///   - now: Returns seconds since 1970.
     package convenience init(
         _ settings: ConfigModel.VaultServer, secrets: SecretReader, jitter: UInt64,

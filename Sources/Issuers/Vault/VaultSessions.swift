@@ -6,10 +6,10 @@ import Synchronization
 import SystemPackage
 import Vault
 
-/// The sessions of a process with the Vaults that the state names. Threads may share this object.
+/// The sessions of a process with the Vaults in the state. Threads may share this object.
 ///
-/// A session is kept as long as the Vault's settings and its CAs stay the same: each login makes a token at the Vault, and
-/// may use a secret ID up. A token is renewed when a call needs it.
+/// A session is reused until the Vault's settings or its CA file change. A new session would need a login, which
+/// creates a token at the Vault and may consume a secret ID. A token is renewed when a call needs it.
 final class VaultSessions: Sendable {
     private struct Kept {
         let settings: ConfigModel.VaultServer
@@ -22,7 +22,7 @@ final class VaultSessions: Sendable {
 
     init(_ context: IssuanceContext) { self.context = context }
 
-    /// The session with a Vault, as the state has it now. Nothing is sent yet.
+    /// The session with a Vault, for the settings that the state has now. A new session sends nothing yet.
     func session(named name: String) throws(IssuanceFailure) -> VaultSession {
         guard var settings = try Self.item(ItemID(.vault, name), as: ConfigModel.VaultServer.self, context) else {
             throw IssuanceFailure("there is no Vault '\(name)' in the state", hint: "aegis-apply puts it there")
@@ -52,7 +52,7 @@ final class VaultSessions: Sendable {
         }
     }
 
-    /// The certificate and key of an identity, read anew, for a login by certificate.
+    /// The certificate and key of an identity, for a login by certificate. They are read again at each call.
     private static func credential(of identity: String, _ context: IssuanceContext) throws -> TLSCredential {
         let secrets = context.secrets
         let (certificate, key): (Secret, Secret)
