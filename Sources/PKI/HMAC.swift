@@ -21,7 +21,8 @@ package enum HMAC {
         var length = 0
         try key.withBytes { key throws(PKIError) in
             try unsafe key.withUnsafeBufferPointer { key throws(PKIError) in
-                // EVP_Q_mac reads only the given key and message, and writes at most `code.count` bytes.
+                // This is safe, since EVP_Q_mac reads only the given key and message, and writes at most `code.count`
+                // bytes.
                 _ = try unsafe OpenSSL.require(
                     "authenticating a message",
                     EVP_Q_mac(

@@ -27,7 +27,7 @@ enum OpenSSL {
         while true {
             let code = ERR_get_error()
             guard code != 0 else { return reasons }
-            // Both functions return static texts, or nil for unknown codes.
+            // This is safe, since both functions return static texts, or nil for unknown codes.
             let library = unsafe ERR_lib_error_string(code).map { unsafe String(cString: $0) }
             let reason = unsafe ERR_reason_error_string(code).map { unsafe String(cString: $0) }
             reasons.append("\(library ?? "OpenSSL"): \(reason ?? "error \(code)")")
@@ -56,8 +56,8 @@ enum OpenSSL {
         _ call: (UnsafeMutablePointer<UnsafePointer<UInt8>?>, Int) -> OpaquePointer?
     ) -> OpaquePointer? {
         ERR_clear_error()
-        // A d2i function reads at most the given number of bytes, and moves `position` behind the last byte that it
-        // read.
+        // This is safe, since a d2i function reads at most the given number of bytes, and moves `position` behind the
+        // last byte that it read.
         return unsafe der.withUnsafeBufferPointer { bytes in
             var position = bytes.baseAddress
             guard let start = unsafe position, let object = unsafe call(&position, bytes.count) else { return nil }
@@ -84,7 +84,8 @@ enum OpenSSL {
     /// Returns the SHA-256 digest, 32 bytes.
     static func sha256(_ bytes: Span<UInt8>) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: Int(SHA256_DIGEST_LENGTH))
-        // EVP_Digest reads only the given bytes and writes exactly 32 bytes. It fails only if memory runs out.
+        // This is safe, since EVP_Digest reads only the given bytes and writes exactly 32 bytes. It fails only if
+        // memory runs out.
         let result = unsafe bytes.withUnsafeBufferPointer { input in
             unsafe EVP_Digest(input.baseAddress, input.count, &digest, nil, sha256Algorithm, nil)
         }

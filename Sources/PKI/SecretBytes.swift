@@ -35,7 +35,7 @@ package final class SecretBytes: Sendable {
     /// Copies an array and wipes the array. The array must not have other copies, since those would not be wiped.
     package convenience init(wiping bytes: inout [UInt8]) {
         self.init(bytes)
-        // The pointer is used only within this closure, where the array's memory is valid.
+        // This is safe, since the pointer is used only within this closure, where the array's memory is valid.
         unsafe bytes.withUnsafeMutableBytes { unsafe OPENSSL_cleanse($0.baseAddress, $0.count) }
         bytes = []
     }
@@ -56,7 +56,7 @@ package final class SecretBytes: Sendable {
     deinit { unsafe Self.wipe(storage) }
 
     private static func wipe(_ storage: UnsafeMutableBufferPointer<UInt8>) {
-        // `storage` is the whole allocation, and no caller uses it after this call.
+        // This is safe, since `storage` is the whole allocation, and no caller uses it after this call.
         unsafe OPENSSL_cleanse(storage.baseAddress, storage.count)
         unsafe storage.deallocate()
     }
@@ -65,7 +65,7 @@ package final class SecretBytes: Sendable {
     package func withBytes<Result, Failure: Error>(
         _ body: (Span<UInt8>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        // The span is sound: the first `count` bytes are initialized, and the memory lives as long as `self`.
+        // This is safe, since the first `count` bytes are initialized, and the memory lives as long as `self`.
         defer { extendLifetime(self) }
         return try unsafe body(Span(_unsafeElements: UnsafeBufferPointer(rebasing: storage[..<count])))
     }

@@ -81,7 +81,7 @@ extension Certificate {
             let value = unsafe X509_NAME_ENTRY_get_data(entry)
         else { return nil }
         var text: UnsafeMutablePointer<UInt8>?
-        // The call allocates `text`, and `aegis_free` frees it below.
+        // This is safe, since the call allocates `text`, and `aegis_free` frees it below.
         let length = unsafe ASN1_STRING_to_UTF8(&text, value)
         guard length > 0, let start = unsafe text else { return nil }
         defer { unsafe aegis_free(start) }
@@ -112,8 +112,8 @@ extension Certificate {
         defer { unsafe AUTHORITY_INFO_ACCESS_free(stack) }
         var places: [[UInt8]?] = []
         for index in 0..<(unsafe OPENSSL_sk_num(stack)) {
-            // The stack owns its elements, which are ACCESS_DESCRIPTIONs. The stack is freed only when this function
-            // returns.
+            // This is safe, since the stack owns its elements, which are ACCESS_DESCRIPTIONs, and is freed only when
+            // this function returns.
             guard let element = unsafe OPENSSL_sk_value(stack, index)?.assumingMemoryBound(to: ACCESS_DESCRIPTION.self),
                 unsafe OBJ_obj2nid(element.pointee.method) == NID_ad_ca_issuers
             else { continue }
@@ -140,8 +140,8 @@ extension Certificate {
         var result: [String] = []
         for index in 0..<(unsafe OPENSSL_sk_num(stack)) {
             var text = [CChar](repeating: 0, count: 128)
-            // The stack owns its elements, which are ASN1_OBJECTs. OBJ_obj2txt writes at most `text.count` bytes,
-            // including a NUL.
+            // This is safe, since the stack owns its elements, which are ASN1_OBJECTs, and OBJ_obj2txt writes at most
+            // `text.count` bytes, including a NUL.
             let length = unsafe OBJ_obj2txt(&text, Int32(text.count), OpaquePointer(OPENSSL_sk_value(stack, index)), 1)
             guard length > 0, length < text.count else { throw malformed("an extended key usage can't be read") }
             result.append(String(decoding: text.prefix(Int(length)).map { UInt8(bitPattern: $0) }, as: UTF8.self))

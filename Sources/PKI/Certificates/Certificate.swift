@@ -24,7 +24,7 @@ package struct Certificate: Sendable {
     package let extendedKeyUsages: [String]
     /// Whether this is a CA's certificate (basic constraints).
     package let isCA: Bool
-    /// How many CA certificates may stand between this CA and a leaf. Nil means any number.
+    /// How many CA certificates may be between this CA and a leaf. Nil means any number.
     package let pathLength: Int?
     /// The identifier of the issuer's key. It tells apart several keys of one issuer.
     package let authorityKeyIdentifier: [UInt8]?

@@ -34,8 +34,9 @@ package struct CertificateAuthority: Sendable {
         return try CertificateAuthority(key: key, certificate: template.signed(by: key))
     }
 
-    /// Issues a server certificate for the public half of `key`; with `isForClients` clients may show it too. Its validity starts five minutes before `now` and
-    /// lasts until `lifetimeSeconds` after `now`, but at most 397 days and not beyond the root's validity.
+    /// Issues a server certificate for the public half of `key`. With `isForClients`, clients may use it too. Its
+    /// validity starts five minutes before `now` (in seconds since 1970) and lasts until `lifetimeSeconds` after `now`,
+    /// but at most 397 days and not beyond the root's validity.
     package func issue(
         for key: PrivateKey, names: [SubjectName], now: Int64, lifetimeSeconds: Int64, isForClients: Bool = false
     ) throws(PKIError) -> Certificate {

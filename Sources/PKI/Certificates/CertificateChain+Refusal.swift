@@ -1,9 +1,9 @@
 extension CertificateChain {
-    /// Why TLS clients would refuse the chain at a time, in seconds since 1970, although they trust its last certificate
-    /// (RFC 5280 section 6.1). Nil if they would not.
+    /// Why TLS clients that trust the last certificate of the chain would still refuse the chain (RFC 5280 section
+    /// 6.1). Nil if they would accept it. `time` is in seconds since 1970.
     ///
     /// Validity, signatures, purposes, path lengths, name constraints and critical extensions are checked. The host's
-    /// name is not, and neither is the strength of keys and signatures (`checkStrength`).
+    /// name is not checked, and neither is the strength of keys and signatures (`checkStrength`).
     package func refusal(at time: Int64) -> PeerRefusal? {
         guard let last = certificates.last, let rules = try? PeerRules(purpose: .server, authorities: [last.der]),
             let trust = try? PeerTrust(rules: rules, now: { time }),
@@ -11,7 +11,8 @@ extension CertificateChain {
         else { return nil }
         switch refusal.reason {
         case .weakKey, .weakSignature, .chainTooLong: return nil
-        // OpenSSL wants a server's own key usage, where many clients take any.
+        // OpenSSL requires the extended key usage serverAuth. Many clients also accept anyExtendedKeyUsage, so that is
+        // no refusal here.
         case .wrongPurpose where refusal.depth == 0 && leaf.extendedKeyUsages.contains("2.5.29.37.0"): return nil
         default: return refusal
         }
@@ -19,7 +20,6 @@ extension CertificateChain {
 }
 
 extension PeerRefusal {
-    /// Whether the peer's own certificate is at fault, so that clients refuse it whatever certificates above it they
-    /// know.
+    /// Whether the fault is in the peer's own certificate. If so, clients refuse it whatever CA certificates they know.
     package var isOfLeaf: Bool { depth == 0 && reason != .nameConstraint && reason != .unknownAuthority }
 }

@@ -16,7 +16,7 @@ struct CertificateExtension {
     static let endEntity = CertificateExtension(
         identifier: "2.5.29.19", isCritical: true, value: DER.sequence([]))
 
-    /// The extended key usages of servers, and with `ofClients` of clients too.
+    /// The extended key usage of servers. With `ofClients`, also that of clients.
     static func authentication(ofClients: Bool) -> CertificateExtension {
         // The object identifiers 1.3.6.1.5.5.7.3.1 (id-kp-serverAuth) and 1.3.6.1.5.5.7.3.2 (id-kp-clientAuth).
         let usages = (ofClients ? [1, 2] : [1]).map { (usage: UInt8) in
@@ -48,7 +48,7 @@ struct CertificateExtension {
     }
 
     /// The subject alternative names. The extension must be critical if the certificate's subject is empty (RFC 5280
-    /// section 4.2.1.6). Names of other kinds than URIs among `uris` are left out.
+    /// section 4.2.1.6). Only the URIs in `uris` are used.
     static func names(
         _ names: [SubjectName], uris: [PeerName] = [], isCritical: Bool
     ) throws(PKIError) -> CertificateExtension {
@@ -71,7 +71,7 @@ struct CertificateExtension {
         try unsafe OpenSSL.check(action, ASN1_OCTET_STRING_set(content, value, Int32(value.count)))
         let object = try unsafe OpenSSL.require(action, OBJ_txt2obj(identifier, 1))
         defer { unsafe ASN1_OBJECT_free(object) }
-        // The new extension has its own copies of `object` and `content`, which are freed here.
+        // This is safe, since the new extension has its own copies of `object` and `content`, which are freed here.
         return try unsafe OpenSSL.require(
             action, X509_EXTENSION_create_by_OBJ(nil, object, isCritical ? 1 : 0, content))
     }

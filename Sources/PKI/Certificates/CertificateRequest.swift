@@ -18,8 +18,7 @@ package struct CertificateRequest: Sendable, Hashable {
     package static let maximumBytes = 64 << 10
 
     /// Makes and signs a request for 1 to 1000 names. The first name is also the common name, unless it is longer than
-    /// 64 bytes. `uris` are alternative names of another kind, such as SPIFFE IDs; a request for these alone has no
-    /// common name.
+    /// 64 bytes. `uris` are further alternative names, such as SPIFFE IDs. A request with only URIs has no common name.
     package init(key: PrivateKey, names: [SubjectName], uris: [PeerName] = []) throws(PKIError) {
         let action = "making a request"
         let request = try unsafe OpenSSL.require(action, X509_REQ_new())
@@ -31,7 +30,7 @@ package struct CertificateRequest: Sendable, Hashable {
         }
         let alternatives = try CertificateExtension.names(names, uris: uris, isCritical: commonName == nil)
         let list = try unsafe OpenSSL.require(action, OPENSSL_sk_new_null())
-        // aegis_extensions_free frees the list and the extensions in it.
+        // aegis_extensions_free frees the list and its extensions.
         defer { unsafe aegis_extensions_free(list) }
         let item = try unsafe alternatives.make()
         guard unsafe OPENSSL_sk_push(list, UnsafeRawPointer(item)) > 0 else {

@@ -9,7 +9,7 @@ struct ChainSearch {
     /// For each certificate, the indices of its issuers' certificates, the best first.
     private let issuers: [[Int]]
     private let qualities: [Quality]
-    /// For each certificate, whether it or any certificate above it is valid. If not, the certificate is useless at the
+    /// For each certificate, whether it or a certificate above it is valid. If not, the certificate is useless at the
     /// end of a chain.
     private let leadsToValid: [Bool]
 

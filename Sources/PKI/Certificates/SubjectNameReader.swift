@@ -61,7 +61,8 @@ enum SubjectNameReader {
         guard count <= maximumNames else { throw .tooLarge(what, limit: "\(maximumNames)") }
         var contents: [Content] = []
         for index in 0..<count {
-            // The stack owns its elements, which are GENERAL_NAMEs. The stack is freed only when this function returns.
+            // This is safe, since the stack owns its elements, which are GENERAL_NAMEs, and is freed only when this
+            // function returns.
             guard let element = unsafe OPENSSL_sk_value(stack, index)?.assumingMemoryBound(to: GENERAL_NAME.self) else {
                 continue
             }
@@ -104,7 +105,7 @@ enum SubjectNameReader {
 
 extension OpenSSL {
     static func bytes(of string: UnsafePointer<ASN1_STRING>) -> [UInt8] {
-        // The string owns the `length` bytes at the pointer, and the caller keeps the string alive.
+        // This is safe, since the string owns the `length` bytes at the pointer, and the caller keeps the string alive.
         let length = unsafe Int(ASN1_STRING_length(string))
         return unsafe Array(UnsafeBufferPointer(start: ASN1_STRING_get0_data(string), count: length))
     }

@@ -14,7 +14,7 @@ enum KeyKind: Sendable, Hashable {
 
     /// Reads the algorithm and size of an `EVP_PKEY`.
     init(of key: OpaquePointer) {
-        // The calls are sound because the caller keeps the key alive.
+        // This is safe, since the caller keeps the key alive.
         let bits = unsafe Int(EVP_PKEY_get_bits(key))
         if unsafe EVP_PKEY_is_a(key, "RSA") == 1 {
             self = .rsa(bits: bits)
@@ -39,7 +39,8 @@ enum KeyKind: Sendable, Hashable {
     private static func curve(of key: OpaquePointer) -> String {
         var name = [CChar](repeating: 0, count: 64)
         var length = 0
-        // The call writes at most `name.count` bytes, including a NUL. It fails if the curve has no name.
+        // This is safe, since the call writes at most `name.count` bytes, including a NUL. It fails if the curve has no
+        // name.
         guard unsafe EVP_PKEY_get_group_name(key, &name, name.count, &length) == 1 else { return "unnamed curve" }
         return String(decoding: name.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }

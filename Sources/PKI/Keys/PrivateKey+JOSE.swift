@@ -111,7 +111,7 @@ extension PrivateKey {
     private static func bytes(of number: OpaquePointer?, width: Int?) throws(PKIError) -> [UInt8] {
         let width = unsafe width ?? (Int(BN_num_bits(number)) + 7) / 8
         var bytes = [UInt8](repeating: 0, count: width)
-        // BN_bn2binpad writes exactly `width` bytes, or fails.
+        // This is safe, since BN_bn2binpad writes exactly `width` bytes, or fails.
         try unsafe OpenSSL.check("writing a number", BN_bn2binpad(number, &bytes, Int32(width)))
         return bytes
     }

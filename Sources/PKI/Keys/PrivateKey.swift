@@ -169,7 +169,7 @@ extension PrivateKey {
         let context = try unsafe OpenSSL.require("checking a key", EVP_MD_CTX_new())
         defer { unsafe EVP_MD_CTX_free(context) }
         let message = Array("aegis".utf8)
-        // The buffer is large enough for any signature, since a key's DER has at most 32 KiB.
+        // This is safe, since the buffer is large enough for any signature: a key's DER has at most 32 KiB.
         var signature = [UInt8](repeating: 0, count: 32 << 10)
         var length = signature.count
         ERR_clear_error()

@@ -58,7 +58,7 @@ package struct PeerCertificate: Sendable, Equatable {
         defer { unsafe BIO_free(output) }
         guard unsafe aegis_print_name(output, name) >= 0 else { return "" }
         var bytes = [UInt8](repeating: 0, count: maximumTextBytes + 1)
-        // BIO_read writes at most `bytes.count` bytes.
+        // This is safe, since BIO_read writes at most `bytes.count` bytes.
         let count = unsafe BIO_read(output, &bytes, Int32(bytes.count))
         return escaped(bytes.prefix(max(0, Int(count))))
     }

@@ -1,11 +1,11 @@
 import COpenSSL
 import PeerNames
 
-/// What a verified certificate says about its owner. Only a certificate that `PeerTrust` has accepted may be read as an
+/// The identity that a verified certificate proves. Only a certificate that `PeerTrust` has accepted may be read as an
 /// identity.
 package struct PeerIdentity: Sendable {
-    /// The names by which rules know the owner: those of `PeerName`'s kinds that keep to their grammar. Empty if the
-    /// certificate has more than `SubjectNameReader` reads.
+    /// The names by which rules recognize the owner. Names of kinds that `PeerName` does not have are left out, and so
+    /// are malformed names. Empty if the certificate has more names than `SubjectNameReader` reads.
     package let names: [PeerName]
     /// The subject in the form of RFC 4514, escaped and cut (`PeerCertificate.maximumTextBytes`).
     package let subject: String

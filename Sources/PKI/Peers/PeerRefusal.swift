@@ -85,7 +85,7 @@ extension PeerRefusal: CustomStringConvertible {
 }
 
 extension PeerRefusal.Reason {
-    /// The rest of a message that begins with the words "the certificate".
+    /// The end of a message that begins with the words "the certificate".
     fileprivate var text: String {
         switch self {
         case .noCertificate: "was not shown"
@@ -113,7 +113,7 @@ extension PeerRefusal.Reason {
     }
 }
 
-/// A rule that a certificate of a chain breaks, before the facts for a PeerRefusal are collected.
+/// A rule that a certificate in the chain breaks. A `PeerRefusal` adds the facts about the certificate.
 struct PeerFault: Error {
     let reason: PeerRefusal.Reason
     var depth = 0
@@ -151,7 +151,7 @@ struct PeerFault: Error {
             case X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH: .wrongHost
             default: .other
             }
-        // OpenSSL returns a static text, or nil for an unknown code.
+        // This is safe, since OpenSSL returns a static text, or nil for an unknown code.
         let text = unsafe X509_verify_cert_error_string(Int(error)).map { unsafe String(cString: $0) }
         self.init(reason, depth: depth, detail: reason == .other ? text ?? "error \(error)" : nil)
     }

@@ -26,8 +26,8 @@ package struct PeerRules: Sendable {
     /// The name patterns. At least one of them must match a name in the certificate. Empty means that any name is
     /// accepted.
     package let requiredNames: [PeerNamePattern]
-    /// Whether a certificate needs a chain to one of the CAs. If false, anybody can make a certificate with any name,
-    /// so false is only for tests.
+    /// Whether a certificate needs a chain to one of the CAs. If false, anybody can make a certificate with any name
+    /// that is accepted. So false is only for tests.
     package let verifiesChain: Bool
     /// Whether expired certificates are accepted, including those of CAs. Meant for tests and migrations.
     package let allowsExpired: Bool
@@ -37,7 +37,7 @@ package struct PeerRules: Sendable {
     /// the digest, so a session can't be resumed under different rules.
     package let digest: [UInt8]
 
-    /// Whether the system's CAs are trusted besides.
+    /// Whether the system's CAs are trusted too.
     package let trustsSystem: Bool
 
     let authorities: [CertificateHandle]
@@ -79,21 +79,21 @@ package struct PeerRules: Sendable {
             ])
     }
 
-    /// Makes the rules for servers whose certificates must come from the CAs of a text in PEM.
+    /// Makes rules for servers whose certificates must come from the CAs in a PEM text.
     ///
-    /// - Throws: `PKIError` when the text has no certificate, or one that can't be read.
+    /// - Throws: `PKIError` if the text has no certificate, or one that can't be read.
     package init(serversOf authorities: [UInt8]) throws(PKIError) {
         try self.init(purpose: .server, authorities: PEM.certificates(in: authorities))
     }
 
-    /// Whether a revocation list has become overdue between two times, in seconds since 1970. Certificates that were
-    /// good before may no longer be.
+    /// Whether a revocation list became overdue between two times, in seconds since 1970. If so, certificates that were
+    /// accepted before may be refused now.
     package func isOverdue(since time: Int64, at now: Int64) -> Bool {
         guard !acceptsOverdueLists else { return false }
         return lists.contains { list in list.nextUpdate.map { time < $0 && $0 <= now } ?? false }
     }
 
-    /// The lists of issuers that are none of the CAs. They count only for certificates of an intermediate CA that a peer
+    /// The lists whose issuer is not one of the CAs. They count only for certificates of an intermediate CA that a peer
     /// sends.
     package var foreignLists: [RevocationList] {
         lists.filter { list in

@@ -41,9 +41,9 @@ package final class PeerTrust: Sendable {
         let store = try unsafe OpenSSL.require(action, X509_STORE_new())
         do throws(PKIError) {
             try unsafe judge.join(store)
-            // With this flag, each certificate in the store is trusted by itself, even if it is an intermediate CA's or
-            // a peer's own.
-            // The system's directory may also contain certificates that are no CAs', so with it chains end at a root.
+            // With this flag, a chain may end at any certificate in the store, even at an intermediate CA's or a peer's
+            // own. The system's directory may also contain certificates that are not CA certificates. So with the
+            // system's CAs the flag is left out, and chains must end at a root.
             if !judge.rules.trustsSystem {
                 try unsafe OpenSSL.check(action, X509_STORE_set_flags(store, UInt(X509_V_FLAG_PARTIAL_CHAIN)))
             }
@@ -121,7 +121,7 @@ package final class PeerTrust: Sendable {
         return unsafe recheck(leaf.handle, now: now)
     }
 
-    /// Does the same for an `X509`.
+    /// Checks the certificate again as `recheck(leaf:now:)` does, but takes an `X509`.
     func recheck(_ leaf: OpaquePointer, now: Int64) -> PeerRefusal? { unsafe judge.refusal(again: leaf, now: now) }
 
     /// Makes a connection (an `SSL`) verify its peer by these rules. The connection takes a reference to the store, and

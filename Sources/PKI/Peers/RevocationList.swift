@@ -27,7 +27,8 @@ package final class RevocationList: Sendable {
     /// The number of revoked certificates.
     package var count: Int { serials.count }
 
-    /// The issuer's name as an `X509_NAME`. Sharing the pointer is sound because the name does not change after init.
+    /// The issuer's name as an `X509_NAME`. Sharing the pointer between threads is safe, since the name does not change
+    /// after init.
     nonisolated(unsafe) let issuerName: OpaquePointer
     /// The identifier of the key that signed the list. Nil if the list does not have it.
     let authorityKey: [UInt8]?
@@ -126,7 +127,8 @@ package final class RevocationList: Sendable {
         defer { ERR_clear_error() }
         return unsafe der.withUnsafeBufferPointer { bytes in
             guard let start = bytes.baseAddress else { return false }
-            // Both ranges are within `der`. The cast to Int32 can't overflow, since a list has at most 16 MiB.
+            // This is safe, since both ranges are within `der`. The cast to Int32 can't overflow, since a list has at
+            // most 16 MiB.
             return unsafe aegis_verify_signed(
                 start + signed.lowerBound, Int32(signed.count), start + signed.upperBound,
                 bytes.count - signed.upperBound, key) == 1
@@ -178,7 +180,7 @@ private struct RevocationListExtensions {
 
     init(of list: OpaquePointer) throws(PKIError) {
         for index in 0..<(unsafe X509_CRL_get_ext_count(list)) {
-            // The list owns the extension, and the caller keeps the list alive.
+            // This is safe, since the list owns the extension, and the caller keeps the list alive.
             let item = unsafe X509_CRL_get_ext(list, index)
             switch unsafe OBJ_obj2nid(X509_EXTENSION_get_object(item)) {
             case NID_delta_crl:

@@ -43,8 +43,8 @@ struct GCM: ~Copyable {
     func process(_ input: Span<UInt8>, into output: inout MutableSpan<UInt8>) throws(PKIError) {
         precondition(input.count == output.count && input.count <= Int32.max, "GCM keeps the length")
         guard input.count > 0 else { return }
-        // GCM writes exactly as many bytes as it reads, and the precondition ensures that both spans have equal
-        // lengths.
+        // This is safe, since GCM writes exactly as many bytes as it reads, and the precondition ensures that both
+        // spans have equal lengths.
         try unsafe input.withUnsafeBufferPointer { input throws(PKIError) in
             try unsafe output.withUnsafeMutableBufferPointer { output throws(PKIError) in
                 var written: Int32 = 0

@@ -1,27 +1,27 @@
 import COpenSSL
 
-/// The settings that connections to upstreams share. The server's certificate is always verified: by the rules that a
-/// connection has of its own (`TLSConnection.verify`), else by the context's trust.
+/// The TLS settings that connections to upstreams share. The server's certificate is verified by the connection's own
+/// rules (`TLSConnection.verify`), or else by the context's trust.
 ///
-/// `@unchecked Sendable` is sound: after init the context never changes, except for its reference count, which is
+/// `@unchecked Sendable` is safe: after init the context never changes, except for its reference count, which is
 /// atomic, and its store, which OpenSSL locks. Threads share a context, since reading the system's CAs takes many
 /// milliseconds.
 @safe
 package final class TLSClientContext: @unchecked Sendable {
     let context: OpaquePointer
 
-    /// The CAs that the context trusts, for connections that have no rules of their own.
+    /// The CAs that the context trusts. They are used for connections without rules of their own.
     package enum Trust: Sendable {
         /// The CAs that the system trusts.
         case system
-        /// Nobody.
+        /// No CA, so a connection without rules of its own fails.
         case nobody
-        /// Handshakes go on whatever a connection's own rules say, and `TLSConnection.verdict` tells what they say. For
-        /// looking at a server, never for sending it something.
+        /// A handshake continues even if the connection's own rules refuse the server; `TLSConnection.verdict` has the
+        /// refusal. Only for inspecting a server, never for sending data.
         case anybody
     }
 
-    /// - Throws: `PKIError` when OpenSSL fails.
+    /// - Throws: `PKIError` if OpenSSL fails.
     package init(trust: Trust) throws(PKIError) {
         let action = "setting up TLS to upstreams"
         let context = try unsafe OpenSSL.require(action, SSL_CTX_new(TLS_client_method()))

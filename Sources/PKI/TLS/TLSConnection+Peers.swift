@@ -1,9 +1,9 @@
 import COpenSSL
 
-/// Verifies the other end's certificate, and shows it one of our own.
+/// How a connection verifies the peer's certificate and shows its own.
 extension TLSConnection {
-    /// Makes the client verify its server by these rules in place of its context's trust. Call it before the handshake.
-    /// The certificate must be for the server's name as well.
+    /// Makes the client verify the server by these rules instead of the context's trust. The certificate must also be
+    /// valid for the server name. The caller must call this before the handshake.
     ///
     /// - Returns: False if OpenSSL fails.
     package borrowing func verify(by trust: PeerTrust) -> Bool { unsafe trust.verify(in: ssl) }
@@ -13,10 +13,12 @@ extension TLSConnection {
     /// - Returns: False if OpenSSL fails.
     package borrowing func show(_ credential: TLSCredential) -> Bool { unsafe credential.use(in: ssl) }
 
-    /// Makes a client note whether its server asks for a certificate (`isAsked`). Call it before the handshake.
+    /// Makes the client record whether the server requests a certificate (`isAsked`). The caller must call this before
+    /// the handshake.
     package borrowing func noteRequest() {
-        // OpenSSL calls this closure when the server's request has arrived (SSL_set_cert_cb(3)). A client uses the place
-        // 0 for nothing else; any value but nil is a yes.
+        // OpenSSL calls this closure when the server's request has arrived (SSL_set_cert_cb(3)). Any value but nil in
+        // entry 0 of the application data means that a certificate was requested. A client uses the entry for nothing
+        // else.
         unsafe SSL_set_cert_cb(
             ssl,
             { ssl, _ in
@@ -25,12 +27,12 @@ extension TLSConnection {
             }, nil)
     }
 
-    /// Whether the server has asked for a certificate, after `noteRequest`.
+    /// Whether the server has requested a certificate. Valid after `noteRequest` and the handshake.
     package var isAsked: Bool { unsafe SSL_get_ex_data(ssl, 0) != nil }
 
-    /// The reason why this end's rules refuse the peer's certificate; nil if they accept it.
+    /// Why the rules of this connection refuse the peer's certificate; nil if they accept it.
     package var verdict: PeerRefusal? {
-        // The pointer is valid: `keep` gave the SSL a reference to the refusal.
+        // This is safe, since `keep` gave the SSL a reference to the refusal.
         unsafe SSL_get_ex_data(ssl, Self.refusalIndex).map {
             unsafe Unmanaged<KeptRefusal>.fromOpaque($0).takeUnretainedValue().refusal
         }
@@ -47,7 +49,7 @@ extension TLSConnection {
     /// The end of the validity of the peer's own certificate, in seconds since 1970. Nil if the peer sent none, or its
     /// date can't be read.
     package var peerCertificateEnd: Int64? {
-        // The connection keeps the certificate alive.
+        // This is safe, since the connection keeps the certificate alive.
         guard let certificate = unsafe SSL_get0_peer_certificate(ssl) else { return nil }
         return unsafe OpenSSL.seconds(X509_get0_notAfter(certificate))
     }
@@ -61,17 +63,18 @@ extension TLSConnection {
         unsafe SSL_get0_peer_certificate(ssl).flatMap { unsafe trust.recheck($0, now: now) }
     }
 
-    /// The certificates that the other end sent, in DER, its own first; none when it showed none. A resumed session has
-    /// only the other end's own.
+    /// The certificates that the peer sent, in DER, its own first. Empty if the peer sent none. A resumed session has
+    /// only the peer's own certificate.
     package var peerChain: [[UInt8]] {
         guard let own = peerCertificate else { return [] }
         let sent = unsafe SSL_get_peer_cert_chain(ssl)
-        // The connection owns the list and its elements, which are X509s.
+        // This is safe, since the connection owns the list and its elements, which are X509s.
         let all = unsafe (0..<max(0, OPENSSL_sk_num(sent))).compactMap { index -> [UInt8]? in
             let certificate = unsafe OpaquePointer(OPENSSL_sk_value(sent, index))
             return try? unsafe OpenSSL.encode("reading a certificate") { unsafe i2d_X509(certificate, $0) }
         }
-        // A client's list begins with the server's own certificate, a server's list does not.
+        // On a client, OpenSSL's list begins with the server's own certificate. On a server, the list does not contain
+        // the client's own certificate.
         return all.first == own ? all : [own] + all
     }
 

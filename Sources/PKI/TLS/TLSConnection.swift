@@ -106,15 +106,15 @@ package struct TLSConnection: ~Copyable {
 
     /// Answers the client hello with a credential, by the policy of the host that the client wants.
     ///
-    /// OpenSSL verifies nothing when it resumes a session. So when the policy asks for certificates and the handshake
+    /// OpenSSL verifies nothing when it resumes a session. So if the policy asks for certificates and the handshake
     /// ends with `isResumed`, the caller must call `PeerTrust.recheck`.
     ///
-    /// - Returns: False when OpenSSL refuses the credential or the policy.
+    /// - Returns: False if OpenSSL rejects the credential or the policy.
     package borrowing func choose(_ credential: TLSCredential, _ policy: TLSPolicy) -> Bool {
         let version = policy.leastVersion == .v1_3 ? TLS1_3_VERSION : TLS1_2_VERSION
         let sessionContext = policy.sessionContext
         ERR_clear_error()
-        // OpenSSL copies the bytes.
+        // This is safe, since OpenSSL copies the bytes.
         let isBound = unsafe sessionContext.span.withUnsafeBufferPointer { bytes in
             unsafe SSL_set_session_id_context(ssl, bytes.baseAddress, UInt32(bytes.count))
         }
@@ -204,7 +204,8 @@ package struct TLSConnection: ~Copyable {
         // One call of SSL_read processes at most one record.
         for _ in 0..<Self.recordsARead where count < buffer.count {
             OpenSSL.clearErrors()
-            // SSL_read writes at most the given number of bytes, which is the size of the rest of the buffer.
+            // This is safe, since SSL_read writes at most the given number of bytes, which is the size of the rest of
+            // the buffer.
             let result = unsafe SSL_read(
                 ssl, buffer.baseAddress.map { unsafe $0 + count }, Int32(clamping: buffer.count - count))
             if result > 0 {
@@ -309,7 +310,7 @@ package struct TLSFailure: Sendable, Equatable {
 
     /// The reason in OpenSSL's words, for the log.
     package var reason: String {
-        // OpenSSL returns static texts, or nil for unknown codes.
+        // This is safe, since OpenSSL returns static texts, or nil for unknown codes.
         if verification != Int(X509_V_OK) {
             let text = unsafe X509_verify_cert_error_string(verification).map { unsafe String(cString: $0) }
             return "the certificate is not trusted: \(text ?? "error \(verification)")"
@@ -317,7 +318,7 @@ package struct TLSFailure: Sendable, Equatable {
         return words
     }
 
-    /// The reason without regard to the verification of the peer's certificate, in OpenSSL's words.
+    /// The failure in OpenSSL's words, even if its cause is that the peer's certificate was refused.
     package var words: String {
         guard code != 0 else { return "the connection ended within TLS" }
         if self == .tooManyQuietRecords { return "too many records without data" }

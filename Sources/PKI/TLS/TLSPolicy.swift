@@ -1,9 +1,9 @@
-/// What a server demands of a connection. The connection's session is bound to all of it: a later connection resumes the
-/// session only under an equal policy, so neither for another scope nor after a change.
+/// What a server demands of a connection. A session can be resumed only under a policy that is equal to the policy of
+/// its first handshake. So it can't be resumed for another scope, or after the policy has changed.
 package struct TLSPolicy: Sendable {
     package let scope: TLSScope
     package let leastVersion: TLSConnection.Version
-    /// The certificate that a client must show; nil when the server asks for none.
+    /// How the server authenticates clients by certificates; nil if it asks for none.
     package let clients: ClientAuthentication?
 
     package init(
@@ -41,8 +41,8 @@ package struct TLSScope: Sendable {
 /// How a server authenticates its clients by certificates.
 package struct ClientAuthentication: Sendable {
     package let trust: PeerTrust
-    /// Whether the handshake fails when the client shows no certificate. A certificate that is shown must always be
-    /// good.
+    /// Whether the handshake fails if the client shows no certificate. A certificate that the client shows must be
+    /// valid in any case.
     package let isRequired: Bool
 
     package init(trust: PeerTrust, isRequired: Bool) {

@@ -3,9 +3,9 @@ import COpenSSL
 /// The TLS settings for all server connections of one thread. Ciphers and groups follow Mozilla's intermediate
 /// configuration (guideline 6.0). Renegotiation and compression are off, session tickets are on.
 ///
-/// Settings that differ from host to host (the certificate and the `TLSPolicy`) are set on the
-/// connection when its client hello is known. One context for all hosts costs less than one for each policy, and has
-/// the same effect. Confined to one thread.
+/// Settings that differ from host to host (the certificate and the `TLSPolicy`) are set on a connection after its
+/// client hello has arrived. One context for all hosts costs less than one for each policy, and has the same effect.
+/// Only one thread may use a context.
 @safe
 package final class TLSServerContext {
     package var tickets: TicketKeys
@@ -54,7 +54,7 @@ package final class TLSServerContext {
                     isValidation ? [ClientHello.challengeProtocol] : TLSServerContext.protocols
                 return unsafe TLSServerContext.select(wanted, selected, length, offered, count)
             }, nil)
-        // The unretained pointer is sound: each connection keeps `self` alive, so the callbacks never see a freed
+        // The unretained pointer is safe: each connection keeps `self` alive, so the callbacks never see a freed
         // context.
         unsafe SSL_CTX_set_ex_data(context, 0, Unmanaged.passUnretained(self).toOpaque())
         try unsafe OpenSSL.check(
@@ -81,7 +81,7 @@ package final class TLSServerContext {
         var count = 0
         var hello = ClientHello()
         if unsafe SSL_client_hello_get0_ext(ssl, UInt32(TLSEXT_TYPE_server_name), &start, &count) == 1 {
-            // OpenSSL keeps the content of the extension alive until this callback returns.
+            // This is safe, since OpenSSL keeps the content of the extension alive until this callback returns.
             let content = unsafe UnsafeBufferPointer(start: start, count: count)
             guard let parsed = unsafe ClientHello(serverNameExtension: Span(_unsafeElements: content)) else {
                 unsafe alert?.pointee = SSL_AD_DECODE_ERROR
@@ -127,9 +127,9 @@ package final class TLSServerContext {
         return SSL_TLSEXT_ERR_ALERT_FATAL
     }
 
-    /// Decides whether the session of a ticket is resumed (SSL_CTX_set_session_ticket_cb(3)). It is not when the client's
-    /// certificate in it has expired: a client that has a new one shows it in a full handshake, and any other gets the
-    /// alert.
+    /// Decides whether a ticket's session is resumed (SSL_CTX_set_session_ticket_cb(3)). A session whose client
+    /// certificate has expired is not resumed. A full handshake follows, in which the client can show a new
+    /// certificate, or is refused with an alert.
     private static func use(_ session: OpaquePointer?, of ssl: OpaquePointer?, _ status: Int32) -> Int32 {
         switch status {
         case SSL_TICKET_SUCCESS, SSL_TICKET_SUCCESS_RENEW:

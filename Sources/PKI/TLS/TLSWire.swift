@@ -91,14 +91,15 @@ package final class TLSWire {
         unsafe BIO_meth_set_read(method) { bio, target, count in unsafe TLSWire.read(bio, target, count) }
         unsafe BIO_meth_set_write(method) { bio, source, count in unsafe TLSWire.write(bio, source, count) }
         unsafe BIO_meth_set_ctrl(method) { _, command, _, _ in
-            // The caller sends the output itself, so flushing succeeds at once. All other commands are unsupported.
+            // The caller sends the output itself, so flushing does nothing and succeeds. All other commands are
+            // unsupported.
             command == BIO_CTRL_FLUSH ? 1 : 0
         }
         return unsafe Method(pointer: method)
     }()
 
-    // The accesses are sound: OpenSSL passes a buffer of `count` bytes, and `makeBIO` stored a pointer to the window,
-    // which outlives the BIO.
+    // This is safe, since OpenSSL passes a buffer of `count` bytes, and `makeBIO` stored a pointer to the window, which
+    // outlives the BIO.
     private static func read(_ bio: OpaquePointer?, _ target: UnsafeMutablePointer<CChar>?, _ count: Int32) -> Int32 {
         unsafe aegis_bio_clear_retry(bio)
         guard let window = unsafe BIO_get_data(bio)?.assumingMemoryBound(to: Window.self), let target = unsafe target

@@ -48,8 +48,8 @@ package struct TicketKeys: Sendable {
         let index: Int
         if isSealing {
             index = 0
-            // OpenSSL passes a buffer of 16 bytes for `name`, and one for `nonce` that is large enough for any cipher's
-            // nonce.
+            // This is safe, since OpenSSL passes a buffer of 16 bytes for `name`, and one for `nonce` that is large
+            // enough for any cipher's nonce.
             for byte in 0..<Key.nameBytes { unsafe name[byte] = keys[0].name[byte] }
             guard unsafe RAND_bytes(nonce, 16) == 1 else { return -1 }
         } else {
@@ -63,8 +63,8 @@ package struct TicketKeys: Sendable {
             unsafe secret.withUnsafeBufferPointer { secret in
                 guard let start = secret.baseAddress else { return false }
                 let isSet = unsafe EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), nil, start, nonce, isSealing ? 1 : 0)
-                // The parameter is mutable, but OSSL_PARAM_construct_octet_string only stores the pointer, and
-                // EVP_MAC_CTX_set_params only reads it.
+                // This is safe: OSSL_PARAM_construct_octet_string takes a mutable pointer but only stores it, and
+                // EVP_MAC_CTX_set_params only reads the key.
                 let macKey = unsafe UnsafeMutablePointer(mutating: start + Key.cipherKeyBytes)
                 return unsafe isSet == 1 && aegis_set_ticket_mac_key(mac, macKey, Key.macKeyBytes) == 1
             }
