@@ -18,14 +18,14 @@ struct Columns {
         while try rows.next() != nil { try body(Columns(statement: statement)) }
     }
 
-    // The calls below are sound, since `statement` keeps the SQLite statement alive.
+    // This is safe, since `statement` keeps the SQLite statement alive.
     func integer(_ index: CInt) -> Int64 { unsafe sqlite3_column_int64(statement.sqliteStatement, index) }
 
     func text(_ index: CInt) -> String { unsafe withBytes(index) { unsafe String(decoding: $0, as: UTF8.self) } }
 
     func bytes(_ index: CInt) -> [UInt8] { unsafe withBytes(index) { unsafe Array($0) } }
 
-    /// The words of a text, which spaces separate.
+    /// The words of a text. They are separated by spaces.
     func words(_ index: CInt) -> [String] {
         unsafe withBytes(index) { bytes in
             unsafe bytes.split(separator: UInt8(ascii: " ")).map { unsafe String(decoding: $0, as: UTF8.self) }
@@ -35,8 +35,8 @@ struct Columns {
     /// Calls `body` with the bytes of a text or blob. SQLite keeps the bytes valid until the statement's next step,
     /// which happens after `body`.
     private func withBytes<Value>(_ index: CInt, _ body: (UnsafeBufferPointer<UInt8>) -> Value) -> Value {
-        // The length must be read after the pointer: it is the length of the value that the first call returned. A text
-        // is returned as the stored UTF-8.
+        // This is safe: SQLite returns the length of the value that the first call returned, if the length is read
+        // after the pointer. A text is returned as the stored UTF-8.
         let start = unsafe sqlite3_column_blob(statement.sqliteStatement, index)
         let count = Int(unsafe sqlite3_column_bytes(statement.sqliteStatement, index))
         return unsafe UnsafeRawBufferPointer(start: start, count: count).withMemoryRebound(to: UInt8.self, body)

@@ -2,7 +2,8 @@ import CMappedIndex
 import State
 import Synchronization
 
-/// Keeps a process that follows a state alive when another process truncates SQLite's -shm file (`CMappedIndex`).
+/// Keeps a process alive when another process truncates the -shm file of a state that it has open (`CMappedIndex`). The
+/// -shm file is SQLite's index.
 struct IndexGuard {
     private static let registration = Mutex(())
 
@@ -11,13 +12,14 @@ struct IndexGuard {
     /// Guards the index of the state at `path` until the process ends.
     init(_ path: String) {
         self.path = path
-        // The lock is needed, since two threads may open a state at once. The call is sound, since it copies the path.
+        // The lock is needed, since two threads may open a state at once. The call is safe, since it copies the path.
         Self.registration.withLock { _ in unsafe aegis_guard_index(path + "-shm") }
     }
 
     /// Runs work that reads through the index.
     ///
-    /// - Throws: `StateError.failed` when the index was recreated meanwhile, since the values read may be wrong.
+    /// - Throws: `StateError.failed` if the index was recreated meanwhile, since the values that were read may be
+    ///   wrong.
     func reading<Value>(_ work: () throws -> Value) throws -> Value {
         let before = aegis_index_mends()
         let outcome = Result { try work() }

@@ -1,7 +1,7 @@
 import GRDB
 import State
 
-/// What was told about certificates and identities that end.
+/// The alerts about expiring certificates and identities.
 extension SQLiteStateStore {
     package func expiryAlerts() throws(StateError) -> [ExpiryAlert] {
         try read { database in
@@ -23,7 +23,8 @@ extension SQLiteStateStore {
         }
     }
 
-    /// Whether the alert was not told before.
+    /// Stores the alert. Returns false if an alert at this threshold, or at one nearer to the expiry, is already
+    /// stored.
     private func claim(_ alert: ExpiryAlert, in database: Database) throws -> Bool {
         let subject = alert.subject
         try execute(
@@ -41,7 +42,8 @@ extension SQLiteStateStore {
                 alert.toldAt, alert.tries, alert.nextTryAt,
             ])
         guard database.changesCount == 1 else { return false }
-        // Of certificates that have ended, those that this one has replaced, and those of long ago.
+        // Deletes alerts about two kinds of expired certificates: those that this certificate has replaced, and those
+        // that expired long ago.
         try execute(
             database,
             """
@@ -66,7 +68,7 @@ extension SQLiteStateStore {
         _ = try update(alert, "delivered_at = ?, next_try_at = NULL", [time])
     }
 
-    /// Changes the row of an alert, unless another process has changed it since.
+    /// Changes the row of an alert. Does nothing and returns false if another process has changed it since it was read.
     private func update(
         _ alert: ExpiryAlert, _ columns: String, _ values: StatementArguments
     ) throws(StateError) -> Bool {

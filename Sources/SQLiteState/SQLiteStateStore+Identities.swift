@@ -66,7 +66,7 @@ extension SQLiteStateStore {
         }
     }
 
-    /// Records are compact JSON with the keys of the file.
+    /// The path works since records are compact JSON with the keys of the file.
     private static let identitiesFromVaults = """
         SELECT name FROM items WHERE kind = 'identity' AND json_valid(CAST(record AS TEXT))
             AND json_extract(CAST(record AS TEXT), '$.source') = 'vault'

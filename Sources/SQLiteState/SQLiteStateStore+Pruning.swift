@@ -2,7 +2,8 @@ import GRDB
 import State
 
 extension SQLiteStateStore {
-    /// Deletes history beyond `retention`. Indices find most rows. Of events, as many are looked at as are kept.
+    /// Deletes history beyond `retention`. Indices find most rows. For events, SQLite must look at as many rows as are
+    /// kept.
     func prune(_ retention: Retention, now: Int64, in database: Database) throws {
         try execute(
             database, "DELETE FROM kept_certificates WHERE kept_since <= ? OR expires_at <= ?",
@@ -21,8 +22,8 @@ extension SQLiteStateStore {
         try execute(database, "UPDATE position SET pruned_revision = max(pruned_revision, ?)", [revision])
     }
 
-    /// Deletes refusals of certificates but the newest. Strangers cause refusals, so these never take the place of other
-    /// events, and are pruned when they are recorded.
+    /// Deletes the oldest refusals of certificates beyond a limit of their own. Anybody can cause refusals, so they
+    /// must not displace other events. They are pruned as soon as they are recorded.
     func pruneRefusals(in database: Database) throws {
         try prune(events: "action = 'refuse'", atMost: Retention.refusals, in: database)
     }

@@ -52,7 +52,7 @@ extension SQLiteStateStore {
         try certificate(named: name, in: "certificates")
     }
 
-    /// A kept certificate with its chain and sealed key; nil when there is none of that name.
+    /// A kept certificate with its chain and sealed key; nil when none has this name.
     package func keptCertificate(named name: String) throws(StateError) -> StoredCertificate? {
         try certificate(named: name, in: "kept_certificates")
     }

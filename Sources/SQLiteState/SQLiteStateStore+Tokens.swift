@@ -37,7 +37,7 @@ extension SQLiteStateStore {
     }
 
     package func noteUse(ofToken name: String, at now: Int64) throws(StateError) {
-        // A record of this kind is worth no wait.
+        // This record is not important, so the call does not wait for another process.
         try writeWithoutSync(waiting: false) {
             try execute($0, "UPDATE access_tokens SET last_used_at = ? WHERE name = ?", [now, name])
         }
@@ -48,7 +48,7 @@ extension AccessToken {
     fileprivate init(_ row: Row) {
         let digest: Data = row["digest"]
         self.init(
-            // A scope that this version does not know allows the least.
+            // A token with a scope that this version does not know may only read.
             name: row["name"], scope: Scope(rawValue: row["scope"]) ?? .read, digest: Array(digest),
             createdAt: row["created_at"], createdBy: row["created_by"], expiresAt: row["expires_at"],
             lastUsedAt: row["last_used_at"])

@@ -145,8 +145,8 @@ extension SQLiteStateStore {
                 + StatementArguments(details.flatMap { [$0.key, $0.value] }))
     }
 
-    /// The number of a certificate that is added, whose name is the first parameter: the one that it had while it was
-    /// kept, else one that no certificate has had.
+    /// The number for a certificate that is added, whose name is the first parameter. A kept certificate has its former
+    /// number again; any other gets a number that no certificate has had.
     private static let certificateNumber = """
         coalesce(
             (SELECT id FROM kept_certificates WHERE name = ?1), (SELECT last_certificate + 1 FROM position))

@@ -17,7 +17,7 @@ package final class SQLiteStateStore: StateStore {
     private let patience: Int
     /// The file's identity before the database was opened, to notice when the file is replaced.
     private let file: StateFile.Identity?
-    /// Set only for a process that follows a state: such a process must survive damage to the state's files.
+    /// Set only for a process that follows a state. Such a process must not end when the state's files are damaged.
     private let index: IndexGuard?
 
     /// Opens a state for reading and writing. Creates it when there is none, and migrates an older version.

@@ -6,9 +6,9 @@ import SystemPackage
 
 /// Creates, checks and addresses the state's files on disk.
 enum StateFile {
-    /// Creates the directory and a database without tables, readable by their owner alone from the first instant.
-    /// Leaves an existing directory or file alone. The file appears with its first page written, so that an empty file
-    /// means that somebody emptied it.
+    /// Creates the directory and a database without tables. From the first moment only the owner can read them. An
+    /// existing directory or file is left alone. The file appears with its first page already written. So an empty file
+    /// means that another program has emptied it.
     ///
     /// Only one process at a time may call this function.
     static func create(_ path: String, _ configuration: GRDB.Configuration) throws {
@@ -36,7 +36,7 @@ enum StateFile {
     }
 
     private static func rename(_ old: FilePath, to new: FilePath) throws(Errno) {
-        // The call uses both paths only while it runs.
+        // This is safe, since the call uses both paths only while it runs.
         let result = unsafe old.withPlatformString { old in
             unsafe new.withPlatformString { new in unsafe Glibc.rename(old, new) }
         }
@@ -78,7 +78,7 @@ enum StateFile {
         let inode: UInt64
     }
 
-    /// The identity of the file at a path; nil when there is none that this process can see.
+    /// The identity of the file at a path; nil when there is no file, or this process can't see it.
     static func identity(_ path: String) -> Identity? {
         (try? FilePath(path).stat()).map {
             Identity(device: UInt64($0.rawValue.st_dev), inode: UInt64($0.rawValue.st_ino))

@@ -68,7 +68,8 @@ enum StateSchema {
         migrator.registerMigration("certificates that are no longer good") { database in
             try database.execute(sql: losses)
         }
-        // Changes no table. An earlier program would overlook these items, and so must refuse the state.
+        // This migration changes no table. An earlier program would ignore items of these kinds, so the migration makes
+        // it refuse the state.
         migrator.registerMigration("items of kind vault, identity, node and alerts") { _ in }
         migrator.registerMigration("details of events") { database in
             try database.execute(sql: eventDetails)

@@ -1,17 +1,17 @@
 /// A token for the admin API. The state keeps only its digest, so nobody can read the token from the state.
 package struct AccessToken: Sendable, Equatable {
-    /// What the bearer of a token may do.
+    /// What a client with the token may do.
     package enum Scope: String, Sendable, CaseIterable {
-        /// Look at everything that is no secret.
+        /// Read everything except secrets.
         case read
-        /// Change what the API can change, too.
+        /// Also change what the API can change.
         case write
     }
 
-    /// The most tokens in a state.
+    /// The largest number of tokens in a state.
     package static let most = 1000
 
-    /// The token's name, by which it is revoked and by which events name its bearer.
+    /// The token's name. Operators revoke the token by this name, and events record it as the author of changes.
     package let name: String
     package let scope: Scope
     /// SHA-256 of the token's text.
@@ -20,9 +20,9 @@ package struct AccessToken: Sendable, Equatable {
     package let createdAt: Int64
     /// The user and machine that made the token.
     package let createdBy: String
-    /// When the token ends, in seconds since 1970; nil: never.
+    /// When the token expires, in seconds since 1970; nil for never.
     package let expiresAt: Int64?
-    /// When the token was last used, in seconds since 1970 and up to a minute late; nil: never.
+    /// When the token was last used, in seconds since 1970. Up to a minute late. Nil if it was never used.
     package var lastUsedAt: Int64?
 
     package init(

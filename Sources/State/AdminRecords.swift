@@ -1,4 +1,4 @@
-/// What the admin API reads from the state beyond what gateways and applies read, a page at a time, and its tokens.
+/// The parts of the state that only the admin API uses: tokens, and items and events a page at a time.
 package protocol AdminRecords {
     /// All tokens, sorted by name.
     func accessTokens() throws(StateError) -> [AccessToken]
@@ -19,13 +19,14 @@ package protocol AdminRecords {
     /// The certificate with a number, without its key; nil when there is none.
     func certificate(numbered number: Int64) throws(StateError) -> NumberedCertificate?
 
-    /// The number of the certificate of that name; nil when there is none.
+    /// The number of the certificate with this name; nil when there is none.
     func number(ofCertificate name: String) throws(StateError) -> Int64?
 
-    /// The hosts whose names come after `name`, sorted by name, at most `limit`. Nil begins with the first.
+    /// The hosts whose names come after `name`, sorted by name, at most `limit`. With nil, the first hosts.
     func hosts(after name: String?, limit: Int) throws(StateError) -> [(name: String, item: StoredItem)]
 
-    /// The hosts that may refer to a certificate: the one of that name, and those whose records contain the name.
+    /// The hosts that may refer to a certificate: the host with the certificate's name, and hosts whose records contain
+    /// that name.
     func hosts(mentioning certificate: String) throws(StateError) -> [(name: String, item: StoredItem)]
 
     /// All issuers.
@@ -34,7 +35,7 @@ package protocol AdminRecords {
     /// Events with larger numbers than `query.after`, oldest first.
     func events(_ query: EventQuery) throws(StateError) -> [NumberedEvent]
 
-    /// Generations with smaller numbers than `number`, newest first, at most `limit`. Nil begins with the latest.
+    /// Generations with smaller numbers than `number`, newest first, at most `limit`. With nil, the latest generations.
     func generations(before number: Int?, limit: Int) throws(StateError) -> [Generation]
 }
 
@@ -53,12 +54,13 @@ package struct NumberedCertificate: Sendable, Equatable {
 
 /// Which certificates to read. A certificate must meet all conditions that are set.
 package struct CertificateQuery: Sendable {
-    /// Only numbers larger than this one.
+    /// Only certificates with larger numbers than this one.
     package var after: Int64 = 0
-    /// Only certificates that cover this name, by itself or by a wildcard. In lower case and wire form.
+    /// Only certificates that cover this name, by the name itself or by a wildcard. The name is in lower case and wire
+    /// form.
     package var domain: String?
     package var source: CertificateFacts.Source?
-    /// Only certificates that end before this time, in seconds since 1970.
+    /// Only certificates that expire before this time, in seconds since 1970.
     package var expiresBefore: Int64?
     package var limit = 100
 
@@ -66,7 +68,7 @@ package struct CertificateQuery: Sendable {
 }
 
 package struct EventQuery: Sendable {
-    /// Only numbers larger than this one.
+    /// Only events with larger numbers than this one.
     package var after: Int64 = 0
     package var item: ItemID?
     package var limit = 100

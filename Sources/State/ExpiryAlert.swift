@@ -1,6 +1,7 @@
-/// What was told about the end of one certificate or identity: the latest threshold that it has crossed.
+/// The latest alert about one certificate or identity that will expire. It records the last threshold that was crossed.
 ///
-/// Told by one gateway of all that share the state. Does not raise the revision, since gateways serve nothing of it.
+/// Of all gateways that share the state, one reports each alert. Alerts do not raise the revision, since they change
+/// nothing that gateways serve.
 package struct ExpiryAlert: Sendable, Equatable {
     package enum Kind: String, Sendable, CaseIterable {
         case certificate, identity
@@ -13,7 +14,8 @@ package struct ExpiryAlert: Sendable, Equatable {
         }
     }
 
-    /// What ends. Another certificate of the same name has another fingerprint, and is told of anew.
+    /// The certificate or identity that will expire. A replacement with the same name has another fingerprint, and gets
+    /// alerts of its own.
     package struct Subject: Sendable, Hashable {
         package let kind: Kind
         package let name: String
@@ -26,16 +28,17 @@ package struct ExpiryAlert: Sendable, Equatable {
     }
 
     package let subject: Subject
-    /// When the certificate or one above it ends, in seconds since 1970.
+    /// When the first certificate of the chain expires, in seconds since 1970.
     package let notAfter: Int64
     package let threshold: ExpiryThreshold
-    /// When it was told, in seconds since 1970.
+    /// When the alert was first reported, in seconds since 1970.
     package let toldAt: Int64
     /// How often the webhook was called.
     package var tries: Int
-    /// When the webhook is to be called, in seconds since 1970; nil when it was reached, was given up, or there was none.
+    /// When the webhook must be called next, in seconds since 1970. Nil if it has accepted the alert, if the calls were
+    /// given up, or if there is no webhook.
     package var nextTryAt: Int64?
-    /// When the webhook was reached, in seconds since 1970.
+    /// When the webhook accepted the alert, in seconds since 1970; nil if it has not.
     package var deliveredAt: Int64?
 
     package init(
@@ -51,42 +54,42 @@ package struct ExpiryAlert: Sendable, Equatable {
         self.deliveredAt = deliveredAt
     }
 
-    /// How often a webhook is called for an alert that it does not accept.
+    /// The largest number of calls to the webhook for one alert.
     package static let mostTries = 3
-    /// The time between two calls, in seconds: three are made within an hour.
+    /// The time between two calls for an alert, in seconds. With `mostTries`, all calls are made within an hour.
     package static let retrySeconds: Int64 = 20 * 60
-    /// How long the rows of certificates that have ended are kept, in seconds.
+    /// How long the alerts of expired certificates are kept, in seconds.
     package static let keptSeconds: Int64 = 400 * 86_400
 }
 
-/// How near to its end a certificate is when it is told of. The nearer the end, the less.
+/// How near a certificate is to its expiry when an alert is made. A threshold nearer to the expiry is less.
 package struct ExpiryThreshold: Sendable, Hashable, Comparable {
-    /// The time left in seconds.
+    /// The time before the expiry, in seconds.
     package let seconds: Int64
 
     package init(seconds: Int64) { self.seconds = seconds }
 
-    /// The certificate should have been renewed, and was not. Thresholds of time come after it.
+    /// The certificate should have been renewed but was not. This threshold comes before all thresholds in seconds.
     package static let overdue = ExpiryThreshold(seconds: .max)
 
     package static func < (left: ExpiryThreshold, right: ExpiryThreshold) -> Bool { left.seconds < right.seconds }
 }
 
-/// Remembers what was told, so that nobody is told twice.
+/// Stores alerts, so that each is reported only once.
 package protocol ExpiryAlertStore: AnyObject, Sendable {
-    /// The latest alert of each certificate and identity that was told of.
+    /// The latest alert of each certificate and identity that has one.
     func expiryAlerts() throws(StateError) -> [ExpiryAlert]
 
-    /// Claims alerts, each with its event, in one transaction. One that another process has told already, at this
-    /// threshold or a nearer one, is left out with its event.
+    /// Stores alerts and their events in one transaction. An alert is left out with its event if another process has
+    /// already stored one at this threshold, or at one nearer to the expiry.
     ///
-    /// - Returns: The alerts that the caller is to tell.
+    /// - Returns: The stored alerts, which the caller must report.
     func claim(_ alerts: [(alert: ExpiryAlert, event: AuditEvent)]) throws(StateError) -> [ExpiryAlert]
 
-    /// Claims the next call of the webhook for an alert, as it was read. The call counts from now on, whatever becomes of
-    /// it. `now` is in seconds since 1970.
+    /// Claims the next call of the webhook for an alert that was read before. The call counts as made, whether it
+    /// succeeds or not. `now` is in seconds since 1970.
     ///
-    /// - Returns: The alert after that; nil when another process has claimed this call.
+    /// - Returns: The alert as it is stored now; nil if another process has claimed this call.
     func claimTry(of alert: ExpiryAlert, now: Int64) throws(StateError) -> ExpiryAlert?
 
     /// Records that the webhook has accepted an alert, at a time in seconds since 1970.

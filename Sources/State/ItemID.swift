@@ -1,15 +1,15 @@
-/// The kinds of items in the state. An item refers only to items of earlier kinds. One exception: a Vault may refer to
-/// the identity that is shown to it.
+/// The kinds of items in the state. An item refers only to items of earlier kinds, with one exception: a Vault may
+/// refer to an identity with which Aegis logs in to it.
 package enum ItemKind: String, Sendable, CaseIterable, Comparable {
     case gateway
-    /// A Vault that identities come from.
+    /// A Vault from which identities and certificates come.
     case vault
-    /// Who the gateway is to its peers.
+    /// A certificate with which the gateway identifies itself to peers.
     case identity
     case issuer
-    /// This gateway among others.
+    /// The settings of this gateway as one of several nodes.
     case node
-    /// When and where it is told that certificates expire.
+    /// When expiring certificates are reported, and to whom.
     case alerts
     /// A certificate, declared by name or for a host.
     case certificate
@@ -17,7 +17,7 @@ package enum ItemKind: String, Sendable, CaseIterable, Comparable {
     case edgeCertificate = "edge_certificate"
     case host
 
-    /// Whether the state has at most one item of the kind. It is called as the kind is.
+    /// Whether the state has at most one item of the kind. The item's name is then the kind's name.
     package var isSingle: Bool { [.gateway, .node, .alerts].contains(self) }
 
     private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
@@ -36,7 +36,7 @@ package struct ItemID: Sendable, Hashable {
         self.name = name
     }
 
-    /// The one item of its kind.
+    /// The ID of the only item of its kind.
     package init(single kind: ItemKind) { self.init(kind, kind.rawValue) }
 
     /// Hashes only the name: items of different kinds rarely share a name, and hashing a kind would hash its text.

@@ -1,4 +1,4 @@
-/// Stores the state. A commit takes effect as a whole or not at all, also when the machine crashes.
+/// Stores the state. A commit takes effect as a whole or not at all, even if the machine crashes.
 package protocol StateStore: IssuanceJournal, IdentityJournal, AdminRecords, ExpiryAlertStore {
     /// The part of the state that planning needs.
     func snapshot() throws(StateError) -> StateSnapshot
@@ -21,18 +21,18 @@ package protocol StateStore: IssuanceJournal, IdentityJournal, AdminRecords, Exp
     /// (https://sqlite.org/pragma.html#pragma_data_version).
     func dataVersion() throws(StateError) -> Int
 
-    /// The data version at a moment when nobody writes. Nil at once when another connection is writing.
+    /// The data version at a moment when no process is writing. Returns nil at once if another connection is writing.
     ///
-    /// All that commits have written to the files before the call shows in this number. Without this, a commit may have
-    /// written to them already and be visible only later.
+    /// Every commit that has written to the files before this call has changed this number. `dataVersion` does not
+    /// ensure that: a commit may have written to the files but become visible only later.
     func settledDataVersion() throws(StateError) -> Int?
 
-    /// Calls `body` with all changes since a revision, read in one transaction. The cost is proportional to their
-    /// number.
+    /// Calls `body` with all changes since a revision, read in one transaction. The cost is proportional to the number
+    /// of changes.
     ///
-    /// Each item comes once, with its current value, in the order of `ItemKind`. Then come challenges, and deletions last.
-    /// With revision 0, `body` gets all items and no deletions. Other processes
-    /// can write meanwhile; `body` must not use this store.
+    /// Each item comes once, with its current value, in the order of `ItemKind`. Then come challenges, and deletions
+    /// last. With revision 0, `body` gets all items and no deletions. Other processes can write meanwhile; `body` must
+    /// not use this store.
     ///
     /// - Returns: The position after these changes. Nil when the changes are not known, because deletions since then
     ///   are no longer kept or an earlier state has replaced the state. Then the caller must read since revision 0.
@@ -47,7 +47,7 @@ package protocol StateStore: IssuanceJournal, IdentityJournal, AdminRecords, Exp
     @discardableResult
     func commit(_ mutations: [StateMutation], by holder: LeaseHolder, under lease: Lease.Name) throws(StateError) -> Int
 
-    /// Adds events without a lease: for gateways, which only report. Does not raise the revision.
+    /// Adds events. Needs no lease, since gateways, which hold none, call it. Does not raise the revision.
     func record(events: [AuditEvent]) throws(StateError)
 
     /// Stores the report of a running gateway, and removes the rows of gateways that died long ago.
@@ -59,17 +59,17 @@ package protocol StateStore: IssuanceJournal, IdentityJournal, AdminRecords, Exp
     /// Removes the row of a gateway that is ending.
     func removeNode(_ id: String) throws(StateError)
 
-    /// The gateways that have reported and not ended properly, sorted by machine and process. Some may be dead.
+    /// The gateways that have reported and have not ended properly, sorted by machine and process. Some may be dead.
     func nodes() throws(StateError) -> [GatewayNode]
 
     /// An item that is no certificate; nil when there is none.
     func item(_ id: ItemID) throws(StateError) -> StoredItem?
 
-    /// A certificate with its chain and sealed key; nil when there is none of that name. Certificates that are only
-    /// kept are not found.
+    /// A certificate with its chain and sealed key; nil when none has this name. Certificates that are only kept are
+    /// not found.
     func certificate(named name: String) throws(StateError) -> StoredCertificate?
 
-    /// A kept certificate with its chain and sealed key; nil when there is none of that name.
+    /// A kept certificate with its chain and sealed key; nil when none has this name.
     func keptCertificate(named name: String) throws(StateError) -> StoredCertificate?
 
     /// The value of a setting; nil when it is not set.
@@ -152,9 +152,9 @@ package enum StateMutation: Sendable {
     case resealAccount(CAAccount.ID, sealedKey: [UInt8], sealedNextKey: [UInt8]?)
     /// Replaces only the sealed key of a pending order.
     case resealOrder(certificate: String, sealedKey: [UInt8])
-    /// Replaces only the sealed key of an identity that was obtained.
+    /// Replaces only the sealed key of an identity from a Vault.
     case resealIdentity(name: String, sealedKey: [UInt8])
-    /// Replaces only the sealed key of a request for an identity.
+    /// Replaces only the sealed key of a request for an identity from a Vault.
     case resealIdentityRequest(name: String, sealedKey: [UInt8])
     /// Deletes an item, which may be a certificate.
     case deleteItem(ItemID)

@@ -1,27 +1,27 @@
-/// The identities that gateways obtain from Vaults. All gateways of a state share them, and serve on with them while a
-/// Vault can't be reached.
+/// The identities that gateways obtain from Vaults. All gateways of a state share them, and continue to use them while
+/// a Vault can't be reached.
 ///
-/// Writes do not raise the revision, since the items stay as they are; readers notice them by `dataVersion`. A process
-/// that writes must hold the lease of the identity (`Lease.Name.identity`). A write for an identity that is no longer
-/// declared with the source `vault` throws `StateError.changedMeanwhile`; an apply that takes an identity out, or gives it
-/// another source, deletes what is stored for it.
+/// Writes do not raise the revision, since no item changes; readers notice writes by `dataVersion`. A process that
+/// writes must hold the identity's lease (`Lease.Name.identity`). A write throws `StateError.changedMeanwhile` if the
+/// identity is no longer declared with the source `vault`. An apply that removes the identity or changes its source
+/// also deletes the stored identity and its request.
 package protocol IdentityJournal: AnyObject, Sendable {
-    /// Nil when none was obtained yet.
+    /// The stored identity with this name; nil if none was obtained yet.
     func obtainedIdentity(_ name: String) throws(StateError) -> ObtainedIdentity?
 
-    /// All of them, sorted by name.
+    /// All stored identities, sorted by name.
     func obtainedIdentities() throws(StateError) -> [ObtainedIdentity]
 
-    /// Stores an identity in place of the former one of its name, and deletes the identity's request.
+    /// Stores an identity, replaces a former one with the same name, and deletes the identity's request.
     func putObtainedIdentity(_ identity: ObtainedIdentity, by holder: LeaseHolder) throws(StateError)
 
-    /// The request that was begun for an identity; nil when there is none.
+    /// The unfinished request for an identity; nil when there is none.
     func identityRequest(for name: String) throws(StateError) -> IdentityRequest?
 
-    /// All requests that were begun, sorted by name.
+    /// All unfinished requests, sorted by name.
     func identityRequests() throws(StateError) -> [IdentityRequest]
 
-    /// Stores a request before it is sent, in place of the former one.
+    /// Stores a request, and replaces a former request for the same identity. Called before the request is sent.
     func putIdentityRequest(_ request: IdentityRequest, by holder: LeaseHolder) throws(StateError)
 }
 
@@ -29,11 +29,12 @@ package protocol IdentityJournal: AnyObject, Sendable {
 package struct ObtainedIdentity: Sendable, Equatable {
     /// The identity's name in the file.
     package let name: String
-    /// Identifies what was asked for: the SHA-256 of the Vault's address and of the settings that the content depends on.
+    /// Identifies the declaration that was carried out: the SHA-256 of the Vault's address and of all settings on which
+    /// the identity depends.
     package let declaration: [UInt8]
-    /// The certificate and the ones above it that are shown, in PEM, the certificate first.
+    /// The certificate and the CA certificates to send with it, in PEM, the certificate first.
     package let chain: [UInt8]
-    /// The CAs of peers in PEM. Empty if there are none.
+    /// The CAs that peers' certificates must come from, in PEM. Empty if there are none.
     package let authorities: [UInt8]
     /// The private key, sealed for the identity's name, its chain and its CAs.
     package let sealedKey: [UInt8]
@@ -42,7 +43,7 @@ package struct ObtainedIdentity: Sendable, Equatable {
     /// The validity of the certificate, in seconds since 1970.
     package let notBefore: Int64
     package let notAfter: Int64
-    /// In seconds since 1970.
+    /// When the identity was obtained, in seconds since 1970.
     package let obtainedAt: Int64
 
     package init(
@@ -55,12 +56,12 @@ package struct ObtainedIdentity: Sendable, Equatable {
     }
 }
 
-/// A certificate that a Vault is asked for, from before the request is sent until the certificate is stored. A process
-/// that takes over, after a crash or a lost answer, sends the same request again.
+/// A request for a certificate from a Vault. It is stored from before it is sent until the certificate is stored. After
+/// a crash or a lost answer, a process sends the same request again.
 package struct IdentityRequest: Sendable, Equatable {
     /// The identity's name in the file.
     package let name: String
-    /// As in `ObtainedIdentity`.
+    /// Identifies the declaration, as in `ObtainedIdentity`.
     package let declaration: [UInt8]
     /// The new private key, sealed for the identity's name.
     package let sealedKey: [UInt8]
