@@ -6,7 +6,7 @@ extension Span<UInt8> {
     /// bytes if none is.
     @inline(__always)
     func firstControl(or stop: UInt8 = 0x7F, from start: Int) -> Int {
-        // The C function reads only bytes of the span.
+        // This is safe, since the C function reads only bytes of the span.
         unsafe withUnsafeBufferPointer { bytes in
             unsafe aegis_first_control(bytes.baseAddress, start, bytes.count, stop)
         }

@@ -68,7 +68,7 @@ struct PackedText: Equatable, ExpressibleByStringLiteral {
     private static func word(_ bytes: Span<UInt8>, _ start: Int, _ end: Int, _ bits: UInt64) -> UInt64 {
         var word: UInt64 = 0
         if start &+ 8 <= bytes.count {
-            // Eight bytes from `start` are within the span, and any eight bytes are a valid UInt64.
+            // This is safe, since eight bytes from `start` are within the span, and any eight bytes are a valid UInt64.
             word = unsafe bytes.bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: start, as: UInt64.self)
             word = UInt64(littleEndian: word)
         } else {
@@ -84,7 +84,7 @@ struct PackedText: Equatable, ExpressibleByStringLiteral {
     }
 
     @inline(__always) private static func byte(_ literal: StaticString, _ at: Int) -> UInt64 {
-        // The read stays within the literal, since the offset is below the literal's length.
+        // This is safe, since the offset is below the literal's length.
         at < literal.utf8CodeUnitCount ? unsafe UInt64(literal.utf8Start[at]) : 0
     }
 }

@@ -78,7 +78,7 @@ extension ACMEClient {
     }
 
     /// Reads the URL of a new resource from the answer to a request to `base`. A plain http URL at the host of `base`
-    /// becomes https: a proxy in front of the CA may have hidden from it how it is reached.
+    /// becomes https: if a proxy ends TLS in front of the CA, the CA may not know that it is reached by https.
     static func location(
         of response: ACMEHTTPResponse, from base: ACMEURL, _ thing: String
     ) throws(ACMEError) -> ACMEURL {

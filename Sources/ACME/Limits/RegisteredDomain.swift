@@ -10,8 +10,8 @@ enum RegisteredDomain {
         guard case .dns(let name) = identifier else { return identifier.text }
         let host = withoutWildcard(name)
         return unsafe host.withCString { text in
-            // The pointers are valid: the list is static, and the result points into `text`, which lives until the
-            // closure returns.
+            // This is safe: the list is static, and the result points into `text`, which lives until the closure
+            // returns.
             guard let domain = unsafe psl_registrable_domain(psl_builtin(), text) else { return host }
             return unsafe String(cString: domain)
         }
