@@ -9,7 +9,7 @@ package protocol FileAccess: Sendable {
     var now: Int64 { get }
     /// The mark of the file that a path leads to, through symbolic links.
     func mark(of path: FilePath) throws -> FileMark
-    /// The first `limit` bytes of a regular file. Anything else is an error, and never blocks.
+    /// Reads the first `limit` bytes of a regular file. Throws for anything else. Never blocks.
     func read(_ path: FilePath, atMost limit: Int) throws -> FileReading
 }
 
@@ -19,7 +19,7 @@ package struct SystemFiles: FileAccess {
 
     package var now: Int64 {
         var time = timespec()
-        // The call fills the structure; this clock always exists.
+        // This is safe, since the call only fills `time`. It can't fail, since this clock always exists.
         _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
         return FileMark.nanoseconds(time)
     }

@@ -1,8 +1,8 @@
 import PKI
 import SystemPackage
 
-/// What stat(2) says about a file. When two marks of a path are equal, it is the same file with the same content, unless
-/// that was written within one tick of the file system's clock.
+/// The values of stat(2) for a file. If two marks of a path are equal, the path leads to the same file with the same
+/// content. One exception: two writes within one tick of the file system's clock can leave the same mark.
 package struct FileMark: Sendable, Equatable {
     package enum Kind: Sendable {
         case regular

@@ -2,49 +2,51 @@ import PKI
 import PrivateFiles
 import SystemPackage
 
-/// A small file that is read again when it changes. When it can't be read any more, its last content stays.
+/// A small file that is read again when it changes. If it can't be read any more, its last content stays.
 ///
-/// Operators replace files in several ways, and stat(2) shows each of them: a renamed file and a turned symbolic link
-/// have another inode, and what is overwritten in place has another time.
+/// Operators replace files in several ways, and stat(2) shows each of them. After a rename, or if a symbolic link now
+/// leads elsewhere, the inode differs. After a write in place, the time differs.
 package struct WatchedFile: Sendable {
-    /// The largest file that is read, unless its user allows more: 1 MiB.
+    /// The default limit for the size of a file: 1 MiB.
     package static let maximumBytes = PrivateFile.maxBytes
 
-    /// The largest file that is read now, in bytes.
+    /// The largest size of the file that is read, in bytes.
     var limit: Int
 
-    /// The last content that was read; nil while there was none.
+    /// The content that was last read; nil if none was read yet.
     package private(set) var content: SecretBytes?
-    /// Identifies the content: no other content of any watched file has this number. 0 while there was none.
+    /// A number that identifies the content. No other content of any watched file has this number. 0 if none was read
+    /// yet.
     package private(set) var version = 0
     /// The permissions of the file that `content` was read from.
     package private(set) var permissions: FilePermissions = []
     /// The reason why the file can't be read now; nil when it can.
     package private(set) var failure: MaterialFailure?
 
-    /// Whether a change is so recent that its writer may not be done. Then the file should be looked at again soon.
+    /// Whether the file has changed so recently that a program may still be writing to it. If so, `look` should be
+    /// called again soon.
     var isChanging: Bool { changingSince != nil }
 
-    /// The mark of the last reading; nil when the file must be read at the next look.
+    /// The mark of the file when it was last read; nil if the next `look` must read the file again.
     private var mark: FileMark?
     private var changingSince: Int64?
 
-    /// How old a change must be before a file is read again, in nanoseconds. A program that overwrites a file in place
-    /// empties it first, and writes it in pieces: half of a list of CAs would be a good list.
+    /// How old a change must be before the file is read again, in nanoseconds. A program that overwrites a file in
+    /// place first empties it and then writes it in pieces. Half of a list of CAs would be accepted as a list.
     private static let rest: Int64 = 100_000_000
-    /// A change that is less old than this, in nanoseconds, may be followed by another one with the same mark, since
-    /// some file systems count whole seconds, or two.
+    /// If a change is younger than this, in nanoseconds, another change may follow that leaves the same mark. Some file
+    /// systems store times in steps of one or two seconds.
     private static let clockTick: Int64 = 2_000_000_000
-    /// How long a file may go on changing before that counts as a failure, in nanoseconds.
+    /// If a file changes again and again for this long, in nanoseconds, that counts as a failure.
     private static let patience: Int64 = 5_000_000_000
 
     init(limit: Int = maximumBytes) { self.limit = limit }
 
-    /// Looks at the file, and reads it if it has changed.
+    /// Checks whether the file has changed, and reads it if it has.
     ///
     /// - Parameters:
-    ///   - isForced: Read the file in any case.
-    ///   - nextVersion: The version of a new content, which is counted up when used.
+    ///   - isForced: Whether the file is read even if it has not changed.
+    ///   - nextVersion: The version for a new content. It is incremented when it is used.
     /// - Returns: Whether version, permissions or failure have changed.
     mutating func look(
         _ files: any FileAccess, at path: FilePath, isForced: Bool = false, nextVersion: inout Int
@@ -90,7 +92,7 @@ package struct WatchedFile: Sendable {
         return former != (version, permissions, failure)
     }
 
-    /// Leaves the file to its writer for a while. What was read before stays.
+    /// Does not read the file now, since a program may be writing to it. The content that was read before stays.
     private mutating func wait(at now: Int64) -> Bool {
         let since = changingSince ?? now
         defer { changingSince = since }
@@ -108,11 +110,11 @@ package struct WatchedFile: Sendable {
     private var tooLarge: String { "it is larger than \(limit >> 20) MiB" }
 }
 
-/// Why a file, or what is made from files, can't be used.
+/// Why a file can't be used, or an identity that is made from files.
 package struct MaterialFailure: Error, Sendable, Equatable, CustomStringConvertible {
-    /// For operators, without secrets.
+    /// The reason in one line for operators, without secrets.
     package let reason: String
-    /// Since when there has been a failure, of whatever reason, in seconds since 1970.
+    /// When the first of the failures in a row happened, in seconds since 1970. The reason may have changed since.
     package let since: Int64
 
     package init(_ reason: String, since: Int64) { (self.reason, self.since) = (reason, since) }

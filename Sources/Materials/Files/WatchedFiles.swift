@@ -1,14 +1,16 @@
 import PKI
 import SystemPackage
 
-// Materials: what TLS needs from outside the state: certificates, keys and CAs, from files, variables, and made for
-// development. Files are watched. Whatever can't be used leaves the last good one in force.
+// Materials: the certificates, keys and CAs that TLS needs and that are not in the state. They come from files,
+// environment variables or Vaults, or are made for development. Files are watched. If a file or an identity can't be
+// used, its last good version stays in force.
 
-/// The files that something is made from. Each path is watched once, whoever uses it, and as long as someone does.
+/// The files from which trust and identities are made. A file with several users is watched only once, and as long as
+/// it has a user.
 ///
-/// A look costs a stat(2) for each file that has not changed.
+/// A call of `look` costs one stat(2) for each unchanged file.
 package struct WatchedFiles: Sendable {
-    /// The directory that relative paths begin at. A change of it is seen at the next look.
+    /// Relative paths start at this directory. If it changes, the next `look` reads the files there.
     package var directory: FilePath
 
     private struct Entry {
@@ -24,18 +26,18 @@ package struct WatchedFiles: Sendable {
         (self.directory, self.files) = (directory, files)
     }
 
-    /// Whether the last look found a file that is being changed. Then `look` should be called again after a tenth of a
-    /// second.
+    /// Whether the last `look` found a file that may still be being written. If so, `look` should be called again after
+    /// a tenth of a second.
     package private(set) var isChanging = false
 
-    /// What is known of a file that is in use.
+    /// The last content and state of a file that is in use. An empty value if the file is not in use.
     package subscript(path: String) -> WatchedFile { entries[path]?.file ?? WatchedFile() }
 
-    /// The place of a file, for messages.
+    /// The full path of a file, for messages.
     package func place(of path: String) -> FilePath { directory.pushing(FilePath(path)) }
 
-    /// Adds a user of a file. The first one reads it. `limit` is the largest file, in bytes; of several users' limits the
-    /// largest counts.
+    /// Adds a user of a file, and reads the file for its first user. `limit` is the largest size to read, in bytes. If
+    /// users have different limits, the largest one counts.
     package mutating func use(_ path: String, atMost limit: Int = WatchedFile.maximumBytes) {
         if let entry = entries[path] {
             entries[path]?.users += 1
@@ -47,15 +49,15 @@ package struct WatchedFiles: Sendable {
         entries[path] = Entry(users: 1, file: file)
     }
 
-    /// Removes a user of a file. With the last one the file is forgotten.
+    /// Removes a user of a file. Without users, the file is no longer watched.
     package mutating func release(_ path: String) {
         guard let users = entries[path]?.users else { return }
         if users > 1 { entries[path]?.users = users - 1 } else { entries[path] = nil }
     }
 
-    /// Looks at all files.
+    /// Checks all files for changes.
     ///
-    /// - Parameter isForced: Read the files whether they have changed or not.
+    /// - Parameter isForced: Whether files are read even if they have not changed.
     /// - Returns: The paths whose version, permissions or failure have changed.
     package mutating func look(isForced: Bool = false) -> [String] {
         isChanging = false

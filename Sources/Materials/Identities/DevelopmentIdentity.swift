@@ -3,24 +3,24 @@ import PrivateFiles
 import State
 import SystemPackage
 
-/// A CA and a node's certificate in a directory, which are made when they are missing. For development alone: whoever
-/// reads the directory can make certificates that the node's peers trust.
+/// A development CA and a node's certificate, in a directory. Both are made if they are missing. For development only:
+/// anybody who can read the directory can make certificates that the node's peers trust.
 ///
 /// Several nodes, and `aegis-apply`, may share the directory.
 package struct DevelopmentIdentity: Sendable {
     package let directory: FilePath
-    /// The node's ID, a host name. Its certificate is for that.
+    /// The node's ID, a host name. The node's certificate contains it.
     package let nodeID: String
-    /// The host of the node's address, a name or an IP address; its certificate is for that too.
+    /// The host of the node's address, a name or an IP address. The node's certificate contains it too.
     package let addressHost: String?
 
     package init(directory: FilePath, nodeID: String, addressHost: String? = nil) {
         (self.directory, self.nodeID, self.addressHost) = (directory, nodeID, addressHost)
     }
 
-    /// How long the CA lasts, in seconds: 365 days.
+    /// The lifetime of the CA's certificate, in seconds: 365 days.
     package static let authorityLifetimeSeconds: Int64 = 365 * 86_400
-    /// How long a node's certificate lasts, in seconds: 90 days.
+    /// The lifetime of a node's certificate, in seconds: 90 days.
     package static let nodeLifetimeSeconds: Int64 = 90 * 86_400
 
     /// The names of the files in the directory.
@@ -35,19 +35,20 @@ package struct DevelopmentIdentity: Sendable {
 
     package var names: FileNames { FileNames(nodeID: nodeID) }
 
-    /// What the directory has in it.
+    /// The contents of the directory's files. Certificates are in PEM.
     package struct Content: Sendable {
         package let certificate: [UInt8]
         package let key: SecretBytes
         package let authority: [UInt8]
-        /// When the node's certificate is to be made again, in seconds since 1970.
+        /// When the node's certificate must be made again, in seconds since 1970.
         package let renewAt: Int64
     }
 
-    /// Opens the directory, and makes what is missing: the CA when it is missing or expired, the node's certificate also
-    /// when a third of its life is left, it is another CA's, or it lacks a name.
+    /// Reads the files and makes the missing ones. A CA is made if there is none or if it has expired. A node's
+    /// certificate is made if there is none, if a third of its lifetime is left, if another CA issued it, or if it
+    /// lacks a name.
     ///
-    /// - Parameter patienceSeconds: How long to wait for another process that has the directory locked.
+    /// - Parameter patienceSeconds: How long to wait if another process has locked the directory.
     package func open(now: Int64, patienceSeconds: Int = 5) throws(IdentityFault) -> Content {
         let subjects = try subjects()
         return try IdentityFault.of("the development CA in '\(directory)'") { () throws(any Error) -> Content in
@@ -59,7 +60,7 @@ package struct DevelopmentIdentity: Sendable {
     }
 
     private func subjects() throws(IdentityFault) -> [SubjectName] {
-        // The files of a node with this ID would be the CA's.
+        // With the ID "ca", the files of the node would have the names of the CA's files.
         guard nodeID.lowercased() != "ca", !nodeID.contains("*") else {
             throw IdentityFault("a node of a development CA can't have the ID '\(nodeID)'")
         }
@@ -94,7 +95,8 @@ package struct DevelopmentIdentity: Sendable {
                 return Authority(certificate: certificate, key: try readKey(names.authorityKey))
             }
         }
-        // After a kill there may be a key without a certificate, or beside an expired one. Nobody can trust it yet.
+        // A killed process may have left a key without a certificate. No client trusts that key yet. So the key is
+        // replaced, and also the key of an expired certificate.
         let made = try CertificateAuthority.makeRoot(
             commonName: "Aegis Development CA", now: now, lifetimeSeconds: Self.authorityLifetimeSeconds)
         let key = try made.key.pem()
@@ -129,13 +131,14 @@ package struct DevelopmentIdentity: Sendable {
         let content = Content(
             certificate: Array(leaf.pem.utf8), key: try key.pem(), authority: ca,
             renewAt: Self.renewAt(leaf, authority.certificate))
-        // A kill between the two leaves a pair that does not match, which the next one makes again.
+        // If the process is killed between the two writes, key and certificate don't match. The next call then makes
+        // both again.
         try PrivateFile.write(content.key, to: directory.appending(names.key))
         try PrivateFile.write(SecretBytes(content.certificate), to: directory.appending(names.certificate))
         return content
     }
 
-    /// The pair in the files; nil when there is none, or one that can't be used.
+    /// The certificate and key in the files; nil if they are missing or can't be used.
     private func readNode() throws -> (CertificateChain, PrivateKey)? {
         guard let text = try read(names.certificate), let keyText = try readKey(names.key),
             let key = try? PrivateKey(pem: keyText), let chain = try? CertificateChain(pem: text.plainCopy(), key: key)
@@ -143,7 +146,8 @@ package struct DevelopmentIdentity: Sendable {
         return (chain, key)
     }
 
-    /// With a third of its life left; but one that ends with its CA only then, since a new one would end then too.
+    /// When the node's certificate is made again: when a third of its lifetime is left. If it expires together with the
+    /// CA's certificate, it is made again only at its expiry, since a new one would expire at the same time.
     private static func renewAt(_ leaf: Certificate, _ authority: Certificate) -> Int64 {
         leaf.notAfter < authority.notAfter ? leaf.notAfter - (leaf.notAfter - leaf.notBefore) / 3 : leaf.notAfter
     }
@@ -152,7 +156,7 @@ package struct DevelopmentIdentity: Sendable {
 
     private func read(_ name: String) throws -> SecretBytes? { try PrivateFile.read(directory.appending(name)) }
 
-    /// A key; nil when its file is missing.
+    /// Reads a key; nil if its file is missing.
     private func readKey(_ name: String) throws -> SecretBytes? {
         let path = directory.appending(name)
         do {

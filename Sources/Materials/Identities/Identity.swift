@@ -1,25 +1,27 @@
 import PKI
 import State
 
-/// Who this gateway is for its peers: a certificate with its chain, the key, and the CAs that peers' certificates must
-/// come from. Everything fits together and is strong enough. Never changes.
+/// The certificate with which a node identifies itself to peers, its chain and key, and the CAs that peers'
+/// certificates must come from. The certificate belongs to the key, and both are strong enough. The value never
+/// changes.
 package struct Identity: Sendable {
-    /// The certificate, and the authorities above it that are shown with it.
+    /// The certificate, and the CA certificates that are sent with it.
     package let chain: CertificateChain
     package let key: PrivateKey
-    /// Chain and key for handshakes.
+    /// The chain and the key in the form that handshakes need.
     package let credential: TLSCredential
-    /// The CAs in DER. Without any, peers can't be verified by the identity.
+    /// The CAs in DER. If empty, peers can't be verified by the identity.
     package let authorities: [[UInt8]]
-    /// The SHA-256 of chain and CAs: 32 bytes. Another key comes with another certificate.
+    /// The SHA-256 of the chain and the CAs, 32 bytes. The key need not be included, since a new key has a new
+    /// certificate.
     package let version: [UInt8]
 
-    /// The end of the certificate, in seconds since 1970.
+    /// When the certificate expires, in seconds since 1970.
     package var notAfter: Int64 { chain.leaf.notAfter }
-    /// The end of the certificate or of one above it, whichever comes first, in seconds since 1970.
+    /// When the first certificate of the chain expires, in seconds since 1970.
     package var expiresAt: Int64 { chain.expiresAt }
 
-    /// Whether the certificate's extended key usages allow it for this end of a connection.
+    /// Whether the certificate's extended key usages allow it to be used by clients, or by servers.
     package func isFor(_ purpose: PeerRules.Purpose) -> Bool {
         let usage =
             switch purpose {
@@ -30,12 +32,13 @@ package struct Identity: Sendable {
         return usages.isEmpty || usages.contains(usage) || usages.contains("2.5.29.37.0")
     }
 
-    /// Reads an identity from texts in PEM. The certificates may come in any order, with those above them.
+    /// Reads an identity from PEM texts. `certificate` also contains the CA certificates above the leaf; their order
+    /// does not matter.
     ///
     /// - Parameters:
-    ///   - authorities: The CAs; nil if the source names none.
+    ///   - authorities: The CAs; nil if the source has none.
     ///   - origin: The names of the three sources, for messages.
-    ///   - now: In seconds since 1970. The certificate must be valid then.
+    ///   - now: In seconds since 1970. The certificate must be valid at this time.
     package init(
         certificate: [UInt8], key: SecretBytes, authorities: [UInt8]?, origin: IdentityOrigin, now: Int64
     ) throws(IdentityFault) {
@@ -43,7 +46,7 @@ package struct Identity: Sendable {
         try self.init(certificate: certificate, key: key, authorities: authorities, origin: origin, now: now)
     }
 
-    /// Makes an identity of a key that is known already.
+    /// Makes an identity from PEM texts and a parsed key.
     package init(
         certificate: [UInt8], key privateKey: PrivateKey, authorities: [UInt8]?, origin: IdentityOrigin, now: Int64
     ) throws(IdentityFault) {
@@ -67,7 +70,7 @@ package struct Identity: Sendable {
         self.authorities = try IdentityFault.of(origin.authorities) { () throws(PKIError) -> [[UInt8]] in
             guard let authorities else { return [] }
             let certificates = try PEM.certificates(in: authorities)
-            // Throws for what can't be trusted in a handshake.
+            // Throws if a CA is not acceptable for verifying peers.
             _ = try PeerRules(purpose: .client, authorities: certificates)
             return certificates
         }
@@ -75,8 +78,8 @@ package struct Identity: Sendable {
         version = Digest.sha256(parts.flatMap { $0 })
     }
 
-    /// What an operator should know of an identity in force; each text continues a sentence whose subject is its
-    /// certificate. `now` is in seconds since 1970.
+    /// Warnings for the operator about an identity in force. Each text continues a sentence whose subject is the
+    /// identity's certificate. `now` is in seconds since 1970.
     package func warnings(now: Int64) -> [String] {
         if notAfter <= now {
             return ["has expired on \(UTCTime.text(notAfter)), and stays in force until it is replaced"]
@@ -91,7 +94,7 @@ package struct Identity: Sendable {
     }
 }
 
-/// Where the parts of an identity come from, for messages: such as `cert_file '/etc/aegis/node.crt'`.
+/// The sources of an identity's parts, for messages, such as `cert_file '/etc/aegis/node.crt'`.
 package struct IdentityOrigin: Sendable {
     package let certificate: String
     package let key: String
@@ -102,16 +105,16 @@ package struct IdentityOrigin: Sendable {
     }
 }
 
-/// Why an identity can't be used, in one line for operators, without secrets.
+/// Why an identity can't be used: one line for operators, without secrets.
 package struct IdentityFault: Error, Equatable, CustomStringConvertible {
     package let description: String
 
     package init(_ description: String) { self.description = description }
 
-    /// A Vault has not given the identity yet.
+    /// No gateway has obtained the identity from its Vault yet.
     package static let notObtained = IdentityFault("it was not obtained yet")
 
-    /// Runs `body`, and names the source of its error.
+    /// Runs `body`. If it throws, the error's text names the source `origin`.
     static func of<Result, Failure: Error>(
         _ origin: String, _ body: () throws(Failure) -> Result
     ) throws(IdentityFault) -> Result {

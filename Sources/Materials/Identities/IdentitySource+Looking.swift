@@ -1,5 +1,5 @@
 extension IdentitySource {
-    /// The source for somebody who only looks: of a development CA the files that are there, which are not made.
+    /// A source for a process that must not create files. For a development CA, it reads the existing files.
     package var asItIs: IdentitySource {
         guard case .development(let directory, let nodeID, _) = self else { return self }
         let names = DevelopmentIdentity.FileNames(nodeID: nodeID)

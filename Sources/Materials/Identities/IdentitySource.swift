@@ -2,18 +2,18 @@ import PKI
 import PrivateFiles
 import SystemPackage
 
-/// Where an identity comes from, as the configuration says.
+/// Where an identity comes from, according to the configuration.
 package enum IdentitySource: Sendable, Equatable {
-    /// Files in PEM, which are watched. Paths may be relative to `WatchedFiles.directory`.
+    /// PEM files, which are watched. Paths may be relative to `WatchedFiles.directory`.
     case files(certificate: String, key: String, authorities: String?)
-    /// Variables of the environment with PEM, or base64 of PEM, which are read once.
+    /// Environment variables with PEM, or base64 of PEM. They are read once.
     case variables(certificate: String, key: String, authorities: String)
     /// A directory with a development CA (`DevelopmentIdentity`).
     case development(directory: String, nodeID: String, addressHost: String?)
-    /// A Vault, which is asked elsewhere. What was obtained is handed over by `KeptIdentity.deliver`.
+    /// A Vault. The gateway's `VaultKeeper` obtains the identity and passes it to `KeptIdentity.deliver`.
     case vault(VaultIdentityDeclaration)
 
-    /// The variables that are read when the configuration names none.
+    /// The variables that are read if the configuration names none.
     package static let defaultVariables = IdentitySource.variables(
         certificate: "AEGIS_TLS_CERT", key: "AEGIS_TLS_KEY", authorities: "AEGIS_TLS_CA")
 }
@@ -33,7 +33,8 @@ extension IdentitySource {
         return [names.certificate, names.key, names.authority].map { "\(directory)/\($0)" }
     }
 
-    /// An identity as it is now, and when it must be read again though no file has changed, in seconds since 1970.
+    /// Reads the identity. `readAgainAt` is when it must be read again even if no file has changed, in seconds since
+    /// 1970.
     func read(
         _ files: WatchedFiles, now: Int64, variable: (String) -> SecretBytes?
     ) throws(IdentityFault) -> (Identity, readAgainAt: Int64) {
@@ -68,7 +69,8 @@ extension IdentitySource {
         case .development(let directory, let nodeID, let addressHost):
             let made = DevelopmentIdentity(
                 directory: files.place(of: directory), nodeID: nodeID, addressHost: addressHost)
-            // The gateway's control side must not wait long. Whoever has no patience reads again a second later.
+            // The gateway's control side must not wait long. After a failure it reads the identity again a second
+            // later.
             let content = try made.open(now: now, patienceSeconds: 1)
             let origin = IdentityOrigin(
                 certificate: "'\(made.names.certificate)'", key: "'\(made.names.key)'",

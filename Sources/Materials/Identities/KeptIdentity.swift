@@ -2,42 +2,42 @@ import PKI
 import PrivateFiles
 import SystemPackage
 
-/// An identity that follows its source. What can't be used leaves the last good one in force, and is tried again each
-/// second. Confined to one thread.
+/// An identity that is read again when its source changes. If the source can't be used, the last good identity stays in
+/// force, and the source is tried again every second. Only one thread may use this type.
 package struct KeptIdentity: Sendable {
     package let source: IdentitySource
-    /// The last good identity; nil while there was none. It may have expired since.
+    /// The last good identity; nil if there was none yet. It may have expired.
     package private(set) var identity: Identity?
-    /// Why the source can't be used now; nil when it can.
+    /// Why the source can't be used now; nil if it can.
     package private(set) var failure: MaterialFailure?
 
     private var readAgainAt: Int64 = .max
-    /// When the source makes another one, in seconds since 1970; nil for a source that somebody else renews.
+    /// When the source renews the identity, in seconds since 1970. Nil if an operator or a Vault replaces it.
     package var renewsAt: Int64? { readAgainAt == .max ? nil : readAgainAt }
-    /// When the source was last read, in seconds since 1970. A source that can't be used is read once a second.
+    /// When the source was last read, in seconds since 1970. After a failure it is read once a second.
     private var readAt: Int64 = 0
 
-    /// Reads an identity. `now` is in seconds since 1970. `variable` looks a variable of the environment up.
+    /// Reads an identity. `now` is in seconds since 1970. `variable` returns the value of an environment variable.
     ///
-    /// Call `release` when the identity is not used any more.
+    /// The caller must call `release` when it no longer uses the identity.
     package init(
         _ source: IdentitySource, _ files: inout WatchedFiles, now: Int64,
         variable: (String) -> SecretBytes? = { SecretBytes(variable: $0) }
     ) {
         self.source = source
         source.paths.forEach { files.use($0) }
-        // What comes from a Vault is delivered. Until then it is missing, but nothing has failed.
+        // An identity from a Vault is delivered later. Until then it is missing, but that is not a failure.
         if case .vault = source { return }
         _ = read(files, now: now, variable)
     }
 
-    /// Follows the source; to be called each second.
+    /// Reads the identity again if its source has changed or if reading is due. Must be called every second.
     ///
-    /// - Parameter changed: What `WatchedFiles.look` has returned.
+    /// - Parameter changed: The result of `WatchedFiles.look`.
     /// - Returns: Whether identity or failure have changed.
     package mutating func look(_ changed: [String], _ files: WatchedFiles, now: Int64) -> Bool {
         switch source {
-        // Variables don't change.
+        // Environment variables don't change, and identities from Vaults are delivered.
         case .variables, .vault: return false
         case .files, .development: break
         }
@@ -46,24 +46,24 @@ package struct KeptIdentity: Sendable {
         return read(files, now: now) { _ in nil }
     }
 
-    /// Takes what was obtained for a source that is not read here, or the reason why nothing was.
+    /// Puts an identity from a Vault in force, or records why it could not be obtained.
     ///
     /// - Returns: Whether identity or failure have changed.
     package mutating func deliver(_ result: Result<Identity, IdentityFault>, now: Int64) -> Bool {
         accept(result.map { ($0, .max) }, now: now)
     }
 
-    /// Goes on where another one of the same source ended.
+    /// Copies identity and failure from a former value with the same source.
     package mutating func resume(_ former: KeptIdentity) { (identity, failure) = (former.identity, former.failure) }
 
-    /// Goes on with the identity of a former declaration of the same name, as long as this one's source can't be used.
+    /// Copies the identity from the value for a former declaration with the same name, if this value has none yet.
     package mutating func inherit(_ former: KeptIdentity) { identity = identity ?? former.identity }
 
-    /// Ends the use of its files.
+    /// Stops watching the source's files.
     package func release(_ files: inout WatchedFiles) { source.paths.forEach { files.release($0) } }
 
-    /// What operators should know of an identity in force; each text continues a sentence whose subject is its
-    /// certificate.
+    /// Warnings for the operator about an identity in force. Each text continues a sentence whose subject is the
+    /// identity's certificate.
     package func warnings(now: Int64) -> [String] {
         var warnings = identity?.warnings(now: now) ?? []
         if case .development(let directory, _, _) = source {

@@ -1,7 +1,7 @@
 import PKI
 
-/// PEM as it arrives in a variable of the environment: plain, with line ends written as `\n`, or as base64. The value
-/// is in no message.
+/// Decodes PEM from an environment variable. The value may be plain PEM, PEM with line ends written as `\n`, or base64
+/// of PEM. Messages never contain the value.
 enum VariableText {
     /// The longest value in bytes: base64 of 1 MiB.
     private static let maximumBytes = 3 << 19
@@ -29,7 +29,7 @@ enum VariableText {
         return decoded
     }
 
-    /// The value with a line feed for each `\n` of two characters, and nothing for each such `\r`.
+    /// The value with a line feed in place of each `\n` (two characters), and without each `\r`.
     private static func withLineEnds(_ value: SecretBytes) -> SecretBytes {
         value.withBytes { bytes in
             SecretBytes(capacity: bytes.count) { output in
@@ -50,7 +50,7 @@ enum VariableText {
         }
     }
 
-    /// base64(1) breaks its lines.
+    /// base64(1) breaks its output into lines, so white space is removed.
     private static func withoutBlanks(_ text: SecretBytes) -> SecretBytes {
         text.withBytes { bytes in
             SecretBytes(capacity: bytes.count) { output in
@@ -59,7 +59,8 @@ enum VariableText {
         }
     }
 
-    /// Where a part first stands in a text; with `inLine` only up to the end of the line in which the search begins.
+    /// The offset at which a part first occurs in a text. With `inLine`, the search ends at the end of the line in
+    /// which it begins.
     private static func offset(
         of part: [UInt8], in text: SecretBytes, from start: Int = 0, inLine: Bool = false
     ) -> Int? {

@@ -2,8 +2,8 @@ import PKI
 import State
 
 extension ObtainedIdentity {
-    /// Seals the key of an identity for what it is stored with, so that a chain, a key or CAs of another row, or of an
-    /// earlier time, are noticed.
+    /// Seals the identity's key. The seal is bound to the row's name, the chain and the CAs. So it does not open if one
+    /// of these was replaced by that of another row, or by an older one.
     package init(
         name: String, declaration: [UInt8], _ identity: Identity, secretVersion: Int64?, sealer: Sealer, now: Int64
     ) throws {
@@ -20,19 +20,19 @@ extension ObtainedIdentity {
 
     /// Opens the private key in DER. Takes some microseconds.
     ///
-    /// - Throws: `SealError` if a part is damaged or was put here from another row.
+    /// - Throws: `SealError` if a part is damaged or was copied from another row.
     package func openKey(_ sealer: Sealer) throws(SealError) -> SecretBytes {
         try sealer.open(
             sealedKey, purpose: SealPurpose.identityKey, row: name, partner: Self.partner(chain, authorities))
     }
 
-    /// The key sealed again by the sealer's present key.
+    /// The private key, sealed with the sealer's present master key.
     package func resealedKey(_ sealer: Sealer) throws(SealError) -> [UInt8] {
         try sealer.seal(
             openKey(sealer), purpose: SealPurpose.identityKey, row: name, partner: Self.partner(chain, authorities))
     }
 
-    /// The identity, ready for handshakes. `now` is in seconds since 1970.
+    /// Makes the identity for handshakes. `now` is in seconds since 1970.
     package func identity(_ sealer: Sealer, now: Int64) throws -> Identity {
         let key = try PrivateKey(der: openKey(sealer))
         return try Identity(
@@ -48,7 +48,7 @@ extension ObtainedIdentity {
 }
 
 extension IdentityRequest {
-    /// A request with a new key.
+    /// Makes a request with a new key, which is sealed.
     package init(name: String, declaration: [UInt8], key: PrivateKey, sealer: Sealer, now: Int64) throws {
         self.init(
             name: name, declaration: declaration,

@@ -1,12 +1,12 @@
 import PKI
 import Vault
 
-/// What an identity is obtained from, as the configuration says.
+/// Where in a Vault an identity comes from, according to the configuration.
 package struct VaultIdentityDeclaration: Sendable, Equatable {
     package enum Content: Sendable, Equatable {
-        /// A certificate that Vault signs for a key made here.
+        /// A certificate that Vault signs for a key that Aegis generates.
         case certificate(VaultCertificateOrder)
-        /// A certificate and its key that somebody puts into Vault.
+        /// A certificate and its key that an operator stores in Vault.
         case secret(VaultSecretPlace)
     }
 
@@ -15,12 +15,12 @@ package struct VaultIdentityDeclaration: Sendable, Equatable {
     /// The name of the Vault in the configuration.
     package let vault: String
     package let content: Content
-    /// The SHA-256 of everything that decides which identity this is. Another login of the same Vault changes nothing.
+    /// The SHA-256 of all settings that decide which identity the Vault returns. The login is not among them.
     package let digest: [UInt8]
 
     /// - Parameters:
     ///   - address: The Vault's URL.
-    ///   - namespace: Its namespace.
+    ///   - namespace: The namespace of the calls to the Vault; nil for the root namespace.
     package init(name: String, vault: String, address: String, namespace: String?, content: Content) {
         (self.name, self.vault, self.content) = (name, vault, content)
         let parts =
@@ -31,7 +31,7 @@ package struct VaultIdentityDeclaration: Sendable, Equatable {
             case .secret(let place):
                 ["kv", place.mount, place.path, place.certificate, place.key, place.authorities ?? ""]
             }
-        // A length before each part keeps different lists of parts apart.
+        // Each part is preceded by its length, so that different lists of parts give different digests.
         digest = Digest.sha256(
             ([address, namespace ?? ""] + parts).flatMap { Array("\($0.utf8.count) \($0)".utf8) })
     }

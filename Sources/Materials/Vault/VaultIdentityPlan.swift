@@ -1,34 +1,35 @@
 import State
 import Vault
 
-/// Decides when an identity is obtained from Vault, and what a failure means. Pure; times are in seconds since 1970.
+/// Decides when an identity must be obtained from Vault and when a failed call is repeated. This type does no I/O;
+/// times are in seconds since 1970.
 ///
-/// An issued certificate is renewed with a third of its life left, spread by `jitter`. A secret is read when its version
-/// has changed, which is looked at each minute; the CAs of a PKI mount are looked at every five minutes. Whatever fails
-/// is tried again with growing delays.
+/// An issued certificate is renewed when a third of its lifetime is left, or a bit later, spread by `jitter`. A
+/// secret's version is checked every minute, and the secret is read if the version has changed. The CAs of a PKI mount
+/// are checked every five minutes. Failed calls are repeated with growing delays.
 package struct VaultIdentityPlan: Sendable {
-    /// What is to be done now.
+    /// The action that is due.
     package enum Step: Sendable, Equatable {
-        /// Nothing until this time.
+        /// Nothing is due until this time.
         case rest(until: Int64)
         /// Obtain the identity.
         case obtain
-        /// Find out whether the identity in force is still the present one: by the secret's version, or by the CAs.
+        /// Check whether the identity in force is still current: by the secret's version, or by the mount's CAs.
         case look
     }
 
-    /// What is known of the identity in force.
+    /// The facts about the identity in force that decide about the next step.
     package struct Present: Sendable, Equatable {
-        /// The digest of the declaration that it was obtained for.
+        /// The digest of the declaration for which the identity was obtained.
         let declaration: [UInt8]
-        /// When an issued one is to be renewed.
+        /// When an issued certificate must be renewed.
         let renewAt: Int64
-        /// The end of its certificate, or of one above it.
+        /// When the first certificate of the chain expires.
         let expiresAt: Int64
-        /// The version of the secret.
+        /// The version of the secret; nil for an issued certificate, or without versions.
         package let secretVersion: Int64?
 
-        /// What the state has. `identity` is made of it.
+        /// `identity` must be made from `stored`, the row in the state.
         package init(_ stored: ObtainedIdentity, _ identity: Identity, jitter: UInt64) {
             self.init(
                 declaration: stored.declaration, renewAt: VaultCertificate.renewAt(identity.chain, jitter: jitter),
@@ -40,84 +41,86 @@ package struct VaultIdentityPlan: Sendable {
             secretVersion: Int64? = nil
         ) {
             (self.declaration, self.expiresAt, self.secretVersion) = (declaration, expiresAt, secretVersion)
-            // By a clock that differs from Vault's, or below a CA that ends soon, each new certificate would be due.
+            // If this machine's clock differs from Vault's, or if the CA's certificate expires soon, a new certificate
+            // could already be due. The bound ensures a pause between renewals.
             let left = max(0, expiresAt - obtainedAt)
             self.renewAt = max(renewAt, obtainedAt + max(VaultIdentityPlan.shortestLife, left / 2))
         }
     }
 
     package private(set) var declaration: VaultIdentityDeclaration
-    /// Nil while there is none.
+    /// The identity in force; nil if there is none yet.
     package private(set) var present: Present?
-    /// How often in a row it could not be obtained or looked at.
+    /// How many calls in a row have failed.
     package private(set) var failures = 0
     private var nextTryAt: Int64 = .min
     private var nextLookAt: Int64 = .min
-    /// When this process last had the content of a secret. Nil if it has what the state had.
+    /// When this process last read the secret's content. Nil if it only has the content from the state.
     private var readAt: Int64?
     private let jitter: UInt64
 
-    /// The time between two looks at a secret's version, in seconds.
+    /// The time between two checks of a secret's version, in seconds.
     package static let secretLookSeconds: Int64 = 60
-    /// The longest time between two readings of a secret, in seconds: one that was deleted for good and made again within a
-    /// minute has a version that was there before.
+    /// The longest time between two readings of a secret, in seconds. Reading is needed even if the version is
+    /// unchanged: if a secret is deleted with its metadata and made again, its versions begin at 1 again.
     private static let secretReadSeconds: Int64 = 3600
-    /// The time between two looks at the CAs of a PKI mount, in seconds.
+    /// The time between two checks of the CAs of a PKI mount, in seconds.
     package static let authoritiesLookSeconds: Int64 = 300
-    /// The delay after the first failure, in seconds. It doubles with each further one.
+    /// The delay after the first failure, in seconds. It doubles with each further failure.
     private static let firstDelay: Int64 = 2
-    /// The shortest time between two certificates, in seconds.
+    /// The shortest time between the issuance of a certificate and its renewal, in seconds.
     private static let shortestLife: Int64 = 10
-    /// The longest delay, in seconds.
+    /// The longest delay after a failure, in seconds.
     private static let longestDelay: Int64 = 300
-    /// The longest delay while there is no identity, or it ends soon, in seconds: hosts wait for it.
+    /// The longest delay after a failure in seconds, if the identity is missing or about to expire. Hosts need the
+    /// identity then.
     private static let urgentDelay: Int64 = 15
-    /// The longest delay that a server may ask for, in seconds.
+    /// The longest delay that a server's Retry-After can cause, in seconds.
     private static let longestAsked: Int64 = 3600
 
-    /// `jitter` is a hash of what tells this identity in this gateway from others.
+    /// `jitter` is a number that differs between gateways and between identities.
     package init(_ declaration: VaultIdentityDeclaration, jitter: UInt64) {
         (self.declaration, self.jitter) = (declaration, jitter)
     }
 
-    // MARK: What happens
+    // MARK: Events
 
-    /// Takes another declaration of the identity. If the content is another one, it is obtained at once; until then what
-    /// is in force stays.
+    /// Sets the declaration of the identity. If another identity is declared now, it is obtained at once. The former
+    /// identity stays in force until then.
     package mutating func declare(_ declaration: VaultIdentityDeclaration) {
         if declaration.digest != self.declaration.digest { retryNow() }
         self.declaration = declaration
     }
 
-    /// What stood in the way may be gone, or there may be something new: the next step comes at once, and a
-    /// secret is read whatever its version is.
+    /// Makes the next step due at once. A secret is then read whatever its version is. Called when the cause of a
+    /// failure may be gone, or when the Vault may have something new.
     package mutating func retryNow() { (failures, nextTryAt, nextLookAt, readAt) = (0, .min, .min, nil) }
 
-    /// The state has an identity, which another process has obtained, or this one before it began.
+    /// Records an identity from the state, which another process or an earlier run of the gateway has obtained.
     package mutating func adopted(_ present: Present) {
         self.present = present
         (failures, nextTryAt) = (0, .min)
     }
 
-    /// This process has obtained an identity.
+    /// Records that this process has obtained an identity.
     package mutating func obtained(_ present: Present, at now: Int64) {
         self.present = present
         confirmed(at: now)
     }
 
-    /// The content was read, and is the present one.
+    /// Records that the content was read and is unchanged.
     package mutating func confirmed(at now: Int64) {
         readAt = now
         looked(at: now)
     }
 
-    /// A look has found that the identity in force is the present one.
+    /// Records that a check found the identity in force to be current.
     package mutating func looked(at now: Int64) {
         (failures, nextTryAt) = (0, .min)
         nextLookAt = now + lookSeconds
     }
 
-    /// Obtaining or looking has failed.
+    /// Records that a call has failed.
     ///
     /// - Parameter askedSeconds: The delay that the server asks for; 0 for none.
     package mutating func failed(at now: Int64, askedSeconds: Int64 = 0) {
@@ -128,10 +131,10 @@ package struct VaultIdentityPlan: Sendable {
         nextTryAt = now + max(delay, min(askedSeconds, Self.longestAsked))
     }
 
-    /// Another process is obtaining the identity. It will store what it gets.
+    /// Records that another process is obtaining the identity. That process will store it in the state.
     package mutating func isHeldByAnother(at now: Int64) { nextTryAt = now + 1 }
 
-    // MARK: What to do
+    // MARK: Decisions
 
     package func step(at now: Int64) -> Step {
         if isDue(at: now) { return nextTryAt <= now ? .obtain : .rest(until: nextTryAt) }
@@ -140,20 +143,20 @@ package struct VaultIdentityPlan: Sendable {
         return .rest(until: isIssued ? min(next, max(present?.renewAt ?? next, nextTryAt)) : next)
     }
 
-    /// Whether the secret must be read when this is its newest version. After a failure it may be another secret, whose
-    /// versions begin anew.
+    /// Whether the secret must be read, given its newest version. After a failure it must always be read: the secret
+    /// may have been made again, with versions that begin at 1.
     package func mustRead(_ version: VaultSecretVersion, at now: Int64) -> Bool {
         guard failures == 0, let readAt, now - readAt < Self.secretReadSeconds else { return true }
         return switch version {
         case .present(let number): number != present?.secretVersion
-        // Only the content shows whether it has changed.
+        // Without a version, only the content shows whether it has changed.
         case .unknown: true
-        // Reading says in words what is wrong.
+        // Reading the secret gives an error that explains the problem.
         case .deleted, .destroyed, .absent: true
         }
     }
 
-    /// Whether the identity must be obtained, whatever a look would show.
+    /// Whether the identity must be obtained without a check before.
     package func isDue(at now: Int64) -> Bool {
         guard let present, present.declaration == declaration.digest else { return true }
         return isIssued && present.renewAt <= now
@@ -163,11 +166,11 @@ package struct VaultIdentityPlan: Sendable {
 
     private var lookSeconds: Int64 {
         let seconds = isIssued ? Self.authoritiesLookSeconds : Self.secretLookSeconds
-        // Up to a tenth sooner, so that many gateways do not ask in step.
+        // The time is shortened by up to a tenth, so that many gateways do not call the Vault at the same time.
         return seconds - Int64(jitter >> 33) % (seconds / 10 + 1)
     }
 
-    /// Whether hosts wait for the identity, or will soon: there is none, or it ends within five minutes.
+    /// Whether hosts need a new identity now or soon: there is none, or it expires within five minutes.
     package func isUrgent(at now: Int64) -> Bool {
         guard let present else { return true }
         return now + Self.longestDelay >= present.expiresAt
