@@ -2,22 +2,22 @@ import PKI
 import PeerNames
 import Remote
 
-/// A certificate to ask a PKI mount for.
+/// A certificate to order from a PKI mount.
 package struct VaultCertificateOrder: Sendable, Equatable {
     package let mount: String
     package let role: String
     /// Host names and IP addresses. The first one is also the common name.
     package let names: [SubjectName]
-    /// URIs, such as SPIFFE IDs.
+    /// Further names that are URIs, such as SPIFFE IDs.
     package let uris: [PeerName]
-    /// The wanted lifetime in seconds. Nil means that of the role.
+    /// The lifetime to ask for, in seconds. Nil for the role's default.
     package let seconds: Int64?
 
     package init(mount: String, role: String, names: [SubjectName], uris: [PeerName] = [], seconds: Int64? = nil) {
         (self.mount, self.role, self.names, self.uris, self.seconds) = (mount, role, names, uris, seconds)
     }
 
-    /// Reads names as the configuration has them: host names, IP addresses, and URIs with `://`.
+    /// Makes an order from the names in the configuration: host names, IP addresses, and URIs with `://`.
     package init(
         mount: String, role: String, commonName: String?, alternatives: [String], seconds: Int64? = nil
     ) throws(VaultError) {
@@ -53,21 +53,23 @@ package struct VaultCertificateOrder: Sendable, Equatable {
 
 /// A certificate that a PKI mount has signed.
 package struct VaultCertificate: Sendable {
-    /// The leaf and the CA certificates above it, without self-signed ones, which peers have themselves.
+    /// The leaf and the CA certificates above it. Self-signed CA certificates are left out, since peers have their own
+    /// copies.
     package let chain: CertificateChain
-    /// The CA certificates of the answer, the roots among them too. Empty if Vault does not know the chain.
+    /// The CA certificates in the answer, including roots. Empty if Vault does not know the chain.
     package let authorities: [Certificate]
-    /// What Vault did in another way than was asked, and what is odd about the answer; a line each.
+    /// A line for each way in which Vault did not follow the order, and for each oddity in its answer.
     package let notes: [String]
-    /// Whether Vault may have signed another certificate for the same call, whose answer was lost. Nobody uses it, and
-    /// it does no harm.
+    /// Whether the answer to an earlier try was lost. Vault may then have signed another certificate, which is never
+    /// used and does no harm.
     package let mayHaveOrphan: Bool
 
-    /// When to renew: after two thirds of the leaf's life, and up to a fifteenth of it later, by `jitter`, a hash. In
-    /// seconds since 1970, by the certificate itself, since Vault may have cut the lifetime.
+    /// When to renew the certificate, in seconds since 1970: after two thirds of its lifetime, and up to a fifteenth of
+    /// it later, spread by `jitter`, a hash. The certificate's own dates are used, since Vault may have shortened the
+    /// lifetime.
     package func renewAt(jitter: UInt64) -> Int64 { Self.renewAt(chain, jitter: jitter) }
 
-    /// When to renew a certificate of a chain.
+    /// When to renew the leaf of a chain, in seconds since 1970.
     package static func renewAt(_ chain: CertificateChain, jitter: UInt64) -> Int64 {
         let (start, end) = (chain.leaf.notBefore, chain.expiresAt)
         let life = VaultTokenLife(grantedAt: start, seconds: max(1, end - start), fullSeconds: 0, isRenewable: false)
@@ -87,12 +89,12 @@ struct VaultSigned: Decodable {
         case chain = "ca_chain"
     }
 
-    /// All PEM texts of the answer, the leaf first.
+    /// All PEM texts in the answer, the leaf first.
     var pem: [UInt8] { Array(([certificate] + (chain?.elements ?? []) + [issuer ?? ""]).joined(separator: "\n").utf8) }
 }
 
 extension VaultCertificate {
-    /// Reads the chain of a key from PEM texts. `now` is in seconds since 1970.
+    /// Makes the chain of `key` from the PEM texts in an answer. `now` is in seconds since 1970.
     init(
         _ signed: VaultSigned, for order: VaultCertificateOrder, key: PrivateKey, now: Int64, notes: [String],
         mayHaveOrphan: Bool
@@ -123,7 +125,7 @@ extension VaultCertificate {
 }
 
 extension Certificate {
-    /// Whether the certificate is signed with its own key, as far as names and key identifiers show.
+    /// Whether the certificate is signed with its own key, judging by its names and key identifiers.
     var isSelfSigned: Bool {
         guard isSelfIssued else { return false }
         guard let above = authorityKeyIdentifier, let own = subjectKeyIdentifier else { return true }

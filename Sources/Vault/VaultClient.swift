@@ -2,17 +2,17 @@ import HTTPClient
 import PKI
 import Remote
 
-/// A call of Vault's API.
+/// One call of Vault's API.
 struct VaultCall {
     let method: HTTPMethod
     let path: VaultPath
     var query = ""
     var body: [UInt8]?
-    /// What the call does, for messages: continues "Vault refuses to".
+    /// What the call does, for messages. The text continues "Vault refuses to".
     let action: String
-    /// Secrets in the body, which Vault might quote.
+    /// Secrets in the body. Vault might quote them in its answer.
     var secrets: [SecretBytes] = []
-    /// Whether a 404 without a message, by which Vault says that there is no such secret, is an answer like others.
+    /// Whether a 404 without a message is a normal answer. Vault answers so if a secret does not exist.
     var mayBeMissing = false
 }
 
@@ -20,9 +20,9 @@ struct VaultCall {
 struct VaultReply {
     let status: Int
     let body: [UInt8]
-    /// Whether an earlier try of the same call may have been carried out as well: its answer was lost.
+    /// Whether Vault may have done the call twice, since the answer to an earlier try was lost.
     let mayBeDoneTwice: Bool
-    /// The secrets of the call, which the answer might quote.
+    /// Secrets of the call. The answer might quote them.
     let secrets: [SecretBytes]
 
     /// Reads the answer's JSON.
@@ -49,8 +49,9 @@ struct VaultReply {
 
 /// Makes single calls to a Vault server. Threads may share a client.
 ///
-/// A call without an answer, or with an answer of a server in trouble (412, 429, 5xx but 501), is tried again twice
-/// (`VaultPatience`), whatever it does. So what is not idempotent may be done twice, which `VaultReply` tells.
+/// A call is tried at most three times (`VaultPatience`): it is repeated if there is no answer, or if the server is in
+/// trouble (412, 429, or 5xx except 501). This also applies to calls that are not idempotent. So such a call may be
+/// done twice, which `VaultReply.mayBeDoneTwice` shows.
 package struct VaultClient: Sendable {
     package typealias Transport = @Sendable (HTTPRequest) throws(HTTPFailure) -> HTTPResponse
     package typealias Connect = @Sendable (TLSCredential?) throws(HTTPFailure) -> Transport
@@ -63,8 +64,8 @@ package struct VaultClient: Sendable {
     private let jitter: UInt64
 
     /// - Parameters:
-    ///   - jitter: A hash of what tells this client from others, so that they don't ask again in step.
-    ///   - wait: Sleeps before a call is tried again.
+    ///   - jitter: A number that differs between clients, so that they don't repeat calls at the same time.
+    ///   - wait: Sleeps before a call is repeated.
     ///   - now: Returns seconds since 1970.
     /// - Throws: If the address or the CAs can't be used.
     package init(
@@ -74,7 +75,8 @@ package struct VaultClient: Sendable {
         try self.init(server, jitter: jitter, wait: wait, now: now, connect: server.connect)
     }
 
-    /// Makes a client whose connections the caller makes. `connect` gets the credential to show.
+    /// Makes a client whose connections come from the caller. `connect` gets the client certificate to show; nil for
+    /// none.
     package init(
         _ server: VaultServer, jitter: UInt64, wait: @escaping @Sendable (Duration) -> Void,
         now: @escaping @Sendable () -> Int64, connect: @escaping Connect
@@ -97,7 +99,7 @@ package struct VaultClient: Sendable {
         }
     }
 
-    /// Makes a call, over a connection of its own if there is a credential to show.
+    /// Makes a call. With a client certificate, the call has a connection of its own.
     func send(
         _ call: VaultCall, token: SecretBytes?, showing credential: TLSCredential? = nil
     ) throws(VaultError) -> VaultReply {
@@ -125,7 +127,8 @@ package struct VaultClient: Sendable {
     }
 
     private func request(_ call: VaultCall, _ token: SecretBytes?) -> HTTPRequest {
-        // X-Vault-Request shows agents and proxies of Vault that no browser was tricked into the call.
+        // The field X-Vault-Request shows Vault's agents and proxies that the call does not come from a tricked browser
+        // (cross-site request forgery).
         var fields = [HTTPField("Accept", "application/json"), HTTPField("X-Vault-Request", "true")]
         if let namespace = server.namespace { fields.append(HTTPField("X-Vault-Namespace", namespace)) }
         if call.body != nil { fields.append(HTTPField("Content-Type", "application/json")) }
@@ -134,7 +137,7 @@ package struct VaultClient: Sendable {
             authorization: token.map { SecretField("X-Vault-Token", $0) }, body: call.body)
     }
 
-    /// Sends a request once, and once more when the server redirects to itself.
+    /// Sends a request. If the server redirects to another URL of its own API, sends it once more to that URL.
     private func attempt(
         _ request: HTTPRequest, of call: VaultCall, hiding secrets: [SecretBytes], _ transport: Transport
     ) throws(VaultError) -> HTTPResponse {
@@ -162,13 +165,14 @@ package struct VaultClient: Sendable {
         }
     }
 
-    /// The URL that a redirect leads to, if it is one of this server's API.
+    /// The URL that a redirect leads to, if it belongs to this server's API; otherwise nil.
     private func ownURL(_ location: String) -> String? {
         location.hasPrefix("\(server.address)/v1/") ? location : nil
     }
 
     private func redirection(_ location: String, of call: VaultCall) -> VaultError {
-        // A query might quote the request's, and the path says nothing new.
+        // Only scheme and host are shown. The path gives no new information, and the query might quote the request's
+        // query.
         let place = location.split(separator: "/", maxSplits: 3).prefix(2).joined(separator: "//").oneLine(limit: 200)
         return VaultError(
             .redirected, "Vault redirects the call to \(call.action) to '\(place)', where nothing was sent",

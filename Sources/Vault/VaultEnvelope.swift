@@ -2,7 +2,7 @@ import HTTPClient
 import PKI
 import Remote
 
-/// A text of an answer that is secret. The JSON reader's own copies are not wiped.
+/// A secret text in an answer. The copies that the JSON reader makes are not wiped.
 struct SecretText: Decodable, Sendable {
     let bytes: SecretBytes
 
@@ -15,7 +15,7 @@ struct SecretText: Decodable, Sendable {
 struct VaultEnvelope<Content: Decodable>: Decodable {
     let data: Content?
     let auth: VaultAuth?
-    /// What Vault did in another way than was asked. No call fails because of these.
+    /// Ways in which Vault did not follow the call. A call never fails because of them.
     @IfReadable private var warnings: [String]?
     @IfReadable private var leaseID: String?
 
@@ -26,10 +26,10 @@ struct VaultEnvelope<Content: Decodable>: Decodable {
 
     private static var maximumWarnings: Int { 10 }
 
-    /// Whether the content hangs on a lease, which ends with the token at the latest.
+    /// Whether the content has a lease. Such content expires with the token at the latest.
     var isLeased: Bool { !(leaseID ?? "").isEmpty }
 
-    /// The warnings, each in one line, without the secrets of the call.
+    /// The warnings, each in one line, with the call's secrets hidden.
     func notes(hiding secrets: [SecretBytes]) -> [String] {
         guard let warnings, !warnings.isEmpty else { return [] }
         let mask = SecretMask(secrets)
@@ -37,13 +37,13 @@ struct VaultEnvelope<Content: Decodable>: Decodable {
     }
 }
 
-/// The content of an answer that has none that matters.
+/// The content of an answer that is not used.
 struct VaultNothing: Decodable {}
 
-/// A token, as logins and renewals give it.
+/// A token in the answer to a login or a renewal.
 struct VaultAuth: Decodable {
     let token: SecretText
-    /// The rest of the token's life in seconds. 0 if it does not end.
+    /// The rest of the token's lifetime in seconds. 0 if it does not expire.
     let seconds: Int64
     @IfReadable var isRenewable: Bool?
     /// How often the token may be used. 0 means any number of times.
@@ -57,11 +57,12 @@ struct VaultAuth: Decodable {
     }
 }
 
-/// What a token may know of itself (`auth/token/lookup-self`). The answer has the token in it too, which is not read.
+/// What Vault says about a token (`auth/token/lookup-self`). The answer also contains the token itself, which is not
+/// read.
 struct VaultTokenFacts: Decodable {
-    /// The rest of the token's life in seconds. 0 if it does not end.
+    /// The rest of the token's lifetime in seconds. 0 if it does not expire.
     let seconds: Int64
-    /// The token's life when it was made, in seconds.
+    /// The token's lifetime when it was created, in seconds.
     @IfReadable var createdSeconds: Int64?
     @IfReadable var isRenewable: Bool?
     @IfReadable var uses: Int64?

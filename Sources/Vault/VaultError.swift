@@ -1,8 +1,7 @@
 import HTTPClient
 import PKI
 
-/// The reason why Vault gave no usable answer. The description is one line with the cause and what to do about it. It
-/// has no secrets in it.
+/// The reason why Vault gave no usable answer. The description is one line with the cause and advice, without secrets.
 package struct VaultError: Error, Sendable, Equatable {
     package enum Kind: Sendable, Equatable {
         /// There was no answer at all.
@@ -11,28 +10,28 @@ package struct VaultError: Error, Sendable, Equatable {
         case unavailable
         /// The server refuses the call, and would refuse it again.
         case refused
-        /// The token may not make this call (403), though it is alive.
+        /// The token is valid but has no permission for this call (403).
         case denied
-        /// The token has ended, and no login can replace it, since it was not obtained by a login.
+        /// The token has expired or was revoked. It did not come from a login, so no login can replace it.
         case deadToken
         /// The answer can't be used.
         case malformed
         /// The server redirects to a host that the configuration does not name.
         case redirected
-        /// A setting can't be used; nothing was sent.
+        /// A setting can't be used, so nothing was sent.
         case settings
-        /// The secret is not there.
+        /// The secret does not exist, or its newest version was deleted or destroyed.
         case missing(VaultSecretVersion)
     }
 
     package let kind: Kind
     /// The cause, in one line.
     package let reason: String
-    /// What the operator should do or look at. Nil if the reason says it.
+    /// What the operator should do or check. Nil if `reason` includes it.
     package let hint: String?
     /// Whether the server may have done what the call requested.
     package let mayBeDone: Bool
-    /// The HTTP status of a refusal. Nil if there was no answer, or none that refuses.
+    /// The HTTP status of a refusal; nil if the server did not refuse.
     package let status: Int?
     /// The delay that the server asks for before the next call.
     package let retryAfter: Duration?
@@ -45,7 +44,7 @@ package struct VaultError: Error, Sendable, Equatable {
         (self.status, self.retryAfter) = (status, retryAfter)
     }
 
-    /// A call that got no answer. `action` continues "Vault can't be asked to".
+    /// Makes an error for a call without an answer. `action` continues "Vault can't be asked to".
     init(_ failure: HTTPFailure, _ action: String) {
         let isPlainServer = failure.reason.contains("wrong version number")
         self.init(
@@ -54,7 +53,7 @@ package struct VaultError: Error, Sendable, Equatable {
             mayBeDone: failure.mayHaveArrived)
     }
 
-    /// Whether the same call may succeed soon without anybody changing anything.
+    /// Whether the same call may succeed soon without a change of settings.
     package var isTransient: Bool { kind == .unavailable || kind == .unreachable && hint == nil }
 
     func with(mayBeDone: Bool) -> VaultError {

@@ -2,19 +2,20 @@ import HTTPClient
 import PKI
 import Remote
 
-/// How a token is obtained. Secrets are read anew for each login, since files with tokens rotate.
+/// How Aegis obtains a token. Secrets are read again for each login, since files with tokens are replaced regularly.
 package struct VaultLogin: Sendable {
-    /// Reads a secret. White space around it is ignored. An error's description is told; it must have no secret in it.
+    /// Reads a secret. White space around it is ignored. If it throws, the description of the error is shown to
+    /// operators, so it must not contain a secret.
     package typealias Secret = @Sendable () throws -> SecretBytes
 
     package enum Method: Sendable {
-        /// A token that something else keeps alive or replaces.
+        /// A token that another program renews or replaces.
         case token(Secret)
         case appRole(roleID: Secret, secretID: Secret?)
         case kubernetes(role: String, token: Secret)
-        /// Nil for the method's default role.
+        /// `role` is nil for the method's default role.
         case jwt(role: String?, token: Secret)
-        /// The certificate of the TLS connection. Nil if any role may match.
+        /// A client certificate, shown in the TLS handshake. `role` is nil if Vault may choose any matching role.
         case certificate(role: String?, credential: @Sendable () throws -> TLSCredential)
     }
 
@@ -37,13 +38,13 @@ package struct VaultLogin: Sendable {
             }()
     }
 
-    /// The Kubernetes token of a pod, which is projected anew every hour.
+    /// The file with the Kubernetes token of a pod. Kubernetes replaces the token about every hour.
     package static let kubernetesTokenFile = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
     /// The largest token that is read, in bytes.
     private static let maximumSecretBytes = 64 << 10
 
-    /// Obtains a new token. `former` is the token that ended or ends soon.
+    /// Obtains a new token. `former` is the token that has expired or will expire soon; nil if there is none.
     func token(from client: VaultClient, replacing former: VaultToken?) throws(VaultError) -> VaultGrant {
         switch method {
         case .token(let secret):
@@ -88,7 +89,7 @@ package struct VaultLogin: Sendable {
         return VaultGrant(token: VaultToken(auth, at: now), notes: notes)
     }
 
-    /// Examines a token that was given, and is not one that has ended.
+    /// Checks a token that the operator provides. Throws if it is not valid.
     private func adopt(
         _ secret: SecretBytes, replacing former: VaultToken?, _ client: VaultClient
     ) throws(VaultError) -> VaultGrant {
@@ -126,15 +127,15 @@ package struct VaultLogin: Sendable {
     }
 }
 
-/// A token, and what the operator should know of it.
+/// A token, with notes for the operator.
 struct VaultGrant {
     let token: VaultToken
     let notes: [String]
 }
 
 extension VaultClient {
-    /// What a token may know of itself. Nil if the token is not valid: revoked, expired, or never a token of this
-    /// server's.
+    /// What Vault says about a token. Nil if the token is not valid: it was revoked, has expired, or is not from this
+    /// server.
     func facts(of token: SecretBytes) throws(VaultError) -> VaultTokenFacts? {
         let call = VaultCall(method: .get, path: try VaultPath("auth/token/lookup-self"), action: "look its token up")
         do throws(VaultError) {
@@ -147,7 +148,7 @@ extension VaultClient {
         }
     }
 
-    /// Renews a token for as long as its kind allows.
+    /// Renews a token. Vault decides how long the renewed token is valid.
     func renew(_ token: VaultToken) throws(VaultError) -> VaultGrant {
         let call = VaultCall(
             method: .post, path: try VaultPath("auth/token/renew-self"), body: Array("{}".utf8),

@@ -1,7 +1,7 @@
-/// How often a call is tried again when the server is in trouble: twice, after 1 to 1.5 s, as Vault's own client does it
-/// (api/client.go), or after the delay that Retry-After asks for. Pure.
+/// Decides how often a call is repeated if the server is in trouble: twice, after 1 to 1.5 s, as Vault's own client
+/// does it (api/client.go), or after the delay in Retry-After. This type does no I/O.
 struct VaultPatience {
-    /// All tries and delays together begin within this time.
+    /// No try begins later than this after the first one.
     let budget: Duration
     private(set) var tries = 0
     private var jitter: UInt64
@@ -10,10 +10,11 @@ struct VaultPatience {
 
     init(budget: Duration, jitter: UInt64) { (self.budget, self.jitter) = (budget, jitter) }
 
-    /// Returns the delay before the next try, or nil when the failure stands. `spent` is the time since the call began.
+    /// Returns the delay before the next try, or nil if there is no further try. `spent` is the time since the call
+    /// began.
     mutating func delay(retryAfter: Duration?, spent: Duration) -> Duration? {
         tries += 1
-        // One step of a linear congruential generator spreads the delays of one call too.
+        // One step of a linear congruential generator, so that the delays of one call differ too.
         jitter = jitter &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
         let delay = max(retryAfter ?? .zero, .milliseconds(1000 + Int64(jitter >> 33) % 501))
         return tries < Self.maximumTries && spent + delay < budget ? delay : nil

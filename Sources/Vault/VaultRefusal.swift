@@ -2,15 +2,15 @@ import HTTPClient
 import PKI
 import Remote
 
-/// An answer by which Vault, or a proxy in front of it, refuses a call.
+/// An answer in which Vault, or a proxy in front of it, refuses a call.
 struct VaultRefusal {
     let status: Int
-    /// Vault's messages, each in one line. Empty if the answer is none of Vault's, or has no message.
+    /// Vault's messages, each in one line. Empty if the answer is not from Vault or has no message.
     let messages: [String]
     /// Whether the answer has the form of Vault's errors.
     let isFromVault: Bool
     let retryAfter: Duration?
-    /// The beginning of an answer that is none of Vault's.
+    /// The start of an answer that is not from Vault.
     private let text: String
 
     private struct Body: Decodable {
@@ -21,10 +21,10 @@ struct VaultRefusal {
         @IfReadable var errors: [String]?
     }
 
-    /// The maximum number of messages that are told.
+    /// The largest number of messages that are shown.
     private static let maximumMessages = 5
 
-    /// Returns nil for an answer that refuses nothing. `now` is in seconds since 1970.
+    /// Returns nil if the answer does not refuse the call. `now` is in seconds since 1970.
     init?(_ answer: HTTPResponse, hiding secrets: [SecretBytes], now: Int64) {
         guard !(200...299 ~= answer.status) else { return nil }
         status = answer.status
@@ -36,8 +36,8 @@ struct VaultRefusal {
         text = Self.line(String(decoding: answer.body.prefix(300), as: UTF8.self))
     }
 
-    /// Whether Vault only says that something is not there. A missing mount and a proxy's 404 have a message, or are no
-    /// JSON.
+    /// Whether an answer only says that an object does not exist. The 404 for a missing mount has a message, and the
+    /// 404 of a proxy is not JSON, so these don't count.
     static func isOnlyMissing(_ answer: HTTPResponse) -> Bool {
         guard answer.status == 404, let body = try? RemoteJSON.decode(Missing.self, from: answer.body) else {
             return false
@@ -45,27 +45,27 @@ struct VaultRefusal {
         return (body.errors ?? []).isEmpty
     }
 
-    /// Go's errors come in several lines, such as "1 error occurred:\n\t* permission denied\n\n".
+    /// Go programs write an error in several lines, such as "1 error occurred:\n\t* permission denied\n\n".
     private static func line(_ text: String) -> String {
         let words = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
         let start = "1 error occurred: * "
         return (words.hasPrefix(start) ? String(words.dropFirst(start.count)) : words).oneLine(limit: 500)
     }
 
-    /// Whether a message has this text in it.
+    /// Whether one of the messages contains this text.
     private func says(_ text: String) -> Bool { messages.contains { $0.contains(text) } }
 
-    /// Whether the same call may succeed soon (412: a replica is behind; 429: a quota). A KV engine that was just
-    /// mounted refuses calls with a 400 until it has converted itself.
+    /// Whether the same call may succeed soon. Status 412 means that a replica is behind, and 429 that a quota is used
+    /// up. A KV engine that was just mounted answers 400 until it has upgraded its data.
     var isTransient: Bool {
         status == 412 || status == 429 || 500...599 ~= status && status != 501
             || status == 400 && says("non-versioned")
     }
 
-    /// Whether the server may have done what the call requested all the same: a proxy may have lost Vault's answer.
+    /// Whether Vault may have done what the call requested, since a proxy may have lost Vault's answer.
     var mayHideSuccess: Bool { 500...599 ~= status && !says("Vault is sealed") }
 
-    /// The refusal as an error. `action` continues "Vault refuses to".
+    /// Makes an error from the refusal. `action` continues "Vault refuses to".
     func error(_ action: String, namespace: String?, hasToken: Bool) -> VaultError {
         let kind: VaultError.Kind = isTransient ? .unavailable : status == 403 ? .denied : .refused
         let said = messages.isEmpty ? "" : ": \(messages.joined(separator: "; "))"
@@ -86,7 +86,7 @@ struct VaultRefusal {
         let place =
             namespace == nil ? "is the mount right, and does it need a 'namespace'?" : "are mount and namespace right?"
         return switch status {
-        // Without a token, Vault does not even tell that there is no such mount.
+        // Without a token, Vault does not even say that a mount does not exist.
         case 403 where !hasToken: "does the role accept what was shown? If so, \(place)"
         case 403: "the token's policies must allow this\(namespace == nil ? "; does the path need a 'namespace'?" : "")"
         case 404: place
@@ -97,7 +97,7 @@ struct VaultRefusal {
         }
     }
 
-    /// What to do about messages that Vault 1.x and OpenBao 2.x send.
+    /// Hints for messages of Vault 1.x and OpenBao 2.x.
     private static let hints: [(message: String, hint: String)] = [
         ("Vault is sealed", "unseal it: vault operator unseal"),
         ("local node not active", "the cluster has no active node at present; does it have a leader?"),

@@ -1,11 +1,11 @@
 import PKI
 import Remote
 
-/// Where a certificate with its key is in a KV mount.
+/// Where a KV mount has a certificate and its key.
 package struct VaultSecretPlace: Sendable, Hashable {
     package let mount: String
     package let path: String
-    /// The names of the secret's members. Nil if the secret has no CAs.
+    /// The names of the secret's members. `authorities` is nil if the secret has no CAs.
     package let certificate: String
     package let key: String
     package let authorities: String?
@@ -19,24 +19,25 @@ package struct VaultSecretPlace: Sendable, Hashable {
     var name: String { "'\(mount.oneLine(limit: 100))/\(path.oneLine(limit: 200))'" }
 }
 
-/// The newest version of a secret, by its number.
+/// The state of a secret's newest version. The number is the version's.
 package enum VaultSecretVersion: Sendable, Equatable {
     case present(Int64)
-    /// It was deleted, and can be undeleted.
+    /// The version was deleted, and can be undeleted.
     case deleted(Int64)
-    /// It was destroyed for good.
+    /// The version was destroyed and can't be restored.
     case destroyed(Int64)
-    /// There is no such secret, and none that was deleted.
+    /// The secret does not exist, and no deleted version of it.
     case absent
-    /// The mount keeps no versions (KV version 1), or the token may not see them. Only the content shows a change.
+    /// The mount keeps no versions (KV version 1), or the token has no permission to see them. Only the content shows a
+    /// change.
     case unknown
 }
 
-/// What a secret has in it, in PEM.
+/// The members of a secret, in PEM.
 package struct VaultSecretContent: Sendable {
     package let certificate: SecretBytes
     package let key: SecretBytes
-    /// Nil if the place names no member for the CAs.
+    /// Nil if `VaultSecretPlace` has no name for the CAs.
     package let authorities: SecretBytes?
     /// The version that was read. Nil if the mount keeps no versions.
     package let version: Int64?
@@ -60,7 +61,8 @@ struct VaultVersionFacts: Decodable {
         case isDestroyed = "destroyed"
     }
 
-    /// The version's state at `now`, in seconds since 1970. A time of deletion may lie ahead (`delete_version_after`).
+    /// The version's state at `now`, in seconds since 1970. The deletion time may be in the future
+    /// (`delete_version_after`).
     func state(of number: Int64, now: Int64) -> VaultSecretVersion {
         if isDestroyed == true { return .destroyed(number) }
         guard let deletedAt, !deletedAt.isEmpty else { return .present(number) }
@@ -69,7 +71,7 @@ struct VaultVersionFacts: Decodable {
     }
 }
 
-/// What `metadata/PATH` says.
+/// The answer to `metadata/PATH`.
 struct VaultSecretFacts: Decodable {
     let current: Int64
     @IfReadable var versions: [String: VaultVersionFacts]?
@@ -80,31 +82,31 @@ struct VaultSecretFacts: Decodable {
     }
 
     func version(now: Int64) -> VaultSecretVersion {
-        // A secret whose versions were all removed has metadata, and the number 0.
+        // If all versions of a secret were removed, the metadata remains, and its current version is 0.
         guard current > 0, let facts = versions?["\(current)"] else { return current > 0 ? .present(current) : .absent }
         return facts.state(of: current, now: now)
     }
 }
 
-/// The content of a secret of KV version 2. The members that the place names are texts; others may be anything.
+/// The content of a secret of KV version 2. Only the members that `VaultSecretPlace` names must be texts.
 struct VaultVersionedSecret: Decodable {
     let data: [String: VaultMember]?
     @IfReadable var metadata: VaultVersionFacts?
 }
 
-/// A member of a secret: a text, or something else.
+/// A member of a secret. `text` is nil if it is not a text.
 struct VaultMember: Decodable {
     let text: SecretText?
 
     init(from decoder: any Decoder) { text = try? SecretText(from: decoder) }
 }
 
-/// What a mount is (`sys/internal/ui/mounts/PATH`).
+/// The answer about a mount (`sys/internal/ui/mounts/PATH`).
 struct VaultMountFacts: Decodable {
     let type: String
     @IfReadable var options: [String: String]?
 
-    /// Nil if the mount is of another kind than KV.
+    /// Nil if the mount is not a KV mount.
     var engine: VaultEngine? {
         guard type == "kv" || type == "generic" else { return nil }
         return options?["version"] == "2" ? .versioned : .unversioned

@@ -1,12 +1,13 @@
 import HTTPClient
 import PKI
 
-// Vault: a client of HashiCorp Vault and of OpenBao, which have the same API: logins and tokens, certificates of the PKI
-// engine, and secrets of the KV engine. `VaultClient` makes single calls and repeats those that a server in trouble lost.
-// `VaultSession` keeps a token alive. The rules when a token is due, and how long to ask again, are pure; HTTP, waits and
-// the time come from the caller. Tokens and keys are in no error. Everything that a server sends is bounded.
+// Vault: a client of HashiCorp Vault and OpenBao, which have the same API. It handles logins and tokens, certificates
+// of the PKI engine, and secrets of the KV engine. `VaultClient` makes single calls, and repeats them if the server is
+// in trouble. `VaultSession` keeps a token valid. The types that decide when a token is due and how long to wait do no
+// I/O; the caller passes in HTTP, waits and the time. Errors never contain tokens or keys. All input from a server is
+// limited.
 
-/// A Vault server, as the configuration names it.
+/// A Vault server and the settings for connections to it.
 package struct VaultServer: Sendable {
     /// The server's URL without a slash at the end, such as `https://vault.example.com:8200`.
     package let address: String
@@ -21,7 +22,7 @@ package struct VaultServer: Sendable {
     ///   - address: The server's URL: https, or http to this machine itself.
     ///   - authorities: The CAs in PEM that the server's certificate may come from. Nil means the system's CAs.
     ///   - namespace: The namespace of all calls, with or without slashes around it.
-    ///   - timeout: The time limit of one try. All tries of a call take at most twice as long.
+    ///   - timeout: The time limit of one try. All tries of a call together take at most twice as long.
     package init(
         address: String, authorities: [UInt8]? = nil, namespace: String? = nil, timeout: Duration = .seconds(30)
     ) {
@@ -31,7 +32,7 @@ package struct VaultServer: Sendable {
         self.timeout = timeout
     }
 
-    /// Makes an HTTP client for the server. `credential` is shown when the server asks for a client certificate.
+    /// Makes an HTTP client for the server. `credential` is the client certificate for a server that asks for one.
     package func connect(_ credential: TLSCredential?) throws(HTTPFailure) -> VaultClient.Transport {
         let client = try HTTPClient(
             trust: trust, credential: credential, userAgent: "aegis", timeout: timeout,
@@ -41,15 +42,15 @@ package struct VaultServer: Sendable {
     }
 }
 
-/// The path of a call below `/v1/`, percent-encoded. Names that would lead elsewhere are rejected.
+/// The path of a call below `/v1/`, percent-encoded. A name is rejected if it would change the path, such as `..`.
 struct VaultPath: Sendable, Equatable {
     let text: String
     /// The longest name of a mount, a role or a secret, in bytes.
     private static let maximumNameBytes = 512
 
-    /// Joins parts, each of which may have several segments: mounts and paths of secrets have slashes in them.
+    /// Joins parts of a path. A part may have several segments, since mounts and paths of secrets contain slashes.
     ///
-    /// - Throws: If a part has an empty segment, `.` or `..`, or is empty or too long.
+    /// - Throws: If a part is empty or too long, or has an empty segment, `.` or `..`.
     init(_ parts: String...) throws(VaultError) {
         var segments: [String] = []
         for part in parts {
@@ -70,7 +71,7 @@ struct VaultPath: Sendable, Equatable {
             && name.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
     }
 
-    /// Encodes all bytes but the unreserved ones (RFC 3986 section 2.3).
+    /// Percent-encodes all bytes except the unreserved ones (RFC 3986 section 2.3).
     private static func encoded(_ name: ArraySlice<UInt8>) -> String {
         let hex = Array("0123456789ABCDEF".utf8)
         var bytes: [UInt8] = []

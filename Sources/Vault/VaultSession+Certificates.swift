@@ -2,12 +2,12 @@ import PKI
 import Remote
 
 extension VaultSession {
-    /// Has a certificate signed. The key never leaves this process.
+    /// Lets Vault sign a certificate. The key never leaves this process.
     ///
-    /// A lost answer leaves a certificate in Vault that nobody uses: `VaultCertificate.mayHaveOrphan` tells of it, and
-    /// `VaultError.mayBeDone` if the call failed. The caller may simply ask again.
+    /// If an answer is lost, Vault may have signed a certificate that is never used. `VaultCertificate.mayHaveOrphan`
+    /// shows this, or `VaultError.mayBeDone` if the call failed. The caller may simply call again.
     ///
-    /// - Parameter request: The order's request, made with `key`. Nil means a new one.
+    /// - Parameter request: A request for the order's names, made with `key`. If nil, a new one is made.
     package func sign(
         _ order: VaultCertificateOrder, key: PrivateKey, request: CertificateRequest? = nil
     ) throws(VaultError) -> VaultCertificate {
@@ -33,7 +33,8 @@ extension VaultSession {
         }
     }
 
-    /// Revokes a certificate that the mount has signed, which can't be undone. Succeeds if it was revoked before.
+    /// Revokes a certificate that the mount has signed, which can't be undone. Succeeds if the certificate is already
+    /// revoked.
     package func revoke(_ certificate: Certificate, ofMount mount: String) throws(VaultError) {
         let digits = Array(certificate.serial.drop { $0 == "0" })
         let padded = digits.count % 2 == 0 ? digits : ["0"] + digits
@@ -48,8 +49,8 @@ extension VaultSession {
     /// The largest number of issuers of a mount that are read.
     private static var maximumIssuers: Int { 50 }
 
-    /// Reads the CA certificates that a PKI mount has now, so that peers with certificates of an older or a coming CA are
-    /// trusted too. Nil if the token may not list them; then the CAs of `VaultCertificate` are all that is known.
+    /// Reads the CA certificates of all issuers of a PKI mount. So peers are trusted whose certificates come from the
+    /// former CA or the next one. Nil if the token has no permission to list the issuers.
     package func authorities(ofMount mount: String) throws(VaultError) -> [Certificate]? {
         let name = "'\(mount.oneLine(limit: 100))'"
         let action = "list the issuers of \(name)"
@@ -95,7 +96,7 @@ private struct VaultIssuer: Decodable {
     let certificate: String
 }
 
-/// The body of `sign`. Names are in the request and beside it, since a role uses either.
+/// The body of `sign`. It repeats the names of the request, since a role uses either the request's names or these.
 private struct VaultSignBody: Encodable {
     let csr: String
     let format = "pem"
@@ -123,7 +124,7 @@ private struct VaultSignBody: Encodable {
         ttl = order.seconds.map { "\(max(1, $0))s" }
     }
 
-    /// Whether a warning only says that the role takes the names from the request, which has the same names.
+    /// Whether a warning only says that the role uses the names in the request. The order's names are the same.
     static func explains(_ warning: String) -> Bool {
         warning.contains("was provided but the role is set with \"use_csr_")
     }

@@ -2,8 +2,8 @@ import PKI
 import Remote
 
 extension VaultSession {
-    /// Finds the newest version of a secret, which is cheap: `unknown` means that only reading the secret shows whether
-    /// it has changed.
+    /// Finds the newest version of a secret, which is cheaper than reading the secret. `unknown` means that only
+    /// reading shows whether it has changed.
     package func version(of place: VaultSecretPlace) throws(VaultError) -> VaultSecretVersion {
         guard try engine(of: place) == .versioned else { return .unknown }
         let call = VaultCall(
@@ -20,7 +20,7 @@ extension VaultSession {
         }
     }
 
-    /// Reads a secret. Throws an error of the kind `missing` if it was deleted or destroyed, or was never there.
+    /// Reads a secret. Throws an error of the kind `missing` if it was deleted or destroyed, or does not exist.
     package func secret(at place: VaultSecretPlace) throws(VaultError) -> VaultSecretContent {
         let isVersioned = try engine(of: place) == .versioned
         let path = try isVersioned ? VaultPath(place.mount, "data", place.path) : VaultPath(place.mount, place.path)
@@ -50,7 +50,7 @@ extension VaultSession {
             version: facts?.version)
     }
 
-    /// Reads an answer, of which a 404 may have the form of an error.
+    /// Reads an answer. Returns nil for a 404 in the form of Vault's errors.
     private func read<Content: Decodable>(
         _ type: Content.Type, of reply: VaultReply, _ call: VaultCall
     ) throws(VaultError) -> Content? {

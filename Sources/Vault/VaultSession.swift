@@ -1,32 +1,33 @@
 import PKI
 import Synchronization
 
-/// Calls of Vault with a token that is kept alive: it is obtained by a login, renewed in time, and replaced by another
-/// login when it can't be renewed or was revoked. Threads may share a session; while one of them logs in, the others
-/// wait for it.
+/// Makes calls of Vault with a token that is kept valid. The session logs in to obtain a token, renews it in time, and
+/// logs in again if it can't be renewed or was revoked. Threads may share a session. While one thread logs in, the
+/// others wait for it.
 ///
-/// A thread calls `tend` at the times that it returns. Without such a thread, calls renew a token that is due.
+/// A thread should call `tend` at the times that `tend` returns. Without such a thread, calls renew the token when it
+/// is due.
 package final class VaultSession: Sendable {
-    /// The result of looking after the token.
+    /// The result of a call of `tend`.
     package struct Tending: Sendable {
         /// When `tend` should be called again, in seconds since 1970.
         package let nextAt: Int64
-        /// Why the token could not be renewed or obtained. The former token is used as long as it lives.
+        /// Why the token could not be renewed or obtained; nil if it could. The former token is used until it expires.
         package let failure: VaultError?
-        /// What the operator should know, a line each. A line is told once, by the next `tend`.
+        /// Lines for the operator. Each line is returned only once.
         package let notes: [String]
     }
 
     private struct State {
         var token: VaultToken?
-        /// How often in a row the token could not be renewed or obtained.
+        /// How many renewals or logins in a row have failed.
         var failures = 0
-        /// Until then, in seconds since 1970, a living token is not renewed: that has just failed.
+        /// After a failure, a token that is still valid is not renewed before this time, in seconds since 1970.
         var restsUntil: Int64 = .min
-        /// When a token was last replaced since a call with it was denied, in seconds since 1970.
+        /// When a token was last replaced because a call was denied, in seconds since 1970.
         var replacedAt: Int64 = .min / 2
         var notes: [String] = []
-        /// The kinds of the KV mounts that are known.
+        /// The known kinds of KV mounts, by the mount's name.
         var engines: [String: VaultEngine] = [:]
     }
 
@@ -35,20 +36,20 @@ package final class VaultSession: Sendable {
     private let jitter: UInt64
     private let state = Mutex(State())
 
-    /// How often a token at most is replaced after calls that were denied, in seconds. A token without the right to look
-    /// itself up can't be told from one that was revoked.
+    /// The shortest time between two replacements of a token because calls were denied, in seconds. The limit is
+    /// needed, since a token without permission to look itself up looks like a revoked one.
     private static let replacementSeconds: Int64 = 300
     /// The longest time between two calls of `tend`, in seconds: an hour.
     private static let longestRest: Int64 = 3600
     private static let shortestRest: Int64 = 1
     private static let maximumNotes = 20
 
-    /// `jitter` is a hash of what tells this gateway from others, so that their tokens are not renewed in step.
+    /// `jitter` is a number that differs between gateways, so that they don't renew their tokens at the same time.
     package init(_ client: VaultClient, login: VaultLogin, jitter: UInt64) {
         (self.client, self.login, self.jitter) = (client, login, jitter)
     }
 
-    /// Renews or replaces the token if it is due, and obtains the first one.
+    /// Renews or replaces the token if it is due, and logs in if there is none.
     package func tend() -> Tending {
         state.withLock { state in
             var failure: VaultError?
@@ -68,11 +69,11 @@ package final class VaultSession: Sendable {
         }
     }
 
-    /// When the token ends, in seconds since 1970. Nil if there is none, or if it does not end.
+    /// When the token expires, in seconds since 1970. Nil if there is no token, or if it does not expire.
     package var tokenEndsAt: Int64? { state.withLock { $0.token?.life.endsAt } }
 
-    /// Makes a call with the token. If the call is denied and the token turns out to be dead, the session logs in again
-    /// and makes the call once more: Vault has not carried a denied call out.
+    /// Makes a call with the token. If the call is denied because the token is not valid any more, the session logs in
+    /// again and repeats the call. Vault does nothing for a denied call, so repeating it is safe.
     func send(_ call: VaultCall) throws(VaultError) -> VaultReply {
         let token = try token()
         do throws(VaultError) {
@@ -83,7 +84,7 @@ package final class VaultSession: Sendable {
         }
     }
 
-    /// Finds the kind of a KV mount by `find` when it is not known yet.
+    /// Returns the kind of a KV mount. `find` is called only if the kind is not known yet.
     func engine(
         _ mount: String, _ find: () throws(VaultError) -> VaultEngine
     ) throws(VaultError) -> VaultEngine {
@@ -93,12 +94,13 @@ package final class VaultSession: Sendable {
         return found
     }
 
-    /// A token that lives, as far as is known.
+    /// Returns a token that is not known to be invalid.
     private func token() throws(VaultError) -> VaultToken {
         try state.withLock { (state) throws(VaultError) in
             let now = client.now()
             if let token = state.token, !token.life.hasEnded(at: now) {
-                // The token is good for this call, whether it can be renewed or not. `tend` tells of a failure.
+                // A failed renewal is no failure of this call, since the present token is still valid. `tend` reports
+                // the failure.
                 if now >= state.restsUntil { try? refresh(&state) }
                 return state.token ?? token
             }
@@ -108,7 +110,8 @@ package final class VaultSession: Sendable {
         }
     }
 
-    /// Logs in since a token is dead. Another thread may have done so meanwhile. Returns nil if that was just done.
+    /// Logs in, since a token is no longer valid. If another thread has already replaced it, returns the new token.
+    /// Returns nil if a token was replaced very recently.
     private func replacement(of dead: VaultToken) throws(VaultError) -> VaultToken? {
         try state.withLock { (state) throws(VaultError) in
             if let token = state.token, token.secret != dead.secret { return token }
@@ -117,7 +120,7 @@ package final class VaultSession: Sendable {
             do throws(VaultError) {
                 try logIn(&state)
             } catch {
-                // The next call needs no dead token to find out that it must log in.
+                // Without the token, the next call logs in at once.
                 state.token = nil
                 throw error
             }
@@ -126,18 +129,19 @@ package final class VaultSession: Sendable {
         }
     }
 
-    /// Renews the token if it is due. Logs in if there is none, or if it can't be renewed.
+    /// Renews the token if it is due. Logs in if there is no token, or if it can't be renewed.
     private func refresh(_ state: inout State) throws(VaultError) {
         let step = state.token?.life.step(at: client.now(), jitter: jitter) ?? .logIn
         guard step != .keep else { return }
         if step == .renew, let token = state.token {
             do throws(VaultError) {
                 let grant = try client.renew(token)
-                // A renewal that brings next to nothing shows that the token nears its greatest age.
+                // If the renewed token is valid for a short time only, it is near its greatest age. `isCapped` then
+                // makes the session log in instead.
                 accept(grant, &state)
                 return
             } catch {
-                // A refusal means that the token can't be renewed, or is dead.
+                // A refusal means that the token can't be renewed, or is no longer valid.
                 guard error.kind == .refused || error.kind == .denied else { throw rest(after: error, &state) }
             }
         }
@@ -158,7 +162,8 @@ package final class VaultSession: Sendable {
         state.notes = Array((state.notes + grant.notes).suffix(Self.maximumNotes))
     }
 
-    /// Counts a failure. The next try is later the more there were, but a server that names a delay is believed.
+    /// Counts a failure and sets the time of the next try. The delay grows with the number of failures, and is at least
+    /// what the server asks for.
     private func rest(after error: VaultError, _ state: inout State) -> VaultError {
         state.failures = min(state.failures + 1, 100)
         let delay = max(

@@ -1,12 +1,12 @@
 import PKI
 
-/// When a token must be renewed or replaced. Pure; all times are in seconds since 1970.
+/// Decides when a token must be renewed or replaced. This type does no I/O; all times are in seconds since 1970.
 package struct VaultTokenLife: Sendable, Equatable {
-    /// The last grant of life, measured when it was asked for.
+    /// When the last login or renewal was requested.
     package let grantedAt: Int64
-    /// How long the grant lasts, in seconds. 0 if the token does not end.
+    /// How long the token is valid after `grantedAt`, in seconds. 0 if it does not expire.
     package let seconds: Int64
-    /// How long a new token lasts, in seconds.
+    /// How long a new token is valid, in seconds.
     package let fullSeconds: Int64
     /// Whether the token can be renewed. Batch tokens and some others can't.
     package let isRenewable: Bool
@@ -17,7 +17,7 @@ package struct VaultTokenLife: Sendable, Equatable {
         case logIn
     }
 
-    /// No life of a token is longer than this, in seconds: 100 years.
+    /// The longest accepted lifetime of a token, in seconds: 100 years.
     private static let maximumSeconds: Int64 = 100 * 366 * 86_400
 
     package init(grantedAt: Int64, seconds: Int64, fullSeconds: Int64, isRenewable: Bool) {
@@ -27,17 +27,18 @@ package struct VaultTokenLife: Sendable, Equatable {
         self.isRenewable = isRenewable
     }
 
-    /// When the token ends. Nil if it does not.
+    /// When the token expires. Nil if it does not.
     package var endsAt: Int64? { seconds == 0 ? nil : grantedAt + seconds }
 
     package func hasEnded(at now: Int64) -> Bool { endsAt.map { $0 <= now } ?? false }
 
-    /// Whether the last renewal gave less than two thirds of a new token's life, since the token nears its greatest age
-    /// (`max_ttl`). Vault cuts renewals without an error, so further ones would give less and less.
+    /// Whether the last renewal gave less than two thirds of a new token's lifetime. The token is then near its
+    /// greatest age (`max_ttl`). Vault shortens such renewals without an error, so each further one would give less.
     package var isCapped: Bool { seconds != 0 && seconds < fullSeconds - fullSeconds / 3 }
 
-    /// When to renew or replace the token: after two thirds of its life, and up to a fifteenth of it later, by `jitter`,
-    /// a hash. Vault's own client does the same (api/lifetime_watcher.go). Nil if the token does not end.
+    /// When to renew or replace the token: after two thirds of its lifetime, and up to a fifteenth of it later, spread
+    /// by `jitter`, a hash. Vault's own client does the same (api/lifetime_watcher.go). Nil if the token does not
+    /// expire.
     package func dueAt(jitter: UInt64) -> Int64? {
         guard seconds != 0 else { return nil }
         let spread = Double(jitter >> 11) / Double(1 << 53)
@@ -50,19 +51,19 @@ package struct VaultTokenLife: Sendable, Equatable {
     }
 }
 
-/// A token with its life.
+/// A token, and when it must be renewed.
 struct VaultToken: Sendable {
     let secret: SecretBytes
     let life: VaultTokenLife
 
-    /// What a login gave, asked for at `now`.
+    /// Makes a token from the answer to a login, which was requested at `now`.
     init(_ auth: VaultAuth, at now: Int64) {
         secret = auth.token.bytes
         life = VaultTokenLife(
             grantedAt: now, seconds: auth.seconds, fullSeconds: auth.seconds, isRenewable: auth.isRenewable ?? false)
     }
 
-    /// The same token after a renewal, asked for at `now`.
+    /// Makes the token as it is after a renewal, which was requested at `now`.
     init(_ token: VaultToken, renewedBy auth: VaultAuth, at now: Int64) {
         secret = token.secret
         life = VaultTokenLife(
@@ -70,11 +71,13 @@ struct VaultToken: Sendable {
             isRenewable: auth.isRenewable ?? false)
     }
 
-    /// A token from elsewhere, which was looked up at `now`. It may have lived for long.
+    /// Makes a token from the one that an operator provides, and the answer to its lookup at `now`. The token may be
+    /// old.
     init(_ secret: SecretBytes, _ facts: VaultTokenFacts, at now: Int64) {
         self.secret = secret
         let full = max(facts.createdSeconds ?? 0, facts.seconds)
-        // What is left of a renewable token may be little, which is no cap: the first renewal shows whether there is one.
+        // A renewable token may be valid for a short time only because it is old. That does not show that its renewals
+        // are capped, so its full lifetime counts from now on.
         let isRenewable = facts.isRenewable ?? false
         life = VaultTokenLife(
             grantedAt: now, seconds: facts.seconds, fullSeconds: isRenewable ? facts.seconds : full,
@@ -82,7 +85,7 @@ struct VaultToken: Sendable {
     }
 }
 
-/// How long to wait after a token could not be renewed or obtained: 10 s, doubling to 5 min. Pure.
+/// The delay after a failed renewal or login: 10 s, doubling up to 5 min. This type does no I/O.
 enum VaultTokenRetry {
     static func delaySeconds(failures: Int) -> Int64 { min(300, 10 << Int64(min(max(0, failures - 1), 5))) }
 }
