@@ -68,7 +68,7 @@ struct ChangeAccountKey: ParsableCommand {
     }
 }
 
-/// An open state, with the tools that talk to the CAs of its issuers.
+/// An open state, and the tools for calls to the CAs of its issuers.
 struct IssuerAccess {
     let store: SQLiteStateStore
     let state: ManagedState
@@ -88,15 +88,15 @@ struct IssuerAccess {
 }
 
 extension IssuerAccess {
-    /// Revokes certificates that newer certificates have replaced, and prints each result.
+    /// Revokes replaced certificates, and prints each result.
     func revokeSuperseded() throws {
         try tools.revokeSuperseded(issuers: Array(state.issuers.values)).tell()
     }
 }
 
 extension IssuanceContext {
-    /// Revokes certificates that newer certificates have replaced. `issuers` are the issuers that stay in force;
-    /// `leaving` are the issuers that this apply has removed.
+    /// Revokes replaced certificates. `issuers` are the issuers that stay in force; `leaving` are the issuers that this
+    /// apply has removed.
     func revokeSuperseded(issuers: [Issuer], leaving: [Issuer] = []) throws -> [OriginRevocations.Outcome] {
         try tellingOfWaits(for: "the revocation of former certificates") {
             try OriginRevocations(self).revokeSuperseded(issuers: issuers, leaving: leaving)

@@ -6,7 +6,7 @@ import PKI
 import SQLiteState
 import State
 
-/// `aegis-apply admin`: says who may use the admin API.
+/// `aegis-apply admin`: manages access to the admin API.
 struct AdminCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "admin", abstract: "Say who may use the admin API of the gateways.",
@@ -140,7 +140,7 @@ struct RevokeToken: ParsableCommand {
 }
 
 private enum TokenEvent {
-    /// Tokens are no items, so their events are the gateway's.
+    /// A token is not an item, so its events belong to the item `gateway`.
     static func make(
         _ action: String, _ name: String, by actor: String, _ now: Int64, _ details: [String: String] = [:]
     ) -> AuditEvent {

@@ -20,8 +20,8 @@ struct AegisApply: ParsableCommand {
         main(ProgramArguments.words)
     }
 
-    /// Ends the program when a word is not a file but resembles a command. ArgumentParser would read it as the file's
-    /// name.
+    /// Ends the program if a word is not a file but resembles a command. Otherwise ArgumentParser would take the word
+    /// for the file's name.
     private static func refuseMisspeltCommand() {
         var commands = configuration.subcommands
         var path = "aegis-apply"
@@ -32,7 +32,7 @@ struct AegisApply: ParsableCommand {
                 continue
             }
             let names = commands.compactMap { $0.configuration.commandName }
-            // Words that other programs use for a dry run.
+            // Other programs use these words for a dry run.
             let isPlan = path == "aegis-apply" && ["plan", "diff", "check", "preview"].contains(word)
             guard !FilePath(word).exists, let meant = isPlan ? "--dry-run" : Suggestion.nearest(to: word, in: names)
             else { return }

@@ -29,7 +29,7 @@ struct ApplyRun {
         // The first plan is made without the lock: taking it would write to the state.
         let reader = SecretReader(directory: file.directory)
         let found = try early.wait()
-        // A wrong key fails every apply at once, even an apply that would change nothing.
+        // A wrong key makes every apply fail at once, even one that would change nothing.
         let presentKey = try found.store.map { try MasterKeySource.find(configuration, reader, $0).key }
         let authority = Result { () throws(IssuanceFailure) in
             try LocalAuthority(directory: cache, now: currentTime())

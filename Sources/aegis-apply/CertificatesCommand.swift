@@ -167,7 +167,7 @@ struct ExportCertificate: ParsableCommand {
 }
 
 extension SQLiteStateStore {
-    /// A certificate that is in force or kept. Throws a CommandFailure when there is none of that name.
+    /// A certificate that is in force or kept. Throws a CommandFailure if none has this name.
     func required(_ name: String) throws -> StoredCertificate {
         if let certificate = try certificate(named: name) ?? keptCertificate(named: name) { return certificate }
         let snapshot = try snapshot()
@@ -179,11 +179,11 @@ extension SQLiteStateStore {
     }
 }
 
-/// A certificate that is kept but not in force, and the end of its keeping.
+/// When a kept certificate was taken out of force, and until when it is kept.
 private struct Keeping {
     private let since: Int64
-    /// The end of the keeping in seconds since 1970; nil when the file, which sets how long certificates are kept, was
-    /// not read.
+    /// Until when the certificate is kept, in seconds since 1970. Nil if the file was not read, since the file sets how
+    /// long certificates are kept.
     private let until: Int64?
 
     init(_ kept: KeptCertificate, _ retention: Duration?) {
@@ -221,7 +221,7 @@ extension CertificateFacts {
 }
 
 extension PlainValue {
-    /// The entries of a flat object as texts.
+    /// The members of an object, as names and texts. Members that are null are left out.
     fileprivate var lines: [(String, String)] {
         guard case .object(let entries) = self else { return [] }
         return entries.filter { $0.value != .null }.map { ($0.key, $0.value.line) }

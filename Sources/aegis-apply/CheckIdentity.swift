@@ -8,7 +8,7 @@ import PeerNames
 import SQLiteState
 import State
 
-/// `aegis-apply identities check`: a TLS handshake with a peer, as a client of an identity.
+/// `aegis-apply identities check`: tries a TLS handshake with a peer, and shows the identity's certificate as a client.
 struct CheckIdentity: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check", abstract: "Try a TLS handshake with a peer, as a client of an identity.",
@@ -41,7 +41,7 @@ struct CheckIdentity: ParsableCommand {
         _ = try peer()
     }
 
-    /// The host, an IPv6 address without brackets, and the port.
+    /// The peer's host and port. An IPv6 address has no brackets.
     private func peer() throws -> (host: String, port: Int) {
         let text = address.hasPrefix("https://") ? address : "https://\(address)"
         do throws(ValueFault) {
@@ -75,7 +75,7 @@ struct CheckIdentity: ParsableCommand {
         if !isGood { throw ExitStatus.itemsFailed }
     }
 
-    /// The identity that gateways have obtained from a Vault; nil when there is none.
+    /// The identity that gateways have obtained from a Vault; nil if there is none.
     private func obtained(
         _ loaded: LoadedIdentity, _ store: SQLiteStateStore,
         _ known: (file: ConfigurationFile, configuration: Configuration)?
@@ -91,7 +91,8 @@ struct CheckIdentity: ParsableCommand {
         }
     }
 
-    /// The rules for upstreams that are shown this identity: its CAs if it has any, else the system's.
+    /// The rules for a server to which the identity is shown: it must have a certificate from the identity's CAs, or
+    /// from the system's CAs if the identity has none.
     private func trust(_ identity: Identity, _ settings: NamedIdentity) throws -> PeerTrust {
         let requirements = settings.peers
         do throws(PKIError) {

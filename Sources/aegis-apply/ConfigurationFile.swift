@@ -56,7 +56,7 @@ struct ConfigurationFile {
         bytes.reserveCapacity(min(size, SourceText.maxBytes))
         var chunk = [UInt8](repeating: 0, count: 1 << 18)
         while bytes.count <= SourceText.maxBytes {
-            // The call writes only into the buffer, and returns how many bytes it has written.
+            // This is safe, since the call writes only into the buffer, and returns how many bytes it has written.
             let count = try unsafe chunk.withUnsafeMutableBytes { try unsafe descriptor.read(into: $0) }
             if count == 0 { break }
             bytes += chunk[..<count]

@@ -14,7 +14,7 @@ struct DryRun {
     let early: EarlyState
     /// Whether providers are asked if they still have the certificates that they issued.
     var refreshes = false
-    /// Whether name servers and CAs are asked whether certificates could be issued.
+    /// Whether name servers and CAs are asked if the certificates could be issued.
     var preflight = false
     var format = OutputFormat.text
     /// Whether warnings count as errors.
@@ -45,7 +45,7 @@ struct DryRun {
             CertificateMaterials.refusals(plan, of: configuration, in: file)
             + CertificateMaterials.refusedHosts(plan, of: configuration, against: snapshot)
         let doubts = preflight ? try preflightWarnings(plan, store, snapshot) : []
-        // A refusal takes the place of a warning for the same certificate or host.
+        // If a certificate or host has an error, its warnings are left out.
         let others = found.filter { found in !refused.contains { $0.position == found.position } }
         let deletions = allowsDeletions ? [] : plan.massDeletion.map { [$0.refusal] } ?? []
         let told = (deletions + keys + obstacles + file.parsed.diagnostics + others + refused + unknown + doubts)
@@ -103,7 +103,7 @@ struct DryRun {
 }
 
 extension Plan.MassDeletion {
-    /// The error of an apply that deletes too many hosts without `--allow-deletions`.
+    /// The error that an apply without `--allow-deletions` gives for this mass deletion.
     var refusal: Diagnostic {
         let what = [deleted > 0 ? "deleted" : nil, disabled > 0 ? "disabled" : nil].compactMap(\.self)
         return .error(

@@ -8,7 +8,7 @@ import SystemPackage
 
 /// The text of the file that an earlier generation applied.
 enum EarlierFile {
-    /// Unseals and parses the text of a generation in the state at `path`.
+    /// Opens and parses the text of a generation in the state at `path`.
     static func read(
         _ generation: Int, _ path: String, _ known: (file: ConfigurationFile, configuration: Configuration)?
     ) throws -> ConfigurationFile {

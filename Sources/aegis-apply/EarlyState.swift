@@ -34,7 +34,7 @@ final class EarlyState: Sendable {
     private static func read(_ path: String) -> Result<Content, StateError> {
         do throws(StateError) {
             let store = try SQLiteStateStore(readingFrom: path)
-            // The apply itself may not read the damaged part, and "no changes" would hide the damage.
+            // The check comes first: the apply may not need the damaged part, and would then report "no changes".
             try store?.check()
             return .success(Content(store: store, snapshot: try store?.snapshot() ?? .empty))
         } catch {

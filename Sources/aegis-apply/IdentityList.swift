@@ -11,11 +11,12 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// The identities of a state, read on this machine as the gateway reads them. Nothing is made, and nothing is written.
+/// The identities of a state, read on this machine in the same way as the gateway reads them. No file is created or
+/// changed.
 struct IdentityList {
     let identities: [LoadedIdentity]
 
-    /// `obtained` are those that gateways have from Vaults; `directory` is where relative paths begin.
+    /// `obtained` are the identities that gateways have obtained from Vaults. Relative paths start at `directory`.
     private init(_ snapshot: StateSnapshot, _ obtained: [ObtainedIdentity], directory: FilePath, now: Int64) {
         let items = snapshot.items.filter { $0.key.kind == .identity }.sorted { $0.key < $1.key }
         guard !items.isEmpty else {
@@ -36,7 +37,7 @@ struct IdentityList {
         self.init(snapshot, try store.obtainedIdentities(), directory: directory, now: currentTime())
     }
 
-    /// The identity of a name. Throws a CommandFailure when there is none.
+    /// The identity with this name. Throws a CommandFailure if there is none.
     func required(_ name: String) throws -> LoadedIdentity {
         if let identity = identities.first(where: { $0.name == name }) { return identity }
         let near = Suggestion.nearest(to: name, in: identities.map(\.name))
@@ -49,28 +50,28 @@ struct IdentityList {
     }
 }
 
-/// An identity as it can be read here.
+/// An identity of the state, as far as it can be read on this machine.
 struct LoadedIdentity {
-    /// Whether it can be used.
+    /// Whether the identity can be used.
     enum Condition {
         case good
-        /// Nobody can use it, for this reason.
+        /// No gateway can use the identity, for this reason.
         case unusable(String)
-        /// It can't be read here, for this reason, but the gateway may have it.
+        /// The identity can't be read on this machine, for this reason. The gateway may still have it.
         case unread(String)
     }
 
     let name: String
-    /// Nil when the record can't be read.
+    /// Nil if the record can't be read.
     let settings: NamedIdentity?
-    /// Nil when it could not be read here with its key.
+    /// Nil if the certificate or its key could not be read on this machine.
     private(set) var identity: Identity?
     private(set) var condition = Condition.unread("the gateway obtains it")
-    /// The facts of the certificate and those above it; empty when it could not be read.
+    /// The facts about the certificate and its chain; empty if the certificate could not be read.
     private(set) var chain: [PeerCertificate] = []
-    /// The facts of the CAs of its peers.
+    /// The facts about the CAs that peers' certificates must come from.
     private(set) var authorities: [PeerCertificate] = []
-    /// What gateways have obtained from a Vault, with its key sealed.
+    /// The identity that gateways have obtained from a Vault, with its key still sealed; nil if there is none.
     private(set) var obtained: ObtainedIdentity?
     private let now: Int64
 
@@ -111,7 +112,7 @@ struct LoadedIdentity {
         certificates.compactMap { try? PeerCertificate(der: $0) }
     }
 
-    /// When the certificate or one above it ends, in seconds since 1970; nil when it could not be read.
+    /// When the first certificate of the chain expires, in seconds since 1970; nil if it could not be read.
     var expiresAt: Int64? { chain.compactMap(\.notAfter).min() }
 
     private static func condition(
@@ -134,9 +135,9 @@ struct LoadedIdentity {
         }
     }
 
-    // MARK: What is told
+    // MARK: Texts
 
-    /// Where it comes from, as the file says.
+    /// The kind of the identity's source, in the file's word.
     var source: String {
         switch settings?.source {
         case .files?: "file"
@@ -147,7 +148,7 @@ struct LoadedIdentity {
         }
     }
 
-    /// `good`, or why not.
+    /// `good`, or the reason why the identity is not good.
     var state: String {
         switch condition {
         case .good: "good"
@@ -156,7 +157,7 @@ struct LoadedIdentity {
         }
     }
 
-    /// Whether somebody renews it without being told.
+    /// Whether the identity is renewed without the operator.
     private var renewsItself: Bool {
         switch settings?.source {
         case .development?: true
@@ -165,7 +166,7 @@ struct LoadedIdentity {
         }
     }
 
-    /// Why it is a problem now; nil if it is none.
+    /// Why the identity is a problem now; nil if it is not.
     var problem: String? {
         if case .unusable(let reason) = condition { return "can't be used: \(reason)" }
         guard let expiresAt, !renewsItself, expiresAt - now < HostStatus.problemDays * 86_400 else {
@@ -174,7 +175,8 @@ struct LoadedIdentity {
         return "is about to expire"
     }
 
-    /// That it ends within weeks, and nobody renews it unasked; nil if it does not.
+    /// A clause that the certificate expires within weeks. Nil if it does not, or if it is renewed without the
+    /// operator.
     var expiry: String? {
         guard let expiresAt, !renewsItself, expiresAt - now < OwnCertificate.warningDays * 86_400 else {
             return nil
@@ -182,14 +184,14 @@ struct LoadedIdentity {
         return "expires in \(timeLeft), on \(UTCTime.text(expiresAt))"
     }
 
-    /// What will be a problem unless somebody acts; nil when nothing will, or there is a problem.
+    /// What will become a problem if the operator does nothing. Nil if nothing will, or if there is a problem already.
     var warning: String? {
         guard problem == nil else { return nil }
         let all = [expiry].compactMap(\.self) + (settings?.laxities ?? [])
         return all.isEmpty ? nil : all.joined(separator: ", ")
     }
 
-    /// The time until its end, such as `5 days`; empty when it could not be read.
+    /// The time until the certificate expires, such as `5 days`; empty if it could not be read.
     var timeLeft: String {
         guard let end = expiresAt else { return "" }
         let days = (end - now) / 86_400
@@ -237,7 +239,7 @@ struct LoadedIdentity {
 }
 
 extension PeerCertificate {
-    /// The names, and how many more there are.
+    /// The names that are known, and the number of further names.
     var allNames: [String] { names + (namesLeftOut > 0 ? ["and \(namesLeftOut) more"] : []) }
 
     var value: PlainValue {
@@ -251,9 +253,9 @@ extension PeerCertificate {
 }
 
 extension FilePath {
-    /// Whether this process's user may not read the file, or not look into its directory.
+    /// Whether the user of this process may not read the file or enter its directory.
     var isDenied: Bool {
-        // access(2) reads the path only during the call.
+        // This is safe, since access(2) reads the path only during the call.
         unsafe withPlatformString { unsafe access($0, R_OK) } != 0 && errno == EACCES
     }
 }

@@ -122,7 +122,7 @@ struct InitCommand: ParsableCommand {
             upstream, "--upstream", "The server behind it", standard: "http://127.0.0.1:3000",
             read: Upstream.parse)
         let names = Source.allCases.map(\.rawValue)
-        /// The file with an answer. Throws when it would be invalid, so that the question is asked again.
+        /// The file with the given answer. Throws if the file would be invalid, so that the question is asked again.
         func file(_ source: StarterFile.CertificateSource) throws(ValueFault) -> StarterFile {
             let file = StarterFile(domain: domain, upstream: upstream, source: source)
             if let fault = fault(of: file) { throw fault }
@@ -136,7 +136,8 @@ struct InitCommand: ParsableCommand {
                 throw ValueFault(
                     "there is no source '\(text.printable)'", hint: "one of \(names.joined(separator: ", "))")
             }
-            // Not every source has certificates for every name.
+            // The domain is checked against the source at once, since not every source issues certificates for every
+            // name.
             return (source, try file(source.example))
         }
         switch source {
@@ -161,7 +162,7 @@ struct InitCommand: ParsableCommand {
         }
     }
 
-    /// The first rule that a file breaks.
+    /// The first error in a file; nil if it has none.
     private func fault(of file: StarterFile) -> ValueFault? {
         let parsed = Configuration.parse(SourceText(name: out, bytes: Array(file.text.utf8)))
         guard parsed.configuration == nil else { return nil }
@@ -170,7 +171,7 @@ struct InitCommand: ParsableCommand {
 }
 
 extension InitCommand.Source {
-    /// This source with answers that can't be wrong.
+    /// The source with example values, for checking the other answers.
     fileprivate var example: StarterFile.CertificateSource {
         switch self {
         case .local: .local

@@ -5,10 +5,10 @@ import PrivateFiles
 import State
 import SystemPackage
 
-/// A file of revocation lists by which hosts verify clients, as `status` tells of it.
+/// A file of revocation lists that hosts use, as `status` shows it.
 struct ListStatus {
     let path: String
-    /// The hosts that use it, and whether one of them refuses clients when it is overdue.
+    /// The hosts that use the file, and whether one of them refuses clients when a list is overdue.
     private var hosts: [String] = []
     private var refuses = false
     /// The lists that are past their next update.
@@ -16,7 +16,7 @@ struct ListStatus {
     /// Why the file can't be used; nil if it can, or this user may not read it.
     private var fault: String?
 
-    /// The files of all hosts, by path. `directory` is where relative paths begin.
+    /// The files of all hosts, sorted by path. Relative paths start at `directory`.
     static func all(in snapshot: StateSnapshot, directory: FilePath, now: Int64) -> [ListStatus] {
         var found: [String: ListStatus] = [:]
         let mark = Array("\"crl_files\"".utf8)
@@ -49,16 +49,16 @@ struct ListStatus {
         refuses = refuses || settings.overdueLists == .refuse
     }
 
-    /// Whether clients are refused for it.
+    /// Whether hosts refuse clients because of the file.
     var hasProblem: Bool { fault != nil || !overdue.isEmpty && refuses }
 
-    /// The lines of all files, after an empty one; empty when nothing is wrong.
+    /// The lines about all files, after an empty line. Empty if nothing is wrong.
     static func text(_ all: [ListStatus]) -> String {
         let lines = all.map(\.text).joined()
         return lines.isEmpty ? "" : "\n" + lines
     }
 
-    /// A line for each thing that is wrong; empty when nothing is.
+    /// A line for each problem with the file; empty if there is none.
     private var text: String {
         let who = Self.names(hosts.sorted())
         if let fault {

@@ -8,11 +8,11 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// What commands do with the certificates of a state.
+/// The operations of commands on the certificates of a state.
 extension ManagedState {
-    /// The certificates of these names. Without names: all of them if `orAll`, else none. `forced` includes
-    /// certificates that are not renewed automatically. Throws a CommandFailure for a name that is unknown, or whose
-    /// certificate Aegis does not renew.
+    /// The certificates with these names. Without names: all of them if `orAll`, else none. `forced` includes
+    /// certificates that are not renewed automatically. Throws a CommandFailure if a name is unknown, or if Aegis does
+    /// not renew its certificate.
     func select(_ names: [String], orAll: Bool, forced: Bool = false) throws -> [ManagedCertificate] {
         if names.isEmpty { return orAll ? certificates.values.sorted { $0.name < $1.name } : [] }
         return try names.map { name in
@@ -21,7 +21,7 @@ extension ManagedState {
         }
     }
 
-    /// Why no certificate of that name can be renewed.
+    /// Why no certificate with this name can be renewed.
     private func obstacle(to name: String) throws -> CommandFailure {
         if let facts = stored[name] {
             if disabledHosts.contains(name), facts.source != .custom {
@@ -81,7 +81,7 @@ extension ManagedState {
         progress = Dictionary(try tools.store.renewals().map { ($0.certificate, $0) }) { $1 }
     }
 
-    /// Where challenges are published. They are answered by the gateways, or by this process when none is running.
+    /// The board on which challenges are published. Gateways answer them, or this process if no gateway is running.
     func board(_ tools: IssuanceContext) -> ChallengeBoard {
         ChallengeBoard(store: tools.store, holder: tools.holder) { [settings] () throws(IssuanceFailure) in
             try ChallengeResponder(settings)
@@ -110,7 +110,7 @@ extension ManagedState {
         }
     }
 
-    /// The ACME issuer of that name. Throws a CommandFailure when there is none.
+    /// The ACME issuer with this name. Throws a CommandFailure if there is none.
     func acmeIssuer(named name: String) throws -> ACMEIssuer {
         if let settings = issuers[name]?.settings as? ACMEIssuer { return settings }
         let names = issuers.values.filter { $0.settings is ACMEIssuer }.map(\.name).sorted()

@@ -27,7 +27,8 @@ enum MasterKeySource {
     static func warnings(_ configuration: Configuration, _ store: (any StateStore)?) -> [Diagnostic] {
         guard !isGiven(for: configuration) else { return [] }
         let isFirst = (try? store?.setting(.sealingKeyID)) == nil
-        // When the state was sealed with a given key, `refusal` reports that this key is missing.
+        // If the state was sealed with a given key, there is nothing to warn of here. `refusal` reports that the key is
+        // missing.
         guard isFirst || (try? store?.setting(.masterKey)) != nil else { return [] }
         let fact = isFirst ? "a new encryption key is kept in the state" : "the encryption key lies in the state"
         let way = "set \(variable) to the output of 'openssl rand -hex 32'"
@@ -134,12 +135,13 @@ enum MasterKeySource {
         }
     }
 
-    /// The mutations by which a first commit stores the key's ID, and the key itself if nobody gave one.
+    /// The mutations with which a first commit stores the key's ID. If the operator gave no key, they also store the
+    /// key.
     var mutations: [StateMutation] {
         var mutations = [StateMutation.putSetting(.sealingKeyID, Array(key.id.utf8))]
         if case .made(let key) = self {
-            // `plainCopy` is not wiped from memory: a key that the operator did not give is in the state as plain text
-            // anyway.
+            // `plainCopy` is not wiped from memory. That does no harm, since this key is stored in the state as plain
+            // text anyway.
             mutations.append(.putSetting(.masterKey, key.hex().plainCopy()))
         }
         return mutations

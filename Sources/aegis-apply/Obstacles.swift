@@ -14,7 +14,7 @@ struct Obstacles {
     let file: ConfigurationFile
     let configuration: Configuration
     let plan: Plan
-    /// Nil when there is no state yet.
+    /// The state; nil if there is none yet.
     let store: SQLiteStateStore?
 
     /// All errors and warnings. An issuer that the plan does not need gets a warning only.
@@ -32,7 +32,7 @@ struct Obstacles {
         if let reason = PrivateDirectory.obstacle(at: path.removingLastComponent()) {
             return [.error(at: .none, "the state '\(path)' can't be written: \(reason)", hint: hint)]
         }
-        // `access(2)` reads the path only during the call.
+        // This is safe, since access(2) reads the path only during the call.
         if store != nil, unsafe path.withPlatformString({ unsafe access($0, W_OK) }) != 0 {
             let reason = Errno(rawValue: errno)
             return [.error(at: .none, "the state '\(path)' can't be written: \(reason)", hint: hint)]
@@ -55,7 +55,7 @@ struct Obstacles {
         return failures.compactMap(\.self).map { told($0, of: issuer) }
     }
 
-    /// The CAs of a Vault. An issuer that belongs to it issues nothing without them.
+    /// Checks the CA file of a Vault. It is an error only if the plan needs an issuer of this Vault.
     private func vault(_ vault: VaultServer) -> Diagnostic? {
         guard let failure = trust(vault.caFile) else { return nil }
         let isNeeded = configuration.issuers.contains {

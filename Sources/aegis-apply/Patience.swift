@@ -1,6 +1,6 @@
 import Reconciler
 
-/// Runs work that may wait for others, such as a CA, and prints every five seconds that it still waits for `others`.
+/// Runs work that may wait for others, such as a CA. Every five seconds, prints that the work still waits for `others`.
 func tellingOfWaits<Result: Sendable>(
     for others: String, _ work: @escaping @Sendable () throws -> Result
 ) throws -> Result {

@@ -6,10 +6,10 @@ import Reconciler
 import State
 import SystemPackage
 
-/// The result of checking a file by which peers are verified: certificates of CAs, or revocation lists.
+/// The result of checking a file for verifying peers: certificates of CAs, or revocation lists.
 enum TrustFile {
     case good
-    /// The file does not exist here; a gateway on another machine may have it.
+    /// The file does not exist on this machine. A gateway on another machine may have it.
     case missing(IssuanceFailure)
     case bad(IssuanceFailure)
 
@@ -58,25 +58,25 @@ enum TrustFile {
     }
 }
 
-/// Checks the files by which hosts verify their peers: CAs of upstreams and of clients, and revocation lists.
+/// Checks the files for verifying peers: CAs of upstreams and of clients, and revocation lists.
 struct PeerFiles {
-    /// The changed hosts that are refused, and why.
+    /// The hosts that an apply refuses, and why.
     private(set) var refused: [ItemID: IssuanceFailure] = [:]
     /// Errors and warnings, at the positions of the hosts that name the files.
     private(set) var errors: [Diagnostic] = []
     private(set) var warnings: [Diagnostic] = []
     private var known: [Wanted: TrustFile] = [:]
-    /// What is known of a file of CAs and lists together, by their paths.
+    /// The results of checking a CA file together with revocation lists, by their paths.
     private var together: [[String]: Together] = [:]
     private let directory: FilePath
     private let identities: [String: NamedIdentity]
     private let now = currentTime()
 
-    /// What a file of CAs and files of lists are for each other.
+    /// The result of checking a CA file together with revocation lists.
     private struct Together {
-        /// Why they can't be used.
+        /// Why the files can't be used together; nil if they can.
         var fault: PKIError?
-        /// What operators should know of the lists.
+        /// Facts about the lists for warnings: overdue lists, and issuers that are not among the CAs.
         var overdue: [(issuer: String, since: Int64)] = []
         var foreign: [String] = []
     }
@@ -87,7 +87,7 @@ struct PeerFiles {
         let use: Use
         let path: String
 
-        /// What the gateway does as long as it has no such file.
+        /// What the gateway does while it does not have the file.
         var withoutIt: String {
             use == .upstreams
                 ? "the gateway needs it: until it has it, these upstreams are not connected to"
@@ -107,7 +107,7 @@ struct PeerFiles {
         directory = file.directory
         identities = Dictionary(configuration.identities.map { ($0.name, $0) }) { $1 }
         for identity in configuration.identities { check(identity, of: configuration.node) }
-        // The loop uses indices, since iterating would copy each of very many hosts.
+        // The loop uses indices, since iterating would copy each host, and there may be very many.
         for index in configuration.hosts.indices {
             guard configuration.hosts[index].upstreamTLS != nil || configuration.hosts[index].clientAuth != nil else {
                 continue
@@ -135,7 +135,7 @@ struct PeerFiles {
             warnings.append(
                 .warning(at: host.origin, "host '\(name)': \(failure.reason)", hint: wanted.withoutIt))
         case .bad(let failure):
-            // Of several, the first is the reason.
+            // If several files are bad, the first one is the reason of the refusal.
             guard refused[ItemID(.host, name)] == nil else { return }
             refused[ItemID(.host, name)] = IssuanceFailure(
                 failure.reason, hint: "the host stays as it was; \(wanted.key)")
@@ -144,8 +144,8 @@ struct PeerFiles {
         }
     }
 
-    /// Checks an identity as the gateway reads it. Whatever is wrong may be mended before the gateway needs it, so this only
-    /// warns; a machine that only plans has no variables.
+    /// Checks an identity as the gateway reads it. A problem causes only a warning: it may be gone when the gateway
+    /// reads the identity, and this machine may not have the identity's environment variables.
     private mutating func check(_ identity: NamedIdentity, of node: NodeSettings?) {
         let loaded = LoadedIdentity(identity.name, identity, node, in: directory, now: now)
         guard let trouble = loaded.problem ?? loaded.expiry else { return }
@@ -156,15 +156,15 @@ struct PeerFiles {
                     ? nil : "the gateway goes on with the former one; if it has none, what uses it is not served"))
     }
 
-    /// The file of the CAs by which a host's clients are verified; nil when they are in no file.
+    /// The CA file by which a host's clients are verified; nil if the CAs are not in a file.
     private func authoritiesFile(_ settings: ClientAuthSettings) -> String? {
         if let caFile = settings.caFile { return caFile }
         guard let name = settings.identity, case .files(let files)? = identities[name]?.source else { return nil }
         return files.authoritiesFile
     }
 
-    /// Checks that a host's CAs have signed the lists in their name, and that there are not too many. Each file is good by
-    /// itself; those that are not here are left out.
+    /// Checks that a host's CAs have signed the revocation lists in their name, and that there are not too many lists.
+    /// Each of the files alone is good. Files that are missing on this machine are left out.
     private mutating func checkTogether(_ host: Host) {
         guard let settings = host.clientAuth, !settings.revocationLists.isEmpty else { return }
         let caFile = authoritiesFile(settings)

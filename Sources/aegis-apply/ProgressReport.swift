@@ -16,7 +16,7 @@ final class ProgressReport {
         let action: Action
         let place: String
         let since: ContinuousClock.Instant
-        /// What it waits for, as it was last told; nil where that is not known.
+        /// What the item waits for, as it was last reported; nil if that is not known.
         var wait: String?
     }
 

@@ -1,13 +1,14 @@
 import ConfigModel
 import Glibc
 
-/// Asks at a terminal for the options that are left out. Elsewhere a missing option ends the command.
+/// Asks at a terminal for the options that are left out. Without a terminal, a missing option without a default ends
+/// the command.
 struct Questions {
     /// Whether the standard input and error are a terminal.
     private let isAsking = isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1
 
-    /// The option's value, or the answer to a question, which is asked again until `read` accepts it. Without a terminal,
-    /// `standard` stands for an option that is left out. `read` checks a text and gives the value that it means.
+    /// Returns an option's value. If the option is left out, asks the question until `read` accepts the answer. Without
+    /// a terminal, uses `standard` instead. `read` checks a text and converts it.
     func answer<Value>(
         _ given: String?, _ option: String, _ question: String, standard: String? = nil,
         read: (String) throws(ValueFault) -> Value

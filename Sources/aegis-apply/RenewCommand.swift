@@ -62,7 +62,7 @@ struct RenewCommand: ParsableCommand {
     /// The most waiting certificates that the output names.
     private static let maximumWaits = 10
 
-    /// Prints which certificates are due but wait for their next try. Returns the number of such certificates.
+    /// Prints which certificates are due but wait for their next try. Returns the number of these certificates.
     private func tellWaits(of certificates: [ManagedCertificate], _ state: ManagedState, now: Int64) throws -> Int {
         let waiting = certificates.compactMap { certificate in
             state.wait(of: certificate, now: now).map { wait in

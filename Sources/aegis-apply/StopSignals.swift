@@ -88,14 +88,15 @@ final class StopSignals: Sendable {
 
     private static func isIgnored(_ number: Int32) -> Bool {
         var action = sigaction()
-        // The call fills `action`. Its handler is a function's address or a number: 1 is SIG_IGN (signal(2)).
+        // This is safe, since the call fills `action`. Its handler is a function's address or a number: 1 is SIG_IGN
+        // (signal(2)).
         guard unsafe sigaction(number, nil, &action) == 0 else { return false }
         return unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
     }
 
     private static func set(of numbers: [Int32]) -> sigset_t {
         var set = sigset_t()
-        // Both calls write only into `set`.
+        // This is safe, since both calls write only into `set`.
         unsafe sigemptyset(&set)
         for number in numbers { unsafe sigaddset(&set, number) }
         return set
@@ -103,14 +104,14 @@ final class StopSignals: Sendable {
 
     private static func change(_ how: Int32, _ numbers: [Int32]) {
         var set = set(of: numbers)
-        // The call reads `set` only while it runs.
+        // This is safe, since the call reads `set` only while it runs.
         unsafe pthread_sigmask(how, &set, nil)
     }
 
     private static func wait(for numbers: [Int32]) -> Int32? {
         var set = set(of: numbers)
         var number: Int32 = 0
-        // The call uses `set` and `number` only while it runs.
+        // This is safe, since the call uses `set` and `number` only while it runs.
         return unsafe sigwait(&set, &number) == 0 ? number : nil
     }
 
