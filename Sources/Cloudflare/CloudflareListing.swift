@@ -57,9 +57,9 @@ extension CloudflareClient {
 
     /// Searches a list page by page until `find` accepts an element. `path` must end in `?` or `&`.
     ///
-    /// The search reports unreadable elements in `oddities` and continues. If it finds nothing, and `mayBe` says that
-    /// an unreadable element may be the wanted one, the search throws. Otherwise the caller would order a second
-    /// certificate.
+    /// The search reports unreadable elements in `oddities` and continues. If it finds nothing, and `mayBe` returns
+    /// true for an unreadable element, the search throws: the element may be the wanted one, and the caller would
+    /// otherwise order a second certificate.
     func search<Element: Decodable, Found>(
         _ path: String, of thing: String, mayBe: (CloudflareTrace) -> Bool = { _ in false },
         where find: (Element) -> Found?

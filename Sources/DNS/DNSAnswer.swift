@@ -107,12 +107,13 @@ package struct DNSAnswer {
     private static func record(in bytes: [UInt8], at position: inout Int, isQuestion: Bool) -> DNSRecord? {
         var record: UnsafeMutablePointer<ldns_rr>?
         let start = position
-        // libldns reads only the first `bytes.count` bytes. The record that it allocates is freed below.
+        // This is safe, since libldns reads only the first `bytes.count` bytes. The record that it allocates is freed
+        // below.
         let status = unsafe ldns_wire2rr(
             &record, bytes, bytes.count, &position, isQuestion ? LDNS_SECTION_QUESTION : LDNS_SECTION_ANSWER)
         guard status == LDNS_STATUS_OK, let record = unsafe record else { return nil }
         defer { unsafe ldns_rr_free(record) }
-        // The fields stay valid until the record is freed, and `content` copies their bytes.
+        // This is safe, since the fields stay valid until the record is freed, and `content` copies their bytes.
         let fields = unsafe (0..<ldns_rr_rd_count(record)).map { unsafe content(of: ldns_rr_rdf(record, $0)) }
         return unsafe DNSRecord(
             owner: DNSName.text(ofWire: content(of: ldns_rr_owner(record))),

@@ -64,7 +64,7 @@ struct DNSExchange {
         switch fault {
         case .isLate: "no answer within \(timeout)"
         case .isBroken: "the answer is broken"
-        // The text of strerror(3) is copied before another call can change it.
+        // This is safe, since the text of strerror(3) is copied before another call can change it.
         case .system(let code): unsafe String(cString: strerror(code)).lowercased()
         }
     }

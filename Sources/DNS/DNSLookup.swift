@@ -1,7 +1,7 @@
 package struct DNSLookup: Sendable {
     /// A CAA record, which says which CAs may issue certificates for a name (RFC 8659 section 4).
     package struct CAARecord: Sendable, Hashable {
-        /// The flags. The flag 128 (critical) forbids issuance to CAs that do not know the tag.
+        /// The flags. A CA must not issue if the flag 128 (critical) is set and the CA does not know the tag.
         package let flags: UInt8
         /// The tag in lower case, such as `issue`, `issuewild` or `iodef`.
         package let tag: String

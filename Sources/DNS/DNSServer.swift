@@ -36,7 +36,7 @@ package struct DNSServer: Sendable, Hashable, CustomStringConvertible {
             let file = try FileDescriptor.open(FilePath(resolverFile), .readOnly, options: .closeOnExec)
             let text = try file.closeAfter {
                 try unsafe String(unsafeUninitializedCapacity: 1 << 16) { buffer in
-                    // The read stays within the buffer: `file.read` writes at most the buffer's length.
+                    // This is safe, since `file.read` writes at most as many bytes as the buffer has.
                     try unsafe file.read(into: UnsafeMutableRawBufferPointer(buffer))
                 }
             }

@@ -17,7 +17,7 @@ struct DNSSocket: ~Copyable {
         guard errno == EINPROGRESS else { throw .system(errno) }
         try wait(for: POLLOUT)
         var (code, size) = (Int32(0), socklen_t(MemoryLayout<Int32>.size))
-        // getsockopt writes at most `size` bytes, which is the size of `code`.
+        // This is safe, since getsockopt writes at most `size` bytes, which is the size of `code`.
         guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size) == 0 else { throw .system(errno) }
         guard code == 0 else { throw .system(code) }
     }
@@ -27,7 +27,7 @@ struct DNSSocket: ~Copyable {
     func send(_ bytes: [UInt8]) throws(ExchangeFault) {
         var rest = bytes[...]
         while !rest.isEmpty {
-            // send(2) reads only the bytes in `rest`, which stay valid within the closure.
+            // This is safe, since send(2) reads only the bytes in `rest`, which stay valid within the closure.
             let sent = unsafe rest.withUnsafeBytes {
                 unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
@@ -41,8 +41,8 @@ struct DNSSocket: ~Copyable {
             try wait(for: POLLIN)
             var code: Int32 = 0
             let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, received in
-                // recv(2) writes at most `buffer.count` bytes. `received` says how many bytes of the buffer are
-                // initialized.
+                // This is safe, since recv(2) writes at most `buffer.count` bytes. `received` is the number of bytes
+                // that it wrote.
                 let result = unsafe recv(descriptor, buffer.baseAddress, buffer.count, 0)
                 if result < 0 { code = errno }
                 received = max(0, result)
@@ -63,7 +63,7 @@ struct DNSSocket: ~Copyable {
             guard left.seconds >= 0, left.attoseconds >= 0 else { throw .isLate }
             let milliseconds = left.seconds * 1000 + left.attoseconds / 1_000_000_000_000_000 + 1
             var state = pollfd(fd: descriptor, events: Int16(event), revents: 0)
-            // poll(2) uses only the one structure `state`, as its count of 1 says.
+            // This is safe, since poll(2) uses only the one structure `state`.
             let ready = unsafe poll(&state, 1, Int32(clamping: milliseconds))
             if ready > 0 { return }
             guard ready == 0 || errno == EINTR else { throw .system(errno) }
@@ -85,13 +85,13 @@ struct SocketAddress {
         unsafe hints.ai_flags = AI_NUMERICSERV
         var list: UnsafeMutablePointer<addrinfo>?
         let code = unsafe getaddrinfo(server.host, "\(server.port)", &hints, &list)
-        // The text of gai_strerror(3) is static.
+        // This is safe, since the text of gai_strerror(3) is static.
         guard code == 0 else { throw DNSFailure("\(server): \(unsafe String(cString: gai_strerror(code)))") }
         defer { unsafe freeaddrinfo(list) }
         var addresses: [SocketAddress] = []
         var entry = unsafe list
-        // The list ends with nil. At most the size of `storage` is copied, and each address has at least `ai_addrlen`
-        // bytes.
+        // This is safe, since the list ends with nil, at most the size of `storage` is copied, and each address has at
+        // least `ai_addrlen` bytes.
         while let info = unsafe entry {
             var storage = sockaddr_storage()
             let length = unsafe min(Int(info.pointee.ai_addrlen), MemoryLayout<sockaddr_storage>.size)
@@ -106,7 +106,8 @@ struct SocketAddress {
 
     /// Calls connect(2) and returns its result.
     func connect(_ descriptor: Int32) -> Int32 {
-        // A sockaddr_storage may be accessed as a sockaddr (RFC 3493 section 3.10), and `length` is its used size.
+        // This is safe, since a sockaddr_storage may be accessed as a sockaddr (RFC 3493 section 3.10), and `length` is
+        // its used size.
         unsafe withUnsafePointer(to: storage) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe Glibc.connect(descriptor, $0, length)
@@ -118,8 +119,8 @@ struct SocketAddress {
     static func text(ofIP bytes: [UInt8]) -> String? {
         guard bytes.count == 4 || bytes.count == 16 else { return nil }
         return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { buffer in
-            // inet_ntop reads 4 or 16 bytes, as the family says. It writes at most `buffer.count` bytes and ends the
-            // text with NUL.
+            // This is safe: inet_ntop reads 4 or 16 bytes, as the family says. It writes at most `buffer.count` bytes
+            // and ends the text with NUL.
             let text = unsafe inet_ntop(
                 bytes.count == 4 ? AF_INET : AF_INET6, bytes, buffer.baseAddress, socklen_t(buffer.count))
             return unsafe text.map { unsafe String(cString: $0) }

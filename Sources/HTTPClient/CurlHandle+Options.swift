@@ -30,8 +30,8 @@ extension CurlHandle {
     /// live until the transfer is over.
     func setTLS(_ authorities: [UInt8]?, _ credential: TLSCredential?) throws(HTTPFailure) {
         try set(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2)
-        // The pointer is unretained, which is sound because the settings keep the credential alive until curl no longer
-        // uses it. OpenSSL gets the parsed key itself, so no copy of the key is made.
+        // The unretained pointer is safe, since the settings keep the credential alive until curl no longer uses it.
+        // OpenSSL gets the parsed key itself, so the key is not copied.
         let shown = unsafe credential.map { unsafe Unmanaged.passUnretained($0).toOpaque() }
         try check(
             unsafe aegis_curl_set_tls_callback(
@@ -60,17 +60,16 @@ extension CurlHandle {
             try set(request.method == .head ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1)
         }
         if request.method != .head { try set(CURLOPT_CUSTOMREQUEST, request.method.rawValue) }
-        // If a kept connection ends without an answer, curl sends a request without a body again. A POST or PATCH must
-        // not be sent twice, so it gets a new connection. Requests with a body are safe, since curl can't rewind the
-        // body.
+        // If a kept connection ends without an answer, curl repeats a request that has no body. A POST or PATCH must
+        // not be sent twice, so one without a body gets a new connection. curl does not repeat a request with a body,
+        // since it can't rewind the body.
         if request.body?.isEmpty ?? true, request.method == .post || request.method == .patch {
             try set(CURLOPT_FRESH_CONNECT, 1)
         }
     }
 
     func setCallbacks(_ transfer: Transfer) throws(HTTPFailure) {
-        // The pointer is unretained, which is sound because `perform` keeps `transfer` alive until curl no longer uses
-        // it.
+        // The unretained pointer is safe, since `perform` keeps `transfer` alive until curl no longer uses it.
         let context = unsafe Unmanaged.passUnretained(transfer).toOpaque()
         try check(
             unsafe aegis_curl_set_callback(
@@ -109,7 +108,7 @@ extension CurlHandle {
     }
 
     private func check(_ code: CURLcode) throws(HTTPFailure) {
-        // curl_easy_strerror returns a static text.
+        // This is safe, since curl_easy_strerror returns a static text.
         guard code == CURLE_OK else {
             throw HTTPFailure("libcurl: \(unsafe String(cString: curl_easy_strerror(code)))", mayHaveArrived: false)
         }
@@ -120,8 +119,8 @@ extension Transfer {
     /// The transfer behind the pointer that curl passes to a callback.
     fileprivate static func at(_ context: UnsafeMutableRawPointer?) -> Transfer {
         guard let context = unsafe context else { preconditionFailure("curl was given a transfer") }
-        // `setCallbacks` made the pointer from a Transfer, and `perform` keeps the Transfer alive until curl no longer
-        // uses it.
+        // This is safe: `setCallbacks` made the pointer from a Transfer, and `perform` keeps the Transfer alive until
+        // curl no longer uses it.
         return unsafe Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
     }
 }

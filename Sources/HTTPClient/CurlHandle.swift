@@ -48,13 +48,14 @@ final class CurlHandle: @unchecked Sendable {
             extendLifetime(settings)
         }
         unsafe message.pointee = 0
-        // The buffer has the size that curl requires (CURL_ERROR_SIZE) and lives as long as the handle.
+        // This is safe, since the buffer has the size that curl requires (CURL_ERROR_SIZE) and lives as long as the
+        // handle.
         try unsafe set(CURLOPT_ERRORBUFFER, pointer: message)
         try setTarget(target, settings, timeout)
         try setTLS(settings.authorities, settings.credential)
         try setRequest(request)
         try setCallbacks(transfer)
-        // `headers` and `resolutions` outlive the transfer, as the `defer` above ensures.
+        // This is safe, since `headers` and `resolutions` outlive the transfer, as the `defer` above ensures.
         try unsafe set(CURLOPT_HTTPHEADER, pointer: headers.list)
         try unsafe set(CURLOPT_RESOLVE, pointer: resolutions.list)
 
@@ -65,13 +66,13 @@ final class CurlHandle: @unchecked Sendable {
         }
         let response = HTTPResponse(
             status: number(CURLINFO_RESPONSE_CODE), fields: transfer.fields, body: transfer.body)
-        // The text stays valid until the handle's next transfer, and String copies it.
+        // This is safe, since the text stays valid until the handle's next transfer, and String copies it.
         let redirect = unsafe aegis_curl_text(handle, CURLINFO_REDIRECT_URL).map { unsafe String(cString: $0) }
         return Answer(response: response, redirect: redirect)
     }
 
     private func fault(_ code: CURLcode) -> CurlFault {
-        // curl ends the message with NUL, and curl_easy_strerror returns a static text.
+        // This is safe, since curl ends the message with NUL, and curl_easy_strerror returns a static text.
         let detail = unsafe String(cString: message)
         return CurlFault(
             code: code, detail: detail.isEmpty ? unsafe String(cString: curl_easy_strerror(code)) : detail,
@@ -82,6 +83,6 @@ final class CurlHandle: @unchecked Sendable {
             mayHaveArrived: number(CURLINFO_REQUEST_SIZE) > 0)
     }
 
-    // The call is sound because the handle lives as long as `self`.
+    // This is safe, since the handle lives as long as `self`.
     private func number(_ info: CURLINFO) -> Int { unsafe aegis_curl_number(handle, info) }
 }

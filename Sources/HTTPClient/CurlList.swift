@@ -44,7 +44,7 @@ struct CurlList: ~Copyable {
         let terminated = SecretBytes(joining: [text, SecretBytes([0])])
         let longer = unsafe terminated.withBytes { bytes in
             unsafe bytes.withUnsafeBytes { bytes in
-                // The text ends with NUL, and curl copies it.
+                // This is safe, since the text ends with NUL, and curl copies it.
                 unsafe curl_slist_append(list, bytes.baseAddress?.assumingMemoryBound(to: CChar.self))
             }
         }

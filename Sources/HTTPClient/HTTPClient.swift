@@ -150,7 +150,7 @@ package final class HTTPClient: Sendable {
             return try file.closeAfter {
                 try unsafe [UInt8](unsafeUninitializedCapacity: maximumTrustBytes) { buffer, count in
                     while count < maximumTrustBytes {
-                        // The read stays within the buffer: `rest` is the part of the buffer after the `count` bytes
+                        // This is safe, since `rest` is the part of the buffer after the `count` bytes that were
                         // already read.
                         let rest = unsafe UnsafeMutableRawBufferPointer(
                             rebasing: UnsafeMutableRawBufferPointer(buffer)[count...])

@@ -40,7 +40,7 @@ struct CurlFault {
         switch code {
         case CURLE_COULDNT_RESOLVE_HOST: "the host can't be resolved"
         case CURLE_COULDNT_RESOLVE_PROXY: "the proxy's host can't be resolved"
-        // The text of strerror(3) is copied before another call can change it.
+        // This is safe, since the text of strerror(3) is copied before another call can change it.
         case CURLE_COULDNT_CONNECT where systemError != 0: unsafe String(cString: strerror(systemError)).lowercased()
         case CURLE_COULDNT_CONNECT: "can't connect: \(detail)"
         case CURLE_PEER_FAILED_VERIFICATION: "TLS verification failed: \(detail)"

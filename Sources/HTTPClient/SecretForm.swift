@@ -90,8 +90,8 @@ struct SecretForm: Sendable {
         }
     }
 
-    /// Compares the text at `start` with the secret. Returns the end of the match. If the text ends within the secret,
-    /// returns the end of the text. Returns nil if they differ.
+    /// Compares the text at `start` with the secret. Returns the end of the match, or nil if the text differs from the
+    /// secret. If the text ends within the secret, the end of the text is returned, and `isWhole` is false.
     private func match(
         _ secret: Span<UInt8>, in text: [UInt8], from start: Int, _ style: EscapeStyle
     ) -> (end: Int?, isWhole: Bool) {

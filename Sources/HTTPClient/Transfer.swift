@@ -70,7 +70,8 @@ final class Transfer {
     /// Copies the next part of the request's body into `room`. Returns the number of bytes, which is 0 at the end.
     func give(_ room: UnsafeMutableRawBufferPointer) -> Int {
         let count = min(room.count, upload.count - uploaded)
-        // `count` is at most the size of `room` and at most the rest of `upload`, so the copy stays within both.
+        // This is safe: `count` is at most the size of `room` and at most the rest of `upload`, so the copy stays
+        // within both.
         unsafe room.copyBytes(from: upload[uploaded..<uploaded + count])
         uploaded += count
         return count

@@ -1,7 +1,7 @@
-// PeerNames: names in certificates, by which peers are identified, and the patterns that a configuration requires.
+// PeerNames: names in certificates that identify peers, and patterns for such names.
 //
-// Pure, and without OpenSSL: PKI reads such names from certificates, ConfigModel reads such patterns from the file. So
-// there is one grammar.
+// The module does no I/O and does not use OpenSSL. PKI reads names from certificates, and ConfigModel reads patterns
+// from the file. With this module, both use the same grammar.
 
 /// A name that identifies a peer, from its certificate's subject alternative names (RFC 5280 section 4.2.1.6).
 ///

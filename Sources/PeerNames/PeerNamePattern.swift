@@ -11,7 +11,7 @@ package struct PeerNamePattern: Sendable, Hashable {
     /// The pattern that matches this name alone.
     package init(_ name: PeerName) { self.init(name, separator: "/", hasWildcard: false) }
 
-    /// Reads a pattern in the form that tells its kind: an address, a URI, an e-mail address, or else a host name; nil
+    /// Reads a pattern. Its form shows its kind: an address, a URI, an e-mail address, or else a host name. Returns nil
     /// for any other text. A host name whose last label is a number is refused, since it is a mistyped address.
     package init?(_ text: String) {
         let pattern =

@@ -25,7 +25,7 @@ package enum PrivateDirectory {
         while true {
             do {
                 guard try path.stat().type == .directory else { return "'\(path)' is no directory" }
-                // `access(2)` only reads the path, which outlives the call.
+                // This is safe, since access(2) only reads the path, which outlives the call.
                 let mayWrite = unsafe path.withPlatformString { unsafe access($0, W_OK | X_OK) } == 0
                 return mayWrite ? nil : "nothing can be written in '\(path)': \(Errno(rawValue: errno))"
             } catch Errno.noSuchFileOrDirectory, Errno.notDirectory {

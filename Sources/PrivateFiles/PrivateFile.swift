@@ -50,7 +50,7 @@ package enum PrivateFile {
         defer { wipe(&buffer) }
         var count = 0
         while true {
-            // read(2) writes only into the buffer, and only until the closure returns.
+            // This is safe, since read(2) writes only into the buffer, and only until the closure returns.
             let read = try unsafe buffer.withUnsafeMutableBytes { bytes in
                 try unsafe descriptor.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[count...]))
             }
@@ -68,7 +68,7 @@ package enum PrivateFile {
     }
 
     private static func wipe(_ buffer: inout [UInt8]) {
-        // The pointer is used only within this closure, where the array's memory is valid.
+        // This is safe, since the pointer is used only within this closure, where the array's memory is valid.
         unsafe buffer.withUnsafeMutableBytes { bytes in
             if let start = bytes.baseAddress { unsafe explicit_bzero(start, bytes.count) }
         }
@@ -109,7 +109,7 @@ package enum PrivateFile {
     private static func create(_ path: FilePath) throws -> (FileDescriptor, isNamed: Bool) {
         let withoutName = FileDescriptor.OpenOptions(rawValue: __O_TMPFILE)
         do {
-            // access(2) only reads the path, which Swift keeps alive during the call.
+            // This is safe, since access(2) only reads the path, which Swift keeps alive during the call.
             guard unsafe access("/proc/self/fd", F_OK) == 0 else { throw Errno.notSupported }
             let file = try FileDescriptor.open(
                 directory(of: path), .writeOnly, options: [withoutName, .closeOnExec], permissions: .ownerReadWrite)
@@ -138,7 +138,8 @@ package enum PrivateFile {
     /// Writes a secret to an open file without making an unwiped copy.
     package static func write(_ content: SecretBytes, to descriptor: FileDescriptor) throws {
         try content.withBytes { bytes in
-            // The span's memory stays valid until the closure returns, and writeAll(_:) only reads it.
+            // This is safe, since the span's memory stays valid until the closure returns, and writeAll(_:) only reads
+            // it.
             _ = try unsafe bytes.withUnsafeBytes { try unsafe descriptor.writeAll($0) }
         }
     }

@@ -11,11 +11,11 @@ package enum ProgramArguments {
         let count = aegis_argument_count()
         guard count > 0 else {
             let complaint = "cannot tell how this program was called\n"
-            // The call only reads the text, which outlives the call.
+            // This is safe, since the call only reads the text, which outlives the call.
             _ = unsafe write(STDERR_FILENO, complaint, complaint.utf8.count)
             exit(EX_OSERR)
         }
-        // The kernel stores the arguments for the life of the process, each ended by NUL.
+        // This is safe, since the kernel stores the arguments for the life of the process, each ended by NUL.
         return (0..<count).map { unsafe String(cString: aegis_argument($0)) }
     }()
 

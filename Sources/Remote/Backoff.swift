@@ -1,5 +1,5 @@
-/// The delays before a request is repeated: 1, 2, 4, 8 and then 16 s, or what the server's Retry-After asks for. Delays
-/// and failed tries together take at most `budget`.
+/// The delays before a request is repeated: 1, 2, 4, 8 and then 16 s, unless the server's Retry-After asks for another
+/// delay. Delays and failed tries together take at most `budget`.
 package struct Backoff: Sendable {
     private static let longest = Duration.seconds(16)
     private let budget: Duration
