@@ -3,8 +3,8 @@ import Foundation
 import FuzzDriver
 import PKI
 
-// Any bytes as what a CA says: each message is read or refused, and of what is read nothing leads out of https, breaks a line or
-// is larger than it may be.
+// Reads any bytes as a CA's message. Each is parsed or refused. A parsed message contains only https URLs, has no line
+// breaks in its texts, and obeys all limits.
 
 let base = try ACMEURL("https://ca.test:14000/acme/order/1?a=b")
 
@@ -37,7 +37,7 @@ func take(_ bytes: [UInt8]) {
     references(in: String(decoding: bytes, as: UTF8.self))
 }
 
-/// The same bytes as a Link field, and as a reference.
+/// Reads the same bytes as a Link field and as a reference.
 func references(in text: String) {
     let links = WebLink.links(of: text)
     precondition(links.count <= 100)

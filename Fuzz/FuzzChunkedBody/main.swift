@@ -2,8 +2,8 @@ import Foundation
 import FuzzDriver
 import HTTP1
 
-// Any bytes as a chunked body: data, end and fault are the same however the bytes are cut, and a body that is accepted is
-// what a reader as simple as can be takes from it.
+// Decodes any bytes as a chunked body. Data, end and fault must not depend on how the bytes are split. An accepted body
+// must equal the result of the simplest possible reader.
 
 struct Decoded: Equatable {
     var data: [UInt8] = []
@@ -54,7 +54,7 @@ func take(_ bytes: [UInt8]) {
         }
         guard whole.end != nil else { continue }
         precondition(decodePlainly(bytes, of: kind) == whole)
-        // What is taken from clients is read alike from servers.
+        // A body that is accepted from clients must be read in the same way from servers.
         precondition(decode(bytes, of: .response, step: max(bytes.count, 1)) == whole)
     }
 }

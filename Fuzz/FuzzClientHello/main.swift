@@ -2,8 +2,8 @@ import Foundation
 import FuzzDriver
 import PKI
 
-// Any bytes as an extension of a client's first message: what is read is what stands there, and each content has one
-// reading or none.
+// Reads any bytes as an extension of a client hello. The result must be what the bytes contain, and each content has at
+// most one meaning.
 
 func take(_ bytes: [UInt8]) {
     if let hello = ClientHello(serverNameExtension: bytes.span) {
@@ -14,7 +14,7 @@ func take(_ bytes: [UInt8]) {
         let name = Array(bytes.dropFirst(5))
         precondition(!(1...255).contains(name.count) || bytes != serverNames([name]), "a good name is refused")
     }
-    // Names of any bytes are read, and no second one.
+    // A name may have any bytes. A second name is refused.
     let name = Array(bytes.prefix(300))
     let isRead = ClientHello(serverNameExtension: serverNames([name]).span) != nil
     precondition(isRead == (1...255).contains(name.count))
@@ -38,7 +38,7 @@ func serverNames(_ names: [[UInt8]]) -> [UInt8] { counted(names.flatMap { [0] + 
 /// The content of an application_layer_protocol_negotiation extension (RFC 7301 section 3.1).
 func protocols(_ names: [[UInt8]]) -> [UInt8] { counted(names.flatMap { [UInt8($0.count)] + $0 }) }
 
-/// Bytes behind their number in two bytes.
+/// The bytes after their number, which takes two bytes.
 func counted(_ bytes: [UInt8]) -> [UInt8] { [UInt8(bytes.count >> 8), UInt8(bytes.count & 0xFF)] + bytes }
 
 exit(fuzz(take))

@@ -4,12 +4,12 @@ import FuzzDriver
 import HTTPClient
 import PKI
 
-// Any bytes as an answer of Cloudflare's API: it is read or refused in one line, identifiers are such that paths can hold them,
-// and a list ends.
+// Reads any bytes as an answer of Cloudflare's API. It is parsed, or refused in one line. Identifiers must be usable in
+// paths, and a search must end.
 
 let request = try CertificateRequest(key: .generate(.ecdsaP256), names: [SubjectName("a.test")])
 
-/// A client that is answered by these bytes, and at the end of a list by an empty page.
+/// A client that gets these bytes as each answer, and an empty page at the end of a list.
 func client(_ bytes: [UInt8], status: Int) -> CloudflareClient {
     CloudflareClient(
         baseURL: "https://api.test", credential: .bearer(SecretBytes(Array("token".utf8))),

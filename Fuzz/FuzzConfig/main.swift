@@ -3,7 +3,7 @@ import Foundation
 import FuzzDriver
 import Reconciler
 
-// Any bytes, taken all the way: model or diagnostics, both renderings, records and plan.
+// Reads any bytes as a file, and does all that follows: model or diagnostics, both renderings, records and plan.
 
 func take(_ bytes: [UInt8]) {
     let source = SourceText(name: "fuzz", bytes: bytes)

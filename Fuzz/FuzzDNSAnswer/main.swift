@@ -3,7 +3,8 @@ import Foundation
 import FuzzDriver
 import PKI
 
-// Any bytes as a name server's answer: what is read lies within it, circles end, and nothing passes for signed.
+// Reads any bytes as a name server's answer. All results lie within the message, loops of aliases end, and no message
+// passes as signed.
 
 let name = "a.test"
 let secret = SecretBytes(Array(Data("secret".utf8).base64EncodedData()))
@@ -17,7 +18,7 @@ func take(_ bytes: [UInt8]) {
     for record in records { check(record.owner) }
     if answer.isTruncated { return }
 
-    // A message that is whole is whole with more behind it, and none of it is read.
+    // Bytes after a complete message are ignored.
     precondition(DNSAnswer(bytes + [0])?.records.count == answer.records.count)
 
     for owner in Set(records.map(\.owner) + [name]) {
@@ -42,7 +43,7 @@ func take(_ bytes: [UInt8]) {
     }
 }
 
-/// A name is text that any message can hold.
+/// A name must have only characters that a message can show.
 func check(_ name: String) {
     precondition(name.utf8.count <= 4 * 255 && name.utf8.allSatisfy { (0x21...0x7E).contains($0) })
 }

@@ -1,25 +1,25 @@
 import CFuzzer
 
-// FuzzDriver: what each fuzz target's `main.swift` calls.
+// FuzzDriver: the function that each fuzz target's `main.swift` calls.
 
-/// Set once, before libFuzzer starts; it calls back on the same thread.
+/// Sharing the variable is safe: it is set once, before libFuzzer starts, and libFuzzer calls back on the same thread.
 nonisolated(unsafe) private var target: ([UInt8]) -> Void = { _ in }
 
-/// Calls `take` with each input that libFuzzer makes up, and gives the exit status; a trap, a hang or too much memory is
-/// a finding.
+/// Calls `take` with each input that libFuzzer makes. Returns the exit status. A trap, a hang or too much memory is a
+/// finding.
 package func fuzz(_ take: @escaping ([UInt8]) -> Void) -> Int32 {
-    // Nothing else reads it yet.
+    // This is safe, since no other code reads the variable yet.
     unsafe target = take
     var argumentCount = CommandLine.argc
     var arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = unsafe CommandLine.unsafeArgv
-    // The bytes are lent for the call; the array is a copy of them.
+    // This is safe, since the bytes are lent for the call, and the array copies them.
     return unsafe LLVMFuzzerRunDriver(&argumentCount, &arguments) { start, count in
         unsafe target([UInt8](UnsafeBufferPointer(start: start, count: count)))
         return 0
     }
 }
 
-/// What a reader gives; nil when it refuses, in one line that people can be shown.
+/// The result of a reader; nil if it refuses. Its error must be one line that can be shown to people.
 package func result<Value>(_ read: () throws -> Value) -> Value? {
     do {
         return try read()

@@ -2,7 +2,7 @@ import Foundation
 import FuzzDriver
 import PKI
 
-// Any bytes as the file of a certificate or key, as what stands around one, and as what one holds.
+// Reads any bytes as the file of a certificate or key, as the text around one, and as the content of one.
 
 let content: [UInt8] = [0x30, 0x03, 0x02, 0x01, 0x01]
 let plain = block(of: content)
@@ -12,25 +12,25 @@ func take(_ bytes: [UInt8]) {
     if let certificates, let first = try? PEM.firstCertificate(in: bytes) { precondition(first == certificates.first) }
     precondition(PEM.endOfFirstBlock(in: bytes) ?? 0 <= bytes.count)
 
-    // Line ends make no difference.
+    // The kind of line end makes no difference.
     if !bytes.contains(0x0D) {
         for end: [UInt8] in [[0x0D], [0x0D, 0x0A]] {
             precondition(result { try PEM.certificates(in: bytes.flatMap { $0 == 0x0A ? end : [$0] }) } == certificates)
         }
     }
-    // Whatever stands before or behind a whole block, it is an error or the block is not lost.
+    // With any text before or after it, a whole block is found, or there is an error.
     for text in [bytes + [0x0A] + plain, plain + bytes] {
         guard let all = result({ try PEM.certificates(in: text) }) else { continue }
         precondition(all == (certificates ?? []) + [content] || all == [content] + (certificates ?? []))
     }
-    // Damage of a few bytes is an error, or costs neither of two blocks.
+    // If a few bytes are damaged, there is an error, or both blocks are found.
     if bytes.count > 2 {
         var text = plain + plain
         let place = (Int(bytes[0]) << 8 | Int(bytes[1])) % text.count
         text.replaceSubrange(place..<min(text.count, place + Int(bytes[2] % 6)), with: bytes[3...].prefix(6))
         precondition(result { try PEM.certificates(in: text).count } ?? 2 == 2, "a block is lost")
     }
-    // What a block holds comes out of it.
+    // The content of a block is read back unchanged.
     precondition(bytes.isEmpty || result { try PEM.certificates(in: block(of: bytes)) } == [bytes])
 
     if let chain = result({ try CertificateChain(pem: bytes, now: 1_800_000_000) }) { check(chain) }
@@ -39,7 +39,7 @@ func take(_ bytes: [UInt8]) {
     }
 }
 
-/// A chain is in order, ends with what ends first, and reads the same when it is written.
+/// A chain must be in order, expire with its first expiring certificate, and be equal after writing and reading.
 func check(_ chain: CertificateChain) {
     let certificates = chain.certificates
     precondition((1...CertificateChain.maximumCertificates).contains(certificates.count))

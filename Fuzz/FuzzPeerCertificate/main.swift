@@ -3,7 +3,7 @@ import FuzzDriver
 import PKI
 import PeerNames
 
-// Any bytes as a certificate that a peer shows, as what it sends with a good one, and as a revocation list.
+// Reads any bytes as a peer's certificate, as certificates beside a good one, and as a revocation list.
 
 let now: Int64 = 1_800_000_000
 let authority = try CertificateAuthority.makeRoot(commonName: "root", now: now)
@@ -23,12 +23,12 @@ let named = try trust(
 func trust(_ rules: PeerRules) throws -> PeerTrust { try PeerTrust(rules: rules, now: { now }) }
 
 func take(_ bytes: [UInt8]) {
-    // Nobody but the authority can make one that is good.
+    // Only the CA can make a certificate that is accepted.
     precondition(refusal(of: [bytes], by: verified) != nil)
-    // What comes with a good one is no harm to it, unless it can't be read.
+    // Certificates beside a good one do no harm, unless they can't be read.
     let beside = refusal(of: [leaf, bytes, bytes], by: verified)
     precondition(beside == nil || beside?.reason == .unreadable)
-    // Rules that ask for more let fewer in.
+    // A certificate that stricter rules accept must also be accepted by less strict rules.
     let plain = refusal(of: [bytes], by: unverified)
     if refusal(of: [bytes], by: named) == nil { precondition(plain == nil) }
     let again = checked(named.recheck(leaf: bytes, now: now))
@@ -37,7 +37,7 @@ func take(_ bytes: [UInt8]) {
     guard let list = result({ try RevocationList(der: bytes) }) else { return }
     precondition(isPlain(list.issuer) && list.count <= RevocationList.maximumEntries)
     precondition(result { try RevocationList.lists(in: bytes).map(\.count) } ?? [list.count] == [list.count])
-    // One that the authority has not signed is refused when it bears its name, and is another's else.
+    // A list that the CA has not signed is refused if it has the CA's name. Otherwise it is another CA's list.
     guard
         let rules = result({ try PeerRules(purpose: .server, authorities: [authority.certificate.der], lists: [list]) }
         ),
@@ -47,14 +47,14 @@ func take(_ bytes: [UInt8]) {
     _ = refusal(of: [leaf, bytes], by: trust)
 }
 
-/// A verdict, which is the same each time.
+/// The decision about a chain, which must be the same each time.
 func refusal(of chain: [[UInt8]], by trust: PeerTrust) -> PeerRefusal? {
     let refusal = checked(trust.refusal(of: chain))
     precondition(trust.refusal(of: chain) == refusal)
     return refusal
 }
 
-/// A refusal, all of whose texts can be shown.
+/// Checks that all texts of a refusal can be shown.
 func checked(_ refusal: PeerRefusal?) -> PeerRefusal? {
     guard let refusal else { return nil }
     precondition(isPlain(refusal.description) && refusal.description.utf8.count < 1000)

@@ -3,12 +3,12 @@ import FuzzDriver
 import HTTP1
 import HTTP1Checks
 
-// Any bytes as a request: the same however cut; and a head that is accepted has one reading, which stays the same when it
-// is written anew in the plainest form.
+// Reads any bytes as a request. The result must not depend on how the bytes are split. An accepted head must be equal
+// after it was written in its plainest form and read again.
 
 func take(_ bytes: [UInt8]) {
     guard let head = wholeHead(bytes, .request, fuzzLimits) else {
-        // What is no whole head may be read all the same, and may not trap.
+        // Parsing an incomplete head has no defined result, but must not trap.
         var request = RequestHead()
         _ = request.parse(bytes.span, limits: fuzzLimits)
         return
@@ -18,7 +18,7 @@ func take(_ bytes: [UInt8]) {
     precondition(first == second, "what was read reads differently")
 }
 
-/// The request as a gateway would send it on, or nil if it is refused.
+/// The request as a gateway would forward it; nil if it is refused.
 func rewritten(_ head: [UInt8], _ limits: HeadLimits) -> [UInt8]? {
     var request = RequestHead()
     if let fault = request.parse(head.span, limits: limits) {
@@ -40,7 +40,7 @@ func rewritten(_ head: [UInt8], _ limits: HeadLimits) -> [UInt8]? {
     text += encoded
     text += (request.version == .http11 ? " HTTP/1.1\r\n" : " HTTP/1.0\r\n").utf8
     if !request.host.isEmpty || request.version == .http11 {
-        // What can't be a host reads the same as any other that can't.
+        // All names that can't be a host have the same meaning, so one of them is written.
         text += "Host: ".utf8 + (request.host.isEmpty ? [0x2C] : head[request.host.range])
         if let port = request.port { text += ":\(port)".utf8 }
         text += "\r\n".utf8
@@ -62,7 +62,7 @@ func rewritten(_ head: [UInt8], _ limits: HeadLimits) -> [UInt8]? {
     return text
 }
 
-/// What stands for its bytes in triplets, as those bytes.
+/// The bytes with all percent-encoded triplets decoded.
 func decoded(_ bytes: [UInt8]) -> [UInt8] {
     var decoded: [UInt8] = []
     var rest = bytes[...]

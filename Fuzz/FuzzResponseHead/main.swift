@@ -3,11 +3,12 @@ import FuzzDriver
 import HTTP1
 import HTTP1Checks
 
-// Any bytes as a response, to each kind of request: the same however cut; and a head that is accepted has one reading.
+// Reads any bytes as a response to each kind of request. The result must not depend on how the bytes are split. An
+// accepted head must have only one meaning.
 
 func take(_ bytes: [UInt8]) {
     guard let head = wholeHead(bytes, .response, fuzzLimits) else {
-        // What is no whole head may be read all the same, and may not trap.
+        // Parsing an incomplete head has no defined result, but must not trap.
         var response = ResponseHead()
         _ = response.parse(bytes.span, answering: .get, limits: fuzzLimits)
         return
@@ -21,7 +22,7 @@ func take(_ bytes: [UInt8]) {
     }
 }
 
-/// The response with nothing but what was read, or nil if it is refused.
+/// The response with only the parsed parts; nil if it is refused.
 func rewritten(_ head: [UInt8], _ method: Method, _ limits: HeadLimits) -> [UInt8]? {
     var response = ResponseHead()
     if response.parse(head.span, answering: method, limits: limits) != nil { return nil }

@@ -4,7 +4,8 @@ import HTTPClient
 import PKI
 import Vault
 
-// Any bytes as an answer of Vault's: they are read or refused in one line, and a token's times never trap.
+// Reads any bytes as an answer of Vault. They are parsed, or refused in one line, and the times of a token must never
+// trap.
 
 let key = try PrivateKey.generate(.ecdsaP256)
 let order = VaultCertificateOrder(mount: "pki", role: "web", names: [.dns("a.test")], seconds: 60)
@@ -12,7 +13,7 @@ let request = try order.request(key)
 let place = VaultSecretPlace(mount: "kv", path: "a", certificate: "cert", key: "key", authorities: "ca")
 let login = #"{"auth":{"client_token":"canary-token","lease_duration":60,"renewable":true}}"#
 
-/// A session that is answered by these bytes. With `isToken` they answer the login and renewals, else what follows.
+/// A session that gets these bytes as answers: to the login and renewals with `isToken`, otherwise to all later calls.
 func session(_ bytes: [UInt8], status: Int, isToken: Bool, isVersioned: Bool) -> VaultSession {
     let client = try? VaultClient(
         VaultServer(address: "https://vault.test"), jitter: 1, wait: { _ in }, now: { 1_800_000_000 },

@@ -2,8 +2,8 @@ import Foundation
 import FuzzDriver
 import HTTP1
 
-// Any bytes as what a WebSocket carries: a boundary is where a reader as simple as can be finds one, however the bytes are
-// cut.
+// Reads any bytes as the frames of a WebSocket. However they are split, boundaries must be where the simplest possible
+// reader finds them.
 
 func take(_ bytes: [UInt8]) {
     let ends = plainEnds(bytes)
@@ -20,7 +20,7 @@ func take(_ bytes: [UInt8]) {
     }
 }
 
-/// Where frames end (RFC 6455 section 5.2).
+/// The offsets at which frames end (RFC 6455 section 5.2).
 func plainEnds(_ bytes: [UInt8]) -> Set<Int> {
     var ends: Set<Int> = []
     var at = 0

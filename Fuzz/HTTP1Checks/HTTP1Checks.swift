@@ -1,14 +1,14 @@
 import HTTP1
 
-// HTTP1Checks: what must hold for every head, judged by a reader that is as simple as can be.
+// HTTP1Checks: conditions that must hold for every head, checked by the simplest possible reader.
 
-/// The limits that fuzzing runs with: small, so that inputs meet them.
+/// The limits for fuzzing. They are small, so that inputs reach them.
 package let fuzzLimits = HeadLimits(maxHeadBytes: 2048, maxFields: 40, maxTargetBytes: 512)
 
-/// Limits that what is written anew always meets.
+/// Limits that a rewritten head always meets.
 package let wideLimits = HeadLimits(maxHeadBytes: 1 << 20, maxFields: 1000, maxTargetBytes: 1 << 20)
 
-/// The bytes of the head at the beginning, if there is a whole one; scanning in pieces must give the same.
+/// The bytes of a complete head at the start; nil if there is none. Scanning in pieces must give the same result.
 package func wholeHead(_ bytes: [UInt8], _ start: HeadScanner, _ limits: HeadLimits) -> [UInt8]? {
     var scanner = start
     let whole = scanner.scan(bytes.span, limits: limits)
@@ -27,15 +27,16 @@ package func wholeHead(_ bytes: [UInt8], _ start: HeadScanner, _ limits: HeadLim
     return Array(bytes[..<headBytes])
 }
 
-/// A field as the simple reader sees it.
+/// A field as the simplest reader finds it.
 package struct PlainField: Equatable {
-    /// In lower case.
+    /// The name in lower case.
     package let name: String
-    /// Without white space around it.
+    /// The value without white space around it.
     package let value: [UInt8]
 }
 
-/// The fields of a head, split at each CRLF and at the first colon; only a response has blanks before it.
+/// The fields of a head, split at each CRLF and at the first colon. In responses, white space before the colon is
+/// dropped.
 package func plainFields(_ head: [UInt8], of kind: MessageKind) -> [PlainField] {
     var lines: [[UInt8]] = [[]]
     for byte in head {
@@ -62,7 +63,7 @@ package func plainFields(_ head: [UInt8], of kind: MessageKind) -> [PlainField] 
     }
 }
 
-/// Checks that the fields found are those of the simple reader, and gives these.
+/// Checks that the parsed fields equal those of the simplest reader. Returns the latter.
 package func checkFields(_ fields: borrowing HeaderFields, _ head: [UInt8], of kind: MessageKind) -> [PlainField] {
     let plain = plainFields(head, of: kind)
     precondition(plain.count == fields.count)
@@ -82,11 +83,12 @@ package func checkFields(_ fields: borrowing HeaderFields, _ head: [UInt8], of k
     return plain
 }
 
-/// The framing that the simple reader sees; a head that could be read otherwise may not have been accepted.
+/// The framing that the simplest reader finds. Traps if the head has more than one meaning and should have been
+/// refused.
 package func plainFraming(_ fields: [PlainField], of kind: MessageKind) -> BodyFraming? {
     let lengths = items("content-length", of: fields)
     var codings = items("transfer-encoding", of: fields)
-    // In a response identity is no coding, beside a length too (RFC 2616 section 3.6).
+    // In a response, `identity` is no coding, even beside a length (RFC 2616 section 3.6).
     if kind == .response { codings.removeAll { $0 == "identity" } }
     precondition(lengths.isEmpty || codings.isEmpty)
     precondition(kind == .response || lengths.count + codings.count <= 1)
@@ -102,7 +104,7 @@ package func plainFraming(_ fields: [PlainField], of kind: MessageKind) -> BodyF
     }
 }
 
-/// The items of a list-valued field, in lower case, from all its lines.
+/// The items of a list-valued field, in lower case, from all of its lines.
 private func items(_ name: String, of fields: [PlainField]) -> [String] {
     fields.filter { $0.name == name }.flatMap { field in
         String(decoding: field.value, as: UTF8.self).lowercased().split(
