@@ -20,7 +20,7 @@ import Testing
                 body: Array(chain.utf8)))
     }
 
-    /// What is taken, and what is told of it.
+    /// Downloads the chain. Returns it with the doubts that operators read.
     private static func got(
         from edge: ScriptedEdge, preferring wish: String?, faulty: String? = nil
     ) throws -> (chain: CertificateChain, doubts: [String]) {
@@ -132,7 +132,7 @@ import Testing
         let edge = ScriptedEdge([Self.answer(chain, alternates: targets)] + targets.map { _ in refusal })
         let got = try Self.got(from: edge, preferring: "Root B")
         #expect(got.doubts.count == 1 && got.doubts[0].utf8.count <= 300, "\(got.doubts)")
-        // No part of a word is told: it might be one of a secret.
+        // The doubt contains no part of a word, since the word might be a secret.
         #expect(
             got.doubts[0].contains("at '…' can't be obtained: ") && got.doubts[0].contains(" y y…"), "\(got.doubts)")
         #expect(got.doubts[0].hasSuffix("; and 9 more are of no use either"), "\(got.doubts)")

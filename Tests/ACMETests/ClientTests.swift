@@ -64,7 +64,7 @@ import Testing
         let refusals = Array(repeating: ScriptedEdge.Answer.problem("badNonce"), count: 20)
         let edge = ScriptedEdge(refusals + [.order])
         _ = try edge.client().newOrder(identifiers: Self.names)
-        // nonce-1 came from newNonce, each next one with the refusal before.
+        // nonce-1 came from newNonce. Each refusal brought the next nonce.
         #expect(try edge.messages.compactMap(\.header.nonce) == (1...21).map { "nonce-\($0)" })
         #expect(edge.waits.isEmpty)
 
@@ -194,7 +194,7 @@ import Testing
         #expect(throws: ACMEError.malformed("order's URL", reason: "'http://other.test/order/7' is no https URL")) {
             try client.newOrder(identifiers: Self.names)
         }
-        // A plain http URL of the same host is taken as https.
+        // A plain http URL at the same host becomes https.
         #expect(try client.newOrder(identifiers: Self.names).url.text == "https://ca.test/order/7")
         #expect(client.takeOddities() == ["the CA's account can't be used: it is no JSON"])
         #expect(client.takeOddities().isEmpty)

@@ -2,16 +2,16 @@ import Testing
 
 @testable import ACME
 
-/// Requests for certificates, also where answers are lost or refusals come late.
+/// Sends certificate requests to CAs whose answers are lost or whose refusals come late.
 @Suite struct FinalizationTests {
-    /// A request for a certificate that fails at first, and what then becomes of its order.
+    /// A script of answers to a certificate request, and what must happen to the order.
     struct Finalization: CustomTestStringConvertible {
         let testDescription: String
         let script: [ScriptedEdge.Answer]
-        /// Which requests are sent: a certificate request (`f`) or a look at the order (`o`).
+        /// The requests that must be sent: a certificate request (`f`) or reading the order (`o`).
         let sent: String
         var waits: [Int] = []
-        /// Whether the answer was lost, as is told.
+        /// Whether the client must report that the answer was lost.
         var isLost = true
 
         static let busy = ScriptedEdge.Answer.json("", status: 503)
@@ -97,7 +97,7 @@ import Testing
         #expect(messages[1].payload == #"{"csr":"-_8"}"#)
         #expect(messages[1].header.url == "https://ca.test/order/1/finalize")
         #expect(messages[3].header.url == "https://ca.test/order/1")
-        // Whatever the refusal is called, and whatever the answer is.
+        // The refusal's type and the content of the answer do not matter.
         #expect(try client.finalize(order, csr: [1])?.contains("malformed") == true)
         #expect(
             try client.finalize(order, csr: [1]) == "the CA's answer to a request can't be used: it is no JSON")

@@ -2,7 +2,7 @@ import Testing
 
 @testable import ACME
 
-/// Authorizations that are not written as RFC 8555 has it.
+/// Authorizations that deviate from RFC 8555.
 @Suite struct OddAuthorizationTests {
     private func authorization(_ text: String) throws -> ACMEAuthorization {
         try ACMEAuthorization(Array(text.utf8), url: ACMEURL("https://ca.test/authz/1"), retryAfter: nil)
@@ -33,7 +33,7 @@ import Testing
             members: #""status": "pending", "challenges": [{"type": "HTTP-01", "token": "a", "url": "/x"}]"#,
             status: .pending),
         OddAuthorization(members: #""status": "valid", "challenges": "none""#, status: .valid, challenges: 0),
-        // What has no reading.
+        // These can't be read.
         OddAuthorization(members: #""status": "pending", "challenges": "none""#, status: nil),
         OddAuthorization(members: #""challenges": []"#, status: nil),
         OddAuthorization(members: #""status": "accepted", "challenges": [\#(good)]"#, status: nil),

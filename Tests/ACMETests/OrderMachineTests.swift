@@ -33,7 +33,7 @@ import Testing
         #expect(answers.map(\.authorization.name) == ["1.test", "3.test"])
         #expect(answers.map(\.challenge.token) == ["token-1", "token-3"])
 
-        // The first is told of; then everything stops and is looked at again.
+        // Only the first challenge was answered. The machine then starts again from the order.
         machine.answered(answers[0].challenge)
         #expect(
             machine.next(order: try order("pending"), authorizations: authorizations, now: 1) == .answer([answers[1]]))
@@ -47,7 +47,7 @@ import Testing
             machine.next(order: try order("pending"), authorizations: authorizations, now: 3)
                 == .await(authorizations: [urls[1]], after: .milliseconds(500)))
         authorizations[2] = try authorization(3, "valid", challenge: "valid")
-        // The order may lag behind its authorizations.
+        // The order may become ready later than its authorizations become valid.
         #expect(
             machine.next(order: try order("pending"), authorizations: authorizations, now: 4)
                 == .await(authorizations: [], after: .seconds(1)))
@@ -121,7 +121,7 @@ import Testing
     @Test("All that the CA says of failed names is told, wherever it stands")
     func refused() throws {
         let failed = try authorization(1, "invalid", challenge: "invalid", error: Self.refusal)
-        // Boulder marks the challenge before the authorization.
+        // Boulder, the CA software of Let's Encrypt, marks the challenge as invalid before the authorization.
         let failing = try authorization(2, challenge: "invalid", error: Self.refusal)
         let silent = try authorization(3, "invalid", challenge: "pending")
         var machine = OrderMachine(answering: .http01)
@@ -157,7 +157,7 @@ import Testing
         }
         #expect(failure.description == "the CA refuses the order: urn:ietf:params:acme:error:caa: no")
 
-        // The same as of a name is told once.
+        // An error that the order and a name have in common is reported once.
         let failed = try authorization(1, "invalid", challenge: "invalid", error: Self.refusal)
         let repeated = try order("invalid", more: Self.refusal)
         guard case .failed(.refused(let complaints)) = machine.next(order: repeated, authorizations: [failed], now: 0)

@@ -79,7 +79,7 @@ import Testing
         let ledger = RateLimitLedger(events + [Event(.order, at: 5)], limits: .letsEncrypt)
         var copy = ledger
         copy.note(Event(.failedAuthorization(.dns("a.test")), at: 6))
-        // 200 of them at once can't have been; a ledger that has seen them waits until they have come back.
+        // The CA would not have allowed 200 orders at once. A ledger that has them waits until all tokens are refilled.
         #expect(ledger.permission(for: [.dns("a.test")], now: 200 * 120_960) == .now)
         #expect(RateLimitLedger().permission(for: [.dns("a.test")], now: 0) == .now)
     }

@@ -49,7 +49,7 @@ import Testing
         #expect(29 * 1440...30 * 1440 ~= steps.reduce(0, +))
         #expect(delays[steps.count...].allSatisfy { $0 == 1440 })
         #expect(RetrySchedule.delaySeconds(afterFailures: 0) == 0)
-        // Fewer tries than the 1,152 failures in a row after which Let's Encrypt pauses a name.
+        // Let's Encrypt pauses a name after 1,152 failures in a row.
         #expect(steps.count < 200)
     }
 
@@ -112,10 +112,10 @@ import Testing
 
     @Test("What is due as soon as it is obtained is obtained again after a while only")
     func pause() throws {
-        // A clock that is 75 days ahead.
+        // The clock was 75 days ahead when the certificate was obtained.
         let at = RenewalScheduler.dueAt(candidate { $0.obtainedAt = 75 * Self.day }, seed: 1)
         #expect(at == 75 * Self.day + 6 * 3600)
-        // A short one has less time.
+        // A certificate with a short lifetime has a shorter pause.
         let short = candidate {
             $0.notAfter = 80
             $0.renewBeforeSeconds = 80
@@ -131,7 +131,7 @@ import Testing
             $0.obtainedAt = Self.day
         }
         #expect(RenewalScheduler.dueAt(young, seed: 1) == day * Self.day)
-        // A wish does not keep it from being urgent.
+        // The operator's `renew_before` does not prevent an urgent renewal.
         let wished = candidate {
             $0.advisedAt = day * Self.day
             $0.obtainedAt = Self.day
@@ -144,7 +144,7 @@ import Testing
         "A CA that lets its chain run out is asked ever oftener, but never in a circle, whatever it advises",
         arguments: [0, 3600], [nil, 60])
     func chainThatEnds(backdated: Int64, advisedDay: Int64?) {
-        // Whatever is issued ends with the chain, on day 40; the CA mends that ten days later.
+        // Until the CA renews its own certificate on day 50, every certificate that it issues expires on day 40.
         let (end, mended) = (40 * Self.day, 50 * Self.day)
         var now: Int64 = 0
         var tries = 0
@@ -160,7 +160,7 @@ import Testing
             #expect(now > obtained)
             tries += 1
         }
-        // Some thirty as the end comes near, and four a day after it.
+        // About thirty tries before day 40, and four each day after it.
         #expect(tries < 80, "\(tries)")
         #expect(now < mended + Self.day)
     }

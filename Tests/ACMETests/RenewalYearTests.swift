@@ -5,12 +5,12 @@ import Testing
 @Suite struct RenewalYearTests {
     struct Fleet: Sendable, CustomTestStringConvertible {
         let title: String
-        /// Lifetimes in hours, taken in turn.
+        /// Lifetimes in hours. The certificates get them in turn.
         let lifetimes: [Int64]
-        /// Tries that fail, in percent.
+        /// The percentage of tries that fail.
         var failures = 0
         var days: Int64 = 365
-        /// The most orders there may be in one hour.
+        /// The largest number of orders in one hour.
         let maximumPerHour: Int
         var testDescription: String { title }
     }
@@ -24,7 +24,7 @@ import Testing
             failures: 33, days: 120, maximumPerHour: 400),
     ]
 
-    /// The same numbers each time: SplitMix64.
+    /// SplitMix64, so that each run has the same numbers.
     struct Generator: RandomNumberGenerator {
         var state: UInt64 = 1
 

@@ -2,7 +2,7 @@ import Testing
 
 @testable import ACME
 
-/// Which requests are sent again, and when.
+/// Which requests are repeated, and after which delays.
 @Suite struct RepeatedRequestTests {
     @Test("A busy CA is asked again, after growing delays or as it wishes, for a minute")
     func busy() throws {

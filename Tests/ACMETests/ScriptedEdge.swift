@@ -5,7 +5,7 @@ import Testing
 
 @testable import ACME
 
-/// A CA that answers as written down. Its directory and its nonces it hands out by itself.
+/// A CA that gives scripted answers. It answers requests for the directory and for nonces by itself.
 final class ScriptedEdge: ACMEEdge {
     enum Answer: Sendable {
         case response(ACMEHTTPResponse)
@@ -63,20 +63,20 @@ final class ScriptedEdge: ACMEEdge {
         }
     }
 
-    /// What was asked for but the directory and nonces.
+    /// The requests, without those for the directory and for nonces.
     var requests: [ACMEHTTPRequest] { state.withLock { $0.requests } }
-    /// The signed messages among them.
+    /// The signed messages among the requests.
     var messages: [Message] { get throws { try requests.map(Message.init) } }
-    /// What was waited between them.
+    /// The delays that the client waited.
     var waits: [Duration] { state.withLock { $0.waits } }
-    /// Whether all that is written down was asked for.
+    /// Whether all scripted answers were used.
     var isDone: Bool { state.withLock { $0.script.isEmpty } }
 
     static let ecKey = Result { try PrivateKey.generate(.ecdsaP256) }
     static let rsaKey = Result { try PrivateKey.generate(.rsa2048) }
     static let now: Int64 = 1_800_000_000
 
-    /// A client that has an account already, unless told otherwise.
+    /// A client that already has an account, unless `hasAccount` is false.
     func client(hasAccount: Bool = true, key: Result<PrivateKey, any Error> = ecKey) throws -> ACMEClient {
         try ACMEClient(
             directory: ACMEURL("https://ca.test/directory"), key: key.get(),
@@ -102,7 +102,7 @@ extension ScriptedEdge.Answer {
     static let order = json(Samples.order("pending"), status: 201, location: "https://ca.test/order/1")
 }
 
-/// A JWS, taken apart.
+/// A decoded JWS.
 struct Message {
     struct Header: Decodable {
         let alg: String
@@ -114,7 +114,7 @@ struct Message {
 
     let header: Header
     let payload: String
-    /// What is signed.
+    /// The bytes that are signed.
     let input: [UInt8]
     let signature: [UInt8]
 
@@ -129,7 +129,7 @@ struct Message {
     }
 }
 
-/// Messages as CAs write them.
+/// Messages as CAs send them.
 enum Samples {
     static func order(_ status: String, more: String = "") -> String {
         """

@@ -18,7 +18,7 @@ import Testing
         #expect(message.header.nonce == "abc")
         #expect(message.header.url == "https://ca.test/order")
         #expect(message.payload == "{}")
-        // This kind of signature has nothing random in it.
+        // This kind of signature is deterministic.
         #expect(message.signature == (try key.signature(of: message.input)))
     }
 

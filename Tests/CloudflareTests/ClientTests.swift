@@ -120,7 +120,8 @@ struct ClientTests {
             #expect(search.found == nil && search.oddities.count == 1)
             #expect(search.oddities.first?.contains("an element that can't be read, number 2 of page 1: ") == true)
         }
-        // What says that it is for the same may be it: then nobody asks for it a second time.
+        // An unreadable element that may be the wanted certificate makes the search fail. Otherwise a second
+        // certificate would be ordered.
         let doubtful = [
             #"{"id":null,"csr":"\#(csr)"}"#, #"{"id":"12","revoked_at":[],"csr":"\#(csr)"}"#,
             #"{"id":"../13","hostnames":["*.A.test","a.test"]}"#, #"{"csr":"?","hostnames":["*.a.test","a.test"]}"#,

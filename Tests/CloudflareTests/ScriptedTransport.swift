@@ -4,7 +4,7 @@ import Synchronization
 
 @testable import Cloudflare
 
-/// A server that gives answers as written down, and remembers what it was asked.
+/// A server that gives scripted answers and records the requests.
 final class ScriptedTransport: Sendable {
     enum Step: Sendable {
         case answer(Int, String, [HTTPField] = [])

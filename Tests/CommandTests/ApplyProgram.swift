@@ -1,7 +1,7 @@
 import Foundation
 import TestSupport
 
-/// The real program, run as an operator runs it.
+/// Runs the real program as an operator does.
 struct ApplyProgram {
     struct Outcome {
         let status: Int32
@@ -9,22 +9,22 @@ struct ApplyProgram {
         let errors: String
     }
 
-    /// The built program, which stands beside the test bundle.
+    /// The built program, which is in the same directory as the test bundle.
     static let path = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
         .appendingPathComponent("aegis-apply").path
 
-    /// Whether it is built with a sanitizer, which makes system calls of its own.
+    /// Whether the program is built with a sanitizer, which makes system calls of its own.
     static let isSanitized = ProcessInfo.processInfo.environment["AEGIS_SANITIZER"] != nil
 
-    /// What a program needs of this one's environment, by itself and where a sanitizer is in it.
+    /// The environment variables that the program needs from this process. LD_PRELOAD is needed by sanitizers.
     static let environment = ProcessInfo.processInfo.environment.filter { ["PATH", "LD_PRELOAD"].contains($0.key) }
 
-    /// Runs it in a folder; only the variables given here are set, besides those.
+    /// Runs the program in a folder. It gets only the variables in `environment` and `Self.environment`.
     static func run(
         _ arguments: [String], in folder: String = FileManager.default.temporaryDirectory.path, input: String = "",
         environment: [String: String] = [:], under wrapper: [String] = []
     ) throws -> Outcome {
-        // Files, not pipes: a program that writes much to both can't then wait for its reader.
+        // The output goes to files. With pipes, a program that writes much to both could block.
         let scratch = try TemporaryFolder()
         try input.write(toFile: scratch.path("in"), atomically: false, encoding: .utf8)
         for name in ["out", "err"] { _ = FileManager.default.createFile(atPath: scratch.path(name), contents: nil) }

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-/// What is taken out of the file.
+/// Items that are removed from the file.
 extension ApplyTests {
     @Test("An apply that would delete most hosts does nothing unless it is told to, and a dry run says so")
     func massDeletion() throws {
@@ -23,7 +23,7 @@ extension ApplyTests {
         #expect(try sql("SELECT count(*) FROM items WHERE kind = 'host'") == "12\n")
         #expect(try apply("--dry-run", "--allow-deletions").status == 0)
         #expect(try apply("--allow-deletions").output.hasSuffix("12 deleted.\n"))
-        // Coming back is no deletion, but to go back to before is.
+        // Rolling back to a file with more hosts deletes nothing. Rolling back to a file with fewer hosts does.
         #expect(try apply("rollback", "1").status == 0)
         #expect(try apply("rollback", "2").status == 1)
         #expect(try apply("rollback", "2", "--allow-deletions").output.hasSuffix("12 deleted.\n"))

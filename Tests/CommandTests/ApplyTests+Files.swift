@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Files that are not what they should be: each is told in words that say what to do.
+/// Files with wrong content. Each message must say what to do.
 extension ApplyTests {
     @Test(
         "A certificate or key in DER is refused with the command that converts it", arguments: ["own.pem", "own.key"])
@@ -81,7 +81,7 @@ extension ApplyTests {
         }
         let text = try String(contentsOfFile: folder.path("only.key"), encoding: .utf8)
         #expect(text.hasPrefix("-----BEGIN CERTIFICATE-----") && text.contains("PRIVATE") == !more.isEmpty)
-        // What exists is no matter where nothing is replaced.
+        // A file that exists does not prevent an export that replaces no file.
         let shown = try ApplyProgram.run(
             ["certificates", "export", "own", "--out", "/dev/stdout"], in: folder.path,
             environment: ["AEGIS_SSL_KEY": Self.key])
@@ -97,7 +97,7 @@ extension ApplyTests {
         #expect(try apply().status == 0)
         try FileManager.default.createDirectory(atPath: folder.path("out"), withIntermediateDirectories: false)
         func export(_ faults: String...) throws -> ApplyProgram.Outcome {
-            // The first opening of the folder is for a file without a name, which strace has no path of.
+            // The first opening of the folder creates a file without a name, for which strace knows no path.
             let paths = ["-P", "out", "-P", folder.path("out/.own.pem.aegis-new")]
             let refusal = paths + ["-e", "inject=openat:error=EOPNOTSUPP:when=1"]
             let rules = (hasFilesWithoutName ? [] : refusal) + faults.flatMap { ["-e", $0] }

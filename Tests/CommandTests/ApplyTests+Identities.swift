@@ -28,7 +28,7 @@ extension ApplyTests {
         #expect(!records.contains("canary") && !(first.output + first.errors).contains("canary"))
         #expect(try apply().output == "No changes: the state is what the file says.\n")
 
-        // Another secret is a change, and the former one goes.
+        // Another secret is a change, and the former secret is deleted.
         try write(Self.vaultsAndAlerts.replacing("canary-2", with: "canary-4"))
         let changed = try apply()
         #expect(changed.output.contains("~ vault main\n      auth.secret_id.inline  (hidden) → (hidden, changed)\n"))

@@ -3,7 +3,7 @@ import PKI
 import TestSupport
 import Testing
 
-/// Where keys are: sealed in the state, in an export on request, and nowhere else.
+/// Where keys are stored: sealed in the state, and in an export on request. Nowhere else.
 extension ApplyTests {
     @Test("A private key is exported only on request, for the owner alone")
     func export() throws {
@@ -134,7 +134,7 @@ extension ApplyTests {
         #expect(try apply().output.hasPrefix("No changes"))
     }
 
-    /// Seals the keys in the state for their rows alone.
+    /// Seals the keys in the state as earlier versions did: bound to the row, but not to the leaf.
     private func sealAsEarlierVersions() throws {
         let sealer = Sealer(key: try MasterKey(hex: Self.key))
         let rows = try sql("SELECT name, fingerprint, hex(sealed_key) FROM certificates").split(separator: "\n")
@@ -190,7 +190,7 @@ extension ApplyTests {
             }
             #expect(try apply(key: String(repeating: "ab", count: 32)).errors.contains("sealed with another"))
         }
-        // The right key mends them.
+        // With the right key, the apply succeeds.
         #expect(try apply().status == 0)
         #expect(try sql("SELECT name FROM settings") == "sealing_key_id\n")
     }
@@ -227,7 +227,7 @@ extension ApplyTests {
         let der = try Tool.data("openssl", "pkey", "-in", folder.path("own.key"), "-outform", "DER")
         #expect(database.range(of: Data(canary.utf8)) == nil)
         #expect(database.range(of: Data(Self.key.utf8)) == nil)
-        // The private scalar alone, wherever it stands.
+        // Searches for the private number itself, in whatever form the key may have been written.
         #expect(database.range(of: der.suffix(from: der.startIndex + 36).prefix(32)) == nil)
         #expect(!outputs.contains(canary))
         #expect(!outputs.contains(Self.key))
@@ -251,7 +251,7 @@ extension ApplyTests {
             ["O_CREAT", "O_TMPFILE", "mkdir"].contains { lines[line].contains($0) }
         }
         #expect(creating.count > 8)
-        // SQLite asks for 0644 when it opens the file that is there already; the mask would cut that down too.
+        // SQLite opens the existing file with mode 0644, which the mask would reduce too.
         #expect(creating.allSatisfy { $0 > mask })
         let first = try #require(creating.first { lines[$0].contains("state.db.new\"") })
         #expect(lines[first].contains(", 0600)"))

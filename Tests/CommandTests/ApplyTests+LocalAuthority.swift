@@ -3,7 +3,7 @@ import PKI
 import TestSupport
 import Testing
 
-/// What an apply issues from the local CA, and what it does when that can't be used.
+/// What an apply issues from the local CA, and what it does if the local CA can't be used.
 extension ApplyTests {
     @Test("OpenSSL agrees with what the local CA issues")
     func opensslAgrees() throws {

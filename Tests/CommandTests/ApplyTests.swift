@@ -3,7 +3,7 @@ import PKI
 import TestSupport
 import Testing
 
-/// Applies for real: real files, a real database, and OpenSSL's own command line as judge.
+/// Runs real applies with real files and a real database. OpenSSL's command line verifies the results.
 @Suite struct ApplyTests {
     let folder: TemporaryFolder
     static let key = String(repeating: "0123456789abcdef", count: 4)
@@ -30,7 +30,7 @@ import Testing
             arguments, in: folder.path, environment: key.map { ["AEGIS_SSL_KEY": $0] } ?? [:])
     }
 
-    /// A self-made certificate that ends so many days from now.
+    /// Makes a self-signed certificate that expires in this many days.
     func makeOwn(_ name: String = "own", host: String = "own.example.com", days: Int64 = 90) throws {
         let start = Int64(Date().timeIntervalSince1970) - 30 * 86_400
         let key = try PrivateKey.generate(.ecdsaP256)
@@ -136,7 +136,7 @@ import Testing
         let allowed = try apply()
         #expect(allowed.status == 0, "\(allowed.errors)")
         #expect(allowed.errors.contains("warning: certificate own has expired on"))
-        // The same text without the operator's word: what is stored does not tell, the plan does.
+        // The certificate's text is the same, but `allow_expired` is removed. Only the plan shows the difference.
         try write(Self.twoHosts)
         let taken = try apply("--dry-run")
         #expect(taken.status == 3)
@@ -230,7 +230,7 @@ import Testing
         let namespace = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid")
         let scope = "\(boot.trimmingCharacters(in: .whitespacesAndNewlines))/\(namespace)"
         let now = Int(Date().timeIntervalSince1970)
-        // PID 1 with a start time that is not its own: dead. On another machine nobody can tell: alive.
+        // The holder is PID 1 with another start time, so it is dead. A holder on another machine counts as alive.
         _ = try sql("INSERT INTO leases VALUES ('apply', 'elsewhere another-boot 1 7 ops', \(now), \(now + 30))")
         try write(Self.twoHosts + "\n  - { domain: c.example.com, respond: {} }")
         let held = try apply()
@@ -310,7 +310,7 @@ import Testing
         #expect(try apply("status").output.contains("www.example.com  web"))
         #expect(try sql("SELECT count(*) FROM items WHERE kind = 'host'") == "2\n")
         #expect(try sql("SELECT name FROM events WHERE failure IS NOT NULL").hasPrefix("www.example.com\n"))
-        // Of an old state's host nothing is asked until it changes.
+        // A host of an older state is not checked until it changes.
         _ = try sql("UPDATE certificates SET domains = 'other.example.com' WHERE name = 'own'")
         try write(Self.twoHosts)
         #expect(try apply().status == 0)

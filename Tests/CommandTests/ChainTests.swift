@@ -3,7 +3,8 @@ import PKI
 import TestSupport
 import Testing
 
-/// Chains of an operator's own certificates: what is shown of them, and what is told before clients tell it.
+/// Chains of an operator's own certificates: what the gateway sends, and which warnings an operator gets before clients
+/// fail.
 @Suite struct ChainTests {
     private static let key = String(repeating: "0123456789abcdef", count: 4)
     private static let text = """
@@ -18,7 +19,7 @@ import Testing
 
     private let folder: TemporaryFolder
 
-    /// A root `top`, a key for an intermediate below it, and a key for the leaf.
+    /// Makes a root `top`, a key for an intermediate below it, and a key for the leaf.
     init() throws {
         folder = try TemporaryFolder()
         _ = try folder.file("aegis.yaml", Self.text)
@@ -57,7 +58,8 @@ import Testing
         try #require(outcome.status == 0, "\(outcome.output)")
     }
 
-    /// Makes a certificate that is valid for days from now. `file` is what it is called, else its subject.
+    /// Makes a certificate that is valid from and to these days from now. `file` is the name of its file; nil for the
+    /// subject.
     @discardableResult
     private func issue(
         _ subject: String, from issuer: String?, as role: String, days from: Int, _ to: Int, file: String? = nil
@@ -83,7 +85,7 @@ import Testing
         try ApplyProgram.run(arguments, in: folder.path, environment: ["AEGIS_SSL_KEY": Self.key])
     }
 
-    /// What is stored and shown: subject and issuer of each, in order.
+    /// The stored chain: subject and issuer of each certificate, in order.
     private func shown() throws -> [String] {
         let query = "SELECT chain FROM certificates"
         let script = "cd '\(folder.path)' && sqlite3 state.db '\(query)' > shown.pem"
@@ -98,7 +100,7 @@ import Testing
 
     struct Case: Sendable, CustomTestStringConvertible {
         let testDescription: String
-        /// From when to when the intermediate is valid, in days; nil where there is none.
+        /// The validity of the intermediate in days from now; nil if the chain has none.
         let days: (Int, Int)?
         let words: [String]
     }

@@ -101,7 +101,7 @@ import Testing
         let outcome = try ApplyProgram.run(arguments, in: folder.path)
         #expect(outcome.status == 64)
         #expect(outcome.errors.lowercased().contains("did you mean '"), "\(outcome.errors)")
-        // What is a file is one, whatever it reads like.
+        // A word that is the name of a file is a file, even if it resembles a command.
         guard arguments == ["statu"] else { return }
         _ = try folder.file("statu", Self.good)
         #expect(try ApplyProgram.run(["statu", "--dry-run"], in: folder.path).status == 0)

@@ -4,7 +4,7 @@ import State
 import TestSupport
 import Testing
 
-/// What a dry run knows of what an apply would refuse, and what the commands around it tell.
+/// Which failures of an apply a dry run reports, and what commands print around it.
 @Suite struct DryRunTests {
     private static let key = String(repeating: "0123456789abcdef", count: 4)
     private static let text = """

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The first file that `init` writes.
+/// The first file, which `init` writes.
 @Suite struct InitTests {
     /// The options for one source of certificates.
     struct Source: CustomTestStringConvertible {
@@ -73,7 +73,7 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: folder.path("aegis.yaml")))
     }
 
-    /// Options that make no file.
+    /// Options with which `init` writes no file.
     struct Refusal: CustomTestStringConvertible {
         let options: [String]
         let status: Int32
@@ -113,10 +113,10 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
     }
 
-    /// Answers at a terminal, some of which can't be taken.
+    /// Answers at a terminal, some of which are refused.
     struct Answers: CustomTestStringConvertible {
         let lines: [String]
-        /// What is said meanwhile, in this order.
+        /// Texts that the program must print, in this order.
         let said: [String]
         let written: String
         var testDescription: String { lines.joined(separator: ", ") }
@@ -149,7 +149,7 @@ import Testing
     func asked(_ answers: Answers) throws {
         let input = answers.lines.map { $0 + "\\n" }.joined()
         let command = "cd \(folder.path) && \(ApplyProgram.path) init"
-        // The terminal's input is the answers; script gives one to the program.
+        // printf writes the answers, and script(1) passes them to the program as the input of a terminal.
         let process = try Tool.run("sh", "-c", "printf '\(input)' | script -qec '\(command)' /dev/null")
         #expect(process.status == 0)
         var rest = process.output[...]

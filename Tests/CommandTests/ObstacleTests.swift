@@ -4,7 +4,7 @@ import SQLiteState
 import TestSupport
 import Testing
 
-/// What an apply is certain to fail on is an error of its dry run, with a place and what to do.
+/// Faults that certainly make an apply fail. The dry run reports each as an error with a place and a hint.
 @Suite struct ObstacleTests {
     private static let key = String(repeating: "0123456789abcdef", count: 4)
     private static let local = """
@@ -33,7 +33,7 @@ import Testing
         try ApplyProgram.run(arguments, in: folder.path, environment: environment)
     }
 
-    /// An ACME issuer that issues for a host, with more keys.
+    /// A file with an ACME issuer that issues for a host. `keys` are added to the issuer.
     private static func acme(_ keys: String, host: String = "ssl_mode: letsencrypt, issuer: ca") -> String {
         """
         version: 1
@@ -71,7 +71,7 @@ import Testing
         let apply = try run(environment: [:])
         #expect(apply.status == 1)
         #expect(!apply.errors.contains("lies in the state") && !apply.errors.contains("rekey"), "\(apply.errors)")
-        // A machine that only plans has no keys: the file says where one is.
+        // A machine that only plans has no keys. The file says where the key is.
         try write(Self.local + "encryption: { key: { env: HUSH } }\n")
         #expect(try run("--dry-run", environment: [:]).status == 0)
     }
@@ -119,7 +119,7 @@ import Testing
         let strict = try run("--dry-run", "--strict", "--format", "json", environment: environment)
         #expect(strict.status == 3)
         #expect(strict.output.contains(words), "\(strict.output)")
-        // Where they are, nothing is said.
+        // If the secrets exist, there is no warning.
         _ = try folder.file("token", "hush\n")
         _ = try folder.file("nokey", Self.key)
         let whole = try run(
@@ -247,7 +247,7 @@ import Testing
         #expect(plan.errors.contains("aegis.yaml:4:3: error: issuer 'ca' will issue nothing: "), "\(plan.errors)")
         #expect(plan.errors.contains(example.reason), "\(plan.errors)")
         #expect(!plan.errors.contains("not this"))
-        // An issuer that is not asked gets a warning only.
+        // If the plan does not need the issuer, there is only a warning.
         try write(Self.acme(example.keys, host: "ssl_mode: none"))
         let other = try run("--dry-run", environment: environment)
         #expect(other.status == 0)
@@ -296,7 +296,7 @@ import Testing
 
     // MARK: Clients
 
-    /// A host that verifies its clients by files.
+    /// A file with a host that verifies its clients. `keys` are those of `client_auth`.
     private static func clients(_ keys: String) -> String {
         local.replacing("certificate: x }", with: "certificate: x, client_auth: { \(keys) } }")
     }
@@ -341,7 +341,7 @@ import Testing
         #expect(missing.errors.contains("until it has it, this host is not served"))
     }
 
-    /// Makes a CA, its list in PEM and in DER, and a file that is neither.
+    /// Makes a CA, its revocation list in PEM and in DER, and a file that is neither.
     private func makeTrust() throws {
         _ = try folder.file("garbage.pem", "this is no certificate\n")
         _ = try folder.file("index.txt", "")
@@ -349,7 +349,7 @@ import Testing
             "ca.cnf",
             "[ca]\ndefault_ca=d\n[d]\ndatabase=\(folder.path("index.txt"))\ndefault_md=sha256\ndefault_crl_days=9\n")
         let key = folder.path("good.key")
-        // Two CAs of one name.
+        // Makes two CAs with the same name.
         for name in ["twin", "good"] {
             _ = try Tool.run(
                 "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",

@@ -4,7 +4,7 @@ import State
 import TestSupport
 import Testing
 
-/// What `status` tells of the gateways that run.
+/// What `status` prints about running gateways.
 @Suite struct StatusTests {
     private let folder: TemporaryFolder
     private let now = Int64(Date().timeIntervalSince1970)
@@ -20,7 +20,7 @@ import Testing
         return try ApplyProgram.run(arguments, in: folder.path, environment: ["AEGIS_SSL_KEY": key])
     }
 
-    /// Applies, and has a gateway report something.
+    /// Applies the file, and stores these gateways' reports.
     private func report(_ nodes: GatewayNode...) throws {
         #expect(try run().status == 0)
         let store = try SQLiteStateStore(path: folder.path("state.db"))
@@ -28,7 +28,7 @@ import Testing
         store.close()
     }
 
-    /// A gateway that last reported so many seconds ago. It has just reported when that is less than nothing.
+    /// A gateway that last reported this many seconds ago. A negative age counts as a report at this moment.
     private func node(
         _ machine: String, age: Int64, revision: Int, _ phase: GatewayNode.Phase = .ready, problem: String? = nil
     ) -> GatewayNode {
@@ -47,7 +47,8 @@ import Testing
 
     @Test("Each gateway that runs has a line: what it serves, and whether that is all there is")
     func gateways() throws {
-        // Reports from a clock ahead of ours are as fresh as can be, so the words do not depend on how fast this runs.
+        // The reports come from a clock that is ahead. So they count as new, and the output does not depend on the
+        // speed of the test.
         try report(
             node("a", age: -100, revision: 9), node("b\u{1B}[2J", age: -100, revision: 1, .draining),
             node("c", age: -100, revision: 9, problem: "certificate x: its key does not open"),

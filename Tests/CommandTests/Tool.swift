@@ -1,6 +1,6 @@
 import Foundation
 
-/// Other programs.
+/// Runs other programs.
 enum Tool {
     static func run(_ arguments: String...) throws -> (status: Int32, output: String) { try run(arguments) }
 

@@ -4,13 +4,13 @@ import State
 import TestSupport
 import Testing
 
-/// Whether /proc can be hidden here: where no user may have a mount namespace there is nothing to test with, and a sanitizer
-/// needs it itself.
+/// Whether this machine can hide /proc. It can't if users may not have a mount namespace. A sanitizer needs /proc
+/// itself.
 private let canHideProc =
     !ApplyProgram.isSanitized
     && (try? Tool.run("unshare", "--map-root-user", "--mount", "sh", "-c", "mount -t tmpfs none /proc").status) == 0
 
-/// The real programs where /proc is empty, as in a bare chroot.
+/// Runs the real programs with an empty /proc, as in a bare chroot.
 @Suite(.enabled(if: canHideProc)) struct WithoutProcTests {
     private static let wrapper = [
         "unshare", "--map-root-user", "--mount", "--propagation", "private", "sh", "-c",
@@ -69,7 +69,7 @@ private let canHideProc =
         #expect(try run().output == "No changes: the state is what the file says.\n")
         _ = try folder.file("aegis.yaml", Self.text.replacing("respond: {}", with: "respond: { body: x }"))
         let store = try SQLiteStateStore(path: folder.path("state.db"))
-        // As another process without /proc on this machine writes it: of itself it knows as little.
+        // The lease is as a process without /proc on this machine would write it.
         let machine = ProcessInfo.processInfo.hostName
         let now = Int64(Date().timeIntervalSince1970)
         let holder = LeaseHolder(machine: machine, scope: "/", process: 1, startTicks: 0, user: "ops")

@@ -2,7 +2,7 @@ import ConfigModel
 import TestSupport
 import Testing
 
-/// Every text that an operator can be shown stands in a file beside its cause.
+/// Each file of samples has a file with the exact text that an operator sees.
 @Suite struct DiagnosticGoldenTests {
     @Test("An invalid file is told all its faults in the pinned words", arguments: Sample.invalid)
     func invalidFile(_ sample: Sample) throws {

@@ -1,7 +1,7 @@
 import ConfigModel
 import Testing
 
-/// Lines and columns are those that an editor shows.
+/// Lines and columns must be those that an editor shows.
 @Suite struct PositionTests {
     struct Case: Sendable, CustomStringConvertible {
         let description: String

@@ -2,7 +2,7 @@ import ConfigModel
 import TestSupport
 import Testing
 
-/// What the state keeps of an item reads back as the same item.
+/// An item must be equal after it was written to a record and read back.
 @Suite struct RecordTests {
     private static let samples =
         Sample.valid + ["production.yaml", "mtls.yaml"].map { Sample(path: Repository.path("examples/\($0)")) }

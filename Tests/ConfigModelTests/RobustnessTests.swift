@@ -3,7 +3,7 @@ import Testing
 
 @testable import ConfigModel
 
-/// Whatever the bytes, reading ends with a model or with diagnostics.
+/// Reading any bytes must end with a model or with diagnostics.
 @Suite struct RobustnessTests {
     @Test("Every prefix of a rich file is read without a trap", arguments: ["production.yaml", "aegis.yaml"])
     func prefixes(_ name: String) {

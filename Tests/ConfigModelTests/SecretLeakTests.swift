@@ -1,7 +1,7 @@
 import ConfigModel
 import Testing
 
-/// A secret in the file must not come out of anything but the model itself.
+/// No output except the model itself may contain a secret of the file.
 @Suite struct SecretLeakTests {
     struct Case: CustomStringConvertible, Sendable {
         let description: String
@@ -64,7 +64,7 @@ import Testing
         }
     }
 
-    /// A file whose every secret is a canary, for breaking.
+    /// A file in which every secret is a canary. Tests break it.
     private static let file = """
         version: 1
         encryption:
@@ -116,7 +116,7 @@ import Testing
         }
     }
 
-    /// One or two slips of the kinds that people make.
+    /// The text with one or two mistakes of the kinds that people make.
     private static func broken(_ text: String, _ generator: inout SeededGenerator) -> String {
         var lines = text.split(separator: "\n").map(String.init)
         for _ in 0..<Int.random(in: 1...2, using: &generator) {
@@ -174,7 +174,7 @@ import Testing
     }
 }
 
-/// The same numbers for the same seed (SplitMix64), so that a failure can be seen again.
+/// SplitMix64: the same numbers for the same seed, so that a failure can be repeated.
 private struct SeededGenerator: RandomNumberGenerator {
     var state: UInt64
 

@@ -3,7 +3,7 @@ import Testing
 @testable import DNS
 
 @Suite struct AnswerTests {
-    /// Answers of the real server.
+    /// Answers of a real name server.
     private func answers() throws -> [[UInt8]] {
         let server = try NameServer.shared.get()
         let exchange = DNSExchange(server: server.knot, timeout: .seconds(20))

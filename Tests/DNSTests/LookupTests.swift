@@ -41,7 +41,7 @@ import Testing
             let zone = try server.lookup.zone(of: name)
             #expect(zone.name == "open.test" && zone.nameServers == ["ns1.open.test", "ns2.open.test"])
         }
-        // Knot knows nothing of names above its zones.
+        // Knot is not authoritative for names above its zones.
         let failure = #expect(throws: DNSFailure.self) { try server.lookup.zone(of: "else.test") }
         #expect(
             failure?.reason
@@ -66,7 +66,7 @@ import Testing
         #expect(failure(nobody)?.reason == "127.0.0.1:1: connection refused")
         #expect(failure(nobody)?.isUnanswered == false)
         #expect(failure(server.mute)?.reason == "\(server.mute): no answer within 0.1 seconds")
-        // Whoever would ask again for no good need not.
+        // A failure without an answer is marked, so that callers need not ask again.
         #expect(failure(server.mute)?.isUnanswered == true)
     }
 

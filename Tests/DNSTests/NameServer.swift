@@ -3,21 +3,21 @@ import TestSupport
 
 @testable import DNS
 
-/// The servers of `dns_server.py`.
+/// The name servers that `dns_server.py` runs.
 struct NameServer {
     static let shared = Result { try NameServer() }
-    /// The secret that all its keys have.
+    /// The secret of all its keys.
     static let secret = SecretBytes(Array("c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldC0zMg==".utf8))
 
-    /// Knot.
+    /// Knot DNS, a real server.
     let knot: DNSServer
-    /// Sends what nobody asked for before the answer.
+    /// Sends unrelated datagrams before the answer.
     let noisy: DNSServer
-    /// Takes signatures away.
+    /// Removes signatures.
     let unsigned: DNSServer
-    /// Spoils signatures.
+    /// Damages signatures.
     let spoiled: DNSServer
-    /// Says nothing.
+    /// Never answers.
     let mute: DNSServer
     private let companion: Companion
 

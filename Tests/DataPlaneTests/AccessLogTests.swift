@@ -3,9 +3,9 @@ import Testing
 
 @testable import Gateway
 
-/// Lines on their way into a file that is full now and then.
+/// Writes lines to a file on a disk that is full from time to time.
 @Suite("Access log") struct AccessLogTests {
-    /// A file that takes so many bytes before it fails.
+    /// A file that accepts `room` bytes before writing fails.
     private struct Disk {
         var room = 0
         var failure = PendingLines.Outcome.failed(ENOSPC)

@@ -5,7 +5,7 @@ import Testing
 @testable import Gateway
 
 @Suite struct AdminQueueTests {
-    /// Answers when it is told to.
+    /// A service that answers when the test allows it.
     private final class SlowService: AdminService {
         let begun = DispatchSemaphore(value: 0)
         let mayEnd = DispatchSemaphore(value: 0)
@@ -30,7 +30,7 @@ import Testing
             }
         }
         for number in 0..<2 { #expect(submit(number)) }
-        // Both threads are at work, so the next ones wait.
+        // Both threads are busy, so further requests wait.
         for _ in 0..<2 { service.begun.wait() }
         for number in 2..<34 { #expect(submit(number)) }
         #expect(!submit(34))

@@ -11,7 +11,7 @@ private struct Count: Total, Equatable {
     static func += (total: inout Count, more: Count) { total.weight += more.weight }
 }
 
-/// What is told by name, and what together.
+/// Which names have a total of their own, and which share one.
 @Suite("Busiest totals") struct BusiestTotalsTests {
     @Test("All are told one by one while there are few")
     func few() {
@@ -32,7 +32,7 @@ private struct Count: Total, Equatable {
         var all: UInt64 = 0
         for _ in 0..<200 {
             for _ in 0..<500 {
-                // Squared, so that those with low numbers, which begin late, are busier.
+                // The product makes low numbers more frequent. These names begin late and are the busiest.
                 let number = (generator.next() % 1000) * (generator.next() % 1000) / 1000
                 totals.add("host \(number)", Count(1))
                 all += 1
@@ -61,7 +61,7 @@ private struct Count: Total, Equatable {
         totals.rank()
         #expect(totals.named.contains { $0.name == "new" })
         #expect(!totals.named.contains { $0.name == "host 0" })
-        // What has counted with the rest stays there.
+        // Traffic that was counted in the shared total stays there.
         #expect(totals.rest == Count(22))
         totals.add("new", Count(5))
         #expect(totals.named.first { $0.name == "new" }?.total == Count(27) && totals.rest == Count(22))

@@ -3,9 +3,9 @@ import Testing
 
 @testable import Gateway
 
-/// Who is taken for the client when a trusted proxy says who came before it.
+/// Which address counts as the client when trusted proxies name others.
 @Suite("Client trace") struct ClientTraceTests {
-    /// The lines of a field, the first one first, and the client that they give.
+    /// The lines of a field, the first one first, and the client that they name.
     struct Case: CustomTestStringConvertible {
         let lines: [String]
         let client: String
@@ -49,9 +49,9 @@ import Testing
             Case("::ffff:8.8.8.8", client: "8.8.8.8"),
             Case("::ffff:10.0.0.9", client: "10.0.0.9"),
             Case(", ,8.8.8.8,,", client: "8.8.8.8"),
-            // Trusted all of them: the one that is farthest away.
+            // All proxies are trusted, so the farthest address is the client.
             Case("10.0.0.3, 10.0.0.2", client: "10.0.0.3"),
-            // Nothing is said.
+            // The field has no address.
             Case(client: peer), Case("", client: peer), Case(" , ,", client: peer),
         ])
     func forwardedFor(_ given: Case) { #expect(Self.client(given.lines, .xForwardedFor) == given.client) }
@@ -67,7 +67,7 @@ import Testing
             Case("[::1]x", client: peer), Case("fe80::1%eth0", client: peer), Case("\"8.8.8.8\"", client: peer),
             Case("8.8.8.8\0", client: peer), Case("1:2:3:4:5:6:7:8:9", client: peer),
             Case(String(repeating: "1", count: 5000), client: peer),
-            // What a stranger has put to the left can't hide what a proxy has put to the right.
+            // A stranger's text on the left can't hide what a proxy has added on the right.
             Case("\"1.1.1.1, 8.8.8.8", client: "8.8.8.8"),
         ])
     func failing(_ given: Case) { #expect(Self.client(given.lines, .xForwardedFor) == given.client) }
@@ -83,16 +83,16 @@ import Testing
             Case("for=1.1.1.1", "for=\"8.8.8.8:80\"", "FOR=10.0.0.7", client: "8.8.8.8"),
             Case(";for=8.8.8.8;;", client: "8.8.8.8"), Case("for=8.8.8.8:_port", client: "8.8.8.8"),
             Case("for=\"[::1]:_a.b\"", client: "::1"),
-            // Without the quotation marks that the brackets ask for.
+            // The address has brackets or colons but no quotation marks.
             Case("for=[2001:db8::2]:443", client: "2001:db8::2"), Case("for=2001:db8::2", client: "2001:db8::2"),
-            // Nobody is named.
+            // The element has no address.
             Case("for=8.8.8.8, for=unknown", client: peer), Case("for=8.8.8.8, for=_hidden", client: peer),
             Case("for=8.8.8.8, for=_hidden, for=10.0.0.2", client: "10.0.0.2"), Case("proto=https", client: peer),
             Case("for=8.8.8.8;for=1.1.1.1", client: peer), Case("8.8.8.8", client: peer), Case("for=", client: peer),
             Case("for", client: peer), Case("=8.8.8.8", client: peer), Case("for=8.8.8.8 by", client: peer),
             Case("for= 8.8.8.8", client: peer), Case("for=\"8.8.8.8", client: peer),
             Case("for=\"8.8.8.8\\\"", client: peer),
-            // A quotation mark that a stranger has not closed hides nothing.
+            // A stranger's unclosed quotation mark hides nothing.
             Case("for=\"1.1.1.1, for=8.8.8.8", client: "8.8.8.8"),
             Case("for=1.1.1.1;host=\"\\", "for=8.8.8.8, for=\"10.0.0.2\"", client: "8.8.8.8"),
         ])

@@ -14,7 +14,7 @@ import Testing
             Case(descriptors: 20_000, wanted: 50_000, workers: 2, listeners: 3, connections: 9862),
             Case(descriptors: 20_000, wanted: 100, workers: 2, listeners: 3, connections: 100),
             Case(descriptors: 1024, wanted: 50_000, workers: 2, listeners: 3, connections: 374),
-            // What other things need would leave nothing.
+            // Other uses would need all descriptors, so connections get half of them.
             Case(descriptors: 300, wanted: 50_000, workers: 64, listeners: 100, connections: 75),
             Case(descriptors: 1, wanted: 50_000, workers: 1, listeners: 1, connections: 1),
             Case(descriptors: .max, wanted: 1_000_000, workers: 1024, listeners: 201, connections: 1_000_000),
@@ -25,7 +25,7 @@ import Testing
             listeners: sample.listeners)
         #expect(budget.connections == sample.connections)
         #expect(budget.ceiling <= sample.descriptors)
-        // All clients with an upstream each stay below what is kept.
+        // Even if every client has an upstream connection, the descriptors stay below the ceiling.
         if sample.descriptors > 1 { #expect(2 * budget.connections <= budget.ceiling) }
     }
 

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Gateway
 
-/// What is told of certificates that end, and when.
+/// Which alerts there are about expiring certificates, and when.
 @Suite struct ExpiryPolicyTests {
     private static let day: Int64 = 86_400
     private static let end: Int64 = 1000 * day
@@ -22,7 +22,7 @@ import Testing
             })
     }
 
-    /// A moment, in seconds before the end.
+    /// A time before the expiry, in seconds, and the threshold that is crossed then.
     struct Moment: CustomTestStringConvertible {
         let left: Int64
         let threshold: Int64?
@@ -61,7 +61,7 @@ import Testing
         #expect(policy.crossed(by: renewing, now: Self.end - 6 * 3600 - 1) == nil)
         #expect(policy.crossed(by: renewing, now: Self.end - 6 * 3600) == .overdue)
         #expect(policy.crossed(by: renewing, now: Self.end) == .overdue)
-        // A renewal that is planned for the end, or after it, is overdue then.
+        // If the renewal is planned for the expiry or later, it is overdue at that time.
         #expect(item(renewsAt: Self.end).overdueAt == Self.end)
         #expect(item(renewsAt: Self.end + 5).overdueAt == Self.end + 5)
     }

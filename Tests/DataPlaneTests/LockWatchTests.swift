@@ -6,7 +6,8 @@ import Testing
 @Suite struct LockWatchTests {
     private static let locked = StateError.busy(path: "state.db", waitedMilliseconds: 250)
 
-    /// Whether each of some errors passes, met one after the other at these seconds; nil where the state could be used.
+    /// Whether each error is only a passing lock. The errors occur one after the other, at these seconds. Nil means
+    /// that the state could be used.
     private func passing(_ errors: [(second: Int64, error: StateError?)]) -> [Bool] {
         var watch = LockWatch()
         return errors.compactMap { second, error in

@@ -3,14 +3,14 @@ import Testing
 @testable import Gateway
 
 struct OpenChunkTests {
-    /// What pieces become behind a head.
+    /// The bytes that are written for these pieces of a body, after a head.
     private static func written(_ pieces: [String]) -> String {
         let scratch = Scratch(capacity: 1 << 20)
         var chunk = OpenChunk()
         scratch.append("head")
         for piece in pieces { piece.lendingBytes { chunk.append($0, to: scratch) } }
         chunk.close(in: scratch)
-        // Nothing is open any more.
+        // The chunk is closed, so closing again writes nothing.
         chunk.close(in: scratch)
         return scratch.bytes.text
     }

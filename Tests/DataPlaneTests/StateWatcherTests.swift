@@ -7,7 +7,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// Watches real files, and real states that others write.
+/// Watches real files, and real states that other stores write.
 @Suite struct StateWatcherTests {
     private let folder: TemporaryFolder
     private let path: String
@@ -21,7 +21,7 @@ import Testing
 
     private func watcher() throws -> StateWatcher { try StateWatcher(path: FilePath(path)) }
 
-    /// A new state whose lease we hold.
+    /// A new state, with its lease held by `me`.
     private func applying() throws -> SQLiteStateStore {
         let store = try SQLiteStateStore(path: path)
         #expect(try store.acquireLease(.apply, for: me, now: 0, isFree: { _ in false }) == .acquired)
@@ -32,7 +32,8 @@ import Testing
         try store.commit([.putItem(host, owner: .file, record: [record])], by: me)
     }
 
-    /// Looks each time it is time to, until what is looked for is there; gives up after far more looks than it takes.
+    /// Calls `isThere` after each report of the watcher, until it is true. Returns the number of reports. Gives up
+    /// after 200, far more than needed.
     private func looks(_ watcher: StateWatcher, until isThere: () throws -> Bool) rethrows -> Int? {
         for count in 0..<200 {
             if try isThere() { return count }
@@ -102,7 +103,7 @@ import Testing
         let old = try #require(try SQLiteStateStore(following: path))
         let watcher = try watcher()
         try FileManager.default.copyItem(atPath: path, toPath: folder.path("state/copy"))
-        // The paths are lent to the call alone.
+        // This is safe, since the call uses the paths only while it runs.
         #expect(unsafe rename(folder.path("state/copy"), path) == 0)
         #expect(looks(watcher) { !old.isInPlace } != nil)
     }
@@ -133,7 +134,7 @@ import Testing
     @Test("Other files of the directory don't end a wait, and don't hold up the slow poll")
     func otherFiles() throws {
         try FileManager.default.createDirectory(atPath: folder.path("state"), withIntermediateDirectories: true)
-        // The poll's time runs from here on, however late the threads begin.
+        // The poll's interval begins here, however late the threads start.
         let start = ContinuousClock.now
         let watcher = try watcher()
         let isOver = Atomic(false)
@@ -143,14 +144,14 @@ import Testing
             let writer = Thread {
                 while !isOver.load(ordering: .relaxed) {
                     _ = FileManager.default.createFile(atPath: log, contents: nil)
-                    // Not more than can be read: when events are lost, it is time to look.
+                    // The pause keeps the number of events small. If inotify loses events, the watcher reports too.
                     _ = usleep(100)
                 }
                 done.signal()
             }
             writer.start()
             #expect(watcher.wait() == .look)
-            // The poll's time, not an event's.
+            // The wait ended with the poll's interval, not with an event.
             #expect(ContinuousClock.now - start > .milliseconds(900))
             isOver.store(true, ordering: .relaxed)
             done.wait()
@@ -162,7 +163,7 @@ import Testing
         func open() throws -> Int { try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count }
         let before = try open()
         for _ in 0..<100 { _ = try watcher() }
-        // Other tests open files meanwhile, but not as many.
+        // Other tests open files at the same time, but not as many.
         #expect(try open() - before < 100)
     }
 }

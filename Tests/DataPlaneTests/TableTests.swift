@@ -8,7 +8,7 @@ struct TableTests {
     func names() {
         var table = NameTable()
         var expected: [UInt32: UInt32] = [:]
-        // Few different hashes, so that runs collide and holes are filled.
+        // There are few different hashes, so entries collide and removed places are filled.
         var generator = SplitMix(state: 7)
         for step in 0..<20_000 {
             let number = UInt32(generator.next() % 500)
@@ -36,7 +36,8 @@ struct TableTests {
         for size in [0, 1, 3, 4, 5, 300, 1000, 70_000] {
             let bytes = noise(size)
             let base = DeltaBase(bytes)
-            // The same, others, parts of it among others, one byte changed, and runs of one byte.
+            // The bytes themselves, other bytes, parts of the bytes among others, one changed byte, and runs of one
+            // byte.
             var others = [bytes, [], noise(1), noise(254), noise(255), noise(256), noise(600)]
             others += (0..<20).map { _ in noise(Int(generator.next() % 300)) + bytes.suffix(size / 2) + noise(5) + bytes
             }
@@ -109,7 +110,7 @@ struct TableTests {
 
     @Test("A slab knows what is gone from what stands in its place")
     func slab() throws {
-        // What can't be copied can't stand in an expectation.
+        // A noncopyable value can't be used within an expectation.
         let slab = Slab<String>(maximum: 130)
         let ids = (0..<130).compactMap { slab.insert("\($0)") }
         let surplus = slab.insert("one too many")
@@ -139,7 +140,7 @@ extension [UInt8] {
     }
 }
 
-/// Numbers that look random and are the same each time.
+/// SplitMix64: numbers that look random and are the same in each run.
 struct SplitMix {
     var state: UInt64
 

@@ -6,7 +6,7 @@ import Testing
     @Test("Renewed rules replace all definitions of their number in a held update, also those of a number used again")
     func replace() {
         var update = TableUpdate()
-        // Rules 0 are released, and the number is used again for others.
+        // The rules with number 0 are released, and the number is given to other rules.
         update.clientTrusts = [1, 0, 0].map { ClientTrustDefinition(number: $0, trust: nil) }
         var renewed = [0, 2].map { ClientTrustDefinition(number: $0, trust: nil) }
         update.replace(&renewed)

@@ -6,7 +6,7 @@ import Testing
 struct TimerTests {
     private let token = Token(.client, SlotID(index: 1, generation: 1))
 
-    /// Lets time pass in steps, and gives the time at which the deadline was met.
+    /// Advances the clock in steps. Returns the time at which the deadline was reached.
     private func meet(_ deadline: inout Deadline, in wheel: inout TimerWheel, from start: Int64, to end: Int64)
         -> Int64?
     {

@@ -10,7 +10,7 @@ struct TokenQueueTests {
         var generator = SplitMix(state: 3)
         var (put, taken) = (UInt64(0), UInt64(0))
         for step in 0..<40_000 {
-            // Long times of growing and shrinking, so that places are used again and what is left moves up.
+            // The queue grows and shrinks for long periods, so that memory is reused and tokens move to the front.
             let grows = step / 5000 % 2 == 0
             if generator.next() % 4 == 0 ? grows : !grows {
                 let token = queue.popFirst()

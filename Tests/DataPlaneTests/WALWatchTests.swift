@@ -6,7 +6,7 @@ import Testing
 
 @testable import Gateway
 
-/// Looks at the -wal files of real states.
+/// Watches the -wal files of real states.
 @Suite struct WALWatchTests {
     private let folder: TemporaryFolder
     private let path: String
@@ -33,7 +33,7 @@ import Testing
         #expect(isKnown)
     }
 
-    /// Has SQLite write the file from its beginning again at the next commit, so that it keeps its length.
+    /// Makes SQLite write the -wal file from its beginning again at the next commit. The file then keeps its length.
     private func fold() throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
@@ -44,7 +44,8 @@ import Testing
         #expect(process.terminationStatus == 0)
     }
 
-    /// Writes over a part of the file, again until its time of writing differs: the system's clock for it is coarse.
+    /// Overwrites a part of the file, and repeats that until the time of writing differs, since the system's clock for
+    /// it is coarse.
     private func overwrite() throws {
         let before = StateFiles(path: path).wal
         let file = try FileHandle(forUpdating: URL(fileURLWithPath: path + "-wal"))

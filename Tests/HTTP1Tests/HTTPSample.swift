@@ -1,14 +1,14 @@
 import Foundation
 import TestSupport
 
-/// A request of `Tests/Samples/http1`, with what a gateway must make of it.
+/// A request in `Tests/Samples/http1`, and what a gateway must do with it.
 struct HTTPSample: Decodable, Sendable, CustomStringConvertible {
     let name: String
-    /// A character stands for the byte of its number (Latin-1).
+    /// Each character stands for the byte with its number (Latin-1).
     let bytes: String
-    /// Of a malformed request: the status it is answered with.
+    /// For a malformed request: the status of the answer.
     let status: Int?
-    /// Of a valid request: what an upstream is to see.
+    /// For a valid request: what the upstream must receive.
     let method: String?
     let path: String?
     let body: String?

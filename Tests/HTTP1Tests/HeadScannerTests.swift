@@ -25,7 +25,7 @@ import Testing
     func controls(_ byte: UInt8) {
         guard byte < 32 || byte == 127 else { return }
         let fault: HeadFault = byte == 10 ? .bareLF : byte == 13 ? .bareCR : .controlByte
-        // At each place of a word, and after the last whole word.
+        // The byte is at each place of a word of 16 bytes, and after the last whole word.
         for count in 0..<20 {
             let letters = [UInt8](repeating: 0x61, count: count)
             #expect(scan(letters + [byte, 0x61]) == .malformed(fault))
@@ -57,7 +57,7 @@ import Testing
 
     @Test("Scanning byte by byte looks at each byte once", .timeLimit(.minutes(1)))
     func linear() {
-        // Were each step to begin anew, this would look at 5 * 10^11 bytes.
+        // If each call started from the beginning, this would read 5 * 10^11 bytes.
         let limits = HeadLimits(maxHeadBytes: 16 << 20)
         var bytes = [UInt8](repeating: 0x61, count: 1 << 20)
         bytes[9] = 13

@@ -70,7 +70,7 @@ import Testing
         #expect(read("https://a", "a:80") == "a|0")
         #expect(read("http://[::A]:7", "b") == "[::A]|7")
         #expect(read("http://a", "b,c") == "a|0")
-        // Host is still to be one, and one alone.
+        // There must be exactly one Host field, even with an absolute target.
         #expect(read("http://a", "b@c") == nil)
         #expect(read("http://a", "") == nil)
         #expect(read("http://a", "a\r\nHost: a") == nil)

@@ -2,7 +2,7 @@ import HTTP1
 import Testing
 
 @Suite struct KnownFieldTests {
-    /// The name that a case stands for, from the case's own name.
+    /// The name of a field, derived from the name of its case.
     private static func name(_ field: KnownField) -> String {
         switch field {
         case .cfConnectingIP: return "CF-Connecting-IP"
@@ -28,7 +28,7 @@ import Testing
 
     @Test("Each known field is recognised in any case, and no name beside it", arguments: KnownField.allCases)
     func known(_ field: KnownField) {
-        // A value is needed by these two, whose names the other tests use.
+        // These two fields need a valid value. Other tests use their names.
         guard field != .contentLength, field != .transferEncoding, field != .other else { return }
         let name = Self.name(field)
         #expect(Self.ids([name, name.lowercased(), name.uppercased()]) == [field, field, field])

@@ -1,6 +1,6 @@
 import HTTP1
 
-/// A head as copied text, to be compared.
+/// A parsed head with its texts copied, for comparisons.
 struct ReadHead: Equatable {
     struct Field: Equatable {
         var name: String
@@ -61,11 +61,11 @@ struct ReadHead: Equatable {
         return read
     }
 
-    /// The names of what does not go on.
+    /// The names of the fields that are not forwarded.
     var hopByHop: [String] { fields.filter(\.isHopByHop).map(\.name) }
 }
 
-/// What became of bytes.
+/// The result of reading bytes.
 enum Reading: Equatable {
     case incomplete
     case head(ReadHead, headBytes: Int)
@@ -75,7 +75,7 @@ enum Reading: Equatable {
     var fault: HeadFault? { if case .fault(let fault) = self { fault } else { nil } }
 }
 
-/// Feeds a scanner with `step` more bytes each time.
+/// Scans bytes that arrive `step` at a time.
 func scan(
     _ bytes: [UInt8], step: Int = .max, with start: HeadScanner = .request, _ limits: HeadLimits = HeadLimits()
 ) -> HeadScanner.Progress {
@@ -117,10 +117,10 @@ func readResponse(
     }
 }
 
-/// What became of a body.
+/// The result of decoding a body.
 struct ReadBody: Equatable {
     var data: [UInt8] = []
-    /// Where what follows begins.
+    /// The offset after the body.
     var end: Int?
     var fault: BodyFault?
     var isComplete = false

@@ -37,31 +37,31 @@ import Testing
             Framed(head: "HTTP/1.1 100 Continue\r\nX: y", framing: .none),
             Framed(head: "HTTP/1.1 103 Early Hints\r\nLink: </a>", framing: .none),
             Framed(head: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade", framing: .none),
-            // Blanks before a colon are none of the name (RFC 9112 section 5.1).
+            // White space before a colon does not belong to the name (RFC 9112 section 5.1).
             Framed(head: "HTTP/1.1 200 OK\r\nContent-Length : 5", framing: .length(5)),
             Framed(head: "HTTP/1.1 200 OK\r\nTransfer-Encoding \t: chunked", framing: .chunked),
             Framed(
                 head: "HTTP/1.1 200 OK\r\nconnection\t: close\r\nContent-Length: 5", framing: .length(5),
                 keepsAlive: false),
-            // The same length more than once is one length (RFC 9110 section 8.6).
+            // If the same length is repeated, it counts once (RFC 9110 section 8.6).
             Framed(head: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5", framing: .length(5)),
             Framed(head: "HTTP/1.1 200 OK\r\nContent-Length: 5, 5", framing: .length(5)),
             Framed(head: "HTTP/1.1 200 OK\r\nContent-Length: 5,05 ,5\r\nContent-Length:5", framing: .length(5)),
-            // No coding is a coding of its own (RFC 2616 section 3.6).
+            // `identity` means no coding, so it is ignored (RFC 2616 section 3.6).
             Framed(head: "HTTP/1.1 200 OK\r\nTransfer-Encoding: Identity", framing: .untilClose, keepsAlive: false),
             Framed(head: "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity, chunked", framing: .chunked),
             Framed(head: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: identity", framing: .length(5)),
             Framed(head: "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 5", framing: .length(5)),
             Framed(head: "HTTP/1.0 200 OK\r\nTransfer-Encoding: identity", framing: .untilClose, keepsAlive: false),
-            // A higher minor version is read as 1.1 (RFC 9110 section 2.5).
+            // A higher minor version is treated as 1.1 (RFC 9110 section 2.5).
             Framed(head: "HTTP/1.2 200 OK\r\nTransfer-Encoding: chunked", framing: .chunked),
             Framed(head: "HTTP/1.9 200 OK\r\nContent-Length: 5", framing: .length(5)),
-            // Statuses that nobody has defined (RFC 9110 section 15).
+            // Statuses that no standard defines (RFC 9110 section 15).
             Framed(head: "HTTP/1.1 600 x\r\nContent-Length: 5", framing: .length(5)),
             Framed(head: "HTTP/1.1 999\r\nContent-Length: 5", framing: .length(5)),
-            // An empty line of the answer before (RFC 9112 section 2.2).
+            // An empty line before the head belongs to an earlier answer (RFC 9112 section 2.2).
             Framed(head: "\r\nHTTP/1.1 200 OK\r\nContent-Length: 5", framing: .length(5)),
-            // What Connection means is in doubt (RFC 9110 section 7.6.1).
+            // The meaning of Connection is in doubt (RFC 9110 section 7.6.1).
             Framed(
                 head: "HTTP/1.1 200 OK\r\nConnection: a b\r\nContent-Length: 5", framing: .length(5), keepsAlive: false),
             Framed(

@@ -55,7 +55,7 @@ import Testing
         #expect(Set(names).count == names.count)
     }
 
-    /// Why a request is refused: for its head or for its body.
+    /// Why a request is refused: a fault of its head or of its body.
     private static func refusal(_ bytes: [UInt8], step: Int) -> Refusal? {
         switch readRequest(bytes, step: step) {
         case .incomplete: return nil

@@ -3,7 +3,8 @@ import Testing
 
 @Suite("WebSocket frames")
 struct WebSocketFramesTests {
-    /// A frame of a server (RFC 6455 section 5.2), with the length written as its size demands, or masked as a client's.
+    /// A server's frame (RFC 6455 section 5.2) with the shortest possible length field; with `masked`, a client's
+    /// frame.
     private static func frame(_ count: Int, masked: Bool = false) -> [UInt8] {
         let mask: UInt8 = masked ? 0x80 : 0
         var bytes: [UInt8] = [0x82]

@@ -24,7 +24,7 @@ import Testing
 
     @Test("A name that nobody has is told")
     func unresolvable() throws {
-        // Too long for a label, so that no name server is asked.
+        // A label is too long, so no name server is asked.
         let host = String(repeating: "a", count: 64) + ".test"
         let failure = failure(try server.client(), "https://\(host)/")
         #expect(failure == HTTPFailure("\(host): the host can't be resolved", mayHaveArrived: false))

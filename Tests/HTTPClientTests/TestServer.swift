@@ -3,19 +3,19 @@ import HTTPClient
 import PKI
 import TestSupport
 
-/// A server with a certificate of a CA of its own.
+/// A server with a certificate from a CA of its own.
 final class TestServer: Sendable {
     static let userAgent = "aegis/test"
-    /// One for all tests that don't look at what others asked.
+    /// A server for all tests that don't check other tests' requests.
     static let shared = Result { try TestServer() }
 
     let port: Int
-    /// A port where connections are taken and nothing is ever said.
+    /// A port that accepts connections and never answers.
     let mutePort: Int
     private let companion: Companion
     private let pem: [UInt8]
 
-    /// A server for "ca.test" and 127.0.0.1 that speaks TLS, unless it is plain.
+    /// A server for "ca.test" and 127.0.0.1, with TLS unless `isPlain`.
     convenience init(isPlain: Bool = false, now: Int64 = Int64(Date().timeIntervalSince1970)) throws {
         let authority = try CertificateAuthority.makeRoot(commonName: "Test CA", now: now)
         let key = try PrivateKey.generate(.ecdsaP256)
@@ -24,8 +24,8 @@ final class TestServer: Sendable {
         try self.init(chain: isPlain ? [] : [leaf], key: key, trusted: authority.certificate)
     }
 
-    /// A server that shows this chain, and whose clients trust one certificate; without a chain it is plain. With `asking`
-    /// it asks its clients for certificates of that authority.
+    /// A server with this chain, and clients that trust one certificate. Without a chain the server speaks plain HTTP.
+    /// With `authority`, it asks clients for certificates from that CA.
     init(chain: [Certificate], key: PrivateKey, trusted: Certificate, asking authority: Certificate? = nil) throws {
         pem = Array(trusted.pem.utf8)
         let folder = try TemporaryFolder()
@@ -56,7 +56,7 @@ final class TestServer: Sendable {
             resolutions: ["ca.test", "other.test"].map { .init(host: $0, port: port, address: "127.0.0.1") })
     }
 
-    /// What the server has got to see: connection, method and path of each request.
+    /// The requests that the server has received: connection, method and path of each.
     func requests() throws -> [String] {
         let body = try client().send(HTTPRequest(.get, url("/requests"))).body
         let list = try JSONSerialization.jsonObject(with: Data(body)) as? [[Any]] ?? []
@@ -64,7 +64,7 @@ final class TestServer: Sendable {
     }
 }
 
-/// A request as the server saw it.
+/// A request as the server has received it.
 struct Echo: Decodable {
     let method: String
     let path: String

@@ -4,18 +4,18 @@ import Testing
 
 @testable import PKI
 
-/// Whom a client believes: those that it was told to trust, for the names in their certificates.
+/// Which servers a client trusts: those with a certificate from a trusted CA, for the name in the URL.
 @Suite struct TrustTests {
     fileprivate static let now = Int64(Date().timeIntervalSince1970)
 
-    /// A root, an authority below it, and a server's certificate by that.
+    /// A root, a CA below it, and a server's certificate from that CA.
     private struct Chain {
         let root: Certificate
         let issuing: Certificate
         let leaf: Certificate
         let key: PrivateKey
 
-        /// `names` are DNS names, whatever stands in them; none for a certificate without alternative names.
+        /// `names` become DNS names without a check. Nil for a certificate without alternative names.
         init(names: [String], commonName: String? = "leaf") throws {
             let (rootKey, issuingKey) = (try PrivateKey.generate(.ecdsaP256), try PrivateKey.generate(.ecdsaP256))
             key = try PrivateKey.generate(.ecdsaP256)

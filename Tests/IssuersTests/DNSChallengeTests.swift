@@ -9,13 +9,13 @@ import Testing
 @testable import ConfigModel
 @testable import Issuers
 
-/// A time that goes by as it is waited for.
+/// A clock that advances only when code waits.
 private final class Clock: Sendable {
     private let seconds = Mutex(0.0)
     private let work: @Sendable (Int) -> Void
     private let waits = Mutex(0)
 
-    /// `work` is done in each wait, which it is told the number of.
+    /// `work` is called during each wait, with the number of the wait.
     init(_ work: @escaping @Sendable (Int) -> Void = { _ in }) { self.work = work }
 
     var now: Int64 { seconds.withLock { Int64($0) } }
@@ -65,7 +65,7 @@ private final class Clock: Sendable {
         let name = "_acme-challenge.both.signed.test"
         for value in ["one", "two"] {
             try records.present(name: name, value: value)
-            // The zone has two servers by name, both of which are this one.
+            // The zone has two name servers, and both names lead to this server.
             try records.awaitPropagation(name: name, value: value)
         }
         try records.cleanup(name: name, value: "one")
@@ -123,7 +123,7 @@ private final class Clock: Sendable {
         var settings = DNSProvider.RFC2136(server: server, zone: "open.test")
         let name = "_acme-challenge.private.open.test"
         let clock = Clock()
-        // Nobody is there to ask.
+        // No server answers at this address.
         let records = try DNSChallengeRecords(
             DNSProvider(method: .rfc2136(settings)), secrets: SecretReader(directory: "."), now: { clock.now },
             wait: { clock.wait($0) }, system: DNSLookup(servers: [DNSServer(host: "127.0.0.1", port: 1)]))
@@ -197,7 +197,7 @@ private final class Clock: Sendable {
             return requests.filter { $0[2] as? String == path }.map { "\($0[3])" }
         }
         #expect(try actions("/drop").count == 1)
-        // One that refuses may have written something.
+        // A webhook that refuses may have written the record nevertheless.
         #expect(try actions("/status?n=500").count == 2)
     }
 

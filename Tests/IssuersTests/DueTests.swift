@@ -4,7 +4,7 @@ import Testing
 
 @testable import Issuers
 
-/// When a managed certificate is due is one rule for gateways, plans and `renew`.
+/// Gateways, plans and the command `renew` use the same rule for when a certificate is due.
 @Suite struct DueTests {
     private static let day: Int64 = 86_400
 
@@ -22,7 +22,7 @@ import Testing
         return try #require(ManagedCertificate(host, record: record))
     }
 
-    /// Of 90 days from day 0.
+    /// The facts of a certificate that is valid for 90 days from day 0.
     private static func facts(_ change: (inout CertificateFacts) -> Void = { _ in }) -> CertificateFacts {
         var facts = CertificateFacts(
             domains: ["www.app.test", "app.test"], source: .letsencrypt, issuerCommonName: "CA", notBefore: 0,

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Issuers
 
-/// What went wrong at a CA, as operators and the schedule get it.
+/// How a CA's errors are shown to operators and used by the retry schedule.
 @Suite struct FailureTests {
     private static func refusal(retryAfter: Duration?) throws -> ACMEError {
         let body = #"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many"}"#
@@ -59,11 +59,11 @@ import Testing
             ("?k=p%2B4%2F%22s%5C%25%C3%A9-%C3%9C&x=%20", "?k=****&x=%20"),
             ("p%2b4/%22s%5c%25%c3%a9-%c3%9c", "****"), ("702b342f22735c25c3a92dc39c", "****"),
             ("<702B342F22735C25C3A92DC39C>", "<****>"), ("p+4/\"s\\", "p+4/\"s\\"),
-            // As HTML has it, and encoded twice or more often.
+            // HTML escapes, and escapes that were encoded twice or more often.
             ("p&#43;4&#x2F;&quot;s&#x5c;&#37;é-Ü", "****"), ("p+4&#x0002f;&#34;s\\%é-Ü", "****"),
             ("p%252B4%252F%2522s%255C%2525%25C3%25A9-%25C3%259C.", "****."),
             ("p%25252B4%25252F%252522s%25255C%252525é-Ü", "****"),
-            // Where the text ends within it.
+            // The text ends within the secret.
             ("sent: p+4/\"s\\%", "sent: ****"), ("sent: p%2B4%2F%22s%5C%25\u{2026}", "sent: ****\u{2026}"),
             (#"{"sent": "p+4/\"s\\%é"}"#, #"{"sent": "****"}"#), ("702b342f22735c25c3", "****"),
             ("p%2B4%2F%22s%5C%25%", "****%"), ("p%2B4%2F%22s%5C%25%C", "****%C"),
@@ -101,7 +101,7 @@ import Testing
             latin1.oneLine(limit: 99), json, escaped, String(decoding: bytes, as: UTF8.self).oneLine(limit: 99),
         ]
         for text in texts {
-            // Padding tells nothing.
+            // The padding of base64 reveals nothing.
             let hidden = mask.hiding(in: "<\(text)>").replacing("=", with: "")
             #expect(hidden == "<****>" || hidden == #"<["****"]>"#, "\(text): \(hidden)")
         }
@@ -121,7 +121,7 @@ import Testing
             ]
             for text in texts {
                 let hidden = String(decoding: Self.mask().hiding(in: Array(">\(text)<".utf8)), as: UTF8.self)
-                // What stands before and after may still be read, in as many digits as that takes.
+                // The text before and after the secret may still be readable, but only the digits that encode it.
                 #expect(hidden.contains("****") && hidden.hasPrefix(">") && hidden.hasSuffix("<"), "\(text): \(hidden)")
                 #expect(hidden.count - 6 <= (offset * 4 + 2) / 3 + (end * 4 + 2) / 3 + 3, "\(text): \(hidden)")
             }

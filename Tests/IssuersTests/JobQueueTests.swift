@@ -32,7 +32,7 @@ import Testing
         #expect(Self.begun(&queue) == [7])
         queue.ended(7)
         queue.ended(6)
-        // Now it is alone.
+        // Now there is only one place.
         #expect(Self.begun(&queue) == [3, 5])
     }
 

@@ -15,7 +15,7 @@ import Testing
         var method = ACMEIssuer.Challenge.http01
         var identities = ["ca.example", "CA.example.net"]
         var account: String? = "https://ca.example/acct/1"
-        /// Nil: the CA may issue.
+        /// The reason why the CA may not issue; nil if it may.
         let objection: String?
         var testDescription: String { title }
     }

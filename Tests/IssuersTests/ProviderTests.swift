@@ -4,7 +4,7 @@ import Testing
 @testable import ConfigModel
 @testable import Issuers
 
-/// Each kind of issuer has one provider, and each provider a source of its own in the state.
+/// Each kind of issuer has one provider, and each provider has a source of its own in the state.
 @Suite struct ProviderTests {
     @Test("Each kind of issuer of the file has its provider", arguments: Issuer.samples)
     func kinds(_ sample: Issuer) {

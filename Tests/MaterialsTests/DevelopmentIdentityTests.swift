@@ -79,7 +79,7 @@ struct DevelopmentIdentityTests {
         var days: Int64 = 1
         var nodeID = "edge-1"
         var addressHost: String? = "edge.example.com"
-        /// The files that are made again.
+        /// The files that must be made again.
         let expected: Set<String>
         var prepare: @Sendable (DevelopmentIdentityTests) throws -> Void = { _ in }
     }
@@ -115,7 +115,7 @@ struct DevelopmentIdentityTests {
                 try tests.fixture.overwrite(tests.fixture.text("other/\(name)"), in: "certs/\(name)")
             }
         },
-        // What a process leaves that is killed while it makes the files, which come one by one.
+        // A process that is killed leaves some of these files. They are written one after the other.
         Renewal(testDescription: "a CA's key alone", expected: all) {
             try $0.remove("ca-cert.pem", "edge-1-cert.pem", "edge-1-key.pem")
         },
@@ -139,7 +139,7 @@ struct DevelopmentIdentityTests {
         let content = try made(renewal.nodeID, addressHost: renewal.addressHost).open(now: later)
         let after = try contents()
         #expect(Set(after.keys.filter { before[$0] != after[$0] }) == renewal.expected)
-        // Whatever was there, the result fits together.
+        // In each case, the resulting files must belong together.
         let key = try PrivateKey(pem: content.key)
         let chain = try CertificateChain(pem: content.certificate, key: key, now: later)
         #expect(chain.leaf.isValid(at: later))
@@ -182,7 +182,7 @@ struct DevelopmentIdentityTests {
     @Test("A key that others can read is refused", arguments: ["ca-key.pem", "edge-1-key.pem"])
     func exposed(name: String) throws {
         _ = try made().open(now: now)
-        // The call only reads the path.
+        // This is safe, since the call only reads the path.
         #expect(unsafe chmod(path(name), 0o640) == 0)
         let fault = #expect(throws: IdentityFault.self) { _ = try made().open(now: now) }
         #expect(fault?.description.contains("run: chmod 600 '\(path(name))'") == true)
@@ -200,7 +200,7 @@ struct DevelopmentIdentityTests {
     func together() throws {
         let contents = Mutex<[DevelopmentIdentity.Content]>([])
         let (nodes, now) = ((0..<8).map { made("edge-\($0 % 4)") }, now)
-        // Each opens the directory by a descriptor of its own, as processes do.
+        // Each thread opens the directory with a descriptor of its own, as processes do.
         DispatchQueue.concurrentPerform(iterations: nodes.count) { index in
             if let content = try? nodes[index].open(now: now, patienceSeconds: 60) {
                 contents.withLock { $0.append(content) }
@@ -226,7 +226,7 @@ struct DevelopmentIdentityTests {
         #expect(kept.look(fixture.files.look(), fixture.files, now: now + 61 * day) == true)
         let second = try #require(kept.identity)
         #expect(second.version != first.version && second.authorities == first.authorities)
-        // The CA is deleted, to have a new one made.
+        // The CA's certificate is deleted, so a new CA must be made.
         try remove("ca-cert.pem")
         #expect(kept.look(fixture.files.look(), fixture.files, now: now + 62 * day) == true)
         #expect(kept.identity?.authorities != first.authorities)

@@ -6,7 +6,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// Processes that use one directory of development mode.
+/// Several processes use one directory of a development CA.
 struct DevelopmentProcessTests {
     private let folder: TemporaryFolder
 
@@ -30,7 +30,7 @@ struct DevelopmentProcessTests {
                         let made = DevelopmentIdentity(directory: FilePath(path), nodeID: "edge-1")
                         let content = try made.open(now: IdentityFixture.now, patienceSeconds: 60)
                         _ = try CertificateChain(pem: content.certificate, key: PrivateKey(pem: content.key))
-                        // Each has seen the CA that stays.
+                        // All processes must have read the same CA.
                         let file = try FileDescriptor.open(
                             FilePath("\(path).\(getpid())"), .writeOnly, options: [.create],
                             permissions: .ownerReadWrite)
@@ -54,7 +54,7 @@ struct DevelopmentProcessTests {
             let path = folder.path("certs\(microseconds)")
             await #expect(processExitsWith: .signal(SIGKILL)) {
                 [path = path as String, microseconds = microseconds as UInt32] in
-                // For files that don't forbid it by themselves.
+                // This umask removes no permissions, so the files must set their mode themselves.
                 umask(0)
                 Thread.detachNewThread {
                     usleep(microseconds)

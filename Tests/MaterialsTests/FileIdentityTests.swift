@@ -12,7 +12,7 @@ struct FileIdentityTests {
 
     init() throws { fixture = try IdentityFixture() }
 
-    /// Looks until a condition holds.
+    /// Reads the identity until a condition is true.
     private mutating func follow(
         _ kept: inout KeptIdentity, now: Int64 = IdentityFixture.now, until condition: (KeptIdentity) -> Bool
     ) {
@@ -111,10 +111,10 @@ struct FileIdentityTests {
         #expect(
             kept.failure?.reason
                 == "key_file '\(key)': others can read or write it, and keys are in it; run: chmod 600 '\(key)'")
-        // The call only reads the path.
+        // This is safe, since the call only reads the path.
         #expect(unsafe chmod(key, 0o600) == 0)
         follow(&kept) { $0.identity != nil }
-        // A key that gets exposed later is told of, and what is in force stays.
+        // If the key file becomes readable for others, that is reported, and the identity stays in force.
         #expect(unsafe chmod(key, mode_t(mode)) == 0)
         follow(&kept) { $0.failure != nil }
         #expect(kept.identity != nil)
@@ -131,7 +131,7 @@ struct FileIdentityTests {
         #expect(kept.look([], fixture.files, now: late) == false)
         #expect(kept.identity != nil)
         #expect(kept.warnings(now: late).first?.contains("stays in force until it is replaced") == true)
-        // Another expired one does not replace it.
+        // Another expired certificate does not replace the identity.
         let former = kept.identity?.version
         try fixture.write(try fixture.pair(days: 1))
         follow(&kept, now: late) { $0.failure != nil }
@@ -205,7 +205,7 @@ struct FileIdentityTests {
     }
 }
 
-/// An RSA key of 1024 bits, which protects nothing.
+/// An RSA key of 1024 bits, which is too weak.
 private let weakKey = """
     -----BEGIN RSA PRIVATE KEY-----
     MIICXgIBAAKBgQDsVC4MknWZaKhWxCC4wsFYiHrVzvYFjQm9UfBO6TsVRvwRIApA

@@ -5,7 +5,7 @@ import PKI
 import SystemPackage
 import TestSupport
 
-/// A CA, and files of identities from it.
+/// A CA, and files with identities from it.
 struct IdentityFixture {
     static let now: Int64 = 1_800_000_000
     static let day: Int64 = 86_400
@@ -38,16 +38,16 @@ struct IdentityFixture {
         return Pair(certificate: leaf, key: key)
     }
 
-    /// Writes a file beside its place, and renames it.
+    /// Writes another file and renames it to this name.
     func rename(_ text: String, to name: String, mode: mode_t = 0o600) throws {
         let path = try folder.file("\(name).new", text)
-        // The calls only read the paths.
+        // This is safe, since the calls only read the paths.
         guard unsafe chmod(path, mode) == 0, unsafe Glibc.rename(path, folder.path(name)) == 0 else {
             throw Errno(rawValue: errno)
         }
     }
 
-    /// Writes a file in its place.
+    /// Overwrites a file in place.
     func overwrite(_ text: String, in name: String) throws {
         let file = try FileDescriptor.open(
             FilePath(folder.path(name)), .writeOnly, options: [.truncate, .create], permissions: .ownerReadWrite)

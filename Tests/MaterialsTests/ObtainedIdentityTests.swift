@@ -4,7 +4,7 @@ import State
 import TestSupport
 import Testing
 
-/// What the state has of identities from Vaults.
+/// Stored identities from Vaults.
 struct ObtainedIdentityTests {
     private typealias Fixture = IdentityFixture
     private let fixture: IdentityFixture

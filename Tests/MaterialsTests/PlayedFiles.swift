@@ -3,7 +3,7 @@ import PKI
 import Synchronization
 import SystemPackage
 
-/// A file system and a clock that a test plays.
+/// A file system and a clock that a test controls.
 final class PlayedFiles: FileAccess {
     struct File {
         var content: String
@@ -11,9 +11,9 @@ final class PlayedFiles: FileAccess {
         var kind = FileMark.Kind.regular
         var permissions: FilePermissions = .ownerReadWrite
         var changedAt: Int64
-        /// Refuses to be opened.
+        /// Whether the file can't be opened.
         var isLocked = false
-        /// Is written to while it is read.
+        /// Whether the file changes while it is read.
         var isBusy = false
     }
 
@@ -32,10 +32,10 @@ final class PlayedFiles: FileAccess {
     var readings: Int { state.withLock { $0.readings } }
     var marks: Int { state.withLock { $0.marks } }
 
-    /// Lets time pass.
+    /// Advances the clock.
     func pass(seconds: Double) { change { $0.now += Int64(seconds * 1e9) } }
 
-    /// Writes a file now, in place.
+    /// Overwrites a file in place, at the current time.
     func write(_ content: String, to path: FilePath) {
         change { state in
             var file = state.files[path] ?? File(content: "", changedAt: 0)

@@ -20,7 +20,7 @@ struct SystemFilesTests {
         files[name].content.map { String(decoding: $0.plainCopy(), as: UTF8.self) }
     }
 
-    /// Looks until a condition holds.
+    /// Checks the files until a condition is true.
     private mutating func look(until condition: (WatchedFiles) -> Bool) {
         for _ in 0..<2000 {
             _ = files.look()
@@ -70,7 +70,7 @@ struct SystemFilesTests {
 
     @Test("A pipe, a device, a directory and a dangling link are refused without waiting")
     mutating func odd() throws {
-        // The calls only read the paths.
+        // This is safe, since the calls only read the paths.
         #expect(unsafe mkfifo(folder.path("pipe"), 0o600) == 0)
         try FileManager.default.createDirectory(atPath: folder.path("folder"), withIntermediateDirectories: false)
         #expect(unsafe symlink("nowhere", folder.path("link")) == 0)

@@ -3,7 +3,7 @@ import Materials
 import PKI
 import Testing
 
-/// How deployments write PEM into a variable.
+/// A form in which PEM is written into an environment variable.
 struct VariableForm: Sendable, CustomTestStringConvertible {
     let testDescription: String
     let write: @Sendable (String) -> String
@@ -114,7 +114,7 @@ struct VariableIdentityTests {
 
     @Test("The process's own variables are read by default")
     mutating func environment() throws {
-        // The call copies both texts, and nothing else here uses the environment.
+        // This is safe, since the call copies both texts, and no other test here uses the environment.
         for (name, value) in try values() { _ = unsafe setenv("MATERIALS_TESTS_\(name)", value, 1) }
         let source = IdentitySource.variables(
             certificate: "MATERIALS_TESTS_AEGIS_TLS_CERT", key: "MATERIALS_TESTS_AEGIS_TLS_KEY",

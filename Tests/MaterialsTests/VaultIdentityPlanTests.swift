@@ -71,7 +71,7 @@ struct VaultIdentityPlanTests {
         let declaration = Self.secret()
         var plan = Plan(declaration, jitter: 0)
         plan.obtained(Self.present(declaration, renewIn: 0, version: 3), at: Self.now)
-        // A secret is whoever's who puts it there: its age makes nothing due.
+        // The operator decides when a secret is replaced, so its age makes nothing due.
         #expect(plan.step(at: Self.now + 59) == .rest(until: Self.now + 60))
         #expect(plan.step(at: Self.now + 60) == .look)
         let look = { plan.mustRead($0, at: Self.now + 60) }
@@ -145,7 +145,7 @@ struct VaultIdentityPlanTests {
     struct Delays: Sendable, CustomStringConvertible {
         let description: String
         let isIssued: Bool
-        /// The life that is left; nil if there is no identity.
+        /// The rest of the lifetime in seconds; nil if there is no identity.
         let left: Int64?
         let delays: [Int64]
     }

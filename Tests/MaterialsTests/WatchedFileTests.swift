@@ -136,7 +136,7 @@ struct WatchedFileTests {
 
     @Test("What was written within one tick of the file system's clock is seen too")
     mutating func sameTick() {
-        // This file system counts whole seconds.
+        // The file system stores times in whole seconds.
         played.change { $0.files["/etc/ca.pem"] = .init(content: "two", changedAt: $0.now) }
         played.pass(seconds: 0.5)
         #expect(files.look() == ["ca.pem"])
@@ -199,7 +199,7 @@ struct WatchedFileTests {
         played.pass(seconds: 3)
         #expect(files.look().isEmpty)
         #expect(played.readings == readings + (fault.isOpened ? 2 : 0))
-        // Another failure has begun with the first one.
+        // Another failure follows. `since` keeps the time of the first one.
         played.change { $0.files = [:] }
         _ = files.look()
         #expect(files["ca.pem"].failure == MaterialFailure("No such file or directory", since: start))
@@ -216,7 +216,7 @@ struct WatchedFileTests {
         #expect(files["later.pem"].version == 0)
         #expect(files["later.pem"].failure?.reason == "No such file or directory")
         played.write("here", to: "/etc/later.pem")
-        // Nothing is in force that could wait for its writer.
+        // The file has no content in force, so it is read although it may still be written.
         #expect(files.look() == ["later.pem"])
         #expect(files["later.pem"].content != nil)
         #expect(files["later.pem"].version > files["ca.pem"].version)

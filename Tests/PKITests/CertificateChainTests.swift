@@ -2,14 +2,14 @@ import Testing
 
 @testable import PKI
 
-/// A root, two authorities below it and a leaf, made by the openssl command.
+/// A root, two CAs below it and a leaf, made by the openssl command.
 struct TestChain {
     let root: Certificate
     let upper: Certificate
     let lower: Certificate
     let leaf: Certificate
     let leafKey: PrivateKey
-    /// The upper authority's key and name again, signed by itself.
+    /// A self-signed certificate with the key and name of the upper CA.
     let upperAsRoot: Certificate
     let alien: Certificate
 
@@ -152,7 +152,8 @@ struct TestChain {
         let firstBytes = chain.leaf.pem.utf8.count
         for length in 0..<text.count - 1 {
             let read = try? CertificateChain(pem: Array(text[..<length]))
-            // A prefix that ends between the two is the leaf alone, and its last newline may be missing.
+            // A prefix that ends between the two certificates contains only the leaf. The leaf's last newline may be
+            // missing.
             let isWhole = (firstBytes - 1...firstBytes + 10).contains(length)
             #expect(read == nil || read?.certificates == [chain.leaf] && (isWhole || length < firstBytes + 27))
         }

@@ -4,7 +4,7 @@ import Testing
 @testable import PKI
 
 @Suite struct CertificateTests {
-    /// A self-signed certificate by the openssl command, with extensions as its -addext takes them.
+    /// A self-signed certificate from the openssl command. `extensions` are its arguments for -addext.
     static func made(
         subject: String = "/CN=made.example", extensions: [String] = [], more: [String] = []
     ) throws -> Certificate {
@@ -33,7 +33,7 @@ import Testing
         #expect(certificate.extendedKeyUsages == ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"])
         #expect(certificate.isCA)
         #expect(certificate.pathLength == nil)
-        // Its key usage does not let it sign certificates, not even its own.
+        // The key usage does not allow signing certificates, so the certificate is not its own issuer.
         #expect(certificate.isSelfIssued && !certificate.isIssued(by: certificate))
         #expect(certificate.publicKeyKind == "ECDSA P-256")
         #expect(certificate.notAfter - certificate.notBefore == 30 * 86400)
@@ -60,7 +60,7 @@ import Testing
         ])
     func locatesIssuer(_ access: String, _ address: String?) throws {
         let certificate = try Self.made(subject: "/CN=a", extensions: ["authorityInfoAccess=\(access)"])
-        // An address that is empty here is there, but is none of the web.
+        // An address that is empty in the sample is present in the certificate, but is not an http or https URL.
         #expect(certificate.locatesIssuer == (address != nil))
         #expect(certificate.issuerAddress ?? "" == address ?? "")
         #expect(try !Self.made(subject: "/CN=a", extensions: []).locatesIssuer)
@@ -88,7 +88,7 @@ import Testing
 
     struct Name: Sendable, CustomTestStringConvertible {
         let title: String
-        /// The content of the GeneralNames: one in DER, as hex.
+        /// The content of GeneralNames with one name, in DER as hex.
         let hex: String
         var testDescription: String { title }
     }
@@ -154,7 +154,8 @@ import Testing
         let file = try folder.write(certificate.pem, "certificate.pem")
         for host in Self.hosts {
             #expect(certificate.covers(host.host) == host.isCovered, "\(host.host)")
-            // The tool takes no trailing dot, and takes an empty or dotted name for a pattern.
+            // The openssl command accepts no trailing dot, and treats an empty name or one with a leading dot as a
+            // pattern.
             guard !host.host.hasSuffix("."), !host.host.hasPrefix("."), !host.host.isEmpty else { continue }
             let isAddress = AddressText.bytes(of: host.host) != nil
             let said = try OpenSSLTool.text(

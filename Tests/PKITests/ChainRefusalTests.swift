@@ -3,7 +3,7 @@ import Testing
 
 @testable import PKI
 
-/// Which chains clients refuse, and whether the leaf is to blame.
+/// Which chains clients refuse, and whether the fault is in the leaf.
 @Suite struct ChainRefusalTests {
     private static let unknown = Forge.Extension.raw(
         CertificateExtension(identifier: "1.2.3.4.5", isCritical: true, value: [0x05, 0x00]))

@@ -3,15 +3,15 @@ import Testing
 
 @testable import PKI
 
-/// Chains whose certificates begin and end at different times, held against `openssl verify`.
+/// Chains whose certificates have different validities, compared with the results of `openssl verify`.
 ///
-/// A leaf of 90 days stands below `lower`, `upper` and a root, which an older root has signed too. Each comes in forms that are
-/// valid for long, over, not begun, or end before the leaf.
+/// There are a leaf of 90 days, the CAs `lower` and `upper`, and a root that an older root has signed too. Each CA
+/// certificate comes in four forms: valid for long, expired, not yet valid, or expiring before the leaf.
 @Suite struct ChainValidityTests {
     private enum Form: CaseIterable {
         case long, over, future, early
 
-        /// In days from now.
+        /// The validity in days from now.
         var days: (from: Int64, to: Int64) {
             switch self {
             case .long: (-1000, 3650)
@@ -67,14 +67,14 @@ import Testing
         leaf = try certificate("leaf", keys[4], from: lower[.long], keys[3], days: (-1, 90))
     }
 
-    /// What `openssl verify` says of the leaf with these beside it, for each set.
+    /// The results of `openssl verify` for the leaf, with each of these sets of CA certificates.
     private func verdicts(on sets: [[Certificate]], trusting root: Certificate, at time: Int64) throws -> [Bool] {
         let folder = try Folder()
         let leafFile = try folder.write(leaf.pem, "leaf")
         let rootFile = try folder.write(root.pem, "root")
         var script = ""
         for (index, set) in sets.enumerated() {
-            // OpenSSL does not come back from a root that it has followed, so those stand last.
+            // When OpenSSL has chosen a root, it does not try other certificates. So roots come last.
             let inOrder = set.filter { !$0.isSelfIssued } + set.filter(\.isSelfIssued)
             let file = try folder.write(inOrder.map(\.pem).joined(), "\(index)")
             let beside = set.isEmpty ? "" : "-untrusted '\(file)'"
@@ -94,13 +94,14 @@ import Testing
         return verdicts
     }
 
-    /// One set of certificates beside the leaf, and the chain that came of it.
+    /// A set of CA certificates, and the chain that was made from it.
     private struct Outcome {
         let given: [Certificate]
         let shown: [Certificate]
     }
 
-    /// All sets with one of each list, or none; put in another order each time. Those with a gap must be refused.
+    /// All sets with at most one certificate from each list, in a different order each time. Sets with a gap must be
+    /// refused.
     private func outcomes(of lists: [[Certificate]]) throws -> [Outcome] {
         var sets: [[Certificate]] = [[]]
         for list in lists { sets = sets.flatMap { set in [set] + list.map { set + [$0] } } }
@@ -129,7 +130,7 @@ import Testing
         certificate.notBefore <= testNow && testNow < certificate.notAfter
     }
 
-    /// How good the best of a subject's certificates is: over or not begun, ends before the leaf, or lasts.
+    /// The quality of a certificate: 0 if it is expired or not yet valid, 1 if it expires before the leaf, 2 otherwise.
     private func rank(_ certificate: Certificate) -> Int {
         isValid(certificate) ? (certificate.notAfter < leaf.notAfter ? 1 : 2) : 0
     }
@@ -144,7 +145,8 @@ import Testing
         ])
         #expect(all.count == 245)
         for outcome in all where outcome.given.count > 2 {
-            // Of cross-sign and root the better one is shown, if it is valid, or what is below is not.
+            // The chain must have the better one of cross-signed certificate and root, if it is valid or the
+            // certificates below are not.
             let tops = outcome.given.filter { $0.subject == "root" }
             let best = tops.map(rank).max() ?? 0
             if let top = outcome.shown.first(where: { $0.subject == "root" }) {
@@ -159,7 +161,8 @@ import Testing
         try compare(
             all.filter { !$0.given.contains { $0.notBefore > testNow } }, trusting: #require(root[.long]),
             at: Self.later)
-        // Who knows the older root alone needs the cross-sign, which gives way only to a root that lasts longer.
+        // Clients that know only the older root need the cross-signed certificate. Only a root that lasts longer may
+        // replace it.
         try compare(
             all.filter { outcome in
                 let tops = outcome.given.filter { $0.subject == "root" }
@@ -181,7 +184,7 @@ import Testing
             let best = { subject in outcome.given.filter { $0.subject == subject }.map(rank).max() }
             let shown = { subject in outcome.shown.first { $0.subject == subject }.map(rank) }
             #expect(shown("lower") == best("lower"))
-            // One that is not valid is left out at the end of what is.
+            // Invalid certificates at the end of a valid chain are left out.
             let isCut = best("upper") == 0 && best("lower") != 0
             #expect(shown("upper") == (isCut ? nil : best("upper")))
         }
@@ -191,11 +194,11 @@ import Testing
     @Test("What is not valid above a valid chain is left out, but not what stands within it")
     func tail() throws {
         let sets: [([Certificate?], shown: Int)] = [
-            // At the end, alone or below others that are over.
+            // The invalid certificate is at the end, alone or below other expired ones.
             ([lower[.long], upper[.over]], 1), ([lower[.long], upper[.future]], 1),
             ([lower[.early], upper[.long], cross[.over]], 2), ([lower[.long], upper[.long], cross[.future]], 2),
             ([lower[.long], upper[.over], cross[.over]], 1), ([lower[.long], upper[.over], root[.over]], 1),
-            // Right above the leaf, or below what is valid.
+            // The invalid certificate is right above the leaf, or below a valid one.
             ([lower[.over]], 1), ([lower[.over], upper[.over]], 2), ([lower[.over], upper[.long]], 2),
             ([lower[.long], upper[.over], cross[.long]], 3), ([lower[.long], upper[.over], root[.long]], 3),
             ([lower[.long], upper[.long], cross[.over], oldRoot], 4), ([lower[.over], upper[.long], cross[.over]], 3),
@@ -206,7 +209,7 @@ import Testing
             #expect(chain.certificates == Array(given[...shown]))
             #expect(chain.leftOut == Array(given[(shown + 1)...]))
             #expect(chain.expiresAt == chain.certificates.map(\.notAfter).min())
-            // A chain that was put in order is taken as it is.
+            // A chain that is already in order is not changed.
             #expect(try CertificateChain(pem: Array(chain.pem.utf8)).certificates == chain.certificates)
         }
     }
@@ -263,7 +266,7 @@ import Testing
             let leaf = try made("leaf", leafKey, days: days, hours: hours)
             #expect(authority.certificate.endsBefore(leaf) == isEarly)
         }
-        // A leaf of 20 hours has no day to lose.
+        // For a leaf of 20 hours, the limit is less than a day.
         let hourly = try made("upper", upperKey, days: 0, hours: 20)
         #expect(try made("x", leafKey, days: 0, hours: 17).endsBefore(hourly))
         #expect(try !made("x", leafKey, days: 0, hours: 19).endsBefore(hourly))

@@ -2,7 +2,8 @@ import COpenSSL
 
 @testable import PKI
 
-/// Makes keys, certificates and lists of whatever kind, as authorities and people of ill will do: PKI itself makes good ones alone.
+/// Makes keys, certificates and revocation lists of any kind, as faulty CAs and attackers do. PKI itself makes only
+/// good ones.
 enum Forge {
     /// A kind of key.
     enum Kind: Hashable {
@@ -13,14 +14,14 @@ enum Forge {
         static let p256 = Kind.ec("P-256")
     }
 
-    /// A hash to sign with.
+    /// A hash for signatures.
     enum Hash: String, CaseIterable {
         case md5 = "MD5"
         case sha1 = "SHA-1"
         case sha224 = "SHA-224"
         case sha256 = "SHA-256"
 
-        /// An `EVP_MD`, which lives as long as the program; nil for a key that has its own.
+        /// The `EVP_MD`, which lives as long as the program. Nil for a key that includes its own hash.
         func algorithm(for key: Key) -> OpaquePointer? {
             if unsafe EVP_PKEY_is_a(key.handle, "ED25519") == 1 { return nil }
             return switch self {
@@ -35,7 +36,7 @@ enum Forge {
     /// A key, an `EVP_PKEY`.
     @safe
     final class Key: Sendable {
-        // Never changed after init; OpenSSL counts references.
+        // Sharing the pointer is safe: the key does not change after init, and OpenSSL counts references atomically.
         nonisolated(unsafe) let handle: OpaquePointer
 
         init(_ kind: Kind) throws {
@@ -48,7 +49,7 @@ enum Forge {
 
         deinit { unsafe EVP_PKEY_free(handle) }
 
-        /// The same as PKI has it; one that is too weak is refused.
+        /// The key as a `PrivateKey`, which refuses weak keys.
         func privateKey() throws -> PrivateKey {
             let der = try unsafe OpenSSL.encode("writing a key") { output in unsafe i2d_PrivateKey(handle, output) }
             return try PrivateKey(der: SecretBytes(der))
@@ -64,7 +65,7 @@ enum Forge {
         }
     }
 
-    /// An extension: by OpenSSL's number and in the words of its configuration, or as it is.
+    /// An extension: by OpenSSL's number and a text in OpenSSL's configuration syntax, or as raw bytes.
     enum Extension {
         case text(Int32, String)
         case raw(CertificateExtension)
@@ -76,7 +77,7 @@ enum Forge {
         static let forClients = Extension.text(NID_ext_key_usage, "clientAuth")
         static let forServers = Extension.text(NID_ext_key_usage, "serverAuth")
         static func names(_ text: String) -> Extension { .text(NID_subject_alt_name, text) }
-        /// Names as bytes, by the number of their kind.
+        /// An extension with names as bytes, each with the number of its kind.
         static func names(_ names: [(UInt8, [UInt8])]) -> Extension {
             .raw(
                 CertificateExtension(
@@ -85,10 +86,11 @@ enum Forge {
         }
     }
 
-    /// A certificate that was made, and its key.
+    /// A certificate that was made here, with its key.
     @safe
     final class Made: Sendable {
-        // Never changed after init; OpenSSL counts references.
+        // Sharing the pointer is safe: the certificate does not change after init, and OpenSSL counts references
+        // atomically.
         nonisolated(unsafe) let handle: OpaquePointer
         let key: Key
         let name: String
@@ -106,7 +108,7 @@ enum Forge {
         var pem: String { PEM.text("CERTIFICATE", der) }
     }
 
-    /// A certificate. Without issuer it is its own; days are from `testNow`.
+    /// Makes a certificate. Without `issuer` it is self-signed. Days are from `testNow`.
     static func certificate(
         _ name: String, key: Key, from issuer: Made? = nil, signer: Key? = nil,
         days: (from: Int64, to: Int64) = (-10, 90),
@@ -150,7 +152,7 @@ enum Forge {
         }
     }
 
-    /// A revocation list in DER. Days are from `testNow`; without an end it has no next update.
+    /// Makes a revocation list in DER. Days are from `testNow`. Without an end, it has no next update.
     static func list(
         of issuer: Made, signer: Key? = nil, revoking serials: [Int], days: (from: Int64, to: Int64?) = (-1, 7),
         hash: Hash = .sha256, hasKeyIdentifier: Bool = true, _ extensions: [Extension] = [],
@@ -181,7 +183,7 @@ enum Forge {
                 defer { unsafe X509_EXTENSION_free(made) }
                 try unsafe OpenSSL.check(action, X509_REVOKED_add_ext(entry, made, -1))
             }
-            // Takes the entry over.
+            // The list takes ownership of the entry.
             try unsafe OpenSSL.check(action, X509_CRL_add0_revoked(list, entry))
         }
         for item in (hasKeyIdentifier ? [.text(NID_authority_key_identifier, "keyid")] : []) + extensions {

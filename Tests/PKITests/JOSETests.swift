@@ -10,7 +10,7 @@ import Testing
     }
 
     static let texts = [
-        // RFC 4648, section 10, without padding; then the two digits that differ from base64.
+        // The samples of RFC 4648 section 10 without padding, and the two digits that differ from standard base64.
         Text(bytes: [], text: ""), Text(bytes: Array("f".utf8), text: "Zg"), Text(bytes: Array("fo".utf8), text: "Zm8"),
         Text(bytes: Array("foo".utf8), text: "Zm9v"), Text(bytes: Array("foob".utf8), text: "Zm9vYg"),
         Text(bytes: Array("fooba".utf8), text: "Zm9vYmE"), Text(bytes: Array("foobar".utf8), text: "Zm9vYmFy"),
@@ -36,7 +36,7 @@ import Testing
         #expect(secret("Zg") == Array("f".utf8))
         #expect(secret("Zg==") == Array("f".utf8))
         #expect(secret("Zm8=") == Array("fo".utf8))
-        // Whoever has copied it from somewhere.
+        // The text has white space around it, as after copying.
         for text in [" Zm8=\r\n", "Zm8\n\n", "\tZm8="] { #expect(secret(text) == Array("fo".utf8)) }
         #expect(secret("-_8=") == [0xFB, 0xFF] && secret("+/8=") == [0xFB, 0xFF])
         for text in ["Z m8=", "+_8=", "\n", " = "] { #expect(secret(text).map(\.isEmpty) ?? true) }
@@ -87,7 +87,7 @@ import Testing
         let message = Array("header.payload".utf8)
         let folder = try Folder()
         let file = try folder.write(key.pem(), "key.pem")
-        // ECDSA's numbers have leading zeros now and then.
+        // The numbers of an ECDSA signature sometimes have leading zeros, so several signatures are tried.
         for _ in 0..<(algorithm.rawValue.hasPrefix("rsa") ? 1 : 20) {
             var signature = try key.signature(of: message)
             var digest = "-sha256"
@@ -147,7 +147,7 @@ import Testing
             "ext_dump")
         let digest = Hex.text(Digest.sha256(Array("token.thumbprint".utf8)))
         let dump = shown.split(separator: "1.3.6.1.5.5.7.1.31: critical").last.map(String.init) ?? ""
-        // The tool's dump: offset, bytes, a dash in the middle, and the bytes as text.
+        // The dump of the openssl command: offset, bytes with a dash in the middle, and the bytes as text.
         let bytes = dump.split(separator: "\n").filter { $0.contains(" - ") }.prefix(3).map { line in
             line.drop { $0 != "-" }.dropFirst(2).prefix(47).filter { $0.isHexDigit }
         }

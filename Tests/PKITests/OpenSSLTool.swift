@@ -3,13 +3,13 @@ import Testing
 
 @testable import PKI
 
-/// OpenSSL's own command line, which has to agree with what we make and to make what we have to read.
+/// Runs the openssl command. It must accept what PKI makes, and makes what PKI must read.
 enum OpenSSLTool {
     struct Failure: Error, CustomStringConvertible {
         let description: String
     }
 
-    /// What the tool writes; throws with its complaint when it fails.
+    /// Returns the output. Throws with the error text if the command fails.
     @discardableResult
     static func run(_ arguments: String...) throws -> [UInt8] { try run(arguments) }
 
@@ -39,7 +39,7 @@ enum OpenSSLTool {
     }
 }
 
-/// A folder that goes away with its last reference.
+/// A folder that is deleted with its last reference.
 final class Folder: Sendable {
     let path: String
 
@@ -51,7 +51,7 @@ final class Folder: Sendable {
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
-    /// Writes a file and gives its path.
+    /// Writes a file and returns its path.
     func write(_ bytes: [UInt8], _ name: String) throws -> String {
         let file = "\(path)/\(name)"
         try Data(bytes).write(to: URL(fileURLWithPath: file))
@@ -69,5 +69,5 @@ extension PrivateKey {
     }
 }
 
-/// A moment that the tests call now, and which the command line is told: 2026-01-15 12:00:00 UTC.
+/// The current time for the tests, which the openssl command gets too: 2026-01-15 12:00:00 UTC.
 let testNow: Int64 = 1_768_478_400

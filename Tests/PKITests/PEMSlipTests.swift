@@ -2,7 +2,7 @@ import Testing
 
 @testable import PKI
 
-/// Lines that were meant to begin or end a block: none of them loses a certificate without a word.
+/// Damaged lines that should begin or end a block. None of them may make a certificate disappear silently.
 @Suite struct PEMSlipTests {
     private static let body = "MAMCAQE=\n"
     private static let begin = "-----BEGIN CERTIFICATE-----"
@@ -15,7 +15,7 @@ import Testing
         let reason: String
         var testDescription: String { title }
 
-        /// A whole block, three lines, and one that begins with a slip.
+        /// A whole block, and then a block whose BEGIN line is damaged.
         init(beginning: String, _ title: String) {
             self.title = title
             text = whole + beginning + "\n" + body + end + "\n"
@@ -35,7 +35,7 @@ import Testing
 
     static let glued = "ends one block and begins the next: put a line break between them"
     static let headless = "begins a block without the line '\(begin)', or another one of the kind, before it"
-    /// A line of a certificate of more than 127 bytes.
+    /// A line of base64 as in a certificate of more than 127 bytes.
     static let long = "MIIB" + String(repeating: "A", count: 60)
     static let alone = "ends a block 'CERTIFICATE' that does not begin: '\(begin)' is missing or damaged"
     static let slips = [

@@ -3,7 +3,7 @@ import Testing
 
 @testable import PKI
 
-/// How connections ask for certificates, and what of them resumed sessions keep.
+/// How connections ask for certificates, and what resumed sessions keep of them.
 @Suite struct PeerConnectionTests {
     private let root: Forge.Made
     private let leaf: Forge.Made

@@ -5,14 +5,14 @@ import COpenSSL
 /// A handshake with a server that asks for a certificate.
 struct PeerHandshake {
     let outcome: TLSPair.Outcome
-    /// Why the server has refused the client's certificate.
+    /// The reason why the server has refused the client's certificate.
     let refusal: PeerRefusal?
-    /// What the server knows of the client in the end.
+    /// The client's certificate, as the server knows it at the end.
     let certificate: [UInt8]?
     let isResumed: Bool
-    /// The names of authorities that the client was told.
+    /// The names of CAs that the server has sent.
     let authorities: [String]
-    /// What the client can resume.
+    /// The session that the client can resume.
     let session: Session?
 
     /// A client's session, an `SSL_SESSION`.
@@ -21,7 +21,8 @@ struct PeerHandshake {
         nonisolated(unsafe) let handle: OpaquePointer
 
         init?(of connection: borrowing TLSConnection) {
-            // A copy: the connection's own can't be resumed once that has gone without a farewell.
+            // The session is copied, since the connection's own session can't be resumed after the connection was cut
+            // off.
             guard let handle = unsafe SSL_SESSION_dup(SSL_get_session(connection.ssl)) else { return nil }
             unsafe self.handle = handle
         }
@@ -29,7 +30,7 @@ struct PeerHandshake {
         deinit { unsafe SSL_SESSION_free(handle) }
     }
 
-    /// What all handshakes of a test have in common.
+    /// The contexts that all handshakes of a test share.
     struct Ends {
         let client: TLSClientContext
         let server: TLSServerContext
@@ -40,7 +41,7 @@ struct PeerHandshake {
         }
     }
 
-    /// A server's certificate, and what a client trusts it by.
+    /// A server's certificate, and the CA that clients trust for it.
     static let server = Result {
         let authority = try CertificateAuthority.makeRoot(commonName: "servers", now: testNow)
         let key = try PrivateKey.generate(.ecdsaP256)
@@ -62,7 +63,7 @@ struct PeerHandshake {
         guard pair.client.verify(by: trust) else { throw PKIError.openSSL("trusting", reasons: []) }
         try TLSPair.show(chain, on: pair.client)
         if let session { try unsafe OpenSSL.check("resuming", SSL_set_session(pair.client.ssl, session.handle)) }
-        // It is let go before the client's certificate comes: the connection keeps what it needs.
+        // The rules are released before the client's certificate arrives. The connection must keep what it needs.
         var asked: PeerTrust? = try PeerTrust(rules: rules, now: { testNow })
         let outcome = pair.run { server in
             defer { asked = nil }
@@ -76,12 +77,13 @@ struct PeerHandshake {
             authorities: Self.authorities(toldTo: pair.client), session: Session(of: pair.client))
     }
 
-    /// A handshake with a server that shows this chain to a client with these rules; why the client refuses it.
+    /// Makes a handshake in which a server shows this chain to a client with these rules. Returns why the client
+    /// refuses the chain.
     static func run(
         server chain: [Forge.Made], by rules: PeerRules, version: TLSConnection.Version, ends: Ends
     ) throws -> (outcome: TLSPair.Outcome, refusal: PeerRefusal?) {
         let pair = try TLSPair(ends.client, ends.server, version: version)
-        // The rules are asked for, not the server's name.
+        // Only the rules are tested, not the server's name.
         try unsafe OpenSSL.check(
             "asking for no name", X509_VERIFY_PARAM_set1_host(SSL_get0_param(pair.client.ssl), nil, 0))
         let trust = try PeerTrust(rules: rules, now: { testNow })
@@ -96,7 +98,7 @@ struct PeerHandshake {
 
     private static func authorities(toldTo client: borrowing TLSConnection) -> [String] {
         let names = unsafe SSL_get0_peer_CA_list(client.ssl)
-        // Elements are X509_NAMEs of the list.
+        // This is safe, since the elements are X509_NAMEs that the list owns.
         return unsafe (0..<max(0, OPENSSL_sk_num(names))).map { index in
             unsafe PeerCertificate.text(of: OpaquePointer(OPENSSL_sk_value(names, index)))
         }

@@ -2,7 +2,7 @@ import PKI
 import PeerNames
 import Testing
 
-/// By which names of its certificate a peer is known.
+/// Which names in a certificate identify a peer.
 @Suite struct PeerNameTests {
     @Test(
         "A pattern means one name, or those that differ in what its wildcard stands for",
@@ -17,7 +17,7 @@ import Testing
         let pattern = try #require(PeerNamePattern(hostName: text))
         let name = try #require(PeerName(hostName: Array(name.utf8)))
         #expect(pattern.matches(name) == isMeant)
-        // Another kind of the same text is another name.
+        // The same text as another kind of name does not match.
         #expect(
             !pattern.matches(.uri(name.text)) && !pattern.matches(.email(name.text)) && !pattern.matches(.ip(name.text))
         )

@@ -4,7 +4,7 @@ import Testing
 
 @testable import PKI
 
-/// Which rules there can be, and what people are told of what breaks them.
+/// Which rules are possible, and what operators read about broken rules.
 @Suite struct PeerRulesTests {
     private let root: Forge.Made
     private let other: Forge.Made
@@ -55,7 +55,7 @@ import Testing
             throws: PKIError.malformed(
                 "revocation list", reason: "the authority 'CN=root' has not signed it, or may not sign lists")
         ) { try PeerRules(purpose: .client, authorities: [root.der], lists: [forged]) }
-        // One of an authority that is not known may be of one that comes with a client's chain.
+        // A list of an unknown CA is accepted, since a client may send that CA's certificate.
         #expect(throws: Never.self) { try PeerRules(purpose: .client, authorities: [other.der], lists: [forged]) }
         #expect(throws: PKIError.tooLarge("list of authorities", limit: "1000")) {
             try PeerRules(purpose: .client, authorities: Array(repeating: root.der, count: 1001))
@@ -111,7 +111,7 @@ import Testing
         let revoked = try Forge.certificate("c", key: Forge.Key(.p256), from: root, serial: 7, [.endEntity])
         let good = try Forge.certificate("c", key: Forge.Key(.p256), from: root, serial: 8, [.endEntity])
         let list = try RevocationList(der: Forge.list(of: root, revoking: [7]))
-        // The list's signature is yet to be verified: its authority comes with the chain.
+        // The list's signature can't be verified yet, since its CA's certificate comes with the client's chain.
         let top = try Forge.certificate("top", key: Forge.Key(.p256), serial: 9, [.authority, .signsCertificates])
         let lower = try Forge.certificate(
             "root", key: root.key, from: top, serial: 10, [.authority, .signsCertificates])

@@ -2,7 +2,7 @@ import COpenSSL
 
 @testable import PKI
 
-/// Whose certificates they are, and for how long.
+/// Which CA issued certificates, and how long they are valid.
 extension PeerTable {
     func addChains() throws {
         let root = try authority("root")
@@ -105,7 +105,7 @@ extension PeerTable {
             reason: .wrongPurpose)
         try add(
             "a key that may not sign",
-            // Servers of TLS 1.2 could use a key to decrypt.
+            // With TLS 1.2, servers could use the key for decryption.
             try leaf([
                 .endEntity, .text(NID_key_usage, purpose == .client ? "critical,keyEncipherment" : "dataEncipherment"),
                 forPurpose,

@@ -2,12 +2,12 @@ import COpenSSL
 
 @testable import PKI
 
-/// How strong certificates are, and what they may say.
+/// How strong certificates are, and which extensions they have.
 extension PeerTable {
     func addStrengths() throws {
         let root = try authority("root")
         for kind: Forge.Kind in [.rsa(2048), .ec("P-384"), .ec("P-521"), .ed25519] {
-            // TLS 1.2 takes no signatures on curves that keys aren't exchanged on.
+            // TLS 1.2 accepts no signature with a curve that is not used for key exchange.
             let versions: [TLSConnection.Version] = kind == .ec("P-521") ? [.v1_3] : [.v1_2, .v1_3]
             try add("a leaf of \(kind)", [try leaf(root, kind: kind)], trusting: [root], Settings(versions: versions))
             let strong = try authority("strong", kind: kind)
@@ -32,7 +32,7 @@ extension PeerTable {
         }
         for hash in Forge.Hash.allCases where hash != .sha256 {
             let (name, tool) = (hash.rawValue, hash == .sha224 ? Tool.says(true) : .same)
-            // There are no signatures of ECDSA over MD5.
+            // ECDSA is not defined with MD5.
             let root = try hash == .md5 ? authority("root", kind: .rsa(2048)) : root
             let inter = try authority("inter", from: root, hash: hash)
             try add(

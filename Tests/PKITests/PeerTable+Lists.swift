@@ -2,9 +2,9 @@ import COpenSSL
 
 @testable import PKI
 
-/// What lists say of certificates.
+/// What revocation lists say about certificates.
 extension PeerTable {
-    /// A root, an intermediate below it, and two of the latter's leaves: one that is good, and one that its list revokes.
+    /// A root, an intermediate below it, and two leaves of the intermediate. Its list revokes one of them.
     private struct Listed {
         let root: Forge.Made
         let inter: Forge.Made

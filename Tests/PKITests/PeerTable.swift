@@ -3,22 +3,22 @@ import PeerNames
 
 @testable import PKI
 
-/// Certificates of clients, or of servers, on both sides of each rule, with what must come of them.
+/// Certificates of clients or servers that just satisfy or just break each rule, with the expected results.
 final class PeerTable {
-    /// What the certificates are for.
+    /// Whether the certificates are for clients or for servers.
     let purpose: PeerRules.Purpose
 
-    /// What a peer shows, by which rules it is judged, and the verdict.
+    /// A peer's chain, the rules for it, and the expected result.
     struct Row: Sendable {
         let title: String
         let chain: [Forge.Made]
         let rules: PeerRules
-        /// The rule that is broken, and by which certificate; nil when all is good.
+        /// The broken rule, and the index of the certificate that breaks it. Nil if the chain is accepted.
         let reason: PeerRefusal.Reason?
         let depth: Int
-        /// Whether `openssl verify` takes it; nil where it knows no such rule.
+        /// Whether `openssl verify` accepts the chain; nil if it has no such rule.
         let tool: Bool?
-        /// Whether its owner can shake hands with it at all.
+        /// The TLS versions in which the owner can use the certificate for a handshake.
         let versions: [TLSConnection.Version]
         let trusted: [Forge.Made]
         let lists: [[UInt8]]
@@ -28,7 +28,7 @@ final class PeerTable {
     private var serial = 1000
     private var keys: [Forge.Kind: Forge.Key] = [:]
 
-    /// What `add` leaves as it is.
+    /// The settings of a row that usually keep their defaults.
     struct Settings {
         var names: [String] = []
         var verifiesChain = true
@@ -37,7 +37,7 @@ final class PeerTable {
         var versions: [TLSConnection.Version] = [.v1_2, .v1_3]
     }
 
-    /// What the tool must say, where it isn't the same.
+    /// The expected result of the openssl command, if it differs from that of PKI.
     enum Tool {
         case same
         case says(Bool)
@@ -68,7 +68,7 @@ final class PeerTable {
                 versions: settings.versions, trusted: trusted, lists: lists))
     }
 
-    /// A new key, or the one RSA key of its kind: to make an RSA key takes long, so all rows of the table share it.
+    /// Returns a new key. All rows share one RSA key of each size, since generating RSA keys is slow.
     private func key(_ kind: Forge.Kind) throws -> Forge.Key {
         if case .rsa = kind, let key = keys[kind] { return key }
         let key = try Forge.Key(kind)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import PKI
 
-/// What certificates of clients and of servers come to: judged by themselves, in handshakes, and by OpenSSL's own tool.
+/// Chains of clients and servers, judged by PKI alone, in handshakes, and by the openssl command.
 @Suite struct PeerTrustTests {
     private static let rows = Result { try PeerTable(.client).rows }
     private static let serverRows = Result { try PeerTable(.server).rows }
@@ -57,7 +57,8 @@ import Testing
             let (outcome, refusal) = try PeerHandshake.run(
                 server: row.chain, by: row.rules, version: version, ends: ends)
             #expect(outcome.isComplete == (row.reason == nil), "\(row.title): \(outcome)")
-            // OpenSSL's server can't use some of them, and a client that offers no fitting algorithm never sees others.
+            // OpenSSL's server can't use some certificates, and it never sees those for which the client offers no
+            // algorithm.
             guard outcome.serverFailure == nil || refusal != nil else {
                 #expect(row.reason != nil, "\(row.title): \(outcome)")
                 continue
@@ -95,7 +96,7 @@ import Testing
             _ = try folder.write(row.chain.dropFirst().map(\.pem).joined(), "\(number).chain")
             _ = try folder.write(row.trusted.map(\.pem).joined(), "\(number).root")
             _ = try folder.write(row.lists.map { PEM.text("X509 CRL", $0) }.joined(), "\(number).lists")
-            // Lists of issuers that have none would be missing.
+            // With -crl_check_all, each issuer would need a list.
             let lists =
                 row.lists.isEmpty
                 ? "" : "-CRLfile \(number).lists -crl_check\(row.lists.count > 1 ? "_all -crl_check" : "")"

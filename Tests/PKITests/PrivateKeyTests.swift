@@ -128,7 +128,7 @@ import Testing
         Refusal(
             arguments: ["ecparam", "-name", "secp256k1", "-param_enc", "explicit", "-genkey"],
             error: .unsupportedKey("ECDSA secp256k1")),
-        // With five primes it is made in seconds.
+        // With five primes, the key is generated within seconds.
         Refusal(arguments: rsa(bits: 8200, "rsa_keygen_primes:5"), error: .slowKey("RSA 8200")),
         Refusal(
             arguments: ["genpkey", "-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048"],
@@ -157,7 +157,7 @@ import Testing
             notBefore: testNow, notAfter: testNow + 86400, extensions: []
         ).signed(by: mended)
         let error = PKIError.explicitCurve(certificate: "explicit")
-        // As a leaf, whose key was mended since; and above one.
+        // The certificate is a leaf with a corrected key, or is above a leaf.
         let alone = try CertificateChain(certificates: [authority], key: mended)
         let chain = try CertificateChain(certificates: [authority, leaf])
         #expect(chain.certificates == [leaf, authority])
@@ -195,12 +195,13 @@ import Testing
         #expect(try PrivateKey(pem: SecretBytes(made)).kind == "RSA 2048")
     }
 
-    /// A key in PKCS#1 with another public exponent, its third number (RFC 8017 appendix A.1.2).
+    /// A key in PKCS#1 with another public exponent, the third number in it (RFC 8017 appendix A.1.2).
     private static func key(exponent: [UInt8]) throws -> PrivateKey {
         let pem = try OpenSSLTool.run(["genrsa", "-traditional", "2048"])
         let text = pem.span
         let der = try PEM.content(of: PEM.blocks(in: text)[0], in: text).plainCopy()
-        // A head of four bytes; version 0 in three; the modulus, of 257 bytes behind four; and 65537 in five.
+        // A header of 4 bytes, the version in 3 bytes, the modulus of 257 bytes after a header of 4, and 65537 in 5
+        // bytes.
         let modulus = 4 + 3..<4 + 3 + 4 + 257
         #expect(Array(der[modulus.upperBound..<modulus.upperBound + 5]) == [2, 3, 1, 0, 1])
         let head: [UInt8] = exponent.count < 128 ? [2, UInt8(exponent.count)] : [2, 0x81, UInt8(exponent.count)]
@@ -230,7 +231,7 @@ import Testing
     func patched() throws {
         let one = try PrivateKey.generate(.ecdsaP256).der().array
         let other = try PrivateKey.generate(.ecdsaP256).der().array
-        // The 32 bytes of the private number stand at the same place in both, and the public point after them.
+        // In both keys, the 32 bytes of the private number are at the same place, and the public point follows.
         let mixed = Array(one[..<80]) + other[80...]
         let text = PEM.text("PRIVATE KEY", mixed)
         #expect(throws: PKIError.self) { try PrivateKey.read(text) }

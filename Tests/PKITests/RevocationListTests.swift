@@ -3,7 +3,7 @@ import Testing
 
 @testable import PKI
 
-/// What lists of revoked certificates are read, and what they say.
+/// Which revocation lists can be read, and what they say.
 @Suite struct RevocationListTests {
     private let root: Forge.Made
 
@@ -78,7 +78,7 @@ import Testing
         #expect(throws: Never.self) {
             try RevocationList(der: Forge.list(of: root, revoking: [5], [.raw(known)], entries: [.raw(known)]))
         }
-        // certificateIssuer, of indirect lists: critical or not.
+        // The entry extension certificateIssuer of indirect lists, critical or not.
         let issuer = "an entry is another issuer's, or has a critical extension that is not known"
         let name = DER.sequence([DER.context(2, [0x61])])
         for item in [
@@ -113,7 +113,7 @@ import Testing
                 "a", key: Forge.Key(kind), serial: 2, [.authority, .signsCertificates])
             let list = try RevocationList(der: Forge.list(of: authority, revoking: [1]))
             #expect(unsafe list.isSigned(by: authority.handle) && !list.isSigned(by: root.handle))
-            // Asked again, it says the same.
+            // The second call uses the stored result.
             #expect(unsafe list.isSigned(by: authority.handle) && !list.isSigned(by: root.handle))
         }
     }

@@ -50,7 +50,7 @@ import Testing
         let lonely = try sealer.seal(plain, purpose: "p", row: "r")
         #expect(!Sealer.hasPartner(lonely))
         #expect(try sealer.open(lonely, purpose: "p", row: "r", partner: "leaf") == plain)
-        // The version can't be changed afterwards.
+        // The version byte can't be changed after sealing.
         #expect(throws: SealError.damaged) {
             try sealer.open([1] + sealed[1...], purpose: "p", row: "r", partner: "leaf")
         }
@@ -111,7 +111,7 @@ import Testing
     func masterKey() throws {
         #expect(key.hex().string == String(repeating: "0a1b", count: 16))
         #expect(key == (try MasterKey(hex: String(repeating: "0A1b", count: 16))))
-        // SHA-256 of the label, NUL and the key, by another program.
+        // Another program computed the SHA-256 of the label, NUL and the key.
         #expect(key.id == "4916e4a96e22cf45")
         let bad = ["", "0a", String(repeating: "0", count: 63), String(repeating: "g", count: 64)]
         for text in bad + [String(repeating: "0", count: 66), String(repeating: "é", count: 32)] {
@@ -122,7 +122,8 @@ import Testing
 
     @Test("An envelope is what its documentation says, which another program could open")
     func knownAnswer() throws {
-        // AES-256-GCM by Python's cryptography: nonce of twelve 7s, the additional data spelled out.
+        // Python's cryptography made this with AES-256-GCM: the nonce is twelve bytes 7, and the additional data was
+        // spelled out.
         let sealed = Self.bytes(
             "014916e4a96e22cf45070707070707070707070707b4287d27897d320af41effa508498b0f13f6a0597a7244abea5ba322bae1")
         let plain = try sealer.open(sealed, purpose: "certificate key", row: "42")

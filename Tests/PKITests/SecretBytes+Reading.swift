@@ -1,7 +1,7 @@
 import PKI
 
 extension SecretBytes {
-    /// A copy, for tests alone.
+    /// A copy of the bytes.
     var array: [UInt8] { withBytes { bytes in bytes.indices.map { bytes[$0] } } }
 
     var string: String { String(decoding: array, as: UTF8.self) }

@@ -2,18 +2,18 @@ import COpenSSL
 
 @testable import PKI
 
-/// Two ends of a connection, in memory.
+/// Both ends of a TLS connection, in memory.
 struct TLSPair: ~Copyable {
     let client: TLSConnection
     let server: TLSConnection
     private let clientWire: TLSWire
     private let serverWire: TLSWire
 
-    /// What came of a handshake, to the end of what both had to say.
+    /// The result of a handshake, after both ends have sent everything.
     struct Outcome {
         var isComplete = false
         var serverFailure: TLSFailure?
-        /// Where the client has found fault, or what it was told.
+        /// Why the client has refused the server, or which alert it has received.
         var clientFailure: TLSFailure?
     }
 
@@ -28,7 +28,7 @@ struct TLSPair: ~Copyable {
         }
     }
 
-    /// Has an end show a chain of whatever kind, which OpenSSL would keep its own side from doing.
+    /// Makes an end send any chain, even one that OpenSSL would refuse to use.
     static func show(_ chain: [Forge.Made], on end: borrowing TLSConnection) throws {
         guard let leaf = chain.first else { return }
         let ssl = unsafe end.ssl
@@ -38,21 +38,21 @@ struct TLSPair: ~Copyable {
         try unsafe OpenSSL.check("showing a certificate", SSL_use_PrivateKey(ssl, leaf.key.handle))
         for certificate in chain.dropFirst() {
             let handle = unsafe UnsafeMutableRawPointer(certificate.handle)
-            // SSL_add1_chain_cert.
+            // This is the macro SSL_add1_chain_cert.
             guard unsafe SSL_ctrl(ssl, SSL_CTRL_CHAIN_CERT, 1, handle) == 1 else {
                 throw PKIError.openSSL("showing a chain", reasons: OpenSSL.drainReasons())
             }
         }
     }
 
-    /// Goes through the handshake, and through what is sent behind it. `choose` answers the client hello.
+    /// Runs the handshake, and exchanges what follows it. `choose` answers the client hello.
     borrowing func run(_ choose: (borrowing TLSConnection) -> Bool) -> Outcome {
         var outcome = Outcome()
         var toServer: [UInt8] = []
         var toClient: [UInt8] = []
         var (isClientDone, isServerDone) = (false, false)
         for _ in 0..<40 {
-            // The client.
+            // The client's turn.
             Self.lend(&toClient, to: clientWire) {
                 guard outcome.clientFailure == nil else { return }
                 if isClientDone {
@@ -89,7 +89,7 @@ struct TLSPair: ~Copyable {
         return outcome
     }
 
-    /// Lends bytes for a call, and keeps what it has left.
+    /// Lends bytes to the wire for a call, and keeps those that were not read.
     private static func lend(_ bytes: inout [UInt8], to wire: TLSWire, _ call: () -> Void) {
         let left = unsafe bytes.withUnsafeBufferPointer { buffer in
             if let start = buffer.baseAddress { unsafe wire.lend(start, count: buffer.count) }

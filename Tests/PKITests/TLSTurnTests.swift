@@ -13,7 +13,7 @@ struct TLSTurnTests {
         var left = records[...]
         while !left.isEmpty {
             turns += 1
-            // Lent for one call, in which they stay where they are.
+            // This is safe, since the bytes are lent only for the call, and the array does not change meanwhile.
             let (progress, unread) = unsafe left.withUnsafeBufferPointer { buffer in
                 if let start = buffer.baseAddress { unsafe wire.lend(start, count: buffer.count) }
                 defer { wire.revoke() }

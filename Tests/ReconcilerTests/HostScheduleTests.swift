@@ -4,7 +4,7 @@ import Testing
 
 @testable import Reconciler
 
-/// When hosts of a plan are put in force, by the certificates that they wait for.
+/// When the hosts of a plan are put in force, depending on the certificates that they wait for.
 @Suite struct HostScheduleTests {
     private static let now: Int64 = 1_000_000
 
@@ -24,7 +24,7 @@ import Testing
         return try #require(parsed.configuration, "\(parsed.diagnostics)")
     }
 
-    /// The state in which a configuration is in force, but for certificates with the names given.
+    /// The state with this configuration in force, but without the certificates in `missing`.
     private static func snapshot(
         of configuration: Configuration, without missing: Set<String> = [], expired: Set<String> = []
     ) -> StateSnapshot {
@@ -54,7 +54,7 @@ import Testing
         }
     }
 
-    /// What is put at once, and what with each certificate of the plan, one after the other.
+    /// Which changes are committed at once, and which with each certificate of the plan.
     private static func order(
         from before: String, to after: String, without missing: Set<String> = [], expired: Set<String> = []
     ) throws -> [String] {
@@ -95,7 +95,7 @@ import Testing
         let after = "hosts: [{ domain: a.test, respond: { status: 201 }, ssl_mode: letsencrypt }]"
         #expect(try Self.order(from: before, to: after, without: ["a.test"]) == ["at once: update a.test", "a.test: "])
         #expect(try Self.order(from: before, to: after, expired: ["a.test"]) == ["at once: update a.test", "a.test: "])
-        // But it is not sent to where it has no certificate to show.
+        // The host is not redirected to HTTPS before it has a certificate.
         let forced = "hosts: [{ domain: a.test, respond: {}, ssl_mode: letsencrypt, force_https: true }]"
         #expect(
             try Self.order(from: before, to: forced, without: ["a.test"]) == ["at once: ", "a.test: update a.test"])
@@ -115,7 +115,7 @@ import Testing
             hosts: [{ domain: a.test, respond: {}, ssl_mode: custom, certificate: site }]
             """
         #expect(try Self.order(from: before, to: named) == ["at once: ", "site: update a.test"])
-        // The host itself does not change.
+        // The host itself is unchanged.
         let larger = named.replacing("[a.test]", with: "[a.test, b.test]")
         #expect(try Self.order(from: named, to: larger) == ["at once: ", "site: "])
     }
@@ -189,7 +189,7 @@ import Testing
 
     // MARK: Any change
 
-    /// What clients meet while an apply goes on: hosts and certificates in force.
+    /// What clients meet during an apply: the hosts and certificates in force.
     private struct World {
         var hosts: [String: Host] = [:]
         var certificates: [String: Set<String>] = [:]
@@ -202,7 +202,7 @@ import Testing
             }
         }
 
-        /// The hosts that answer to a name: by itself, else by the wildcard above it.
+        /// The hosts that have a name, or else the wildcard above it.
         func answering(to name: String) -> [Host] {
             let served = hosts.values.filter(\.enabled)
             let exact = served.filter { $0.names.contains { $0.text == name } }
@@ -210,7 +210,7 @@ import Testing
             return exact.isEmpty ? served.filter { $0.names.contains { $0.text == wildcard } } : exact
         }
 
-        /// Whether a name is served with a certificate for it: the host's own, else whichever is for the name.
+        /// Whether clients of a name get a certificate for it: the host's own, or else any that covers the name.
         func isSecure(_ name: String) -> Bool {
             guard let host = answering(to: name).first, let certificate = host.certificateName else { return false }
             let shown = certificates[certificate].map { [$0] } ?? Array(certificates.values)
@@ -220,7 +220,7 @@ import Testing
         }
     }
 
-    /// Hosts that share out some of a few names among themselves.
+    /// A file with hosts that share out some of a few names.
     private static func randomFile(_ random: inout some RandomNumberGenerator) -> String {
         var names = ["a.x.test", "b.x.test", "*.x.test", "c.y.test", "d.y.test", "*.y.test", "e.test"].shuffled(
             using: &random)

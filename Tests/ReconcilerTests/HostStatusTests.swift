@@ -3,7 +3,7 @@ import Reconciler
 import State
 import Testing
 
-/// What `status` tells of a host, by what is stored.
+/// What `status` prints about a host, depending on the stored certificates.
 @Suite struct HostStatusTests {
     private static let day: Int64 = 86_400
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Reconciler
 
-/// Letters of other scripts that look like Latin ones: a plan's text spells them out.
+/// Letters of other scripts that look like Latin ones. The text of a plan shows their code points.
 @Suite struct LookalikeTests {
     struct Case: Sendable {
         let before: PlainValue
@@ -23,7 +23,7 @@ import Testing
             Case("coco", "сосо", "coco → сосо (\\u{0441}\\u{043E}\\u{0441}\\u{043E})"),
             Case("Αlpha", "Alpha", "Αlpha (\\u{0391}lpha) → Alpha"),
             Case("a.pem", "b.pem", "a.pem → b.pem"),
-            // One script alone, accents, and signs that are no letters mislead nobody.
+            // One script alone, accents, and signs that are not letters mislead nobody, so no code points are shown.
             Case("привет", "пока", "привет → пока"), Case("grün", "grun", "grün → grun"),
             Case("a €", "b €", "a € → b €"),
             Case(.null, "пока", "(none) → пока"), Case(.null, "pокa", "(none) → pокa (p\\u{043E}\\u{043A}a)"),

@@ -31,7 +31,7 @@ import Testing
                 count += 1
                 return count == 8
             }
-            // Each waits for the last: with fewer threads this would never end.
+            // Each input waits for the last one. With fewer threads, the test would never end.
             if isLast { for _ in 0..<8 { allStarted.signal() } }
             allStarted.wait()
         } receive: { _ in
@@ -59,7 +59,7 @@ import Testing
         let mayEnd = DispatchSemaphore(value: 0)
         let neverEnds = DispatchSemaphore(value: 0)
         var taken: [String] = []
-        // Were the last one waited for, this would never end.
+        // If the last input were waited for, the test would never end.
         try ParallelWork(count: 2, stop: stop).run(["needed", "left", "never begun"], isNeeded: { $0 == "needed" }) {
             input, tell in
             tell("\(input) begins")

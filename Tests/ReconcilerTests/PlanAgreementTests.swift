@@ -5,17 +5,17 @@ import Testing
 
 @testable import Reconciler
 
-/// What a plan's text and JSON say of a change is what changes: over very many pairs of files, made by the schema.
+/// The text and the JSON of a plan must show exactly what changes. Very many pairs of files are made from the schema.
 @Suite struct PlanAgreementTests {
-    /// A kind of item, as it stands in the file.
+    /// A kind of item, and how the file declares it.
     struct Kind: Sendable, CustomTestStringConvertible {
         let item: ItemID
         let path: [String]
-        /// Keys that name the item.
+        /// The keys that name the item.
         var fixed: [(String, PlainValue)] = []
-        /// Keys that are another way of writing others, and in no record.
+        /// Keys that are other spellings of other keys. Records don't contain them.
         var alternatives: Set<String> = []
-        /// Puts a value of the file's language into a configuration; false when it is none.
+        /// Sets the item in a configuration from text in the file's language. Returns false if the text is not valid.
         let put: @Sendable ([UInt8], inout Configuration) -> Bool
         let record: @Sendable (Configuration, RecordStyle) -> PlainValue
 
@@ -105,13 +105,13 @@ import Testing
         for _ in 0..<2_600 where pairs < 2_000 {
             let file = kind.named(old.map { generator.changed($0.file, schema) } ?? generator.value(schema))
             var configuration = Configuration()
-            // What only rules and ranges refuse.
+            // Values that only rules and ranges refuse are skipped.
             guard kind.put(file.json(), &configuration) else { continue }
             if let old {
                 pairs += 1
                 seen.formUnion(try Self.compare(kind, old.configuration, configuration))
             }
-            // Not for ever the same few: what is begun anew has other keys.
+            // A new file has other keys, so that different keys are compared.
             old = generator.numbers.once(in: 20) ? nil : (file, configuration)
         }
         #expect(pairs == 2_000)
@@ -122,7 +122,7 @@ import Testing
 
     // MARK: One pair
 
-    /// Compares a plan with what differs; the paths that do.
+    /// Compares a plan with the real differences. Returns the paths that differ.
     private static func compare(_ kind: Kind, _ old: Configuration, _ new: Configuration) throws -> Set<String> {
         var items = [ItemID(.gateway, "gateway"): StoredItem(owner: .file, record: old.gateway.record(.compact).json())]
         items[kind.item] = StoredItem(owner: .file, record: kind.record(old, .compact).json())
@@ -146,7 +146,7 @@ import Testing
         return expected
     }
 
-    /// The paths whose values differ, and those of objects whose keys come in another order.
+    /// The paths of values that differ, and of objects whose keys have another order.
     private static func differences(_ old: PlainValue, _ new: PlainValue, at path: String = "") -> Set<String> {
         guard old.json() != new.json() else { return [] }
         guard case .object(let before) = old, case .object(let after) = new else {
@@ -169,7 +169,7 @@ import Testing
         return entries.flatMap { ends($0.value, at: "\(path).\($0.key)") }
     }
 
-    /// The fields of a plan's text with one change, each with its lines.
+    /// The fields in the text of a plan with one change, each with its lines.
     private static func blocks(of text: String) throws -> [(path: String, lines: [Substring])] {
         var blocks: [(path: String, lines: [Substring])] = []
         for line in text.split(separator: "\n", omittingEmptySubsequences: false).dropFirst()
@@ -185,7 +185,7 @@ import Testing
         return blocks
     }
 
-    /// Whether lines tell of two values as of different ones.
+    /// Whether the lines show the two values as different.
     private static func shows(_ lines: [Substring], _ before: Any?, _ after: Any?) -> Bool {
         if let old = items(before), let new = items(after), !old.isEmpty, !new.isEmpty {
             let (removed, added) = (Set(old).subtracting(new), Set(new).subtracting(old))
@@ -196,14 +196,14 @@ import Testing
         }
         guard lines.count == 1, let line = lines.first else { return false }
         let parts = line.components(separatedBy: " → ")
-        // Wherever a reader takes the one arrow to be.
+        // At whichever arrow a reader splits the line, both sides must differ.
         return parts.count > 1
             && (1..<parts.count).allSatisfy {
                 parts[..<$0].joined(separator: " → ") != parts[$0...].joined(separator: " → ")
             }
     }
 
-    /// The items of a list, as texts that are equal for equal items; nil when it is no list.
+    /// The items of a list as texts. Equal items have equal texts. Nil if the value is not a list.
     private static func items(_ value: Any?) -> [String]? {
         (value as? [Any])?.map { item in
             let json = try? JSONSerialization.data(withJSONObject: item, options: [.fragmentsAllowed, .sortedKeys])
@@ -211,7 +211,7 @@ import Testing
         }
     }
 
-    /// The paths of all keys that can change and are recorded.
+    /// The paths of all keys that can change and are in records.
     private static func properties(
         of schema: SchemaGenerator.Schema, _ generator: SchemaGenerator, at path: String = ""
     ) -> Set<String> {

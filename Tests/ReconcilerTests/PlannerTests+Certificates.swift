@@ -5,7 +5,7 @@ import Testing
 
 @testable import Reconciler
 
-/// Certificates that are there already: what of their declaration calls for another, and for how long they are kept.
+/// Stored certificates: which changes of their declaration need a new certificate, and how long they are kept.
 extension PlannerTests {
     private static let issued = """
         version: 1
@@ -141,7 +141,7 @@ extension PlannerTests {
         let mass = Plan.MassDeletion(deleted: deleted, disabled: disabled, of: 10)
         #expect((mass != nil) == isMass)
         #expect(plan.massDeletion == mass)
-        // Those that are disabled already don't count.
+        // Hosts that are already disabled are not counted.
         let again = Planner(after, against: Self.snapshot(of: after), now: 0).plan()
         #expect(again.massDeletion == nil)
     }
@@ -164,7 +164,7 @@ extension PlannerTests {
         let deletion = isMass ? Plan.MassDeletion(deleted: count, disabled: 0, of: enabled) : nil
         #expect((deletion != nil) == isMass)
         #expect(Planner(deleting, against: before, now: 0).plan().massDeletion == deletion)
-        // To disable them is the same, and others that come into service in their place make up for nothing.
+        // Disabling hosts counts like deleting them. New hosts do not compensate for them.
         let disabling = try Self.configuration(text(all) { $0 < enabled && !gone.contains($0) || $0 == all.last })
         let disabled = isMass ? Plan.MassDeletion(deleted: 0, disabled: count, of: enabled) : nil
         #expect(Planner(disabling, against: before, now: 0).plan().massDeletion == disabled)

@@ -98,9 +98,9 @@ extension PlannerTests {
         var kept = "a.test"
         var loss: String?
         var day: Int64 = 1
-        /// Whether the host is put before its certificate is obtained; nil where nothing stands in.
+        /// Whether the host is put in force before its certificate is obtained. Nil if no certificate stands in.
         var isAtOnce: Bool?
-        /// What the plan says of what was kept behind the date.
+        /// The plan's text about the kept certificate, after the date.
         var words = "; it stands in until the new one is there, and is kept no longer"
     }
 

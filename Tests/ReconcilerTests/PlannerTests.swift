@@ -5,7 +5,7 @@ import Testing
 
 @testable import Reconciler
 
-/// The plan is a pure function of the file and the state: here is the whole of its output.
+/// The plan is a pure function of the file and the state. These tests compare its whole output.
 @Suite struct PlannerTests {
     static let file = """
         version: 1
@@ -219,7 +219,7 @@ import Testing
         }
     }
 
-    // MARK: Certificates that are there already
+    // MARK: Stored certificates
 
     static let day: Int64 = 86_400
 

@@ -1,7 +1,7 @@
 import ConfigModel
 import Foundation
 
-/// Numbers that are the same in every run (SplitMix64).
+/// SplitMix64: numbers that are the same in every run.
 struct SeededNumbers: RandomNumberGenerator {
     private var state: UInt64
 
@@ -15,12 +15,12 @@ struct SeededNumbers: RandomNumberGenerator {
         return mixed ^ (mixed >> 31)
     }
 
-    /// True once in so many times.
+    /// Returns true once in this many calls, on average.
     mutating func once(in times: Int) -> Bool { Int.random(in: 0..<times, using: &self) == 0 }
 }
 
-/// Makes values of the file's language, and changes them here and there, by the JSON Schema that the shapes give. A new key
-/// comes in by itself; a new kind of text needs a line in `text`.
+/// Makes and changes values of the file's language by the JSON Schema. New keys are covered without a change here. A
+/// new kind of text needs a line in `text`.
 struct SchemaGenerator {
     /// A part of the schema.
     typealias Schema = [String: any Sendable]
@@ -44,7 +44,7 @@ struct SchemaGenerator {
         }
     }
 
-    /// The part at keys of nested objects.
+    /// The part of the schema for a path of keys in nested objects.
     func part(_ keys: String...) -> Schema { keys.reduce(root) { $0[$1] as? Schema ?? [:] } }
 
     private func resolved(_ schema: Schema) -> Schema {
@@ -56,7 +56,7 @@ struct SchemaGenerator {
 
     // MARK: Values
 
-    /// A value by a schema.
+    /// A value that is valid by a schema.
     mutating func value(_ schema: Schema) -> PlainValue {
         let schema = resolved(schema)
         if let text = schema["const"] as? String { return .string(text) }
@@ -83,7 +83,7 @@ struct SchemaGenerator {
         }
     }
 
-    /// An object by its properties; `old` gives those that stay.
+    /// An object with properties of the schema. Some properties are taken from `old`.
     private mutating func object(_ schema: Schema, from old: PlainValue?) -> PlainValue {
         let properties = schema["properties"] as? Schema ?? [:]
         let required = Set((schema["required"] as? [any Sendable] ?? []).compactMap { $0 as? String })
@@ -102,7 +102,7 @@ struct SchemaGenerator {
 
     // MARK: Changes
 
-    /// The value with something changed, as a rule.
+    /// The value with something changed, in most cases.
     mutating func changed(_ old: PlainValue, _ schema: Schema) -> PlainValue {
         let schema = resolved(schema)
         switch old {
@@ -118,7 +118,7 @@ struct SchemaGenerator {
             }
             return .list(distinct(items))
         case .object(let entries):
-            // A union may change its case.
+            // A value of a union may change to another case.
             guard schema["oneOf"] == nil || numbers.once(in: 3) else { return value(schema) }
             if let cases = schema["oneOf"] as? [any Sendable] {
                 let match = cases.compactMap { $0 as? Schema }.first { describes($0, old) } ?? [:]
@@ -144,7 +144,7 @@ struct SchemaGenerator {
         }
     }
 
-    /// A text with a piece put in, taken out or written in another way.
+    /// The text with a piece inserted, removed or written in another way.
     private mutating func edited(_ value: PlainValue) -> PlainValue {
         guard case .string(let text) = value else { return value }
         var letters = Array(text)
@@ -159,7 +159,7 @@ struct SchemaGenerator {
         return .string(String(letters))
     }
 
-    /// Without what stands in the list already, as rules ask.
+    /// The items without duplicates, as some rules require.
     private func distinct(_ items: [PlainValue]) -> [PlainValue] {
         items.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
@@ -169,13 +169,13 @@ struct SchemaGenerator {
     private static let headers = [
         "X-Frame-Options", "Content-Security-Policy", "Authorization", "X.Dotted", "Accept", "Via",
     ]
-    /// What a careless writer of lines would stumble over.
+    /// Pieces that a careless renderer would show wrongly.
     private static let pieces = [
         "a", " ", ", ", " → ", "\"", "\\", "\\n", "é", "…", "[", "]", "(none)", "(hidden)", "- ", "true", "\u{200B}",
         "\u{202E}", "\u{A0}", "日本", "; script-src 'self'",
     ]
 
-    /// Any text; of a secret too, so each tells that it may be one.
+    /// Any text. It may stand for a secret, so it is marked as one.
     private mutating func freeText(long: Bool) -> String {
         let count =
             long && numbers.once(in: 3)

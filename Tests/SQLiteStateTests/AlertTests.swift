@@ -5,7 +5,7 @@ import Testing
 
 @testable import SQLiteState
 
-/// What was told about certificates that end.
+/// Stored alerts about expiring certificates.
 @Suite struct AlertTests {
     private let folder: TemporaryFolder
     private let store: SQLiteStateStore
@@ -77,10 +77,10 @@ import Testing
         }
         try store.delivered(current, at: 50_000)
         #expect(try store.expiryAlerts().map(\.deliveredAt) == [50_000])
-        // The next threshold begins anew.
+        // At the next threshold, the alert is reported again, with no calls to the webhook so far.
         #expect(try claim(alert(days: 1)).count == 1)
         #expect(try store.expiryAlerts() == [alert(days: 1)])
-        // What comes late of the former one changes nothing.
+        // A late report about the former alert changes nothing.
         try store.delivered(current, at: 60_000)
         #expect(try store.expiryAlerts() == [alert(days: 1)])
     }

@@ -7,7 +7,7 @@ import Testing
 
 @testable import SQLiteState
 
-/// What a gateway reads: all at first, then what has changed.
+/// What a gateway reads: the whole state at first, and then the changes.
 @Suite struct ChangeTests {
     private let folder: TemporaryFolder
     private let path: String
@@ -173,7 +173,7 @@ import Testing
         let wal = FileManager.default.contents(atPath: path + "-wal")
         #expect(try following.settledDataVersion() != version)
         #expect(FileManager.default.contents(atPath: path + "-wal") == wal)
-        // It waits for locks again.
+        // The connection waits for locks as before.
         let patience = try following.database.read { try Int.fetchOne($0, sql: "PRAGMA busy_timeout") }
         #expect(patience == SQLiteStateStore.usualPatience)
     }
@@ -182,7 +182,7 @@ import Testing
     func following() throws {
         #expect(try SQLiteStateStore(following: path) == nil)
         #expect(!FileManager.default.fileExists(atPath: folder.path("state")))
-        // An apply has begun: there is a database without tables.
+        // An apply has begun, so there is a database without tables.
         try FileManager.default.createDirectory(atPath: folder.path("state"), withIntermediateDirectories: true)
         try DatabaseQueue(path: path).writeWithoutTransaction { try $0.execute(sql: "PRAGMA user_version = 0; VACUUM") }
         try makePrivate(path)
@@ -208,7 +208,7 @@ import Testing
         try applying.commit([put(other)], by: me)
         #expect(!following.isInPlace)
         following.close()
-        // Closing the old one must not take the new one's -wal file away.
+        // Closing the old store must not delete the -wal file of the new state.
         #expect(try SQLiteStateStore(following: path)?.changes(since: 0) == [item(other)])
         #expect(try applying.changes(since: 0) == [item(other)])
     }

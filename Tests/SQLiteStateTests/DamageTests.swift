@@ -6,7 +6,7 @@ import Testing
 
 @testable import SQLiteState
 
-/// What the check of a state finds when a page of its file was lost.
+/// What the check of a state finds if a page of its file is lost.
 @Suite struct DamageTests {
     private let folder: TemporaryFolder
     private let path: String
@@ -18,7 +18,7 @@ import Testing
 
     private func store() throws -> SQLiteStateStore { try .leased(path) }
 
-    /// All tables of a state, as SQLite itself lists them, and their indices. Triggers have no pages.
+    /// All tables of a state, as SQLite lists them, and their indices. Triggers have no pages.
     private static func trees() throws -> [String] {
         let folder = try TemporaryFolder()
         let store = try SQLiteStateStore(path: folder.path("state.db"))
@@ -27,7 +27,8 @@ import Testing
         }
     }
 
-    /// Writes zeros over a page of the state's file. `find` is to give its number; nothing has the state open then.
+    /// Writes zeros over a page of the state's file. `find` returns the page's number. No store has the state open
+    /// then.
     private func zeroPage(_ find: (Database) throws -> Int?) throws {
         let (page, bytes) = try {
             let queue = try DatabaseQueue(path: path)
@@ -65,7 +66,7 @@ import Testing
             return try Int.fetchOne(
                 database, sql: "SELECT rootpage FROM sqlite_schema WHERE name = ?", arguments: [tree])
         }
-        // That one is read to open the state.
+        // This table is read when the state is opened.
         let isOpened = tree != "grdb_migrations"
         try checkFinds(
             isOpened ? "the table '\(table)' is damaged" : "database disk image is malformed", wholeUpTo: most)
@@ -77,7 +78,7 @@ import Testing
     func damagedText(_ number: Int, wholeUpTo most: Int) throws {
         try putTexts(120)
         try zeroPage { database in
-            // Linked pages of a text begin with the number of the next one.
+            // Each overflow page of a text begins with the number of the next one.
             try Int.fetchOne(
                 database,
                 sql: """
@@ -109,7 +110,7 @@ import Testing
             try database.execute(sql: "DELETE FROM generation_texts WHERE number < 9")
             return nil
         }
-        // The header says where the list of free pages begins (https://sqlite.org/fileformat.html#the_freelist).
+        // The file header contains the number of the first free page (https://sqlite.org/fileformat.html#the_freelist).
         let header = try Array(Data(contentsOf: URL(filePath: path)).prefix(100))
         let first = header[32..<36].reduce(0) { $0 << 8 | Int($1) }
         try zeroPage { _ in first }

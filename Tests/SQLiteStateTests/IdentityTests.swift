@@ -4,7 +4,7 @@ import Testing
 
 @testable import SQLiteState
 
-/// What gateways have obtained from Vaults.
+/// The stored identities from Vaults.
 @Suite struct IdentityTests {
     private let folder: TemporaryFolder
     private let store: SQLiteStateStore

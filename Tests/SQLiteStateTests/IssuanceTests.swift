@@ -6,7 +6,7 @@ import Testing
 
 @testable import SQLiteState
 
-/// What is remembered of CAs, so that a crash repeats nothing.
+/// The journal of orders at CAs, with which a crash repeats no step.
 @Suite struct IssuanceTests {
     private let folder: TemporaryFolder
     private let store: SQLiteStateStore

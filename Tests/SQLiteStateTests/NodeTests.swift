@@ -6,7 +6,7 @@ import Testing
 
 @testable import SQLiteState
 
-/// What gateways report.
+/// The reports of gateways.
 @Suite struct NodeTests {
     private let folder: TemporaryFolder
     private let store: SQLiteStateStore

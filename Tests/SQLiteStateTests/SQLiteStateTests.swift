@@ -37,7 +37,7 @@ import Testing
         let follower = try #require(try SQLiteStateStore(following: path))
         for store in [maker, follower] {
             try store.removeNode("none")
-            // 2 is FULL.
+            // SQLite's number 2 stands for FULL.
             #expect(try store.database.read { try Int.fetchOne($0, sql: "PRAGMA synchronous") } == 2)
         }
     }
@@ -126,7 +126,7 @@ import Testing
         try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)
         let error = #expect(throws: StateError.self) { try SQLiteStateStore(path: path) }
         #expect(error?.description.contains("run: chmod 600 '\(path)'") == true)
-        // Who follows it serves it, and can say so.
+        // A process that follows the state serves it, and can report the exposure.
         let following = try #require(try SQLiteStateStore(following: path))
         #expect(following.exposure?.contains("run: chmod 600 '\(path)'") == true)
         try makePrivate(path)
@@ -251,7 +251,7 @@ import Testing
         #expect(throws: StateError.changedMeanwhile(id)) {
             try store.commit([.restoreCertificate(name: "a")], by: me)
         }
-        // Another one of its name takes its place.
+        // A new certificate with the same name replaces the kept one.
         try store.commit([.keepCertificate(name: "a", since: 100), .putCertificate(lasting("a"))], by: me)
         #expect(try store.snapshot().kept == [:])
         try store.commit([.keepCertificate(name: "a", since: 100), .keepCertificate(name: "b", since: 200)], by: me)

@@ -3,7 +3,7 @@ import SQLiteState
 import State
 import Testing
 
-/// Who holds the lease in these tests.
+/// The holder of the lease in these tests.
 let me = LeaseHolder(machine: "here", scope: "boot", process: 1, startTicks: 2, user: "ops")
 
 /// A host.
@@ -28,20 +28,20 @@ func challenge(_ token: String) throws -> ACMEChallenge {
             domain: "a.example.com", createdAt: 7))
 }
 
-/// Makes a file its owner's alone, as states are.
+/// Gives a file the mode of a state's files, 0600.
 func makePrivate(_ path: String) throws {
     try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
 }
 
 extension SQLiteStateStore {
-    /// A new state, or one that is there, whose lease we hold.
+    /// Opens a state, or creates it, with its lease held by `me`.
     static func leased(_ path: String) throws -> SQLiteStateStore {
         let store = try SQLiteStateStore(path: path)
         #expect(try store.acquireLease(.apply, for: me, now: 0, isFree: { _ in false }) == .acquired)
         return store
     }
 
-    /// What changed since a revision, in the order in which it is told; nil when it can't be told.
+    /// The changes since a revision, in the order of `readChanges`. Nil if they are not known.
     func changes(since revision: Int) throws -> [StateChange]? {
         var changes: [StateChange] = []
         return try readChanges(since: revision) { changes.append($0) } == nil ? nil : changes

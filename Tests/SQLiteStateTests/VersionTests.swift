@@ -6,7 +6,7 @@ import Testing
 
 @testable import SQLiteState
 
-/// States that an older or a newer version of the program made.
+/// States that an older or a newer version of the program has written.
 @Suite struct VersionTests {
     private let folder: TemporaryFolder
     private let path: String
@@ -29,7 +29,7 @@ import Testing
         #expect(throws: StateError.tooNew(path: path)) { try SQLiteStateStore(readingFrom: path) }
     }
 
-    /// A state as the given version made it.
+    /// Makes a state as this version wrote it.
     private func makeOld(_ version: String) throws {
         try FileManager.default.createDirectory(atPath: folder.path("state"), withIntermediateDirectories: true)
         let queue = try DatabaseQueue(path: path)

@@ -1,13 +1,13 @@
 import Foundation
 
-/// A program of `Tests/Programs` that runs beside a test. It says on its first line where it is found, and ends when its
-/// standard input does: with its last reference here, or with the tests however they end.
+/// A program in `Tests/Programs` that runs beside a test. Its first line of output says where it listens. The program
+/// ends when its standard input closes: with the last reference to this object, or when the tests end in any way.
 package final class Companion: Sendable {
-    /// The words of its first line.
+    /// The words of the first line of output.
     package let words: [String]
     private let input: FileHandle
 
-    /// Starts a program and waits until it has said where it is.
+    /// Starts a program and waits for its first line.
     package init(_ program: String, _ arguments: String...) throws {
         let process = Process()
         let (input, output) = (Pipe(), Pipe())

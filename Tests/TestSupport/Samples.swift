@@ -14,9 +14,9 @@ package struct Sample: Sendable, CustomStringConvertible {
     package var name: String { URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent }
     /// The bytes of the YAML file.
     package var bytes: [UInt8] { (FileManager.default.contents(atPath: path)).map(Array.init) ?? [] }
-    /// Where the expected diagnostics are.
+    /// The path of the file with the expected diagnostics.
     package var goldenPath: String { String(path.dropLast("yaml".count)) + "txt" }
-    /// What tests call it.
+    /// The name of the sample in test results.
     package var description: String { name }
 
     /// The samples of a folder, by name.
@@ -26,9 +26,9 @@ package struct Sample: Sendable, CustomStringConvertible {
         return names.filter { $0.hasSuffix(".yaml") }.sorted().map { Sample(path: "\(directory)/\($0)") }
     }
 
-    /// All samples of files that can't be used.
+    /// All samples of invalid files.
     package static var invalid: [Sample] { all("invalid/structure") + all("invalid/rules") + all("invalid/text") }
-    /// All samples of files that can.
+    /// All samples of valid files.
     package static var valid: [Sample] { all("valid") }
 }
 
@@ -44,7 +44,8 @@ package enum Repository {
 
 /// Expected outputs that are kept in files.
 package enum Golden {
-    /// The content of the file at `path`; with AEGIS_RECORD=1 in the environment `actual` is written there first.
+    /// Returns the content of the file at `path`. With AEGIS_RECORD=1 in the environment, `actual` is written there
+    /// first.
     package static func expected(at path: String, recording actual: String) throws -> String {
         if ProcessInfo.processInfo.environment["AEGIS_RECORD"] == "1" {
             try actual.write(toFile: path, atomically: true, encoding: .utf8)

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A folder that goes when the test is done with it.
+/// A folder that is deleted with its last reference.
 package final class TemporaryFolder: Sendable {
     private let root: URL
 
@@ -12,13 +12,13 @@ package final class TemporaryFolder: Sendable {
 
     deinit { try? FileManager.default.removeItem(at: root) }
 
-    /// Its path.
+    /// The path of the folder.
     package var path: String { root.path }
 
-    /// The path of a file in it.
+    /// The path of a file in the folder.
     package func path(_ name: String) -> String { root.appendingPathComponent(name).path }
 
-    /// Writes a file and gives its path.
+    /// Writes a file and returns its path.
     package func file(_ name: String, _ text: String) throws -> String {
         try text.write(toFile: path(name), atomically: true, encoding: .utf8)
         return path(name)

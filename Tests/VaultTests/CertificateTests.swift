@@ -4,14 +4,14 @@ import Testing
 
 @testable import Vault
 
-/// Certificates of a real PKI mount.
+/// Certificates from a real PKI mount.
 @Suite struct CertificateTests {
     private let server: VaultServerProgram
     private let now = Int64(Date().timeIntervalSince1970)
 
     init() throws { server = try VaultServerProgram.shared.get() }
 
-    /// A mount with a root, an authority below it that issues, and a role.
+    /// Makes a mount with an issuing CA below the root of another mount, and a role. Returns the mount's name.
     private func mount(_ name: String, _ role: [String: Any] = [:]) throws -> String {
         let (root, mount) = ("\(name)-root", name)
         for one in [root, mount] {
@@ -141,7 +141,8 @@ import Testing
         #expect(kind.hint == "set the role's key_type to 'any', or ask for a key of that type", "\(kind)")
         let role = try failure(order(mount, role: "none"), rsa)
         #expect(role.hint == "the mount has no such role: is its name right?", "\(role)")
-        // A policy is examined before the mount, so only a token for everything gets to see that there is none.
+        // Vault checks policies before it looks for the mount. So only a token with all permissions can learn that the
+        // mount does not exist.
         let root = VaultSession(try server.client(), login: VaultLogin(.token(secret("root"))), jitter: 0)
         let missing = #expect(throws: VaultError.self) { try root.sign(order("none"), key: rsa) }
         #expect(missing?.status == 404 && missing?.hint == "is the mount right, and does it need a 'namespace'?")
@@ -151,7 +152,7 @@ import Testing
             ends?.hint == "the issuer itself ends sooner: ask for a shorter ttl, or renew the issuer", "\(ends as Any)")
     }
 
-    /// A mount whose root ends in an hour.
+    /// Makes a mount whose root expires in an hour.
     private func mount_(_ name: String) throws -> String {
         try server.set("sys/mounts/\(name)", ["type": "pki", "config": ["max_lease_ttl": "8760h"]])
         try server.set("\(name)/root/generate/internal", ["common_name": name, "ttl": "1h", "key_type": "ec"])

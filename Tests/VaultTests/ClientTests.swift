@@ -4,7 +4,7 @@ import Testing
 
 @testable import Vault
 
-/// Calls at a server whose answers are written down: what is tried again, and what operators read.
+/// Calls to a server with scripted answers: which calls are repeated, and what operators read.
 @Suite struct ClientTests {
     private static let place = VaultSecretPlace(
         mount: "secret", path: "a/b", certificate: "cert", key: "key", authorities: nil)

@@ -14,7 +14,7 @@ import Testing
 
     private static let policy = #"path "secret/*" { capabilities = ["create", "read", "update"] }"#
 
-    /// A file whose content a test may replace, as a login reads it.
+    /// A file with a secret that a test may replace. A login reads it.
     private final class SecretFile: Sendable {
         let folder: String = NSTemporaryDirectory() + "aegis-vault-\(UUID().uuidString)"
         deinit { try? FileManager.default.removeItem(atPath: folder) }
@@ -30,7 +30,7 @@ import Testing
         VaultSession(try server.client(overTLS: overTLS), login: VaultLogin(method, mount: mount), jitter: 0)
     }
 
-    /// The error of a session's login; nil if it has logged in.
+    /// The error of a session's login; nil if the login succeeded.
     private func failure(_ session: VaultSession) -> VaultError? { session.tend().failure }
 
     @Test("An AppRole logs in at its mount; a wrong secret ID is told")
@@ -72,7 +72,7 @@ import Testing
         #expect(try failure(session(.token(file.secret)))?.reason == "the token for Vault's login is empty")
     }
 
-    /// A JWT that is signed with ES256.
+    /// A JWT signed with ES256.
     private static func jwt(_ key: PrivateKey, audience: String, expires: Int64) throws -> String {
         let claims =
             #"{"sub":"edge-1","aud":"\#(audience)","iat":\#(expires - 900),"nbf":\#(expires - 900),"exp":\#(expires)}"#
@@ -99,7 +99,7 @@ import Testing
         #expect(refused.status == 400 && refused.reason.contains("expired"), "\(refused)")
         #expect(!refused.description.contains(expired))
         try file.write(Self.jwt(key, audience: "vault", expires: now + 600) + "\n")
-        // The rest after a failure does not delay a call that needs a token.
+        // The pause after a failure does not delay a call that needs a token.
         let error = #expect(throws: VaultError.self) {
             try session.version(of: .init(mount: "none", path: "x", certificate: "c", key: "k", authorities: nil))
         }

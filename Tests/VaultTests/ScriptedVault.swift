@@ -4,7 +4,7 @@ import Synchronization
 
 @testable import Vault
 
-/// A server that gives answers as written down, and remembers what it was asked.
+/// A server that gives scripted answers and records the requests.
 final class ScriptedVault: Sendable {
     enum Step: Sendable {
         case answer(Int, String, [HTTPField] = [])
@@ -40,7 +40,7 @@ final class ScriptedVault: Sendable {
             })
     }
 
-    /// A session that logs in as an AppRole.
+    /// A session that logs in by AppRole.
     func session(namespace: String? = nil) throws -> VaultSession {
         VaultSession(
             try client(namespace: namespace),

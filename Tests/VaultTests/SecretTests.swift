@@ -3,7 +3,7 @@ import Testing
 
 @testable import Vault
 
-/// Secrets of real KV mounts.
+/// Secrets in real KV mounts.
 @Suite struct SecretTests {
     private let server: VaultServerProgram
 

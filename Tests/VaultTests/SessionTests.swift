@@ -3,7 +3,7 @@ import Testing
 
 @testable import Vault
 
-/// The life of tokens at a real server.
+/// How long tokens of a real server live.
 @Suite struct SessionTests {
     private let server: VaultServerProgram
 
@@ -18,7 +18,7 @@ import Testing
         try server.set("secret/data/\(path)", ["data": ["cert": "C", "key": "K"]])
     }
 
-    /// The accessor of the only token that an AppRole's session has.
+    /// Revokes the token of a role's session, which is the role's only one.
     private func revoke(_ role: String) throws {
         let list = try server.operate(.get, "auth/token/accessors?list=true").data["data"] as? [String: Any]
         for accessor in list?["keys"] as? [String] ?? [] {
@@ -39,7 +39,7 @@ import Testing
         #expect(session.tend().failure == nil)
         let renewed = try #require(session.tokenEndsAt)
         #expect(renewed > end)
-        // The role now allows next to nothing, as if the token were old.
+        // The role now allows only a short lifetime, as for a token near its greatest age.
         try server.set("auth/approle/role/capped", ["token_ttl": "90s", "token_max_ttl": "90s"])
         clock.advance(401)
         #expect(session.tend().failure == nil)

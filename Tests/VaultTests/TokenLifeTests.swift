@@ -2,7 +2,7 @@ import Testing
 
 @testable import Vault
 
-/// When tokens are due, and how long calls are tried again: without any I/O.
+/// When tokens are due, and how often calls are repeated, without I/O.
 @Suite struct TokenLifeTests {
     private func life(_ seconds: Int64, of full: Int64? = nil, isRenewable: Bool = true) -> VaultTokenLife {
         VaultTokenLife(grantedAt: 1000, seconds: seconds, fullSeconds: full ?? seconds, isRenewable: isRenewable)

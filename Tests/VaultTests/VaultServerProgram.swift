@@ -9,7 +9,7 @@ import Testing
 
 /// A real server (OpenBao in development mode) with a PKI mount, KV mounts and all login methods.
 final class VaultServerProgram: Sendable {
-    /// One for all tests, which use roles, paths and mounts of their own.
+    /// One server for all tests. Each test has its own roles, paths and mounts.
     static let shared = Result { try VaultServerProgram() }
 
     let port: Int
@@ -38,7 +38,7 @@ final class VaultServerProgram: Sendable {
         (unsealKey, kubernetesPort) = (words[2], try #require(Int(words[3])))
     }
 
-    /// The server's program, which scripts/test installs with the tests' Python modules.
+    /// The server's program. scripts/test installs it together with the Python modules of the tests.
     private static func program() throws -> String {
         let path =
             ProcessInfo.processInfo.environment["AEGIS_BAO"] ?? Repository.path(".build/test-venv/bin/bao")
@@ -63,7 +63,7 @@ final class VaultServerProgram: Sendable {
         return (answer.status, json ?? [:])
     }
 
-    /// Sets something up; anything but success is an error of the test.
+    /// Configures the server. If that fails, the test fails.
     @discardableResult
     func set(_ path: String, _ body: [String: Any] = [:], sourceLocation: SourceLocation = #_sourceLocation) throws
         -> [String: Any]
@@ -73,7 +73,7 @@ final class VaultServerProgram: Sendable {
         return data["data"] as? [String: Any] ?? data
     }
 
-    /// A client whose clock a test may set forward, and whose waits take no time.
+    /// A client with a clock that a test can advance, and whose waits take no time.
     func client(_ clock: TestClock = TestClock(), overTLS: Bool = false, namespace: String? = nil) throws -> VaultClient
     {
         let server =
@@ -83,7 +83,7 @@ final class VaultServerProgram: Sendable {
         return try VaultClient(server, jitter: 0, wait: { _ in }, now: { clock.now })
     }
 
-    /// A session of an AppRole of its own. `settings` are the role's.
+    /// A session with an AppRole of its own. `settings` are the role's settings.
     func session(
         _ role: String, policy: String = #"path "none" { capabilities = ["read"] }"#, settings: [String: Any] = [:],
         _ clock: TestClock = TestClock()
@@ -102,7 +102,7 @@ final class VaultServerProgram: Sendable {
                     secretID: secret(secretID["secret_id"] as? String ?? ""))), jitter: 0)
     }
 
-    /// Mounts what several tests use, once.
+    /// Makes the mounts that several tests use, but only once.
     private static let isMounted = Mutex<Set<Int>>([])
     static func mounts(_ server: VaultServerProgram) -> Bool {
         isMounted.withLock { mounted in
@@ -112,7 +112,7 @@ final class VaultServerProgram: Sendable {
     }
 }
 
-/// A clock that starts at the true time, and moves on when a test says so.
+/// A clock that starts at the true time. A test can advance it.
 final class TestClock: Sendable {
     private let ahead = Mutex<Int64>(0)
     var now: Int64 { Int64(Date().timeIntervalSince1970) + ahead.withLock { $0 } }
