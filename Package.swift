@@ -8,7 +8,7 @@ let house: [SwiftSetting] = [
     .strictMemorySafety(),
 ]
 
-/// Fuzz targets link only with -sanitize=fuzzer, so scripts/fuzz alone builds them.
+/// Only scripts/fuzz builds the fuzz targets, since they link only with -sanitize=fuzzer.
 let fuzzTargets: [Target] =
     Context.environment["AEGIS_FUZZ"] == nil
     ? []
