@@ -14,6 +14,6 @@ package enum SealPurpose {
     package static let accountKey = "account key"
     /// A secret that the file itself contains. The row is the secret's fingerprint.
     package static let issuerSecret = "issuer secret"
-    /// The file's text of a generation. The row is the generation's number.
+    /// The configuration file's text in a generation. The row is the generation's number.
     package static let generation = "generation text"
 }

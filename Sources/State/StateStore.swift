@@ -139,7 +139,7 @@ package enum StateMutation: Sendable {
     /// Changes nothing by itself, but makes the whole commit fail with `StateError.changedMeanwhile` unless the item
     /// has this record.
     case require(ItemID, record: [UInt8])
-    /// Adds or replaces a certificate, and deletes its failures.
+    /// Adds or replaces a certificate, and deletes the recorded failures to obtain it.
     case putCertificate(StoredCertificate)
     /// Deletes the order of a certificate with its challenges, and releases the certificate's lease, which the
     /// committing process must hold.

@@ -26,7 +26,7 @@ package enum VaultSecretVersion: Sendable, Equatable {
     case deleted(Int64)
     /// The version was destroyed and can't be restored.
     case destroyed(Int64)
-    /// The secret does not exist, and no deleted version of it.
+    /// Neither the secret nor a deleted version of it exists.
     case absent
     /// The mount keeps no versions (KV version 1), or the token has no permission to see them. Only the content shows a
     /// change.

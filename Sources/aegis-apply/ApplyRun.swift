@@ -93,7 +93,7 @@ struct ApplyRun {
         let refused = PeerFiles(plan, of: configuration, in: file).refused
         let first = isFirst ? source.mutations : []
         let outcome = try applier.apply(plan, of: configuration, from: origin, first: first, refused: refused) {
-            // Former packs may be deleted once the pack that replaces them is active.
+            // `follow` also deletes former packs, once the pack that replaces them is active.
             lost = try follow(pending, tools, stop)
         }
         report.finish()

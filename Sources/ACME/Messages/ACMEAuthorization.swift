@@ -5,7 +5,7 @@ import Remote
 package enum ACMEChallengeType: String, Sendable {
     /// The CA fetches a token over plain HTTP (RFC 8555 section 8.3).
     case http01 = "http-01"
-    /// The CA looks at a certificate in a TLS handshake (RFC 8737).
+    /// The CA checks a certificate in a TLS handshake (RFC 8737).
     case tlsALPN01 = "tls-alpn-01"
     /// The CA looks up a TXT record (RFC 8555 section 8.4).
     case dns01 = "dns-01"

@@ -30,7 +30,7 @@ extension ValueShape where Value == Int {
             write: { number, _ in .int(number) })
     }
 
-    /// The value of an integer in any notation of the core schema; nil for any other node.
+    /// The value of an integer in any notation of YAML (core schema, YAML 1.2 section 10.3.2); nil for any other node.
     private static func number(of node: NodeID, _ reader: inout ModelReader) -> Int? {
         reader.show(node)
         guard reader.type(of: node) == .integer else { return nil }

@@ -12,7 +12,7 @@ extension ExpiryAlert {
         case expiring, expired, overdue
     }
 
-    /// The kind at the time `toldAt`, when the gateway first reported the alert.
+    /// The alert's kind at `toldAt`, the time when the alert was first reported.
     var event: Event { notAfter <= toldAt ? .expired : threshold == .overdue ? .overdue : .expiring }
 
     /// The alert as a sentence, for the log.

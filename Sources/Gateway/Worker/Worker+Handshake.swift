@@ -5,7 +5,7 @@ extension Worker {
     func takeHandshakeTurn(_ id: SlotID) {
         switch clients[id].phase {
         case .handshake:
-            // The client's time does not run while the client waits for its turn.
+            // The handshake's time limit does not run while the client waits for its turn.
             setDeadline(client: id, inMilliseconds: clients[id].timeLeft)
             continueHandshake(id)
         case .awaitingCertificate: endWait(id)

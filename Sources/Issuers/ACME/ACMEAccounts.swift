@@ -14,8 +14,8 @@ final class ACMEAccounts: Sendable {
     private let now: @Sendable () -> Int64
     private let slots = Mutex<[CAAccount.ID: Slot]>([:])
 
-    /// The slot of one account. Its lock is held while a thread opens the account. So if the CA does not answer, only
-    /// threads that need the same account wait.
+    /// The client of one account, behind a lock. The lock is held while a thread opens the account. So if the CA does
+    /// not answer, only threads that need the same account wait.
     private final class Slot: Sendable {
         let conversation = Mutex<Conversation?>(nil)
         private let failures = Mutex<(count: Int, last: (any Error)?)>((0, nil))

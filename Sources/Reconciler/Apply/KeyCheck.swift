@@ -3,7 +3,8 @@ import Materials
 import PKI
 import State
 
-/// Finds stored certificates and identities that can't be used: rows that are damaged, or partly replaced by other or older rows.
+/// Finds stored certificates and identities that can't be used, since their row is damaged, or since a part of it was
+/// replaced by that of another or an older row.
 package enum KeyCheck {
     /// How many keys are compared with the leaf of their row, counting only keys whose seal is not bound to the leaf. A
     /// comparison costs a hundred times as much as opening a key. A few such keys may come from rows that somebody

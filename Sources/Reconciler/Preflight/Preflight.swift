@@ -17,8 +17,8 @@ package struct Preflight {
     private let issuers: [Issuer]
     private let needs: [(need: WantedCertificate, origin: SourceOrigin, isRenewal: Bool)]
 
-    /// Checks for the certificates that the plan orders from ACME CAs. `snapshot` is the state that the plan was made
-    /// from.
+    /// Prepares checks for the certificates that the plan orders from ACME CAs. `snapshot` is the state that the plan
+    /// was made from.
     package init(_ plan: Plan, of configuration: Configuration, against snapshot: StateSnapshot) {
         needs = plan.changes.compactMap { change in
             guard change.item.kind == .certificate, !change.isAtHand, let item = change.declared, item.isWanted,
