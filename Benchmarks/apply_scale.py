@@ -1,4 +1,4 @@
-"""What an apply costs: many certificates at once, nothing to do, and one changed host among very many.
+"""Measures what an apply costs: many certificates at once, nothing to do, and one changed host among very many.
 
 usage: apply_scale.py PROGRAM
 """

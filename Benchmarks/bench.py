@@ -1,4 +1,4 @@
-"""Aegis beside nginx, HAProxy and Caddy: the scenarios and their targets. `options` says what it can be told."""
+"""Measures Aegis beside nginx, HAProxy and Caddy: the scenarios and their targets. options.py has the options."""
 
 import pathlib
 import random
@@ -14,12 +14,12 @@ import traffic
 from proxies import (
     EVERYONE, HOST, PEERS, Aegis, Caddy, HAProxy, Nginx, Origin, Process, Wishes, client_certificate, self_signed)
 
-# How many certificates are changed one after the other, for each of the two figures of a change.
+# How many certificates are changed one after the other to measure the delay of a change, and its CPU time.
 CHANGES = 60
 
 
 def middle_half(ratios):
-    """Between what the half of them in the middle lies; None for one alone."""
+    """The range from the first to the third quartile of the ratios; None for a single ratio."""
     if len(ratios) < 2:
         return None
     least, _, greatest = statistics.quantiles(ratios, n=4, method="inclusive")
@@ -30,10 +30,10 @@ class Bench:
     def __init__(self, told, folder):
         self.told, self.folder = told, folder
         self.rows = []
-        # How much of each run is made, and how often: many short rounds, since what a machine does besides comes and goes.
+        # `share` shortens each run, `rounds` repeats it: many short rounds, since other load of the machine comes and goes.
         self.share = 0.5 if told.quick else 1
         self.rounds = told.rounds or (2 if told.quick else 24)
-        # The slowest hundredth is easily another tenant's.
+        # The slowest hundredth of the answers may well be slow because of another tenant of the machine.
         self.tail_rounds = self.rounds * 3 // 2
         self.sites = {HOST: self_signed(folder)}
         self.origin = Origin(folder / "origin")
@@ -48,7 +48,7 @@ class Bench:
         print(report.table([row]).splitlines()[1], flush=True)
 
     def field(self, kind, **wishes):
-        """One of each, running."""
+        """Starts one proxy of each kind."""
         proxies = []
         for proxy in EVERYONE:
             proxies.append(proxy(self.folder / f"{kind}-{proxy.name}", self.origin, self.sites, Wishes(**wishes)))
@@ -56,15 +56,16 @@ class Bench:
         return proxies
 
     def compare(self, scenario, unit, target, runs, proxies, rounds=None, needed_by=""):
-        """Runs a scenario through all, by turns, and adds its row. `runs`: what makes one run."""
+        """Runs a scenario with all proxies in turn, and adds its row to the report. `runs` makes one run."""
         if not self.wants(scenario) and not self.wants(needed_by):
             return
         values = {proxy.name: [] for proxy in proxies}
         rates = {proxy.name: [] for proxy in proxies}
         for number in range(rounds or self.rounds):
-            # Caddy takes five times as long as the others, and is not held against.
+            # A run of Caddy takes five times as long as another's, and Aegis is not compared with Caddy: two runs are
+            # enough.
             running = [proxy for proxy in proxies if number < 2 or not isinstance(proxy, Caddy)]
-            # Nobody runs always first, or always after the same other one.
+            # A random order: no proxy always runs first, or always after the same other one.
             for proxy in self.turns.sample(running, len(running)):
                 cost = runs.run(proxy)
                 values[proxy.name].append(cost.value)
@@ -89,7 +90,7 @@ class Bench:
             self.tell(report.Row("the same: rate", "requests/s", dict(self.rates)))
         if self.wants(tail):
             latency = traffic.Latency(0.6 * min(self.rates[name] for name in report.PEERS), 2)
-            # Caddy can't bear it.
+            # The rate is more than Caddy can serve.
             bearing = [proxy for proxy in proxies if not isinstance(proxy, Caddy)]
             self.compare(tail, "µs", 1.0, latency, bearing, rounds=self.tail_rounds)
             self.tell(report.Row("the same: p50", "µs", {
@@ -120,12 +121,12 @@ class Bench:
             proxy.stop()
 
     def mutual(self):
-        """Clients that show a certificate."""
+        """Measures connections of clients that show a certificate."""
         authority, pair = client_certificate(self.folder)
         proxies = self.field("mutual", clients_ca=authority)
         for kind, resuming in ("full", False), ("resumed", True):
             runs = traffic.Handshakes(self.amount(800), resuming, pair)
-            # Caddy resumes no session that had a client's certificate.
+            # Caddy resumes no session in which the client has shown a certificate.
             able = [proxy for proxy in proxies if not (resuming and isinstance(proxy, Caddy))]
             self.compare(
                 f"{kind} handshake with a client's certificate + 1 request", "µs CPU a connection", 1.1, runs, able)
@@ -141,7 +142,7 @@ class Bench:
             self.tell(report.Row(scenario, "bytes more", {"Aegis": more}, more, 256, "{:.0f} B"))
 
     def idle(self):
-        # Fresh ones: what earlier connections have left in a heap is no idle connection's.
+        # New processes: memory that earlier connections have left in the heap would hide what idle connections take.
         proxies = self.field("idle")
         runs = traffic.IdleMemory(5_000 if not self.told.quick else 1_250)
         self.compare(f"idle TLS connections, {runs.connections:,}", "KiB each", 1.0, runs, proxies, rounds=1)
@@ -149,7 +150,7 @@ class Bench:
             proxy.stop()
 
     def scale(self):
-        """What grows with the number of hosts."""
+        """Measures what grows with the number of hosts."""
         size = 10_000
         rounds = 1 if self.told.quick else 3
         few = scale.Crowd(self.told.states / "10000", size, self.origin)
@@ -223,7 +224,7 @@ def main():
     told.states = told.states.resolve()
     with tempfile.TemporaryDirectory(prefix="aegis-bench-") as folder:
         bench = Bench(told, pathlib.Path(folder))
-        # A signal too is an end after which nothing runs on, and a closed terminal.
+        # After a signal too, and when the terminal is closed, the proxies are stopped.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda number, _: sys.exit(f"ended by {signal.Signals(number).name}"))
         try:

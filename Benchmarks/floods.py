@@ -16,8 +16,8 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TESTS = ["hostile_clients", "hostile_frames", "hostile_records", "slow_phases"]
-RATIO = 2  # what the p99 in a flood may be of that at rest
-CHANCE = 0.01  # what is more likely than this is no finding
+RATIO = 2  # the greatest ratio allowed of the p99 in a flood to that at rest
+CHANCE = 0.01  # a result that is more likely than this by chance is not reported
 SPIN = "import os; os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\nwhile True: pass"
 
 
@@ -30,7 +30,7 @@ def parse():
 
 
 def run(programs, times, only):
-    """One run of all floods. Memory and faults are held against their bounds as in any other run."""
+    """Runs the tests of all floods once. They check memory and descriptors as in any other run."""
     return subprocess.run(
         [ROOT / ".build/test-venv/bin/pytest", "-q", "-p", "no:cacheprovider", "--timeout", "300",
          *(["-k", only] if only else []), *(f"Tests/GatewayTests/test_{name}.py" for name in TESTS)],
@@ -40,7 +40,7 @@ def run(programs, times, only):
 
 @contextlib.contextmanager
 def wakefulness():
-    """Keeps each core busy with what gives way to everything else: to wake a core that sleeps takes longer than an answer."""
+    """Keeps each core busy with a process of the lowest priority: waking a sleeping core takes longer than an answer."""
     spinners = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(os.cpu_count())]
     try:
         yield
@@ -64,11 +64,11 @@ def quantile(times, share):
 
 
 def chance(rest, flood):
-    """How likely so many slow answers, or more, are in a flood that slows no answer beyond the ratio: one in a hundred is beyond
-    the p99 anyway."""
+    """The probability that so many slow answers, or more, occur in a flood that does not slow answers by more than RATIO.
+    Beyond the p99 lies one answer in a hundred anyway."""
     bound = RATIO * quantile(rest, 0.99)
     slow = sum(time > bound for time in flood)
-    # The binomial distribution, by logarithms: its factors are too large for others.
+    # The binomial distribution, computed by logarithms since its factors overflow.
     term = lambda n, k: math.exp(
         math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * math.log(0.01) + (n - k) * math.log(0.99))
     return max(0.0, 1 - sum(term(len(flood), count) for count in range(slow)))

@@ -1,7 +1,7 @@
-"""How many instructions the gateway takes for a request, counted by valgrind: times are noisy, instructions are not.
+"""Counts, by valgrind, how many instructions the gateway executes for a request: times vary from run to run, instructions
+hardly do. It fails when a count is more than a twentieth above the one in instructions.json, or when that file has none;
+--record writes the counts there. Counts repeat within 1%, and within 3% from one machine to another.
 
-It fails when they are more than a twentieth above those on record (instructions.json), or none are on record; --record
-writes these anew. They repeat within a hundredth, and from one machine to another within three.
 usage: instructions.py PROGRAMS [--record]
 """
 
@@ -19,12 +19,12 @@ from proxies import HOST, Aegis, Origin
 RECORD = pathlib.Path(__file__).with_suffix(".json")
 TOLERANCE = 0.05
 REQUESTS, CONNECTIONS = 1_000, 8
-# One worker: how the kernel spreads connections is left to chance.
+# One worker: how the kernel spreads connections over workers is random.
 proxies.WORKERS = 1
 
 
 class Counted(Aegis):
-    """A gateway under callgrind, which counts once it is told to."""
+    """A gateway under callgrind, which begins to count when callgrind_control says so."""
 
     def declare(self, folder, text, logging=False):
         command, environment = super().declare(folder, text, logging)
@@ -36,14 +36,15 @@ class Counted(Aegis):
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     def instructions(self):
-        """So far, of all threads but the first: that is the control side, which works by the second, not by the request."""
+        """The instructions counted so far of all threads but the first: the first is the control side, whose work depends
+        on time, not on requests."""
         counts = re.findall(r"^ *Th *(\d+) +([\d,]+)", self.control("-e"), re.MULTILINE)
         return sum(int(count.replace(",", "")) for thread, count in counts if thread != "1")
 
 
 def each(gateway, *options):
-    """Instructions of one request: what more of them take, so that the connections' handshakes are left out. The many are sent
-    twice and the fewer instructions count, since a check of the state may fall into one of the two."""
+    """The instructions of one request: the difference between many requests and few, so that handshakes don't count. The
+    many are sent twice and the lesser count is used, since a check of the state may fall into one of the two runs."""
     traffic.h2load(gateway, "/1k", REQUESTS, CONNECTIONS, *options)
     gateway.control("-i", "on")
     counts = [gateway.instructions()]
@@ -59,7 +60,7 @@ def measured(programs):
         folder = pathlib.Path(name)
         Aegis.programs = folder / "programs"
         Aegis.programs.mkdir()
-        # Valgrind can't read the debug information of today's compilers, and does not need it.
+        # Valgrind can't read the debug information that today's compilers write, and does not need it.
         for program in ("aegis-apply", "aegis-gateway"):
             subprocess.run(["strip", "--strip-debug", "-o", Aegis.programs / program, programs / program], check=True)
         sites = {HOST: proxies.self_signed(folder)}

@@ -1,4 +1,4 @@
-"""What the bench can be told. Run by itself it says whether it understands, before anything is installed or built."""
+"""The options of scripts/bench. Run as a program, this file checks them before anything is installed or built."""
 
 import argparse
 import pathlib
@@ -30,7 +30,7 @@ def parse():
     told = parser.parse_args()
     if told.only and "scale" in (told.part or []):
         parser.error("the part 'scale' is measured whole: leave out --only, or this part")
-    # Those of the project's own are built when they are wanted.
+    # scripts/bench builds the project's own programs itself.
     own = pathlib.Path(parser.get_default("programs"))
     if told.programs != own and not (told.programs / "aegis-gateway").exists():
         parser.error(f"--programs: there is no aegis-gateway in '{told.programs}'")

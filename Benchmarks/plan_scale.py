@@ -1,4 +1,4 @@
-"""How validate and plan grow with the number of hosts: whole processes, medians, ratios in one run.
+"""Measures how validate and plan grow with the number of hosts: whole processes, medians, ratios within one run.
 
 usage: plan_scale.py PROGRAM [ROUNDS]
 """
@@ -10,12 +10,12 @@ import tempfile
 import time
 
 SIZES = (10_000, 100_000)
-# What the project promises: seconds and MB at the first size, and how much longer the second may take.
+# What the project promises: seconds and MB at the first size, and how many times longer the second size may take.
 MAX_SECONDS, MAX_MEGABYTES, MAX_RATIO = 0.5, 150, 12
 
 
 def configuration(hosts):
-    """About 200 bytes a host, as operators write them."""
+    """A configuration with about 200 bytes for each host, written as operators write it."""
     yield "version: 1\nissuers:\n  letsencrypt:\n    type: acme\n    directory: https://ca.example.com/directory\nhosts:\n"
     for number in range(hosts):
         yield (
@@ -28,7 +28,7 @@ def configuration(hosts):
 
 
 def run(command):
-    """Seconds on the wall, seconds of CPU and peak megabytes of one run."""
+    """Runs a command: elapsed seconds, seconds of CPU and peak megabytes."""
     with open(os.devnull, "wb") as sink:
         start = time.monotonic()
         process = os.posix_spawn(
@@ -51,7 +51,7 @@ def main():
             with open(f"{folder}/{size}.yaml", "w") as file:
                 file.writelines(configuration(size))
             print(f"{size:,} hosts: {os.path.getsize(file.name) / 1e6:.1f} MB of YAML")
-        # Interleaved, so that a noisy minute does not fall on one of them alone.
+        # Commands and sizes alternate, so that a minute of other load does not affect one of them alone.
         for _ in range(rounds):
             for name, arguments in commands.items():
                 for size in SIZES:

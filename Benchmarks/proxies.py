@@ -1,7 +1,7 @@
-"""The proxies that are compared, each as the same TLS reverse proxy: how it is configured, started and measured.
+"""The proxies that are compared, each as the same TLS reverse proxy: its configuration, start and measurements.
 
-All have two workers, verify nothing of the upstream, keep connections to it, tell it of the client by X-Forwarded-*,
-and take TLS 1.2 and 1.3 with the same certificate. What a proxy is known to need for speed is set.
+All have two workers, don't verify the upstream, keep connections to it, send X-Forwarded-*, and take TLS 1.2 and 1.3 with
+the same certificate. Settings that are known to make a proxy faster are used.
 """
 
 import dataclasses
@@ -17,13 +17,13 @@ import subprocess
 import time
 
 HOST = "bench.example.com"
-# The ciphers of TLS 1.3 that each offers where it can be told, best first.
+# The ciphers of TLS 1.3 that each proxy with such a setting offers, in order of preference.
 CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 WORKERS = 2
-# What a start may take, in seconds.
+# How long a proxy may take to start, in seconds.
 PATIENCE = 600
 
-# Thousands of connections are held open, by proxies and by us.
+# Proxies and this process hold thousands of connections open.
 _, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
 
@@ -31,7 +31,7 @@ _given = set()
 
 
 def free_port():
-    """A port nobody listens at, from below those that the system gives to outgoing connections. Each comes once."""
+    """A port where nothing listens, below those that the system uses for outgoing connections. None is returned twice."""
     for port in range(21000, 32000):
         with socket.socket() as probe:
             try:
@@ -45,8 +45,8 @@ def free_port():
 
 
 def client_context(pair=None):
-    """What clients offer: TLS 1.3, and no look at the certificate, which is the bench's own. `pair`: the files of the
-    certificate that they show, and of its key."""
+    """The TLS settings of clients: TLS 1.3, and no verification of the certificate, which the bench has made. `pair`: the
+    files of the client's certificate and key."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -57,7 +57,7 @@ def client_context(pair=None):
 
 
 def self_signed(folder, file="bench", name=HOST, *options):
-    """A certificate and its key: their paths."""
+    """Makes a certificate and its key; their paths."""
     pair = folder / f"{file}.pem", folder / f"{file}.key"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90",
@@ -67,23 +67,23 @@ def self_signed(folder, file="bench", name=HOST, *options):
 
 
 def client_certificate(folder):
-    """A CA of clients, and a client's certificate with its key: their paths."""
+    """Makes a CA of clients, and a client's certificate with its key; their paths."""
     authority, key = self_signed(folder, "clients-ca", "clients-ca.example.com")
     leaf = "-CA", authority, "-CAkey", key, "-addext", "basicConstraints=CA:FALSE", "-addext", "extendedKeyUsage=clientAuth"
     return authority, self_signed(folder, "client", "client.example.com", *leaf)
 
 
 def served_certificate(port, name, context=None):
-    """The certificate that is served for a name, as DER."""
+    """The certificate that a proxy serves for a name, as DER."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
         with (context or client_context()).wrap_socket(plain, server_hostname=name) as tls:
             return tls.getpeercert(binary_form=True)
 
 
 class Process:
-    """A server with its folder, its log and all processes it has started."""
+    """A server with its folder, its log and all processes that it has started."""
 
-    # Those that have been started and not stopped.
+    # The servers that have been started and not stopped.
     running = []
 
     def __init__(self, folder, command, environment=None):
@@ -96,7 +96,7 @@ class Process:
 
     @classmethod
     def stop_all(cls):
-        """Leaves nothing behind, however it comes to an end."""
+        """Stops all servers, at the bench's end or failure."""
         for process in list(cls.running):
             process.stop()
 
@@ -120,7 +120,7 @@ class Process:
         return found
 
     def cpu(self):
-        """CPU time that its processes have taken so far, in seconds: user and system."""
+        """The CPU time that the server's processes have used so far, in seconds: user and system."""
         total = 0
         for pid in self.pids():
             for times in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
@@ -128,7 +128,7 @@ class Process:
         return total / 1e9
 
     def cpu_with_ended(self):
-        """The same with what processes took that have ended meanwhile, in hundredths of a second."""
+        """CPU time as of `cpu`, with that of processes that have ended meanwhile; to a hundredth of a second."""
         ticks = 0
         for number, pid in enumerate(self.pids()):
             fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -136,7 +136,8 @@ class Process:
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def memory(self):
-        """Memory of its processes in bytes; of a page that others have too, their share is not counted."""
+        """The memory of the server's processes in bytes; of a page shared with other processes only its share counts
+        (PSS)."""
         text = "".join(pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.pids())
         return sum(int(kib) for kib in re.findall(r"^Pss: +(\d+) kB", text, re.MULTILINE)) * 1024
 
@@ -165,7 +166,7 @@ class Process:
 
 
 class Origin(Process):
-    """The upstream of all: nginx with files to fetch, and a place that reads what is sent."""
+    """The upstream of all proxies: nginx with files to fetch, and a location that reads uploads."""
 
     SIZES = {"1k": 1 << 10, "1m": 1 << 20, "100m": 100 << 20}
 
@@ -194,30 +195,30 @@ class Origin(Process):
 
 
 def nginx_user():
-    """Who nginx's workers are: as which user we run, since the bench's folder is that one's alone."""
+    """The user directive for nginx: workers run as this process's user, which alone may read the bench's folder."""
     return "user root;" if os.geteuid() == 0 else ""
 
 
 def paths(folder):
-    """Where an nginx keeps what it writes."""
+    """The directives that say where nginx keeps its temporary files."""
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     return " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
 
 
 @dataclasses.dataclass
 class Wishes:
-    """What a proxy does besides."""
+    """Settings in which the scenarios differ."""
 
-    # Whether each request is written down.
+    # Whether the proxy writes an access log.
     logging: bool = False
-    # Whether bodies are large, so that buffers should be, where these would cost something else with small ones.
+    # Whether bodies are large, and so are the proxy's buffers; large buffers would cost something with small bodies.
     large: bool = False
-    # The file of the CA whose certificates clients must show; None if they are asked for none.
+    # The file of the CA whose certificates clients must show; None if clients are asked for none.
     clients_ca: pathlib.Path | None = None
 
 
 class Proxy(Process):
-    """One of those compared. `sites`: the names that it serves, with the paths of their certificate and key."""
+    """One of the compared proxies. `sites`: the names that it serves, with the paths of their certificate and key."""
 
     name: str
 
@@ -229,11 +230,11 @@ class Proxy(Process):
         self.asked = names[len(names) // 2]
 
     def configure(self, folder, origin, sites, wishes):
-        """Writes its configuration; the command that serves it, and what is added to the environment."""
+        """Writes the proxy's configuration; the command that starts the proxy, and additional environment variables."""
         raise NotImplementedError
 
     def start(self):
-        """Starts it; how many seconds it takes until a client is served, for one of its names."""
+        """Starts the proxy; the seconds until it has served a client that asks for one of its names."""
         started = time.monotonic()
         super().__init__(self.folder, self.command, self.environment)
         self.await_handshake(self.port, self.asked)
@@ -252,7 +253,7 @@ class Aegis(Proxy):
 
     @classmethod
     def apply(cls, folder, *arguments):
-        """Runs aegis-apply; seconds on the wall and of CPU."""
+        """Runs aegis-apply; its elapsed seconds and CPU seconds."""
         started = time.monotonic()
         with open(folder / "apply.log", "wb") as log:
             process = subprocess.Popen(
@@ -273,7 +274,7 @@ class Aegis(Proxy):
         return self.declare(folder, f"certificates:\n{certificates}hosts:\n{hosts}", wishes.logging)
 
     def declare(self, folder, text, logging=False):
-        """Applies a file with these certificates and hosts; the command that serves them."""
+        """Applies a file with these certificates and hosts; the gateway's command, and additional environment variables."""
         log = "access_log: { to: access.log, format: combined }" if logging else "access_log: { to: none }"
         (folder / "aegis.yaml").write_text(
             f"version: 1\nstate: {{ path: state.db }}\ngateway:\n  http: []\n"
@@ -324,7 +325,7 @@ class Nginx(Proxy):
         return ["nginx", "-p", folder, "-c", folder / "nginx.conf"], {}
 
     def renew(self, number, certificate, key):
-        """Takes up what has been written over a certificate's file and its key's."""
+        """Has the proxy load the files of a certificate and its key again after they were overwritten."""
         self.process.send_signal(signal.SIGHUP)
 
 
@@ -370,7 +371,7 @@ frontend tls
 backend origin
     server origin 127.0.0.1:{origin.port} pool-max-conn 128
 """)
-        # It has no setting for how many tickets a connection gets; the library has.
+        # HAProxy has no setting for how many tickets a connection gets; OpenSSL has.
         (folder / "openssl.cnf").write_text(
             "openssl_conf = main\n[main]\nssl_conf = tls\n[tls]\nsystem_default = all\n[all]\nNumTickets = 1\n")
         return ["haproxy", "-W", "-f", folder / "haproxy.cfg"], {"OPENSSL_CONF": str(folder / "openssl.cnf")}
@@ -380,7 +381,7 @@ backend origin
         (self.folder / "certificates" / f"{number}.pem").write_text(text)
 
     def renew(self, number, certificate, key):
-        """Takes up what has been written over a certificate's file and its key's."""
+        """Has the proxy load the files of a certificate and its key again after they were overwritten."""
         self.pair(number, certificate, key)
         self.process.send_signal(signal.SIGUSR2)
 

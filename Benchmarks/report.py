@@ -1,4 +1,4 @@
-"""What the runs gave, as a table on the terminal, docs/benchmarks.md and docs/benchmarks.svg."""
+"""Reports the runs' results as a table on the terminal, docs/benchmarks.md and docs/benchmarks.svg."""
 
 import dataclasses
 import datetime
@@ -10,24 +10,24 @@ import re
 import subprocess
 
 NAMES = ("Aegis", "nginx", "HAProxy", "Caddy")
-# Those it is held against.
+# The proxies that Aegis is compared with.
 PEERS = ("nginx", "HAProxy")
 COLOURS = {"Aegis": "#2f6fed", "nginx": "#3c9d5d", "HAProxy": "#c98a1b", "Caddy": "#8d8d93"}
 
 
 @dataclasses.dataclass
 class Row:
-    """A scenario's line. `figure` is what is held against the target: a ratio, or a figure of our own."""
+    """A scenario's line. `figure` is compared with the target: a ratio to the better peer, or a measurement of Aegis."""
 
     scenario: str
     unit: str
     values: dict[str, float]
     figure: float | None = None
     target: float | None = None
-    # How a figure and its target read; ratios and milliseconds differ.
+    # The format of the figure and its target.
     form: str = "{:.2f}"
     at_least: bool = False
-    # The half of the rounds in the middle: their least and their greatest figure.
+    # The first and the third quartile of the rounds' figures.
     spread: tuple[float, float] | None = None
 
     @property
@@ -48,7 +48,7 @@ class Row:
 
 
 def amount(value):
-    """A figure with three digits that count."""
+    """A number with three significant digits."""
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
@@ -119,7 +119,7 @@ Why what is missed is missed, and how far it repeats, is in [benchmarks-remarks.
 
 
 def chart(rows):
-    """Bars of each scenario, as long as its value beside the better peer's: shorter is better. Rates are left out."""
+    """A chart of each scenario's values relative to the better peer's: shorter bars are better. Rates are left out."""
     shown = [row for row in rows if all(row.values.get(name) for name in ("Aegis", *PEERS)) and "/s" not in row.unit]
     width, left, right, bar, gap = 960, 390, 130, 13, 16
     scale = (width - left - right) / 2

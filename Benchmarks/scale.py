@@ -1,4 +1,4 @@
-"""Very many hosts, each with a certificate of its own: starting, memory, a first handshake, one change."""
+"""Measures gateways with very many hosts, each with its own certificate: start, memory, a first handshake, one change."""
 
 import concurrent.futures
 import contextlib
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from proxies import HOST, Aegis, client_context, free_port, served_certificate
 from traffic import h2load
 
-# How long a process is left alone before its memory is looked at, in seconds.
+# How long a process is left idle before its memory is measured, in seconds.
 SETTLING = 2
 
 
@@ -27,7 +27,7 @@ def name(number):
 
 
 class OwnAuthority:
-    """A CA whose certificates stand in files, for proxies that read these."""
+    """A CA that writes its certificates to files, for proxies that read files."""
 
     def __init__(self, folder):
         folder.mkdir()
@@ -51,7 +51,7 @@ class OwnAuthority:
 
 
 class Crowd(Aegis):
-    """A gateway with very many hosts. Its state is kept from one run to the next: making it takes minutes."""
+    """A gateway with very many hosts. Its state is kept from one run to the next, since making it takes minutes."""
 
     NOWHERE = 9
 
@@ -61,7 +61,7 @@ class Crowd(Aegis):
         self.asked = name(size // 2)
         certificates = "".join(
             f"  c{number}: {{ issuer: lan, domains: [{name(number)}] }}\n" for number in range(size))
-        # They are only shaken hands with; requests go to the bench's own name.
+        # These hosts get handshakes only; requests go to the bench's own host.
         hosts = "".join(self.host(name(number), f"c{number}", self.NOWHERE) for number in range(size))
         text = (f"issuers:\n  lan: {{ type: local_ca }}\n"
                 f"certificates:\n  own: {{ issuer: lan, domains: [{HOST}] }}\n{certificates}"
@@ -77,7 +77,8 @@ class Crowd(Aegis):
 
 
 class Likes(Aegis):
-    """A gateway with very many hosts that share a certificate, and ask for clients' certificates of the same CAs or for none."""
+    """A gateway with very many hosts that share a certificate. All ask clients for certificates of the same CAs, or none
+    does."""
 
     def __init__(self, folder, size, origin, pair, clients_ca=None):
         folder.mkdir()
@@ -90,7 +91,7 @@ class Likes(Aegis):
 
 
 def memory_of_asking(folder, size, origin, pair, authorities):
-    """Memory that each of many hosts takes more when it asks for certificates of these CAs, in bytes."""
+    """How many bytes of memory each of many hosts takes more when it asks for certificates of these CAs."""
     taken = []
     for kind, clients_ca in ("silent", None), ("asking", authorities):
         gateway = Likes(folder / kind, size, origin, pair, clients_ca)
@@ -101,9 +102,9 @@ def memory_of_asking(folder, size, origin, pair, authorities):
 
 
 class Renewals:
-    """Renews one certificate of a state, as often as wanted: two that aegis-apply has issued take turns.
+    """Renews one certificate of a state, as often as wanted: two certificates that aegis-apply has issued alternate.
 
-    What a gateway sees is what it sees of aegis-apply: another certificate in one row, and another revision.
+    For the gateway it is the change that aegis-apply makes: another certificate in one row, and another revision.
     """
 
     COLUMNS = ("chain", "sealed_key", "fingerprint")
@@ -118,7 +119,7 @@ class Renewals:
                 f"SELECT {', '.join(self.COLUMNS)} FROM certificates WHERE name = ?", (self.certificate,)).fetchone())
 
     def commit(self):
-        """Commits the next; its fingerprint, and when that was."""
+        """Commits the other certificate; its fingerprint, and the time of the commit."""
         turn = self.turns.pop(0)
         self.turns.append(turn)
         self.state.execute("BEGIN IMMEDIATE")
@@ -131,7 +132,7 @@ class Renewals:
 
 
 def started(proxy, rounds):
-    """Seconds to the first handshake, the median; it runs afterwards."""
+    """The median of seconds from start to first handshake; the proxy runs afterwards."""
     seconds = []
     for number in range(rounds):
         seconds.append(proxy.start())
@@ -146,7 +147,7 @@ def settled_memory(proxy):
 
 
 def used_memory(proxy, names):
-    """Memory once so many names were asked for, each often enough that every worker has seen most of them."""
+    """The memory after clients have asked for so many names, each often enough that most workers have seen most of them."""
     context = client_context()
 
     def ask(number):
@@ -159,7 +160,7 @@ def used_memory(proxy, names):
 
 
 def first_handshakes(crowd, count):
-    """How much longer a name's first handshake takes than another of a name that is known, in milliseconds."""
+    """How many milliseconds longer a name's first handshake takes than a handshake of a name that was used before."""
     context = client_context()
 
     def timed(host):
@@ -190,7 +191,7 @@ while True:
 
 
 def changes(crowd, renewals, count):
-    """From a commit to the first handshake with the new certificate, in milliseconds: the median and the longest."""
+    """Milliseconds from a commit to the first handshake with the new certificate: the median and the longest."""
     here = pathlib.Path(__file__).parent
     probe = subprocess.Popen(
         [sys.executable, "-c", PROBE, here, str(crowd.port), renewals.name], stdout=subprocess.PIPE, text=True)
@@ -208,7 +209,7 @@ def changes(crowd, renewals, count):
 
 
 def cost_of_changes(crowd, renewals, count, pause=0.2):
-    """CPU of the gateway for one change, in milliseconds, when nobody asks; what it takes without any is taken off."""
+    """The gateway's CPU milliseconds for one change without clients, less those that it takes without a change."""
     def during(action):
         before = crowd.cpu()
         for _ in range(count):
@@ -217,13 +218,13 @@ def cost_of_changes(crowd, renewals, count, pause=0.2):
         return crowd.cpu() - before
 
     idle = during(lambda: None)
-    # Some nanoseconds at least: what is divided by it must not be divided by nothing.
+    # At least some nanoseconds, since others divide by the result.
     return max(during(renewals.commit) - idle, 1e-9) / count * 1e3
 
 
 @contextlib.contextmanager
 def changing_each_second(renewals):
-    """A certificate is renewed at once and then each second, until the end of the block."""
+    """Renews a certificate at once and then each second, until the end of the block."""
     ended = threading.Event()
 
     def renew():
@@ -242,11 +243,12 @@ def changing_each_second(renewals):
 
 
 def throughput_while_changing(crowd, renewals, rounds, requests):
-    """Requests a second while a certificate is changed each second, beside those while none is: the ratio of each round."""
+    """Requests a second while a certificate changes each second, divided by those without changes: the ratio of each
+    round."""
     ratios = []
     for number in range(rounds):
         rates = {}
-        # By turns first and second: whoever comes second has the warmer caches.
+        # The order alternates: the second run has the warmer caches.
         for changing in ((False, True) if number % 2 else (True, False)):
             with changing_each_second(renewals) if changing else contextlib.nullcontext():
                 rates[changing] = h2load(crowd, "/1k", requests, 64)
@@ -255,13 +257,13 @@ def throughput_while_changing(crowd, renewals, rounds, requests):
 
 
 def reload_of_peer(proxy, authority, number):
-    """Gives a peer another certificate for a name: milliseconds until it is served, and of CPU."""
+    """Gives a peer another certificate for a name: elapsed milliseconds until it is served, and CPU milliseconds."""
     context, host = client_context(), name(number)
     former = served_certificate(proxy.port, host, context)
     before, begun = proxy.cpu_with_ended(), time.monotonic()
     proxy.renew(number, *authority.issue(host))
     while served_certificate(proxy.port, host, context) == former:
-        # What asking costs is counted too: seldom, beside the seconds that this takes.
+        # These handshakes count too, but are few beside the seconds that a reload takes.
         time.sleep(0.05)
     seconds = time.monotonic() - begun
     return seconds * 1e3, (proxy.cpu_with_ended() - before) * 1e3

@@ -11,7 +11,7 @@ import tempfile
 
 from proxies import HOST, client_context
 
-# As a browser sends them.
+# Header fields as a browser sends them.
 BROWSER = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
     "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
@@ -50,7 +50,7 @@ class Connection:
 
     def __init__(self, proxy, context, session=None):
         plain = socket.create_connection(("127.0.0.1", proxy.port), timeout=30)
-        # As browsers do: else a request that follows the handshake waits for an acknowledgement.
+        # TCP_NODELAY, as browsers set it: else a request after the handshake waits for an acknowledgement.
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.tls = context.wrap_socket(plain, server_hostname=HOST, session=session)
 
@@ -69,11 +69,11 @@ class Connection:
 
 
 def connect_often(proxy, connections, resuming=False, pair=None, clients=8):
-    """Makes a number of connections, each with one request, and closes them. `pair`: the certificate that they show."""
+    """Makes connections with one request each, and closes them. `pair`: the files of the client's certificate and key."""
     def client(number):
         context, session = client_context(pair), None
         if resuming:
-            # The ticket comes with the answer.
+            # The session ticket arrives with the answer.
             first = Connection(proxy, context)
             first.get()
             session = first.tls.session
@@ -106,14 +106,14 @@ def hold_idle(proxy, connections, clients=8):
 
 @dataclasses.dataclass
 class Cost:
-    """What a run gave: its figure in the scenario's unit, and how many requests a second were answered, if it says so."""
+    """The result of a run: its figure in the scenario's unit, and the answered requests a second, if measured."""
 
     value: float
     rate: float | None = None
 
 
 class KeepAlive:
-    """Requests over connections that stay: CPU a request, in microseconds."""
+    """Requests over connections that stay open: CPU microseconds a request."""
 
     def __init__(self, requests, connections=64, headers=()):
         self.requests, self.connections, self.headers = requests, connections, headers
@@ -125,7 +125,7 @@ class KeepAlive:
 
 
 class Handshakes:
-    """Connections with one request each: CPU a connection, in microseconds."""
+    """Connections with one request each: CPU microseconds a connection."""
 
     def __init__(self, connections, resuming, pair=None):
         self.connections, self.resuming, self.pair = connections, resuming, pair
@@ -137,7 +137,7 @@ class Handshakes:
 
 
 class Bodies:
-    """Answers of a size: CPU a GiB, in milliseconds."""
+    """Answers of one size: CPU milliseconds a GiB."""
 
     def __init__(self, path, size, requests, connections):
         self.path, self.size, self.requests, self.connections = path, size, requests, connections
@@ -149,7 +149,7 @@ class Bodies:
 
 
 class Uploads:
-    """Requests with a body of 1 MiB: CPU a GiB, in milliseconds."""
+    """Requests with a body of 1 MiB: CPU milliseconds a GiB."""
 
     def __init__(self, requests, connections=16):
         self.requests, self.connections = requests, connections
@@ -164,13 +164,13 @@ class Uploads:
 
 
 class IdleMemory:
-    """Connections that do nothing: memory of each, in KiB."""
+    """Idle connections: memory of each, in KiB."""
 
     def __init__(self, connections):
         self.connections = connections
 
     def run(self, proxy):
-        # What is made at first use is not the connections'.
+        # What a proxy allocates at the first connections is no part of an idle connection.
         connect_often(proxy, 64)
         before = proxy.memory()
         held = hold_idle(proxy, self.connections)
@@ -181,20 +181,22 @@ class IdleMemory:
 
 
 class Latency:
-    """Requests at a rate that all can bear: the 99th percentile, in microseconds; the 50th of each run is kept."""
+    """Requests at a rate that all proxies can serve: the 99th percentile of times in microseconds; `medians` has the 50th
+    of each run."""
 
     def __init__(self, most, seconds, connections=64):
-        # A client sends at an even pace from when it has connected. Those that connect at once would send all at once ever
-        # after, and a time would be their queue's. Clients that connect so many milliseconds apart are spread evenly over a
-        # pace of `connections * step / turns` when the two have no common divisor: the quickest such pace within the rate.
+        # A client sends at an even pace from its connection on. Clients that connect at once would send at once from then
+        # on, and times would be those of their queue. Clients that connect `step` milliseconds apart are spread evenly over
+        # a pace of `connections * step / turns` when the two numbers have no common divisor; the quickest such pace within
+        # the rate is used.
         pace, self.step = min(
             (connections * step / turns, step) for step in range(1, 11)
             for turns in range(1, int(step * most / 1e3) + 1) if math.gcd(turns, connections) == 1)
         self.rate = 1e3 / pace
         self.load, self.connections = self.rate * connections, connections
         self.requests = int(self.load * seconds)
-        # What counts of a run, in microseconds: from when all have connected, and what that has held up is done, until the
-        # first has sent all.
+        # The part of a run that counts, in microseconds: it begins some time after the last client has connected, when
+        # requests that connecting has delayed are answered, and ends when the first client has sent all.
         self.counts = range((connections * self.step + 200) * 1000, int(seconds * 1e6))
         self.medians = {}
 
