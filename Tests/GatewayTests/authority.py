@@ -21,10 +21,13 @@ def pem(*certificates):
 
 
 class Holder:
-    """A certificate and its key. `issuer`: another holder; else it signs itself. `names`: its subject alternative names,
-    host names, addresses, or such as `URI:a://b/c` and `email:a@b.test`; None leaves the extension out. `days`: from when
-    to when it is valid. `usages`: what a key usage extension allows, if there is one.
-    `public_key`: that of a key which is not at hand."""
+    """A certificate and its key.
+
+    `issuer`: the holder that signs the certificate; without one it is self-signed. `names`: the subject alternative names:
+    host names, addresses, or such as `URI:a://b/c` and `email:a@b.test`; None leaves the extension out. `days`: the days
+    from now at which the validity begins and ends. `usages`: what a key usage extension allows; without any there is no
+    such extension. `public_key`: the certificate's public key, where its private key is not at hand.
+    """
 
     def __init__(
             self, common_name, issuer=None, *, is_ca=False, names=None, days=(-1, 30), purposes=(), usages=None, key=None,
@@ -54,20 +57,23 @@ class Holder:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
     def write(self, path, *above, key=True):
-        """Writes the certificate, those `above` it, and the key into one file."""
+        """Writes the certificate, the certificates in `above`, and the key into one file."""
         path.write_bytes(pem(self.certificate, *(holder.certificate for holder in above)) + (self.key_pem if key else b""))
         return path
 
     def server(self, path, *above):
-        """TLS settings of a server that shows this, with those `above` it."""
+        """TLS settings of a server that shows this certificate and those in `above`."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.write(path, *above))
         return context
 
 
 def _alternative_names(names):
-    """The extension, written by hand: the library would refuse names that no certificate should have (RFC 5280 section
-    4.2.1.6: an e-mail address is in context 1, a host name in context 2, a URI in context 6, an address in context 7)."""
+    """The subject alternative names extension in DER: the library refuses names that no certificate should have.
+
+    RFC 5280 section 4.2.1.6: an e-mail address is in context 1, a host name in context 2, a URI in context 6, an address in
+    context 7.
+    """
     content = b""
     for name in names:
         kind, _, rest = name.partition(":")
@@ -82,7 +88,7 @@ def _alternative_names(names):
 
 
 def revocation_list(issuer, *revoked, days=(-1, 10), number=1):
-    """A list (CRL) of `issuer` in PEM, which revokes these holders' certificates."""
+    """A certificate revocation list (CRL) of `issuer` in PEM that revokes the certificates of `holders`."""
     now = datetime.datetime.now(datetime.timezone.utc)
     builder = (
         x509.CertificateRevocationListBuilder().issuer_name(issuer.subject)

@@ -1,6 +1,8 @@
-"""A table of exchanges: each way to frame a body with each way to end the connection behind it, or within it.
+"""A table of exchanges: each way to frame a body with each way to end the connection after or within the body.
 
-Every cell has a number, and what belongs to it names that number. The table says how each cell comes out."""
+Each exchange is a cell with a number that its request, its answer and its body contain. The table has the expected outcome
+of each cell.
+"""
 
 import itertools
 import threading
@@ -13,8 +15,8 @@ WHOLE, BROKEN, EITHER = "whole", "broken", "either"
 
 @dataclass(frozen=True)
 class Framing:
-    """How a body is sent. `kind`: length, chunks, close (it ends with the connection) or none. `chunks`: the sizes of
-    its chunks, again and again. `extras`: whether it has extensions and trailers."""
+    """How a body is framed. `kind`: length, chunks, close (the end of the connection ends the body) or none. `chunks`: the
+    sizes of the chunks, used again and again. `extras`: whether chunks have extensions and trailers."""
 
     kind: str
     size: int = 0
@@ -41,7 +43,7 @@ class Framing:
         return bytes(coded + (b"000;last\r\nA: b\r\nB:\r\n\r\n" if self.extras else b"0\r\n\r\n"))
 
 
-# What requests and answers have in common.
+# Framings of both requests and answers.
 FRAMINGS = {
     "length 0": Framing("length"),
     "length 1": Framing("length", 1),
@@ -74,8 +76,9 @@ REQUESTS = FRAMINGS | {
     "a chunk of a buffer": Framing("chunks", 65_536, (65_536,)),
 }
 
-# How the upstream ends its connection, in an orderly way if nothing else is said: over TLS with close_notify ("silent":
-# without). "apart": not together with the answer's last bytes. "within" and "no byte": before the answer is whole.
+# How the upstream ends its connection. It closes in an orderly way, over TLS with close_notify, unless the name says
+# otherwise. "silent": without close_notify. "apart": later than the answer's last bytes. "within" and "no byte": before the
+# answer is complete.
 ENDS = [
     "kept", "announced", "unannounced", "unannounced, apart", "reset behind", "more behind", "more behind, apart",
     "silent", "bad record", "no byte", "within the head", "within the body", "within the body, silent",
@@ -88,7 +91,7 @@ CUTS = {end for end in ENDS if end.startswith(("no byte", "within"))}
 
 @dataclass(frozen=True)
 class Answer:
-    """What an upstream answers, and how it ends."""
+    """An upstream's answer, and how the upstream ends the connection."""
 
     framing: str
     end: str
@@ -101,28 +104,28 @@ class Answer:
 
     @property
     def is_awaited(self):
-        """Whether the end comes once the client has the answer, which must know that by itself."""
+        """Whether the upstream ends the connection only when the client has the whole answer."""
         return "apart" in self.end and ANSWERS[self.framing].kind != "close"
 
     def outcome(self):
-        """How it must come out; None where there is nothing such."""
+        """The outcome that the client must see; None for a combination that does not exist."""
         kind, size = ANSWERS[self.framing].kind, ANSWERS[self.framing].size
         if self.end in ONLY_TLS and not self.tls:
             return None
         if self.is_http10 and "chunked" in ANSWERS[self.framing].fields(size):
-            return BROKEN  # RFC 9112 section 6.1: its framing is in doubt
+            return BROKEN  # RFC 9112 section 6.1: the framing of such an answer is in doubt
         if self.end in CUTS:
             if "within the body" not in self.end:
                 return BROKEN
             if kind == "none" or size == 0 and kind != "chunks":
                 return None
-            # Where the end is all that says where a body ends, an orderly one can't be told from the whole.
+            # A body that the end of the connection ends can't be told from a body cut by an orderly end.
             return None if kind == "close" and self.end == "within the body" else BROKEN
         if kind == "close":
             if self.end in ("kept", "more behind", "more behind, apart"):
                 return None
             return BROKEN if self.end in ("reset behind", "silent", "bad record") else WHOLE
-        # A reset may overtake what was sent before it.
+        # A reset may overtake data that was sent before it.
         return EITHER if self.end == "reset behind" else WHOLE
 
     def head(self, number, size):
@@ -137,13 +140,13 @@ class Answer:
 
 
 def body_of(number, size):
-    """The body that is the cell's alone, as far as its size allows."""
+    """A body that differs from those of other cells, as far as its size allows."""
     label = b"%d in cell;" % number
     return (label * (size // len(label) + 1))[:size]
 
 
 def answers(tls, versions=("1.1", "1.0"), ends=ENDS):
-    """All that an upstream can do, with what must come of it."""
+    """All answers that an upstream can give, each with its expected outcome."""
     for version, end, framing in itertools.product(versions, ends, ANSWERS):
         answer = Answer(framing, end, version, tls)
         if answer.outcome():
@@ -151,18 +154,19 @@ def answers(tls, versions=("1.1", "1.0"), ends=ENDS):
 
 
 class Actor:
-    """What serves the cells: `act` is for a `Server`. Requests name their cell; those that carry a body get it back."""
+    """The upstream of the cells; `act` serves a connection of a `Server`. A request names its cell; a request's body is
+    sent back."""
 
     def __init__(self):
         self.cells, self.received, self.ended = {}, {}, {}
         self.faults = []
 
     def add(self, answers):
-        """Takes cells, from numbers to answers. Earlier ones stay: servers between may ask for them once more."""
+        """Adds answers by their cells' numbers. Earlier answers stay: proxies in between may repeat their requests."""
         self.cells |= answers
         for number, answer in answers.items():
             self.ended[number] = threading.Event()
-            # Whoever learns of the body's end by the connection's can't say that it has come.
+            # A client that learns of the body's end by the connection's end can't report it earlier.
             self.received[number] = threading.Event() if answer.is_awaited else None
 
     def act(self, peer):
@@ -171,7 +175,7 @@ class Actor:
             while (request := read_request(peer, buffer)) and self._answer(peer, *request):
                 pass
         except OSError:
-            pass  # a gateway may end what it doesn't want any more
+            pass  # the gateway may close a connection that it does not need any more
         except Exception as fault:
             self.faults.append(repr(fault))
             raise
@@ -189,21 +193,21 @@ class Actor:
 
 
 def play(peer, end, head, body, number, received):
-    """Sends an answer and ends as it is to. Whether the connection goes on. `received`: what to wait for
-    before that which comes apart."""
+    """Sends an answer and ends the connection as `end` says. Returns whether the connection stays open. `received`: the
+    event to wait for before an end that is sent apart."""
     if end in CUTS:
         if end.startswith("no byte"):
             said = b""
         elif end.startswith("within the head"):
             said = head[:-1 - number % (len(head) - 1)]
         else:
-            # The middle, all but the last byte, or all but the last chunk.
+            # Cut in the middle, before the last byte, or before the last chunk.
             said = head + body[:[len(body) // 2, -1, -2, -5][number % 4] or -1]
         peer.say(said)
     elif number % 3 == 0:
         peer.say(head + body)
     else:
-        # Apart behind the head, or before the last bytes: these leave together with what follows them.
+        # Sent in two pieces: the second is the body or its last bytes, and leaves together with what follows.
         first = head + body[:-10 if number % 3 == 1 else 0] if body else b""
         peer.say(first).push().say((head + body)[len(first):])
     if end.endswith("reset") or end == "reset behind":
@@ -225,7 +229,7 @@ def play(peer, end, head, body, number, received):
 
 
 def read_request(peer, buffer):
-    """The next request: its head, and its body without chunks. None at the end."""
+    """Reads the next request: its head, and its body without chunk framing. None at the end of the connection."""
     def until(condition):
         while (result := condition()) is None:
             piece = peer.read()

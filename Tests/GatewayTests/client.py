@@ -1,4 +1,4 @@
-"""A client that sends the very bytes it is told to, and reads answers strictly."""
+"""A client that sends exactly the bytes it is given, and reads answers strictly."""
 
 import selectors
 import socket
@@ -23,14 +23,14 @@ class Response:
         return [value for key, value in self.fields if key.lower() == name.lower()]
 
     def __getitem__(self, name):
-        """The one value of a field; None when there is none."""
+        """The only value of a header field; None when there is none."""
         values = self.all(name)
         assert len(values) <= 1, f"{name} comes {len(values)} times"
         return values[0] if values else None
 
 
 def tls_context(root=None, versions=None, alpn=None):
-    """A client's TLS settings; without a root nothing is verified."""
+    """A client's TLS settings; without a root no certificate is verified."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if root is None:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -44,7 +44,8 @@ def tls_context(root=None, versions=None, alpn=None):
 
 
 class Client:
-    """One connection. `tls`: a context; `name`: the server name sent; `strict`: an end without close_notify is an error."""
+    """One connection. `tls`: a TLS context; `name`: the server name (SNI); `strict`: an end without close_notify is an
+    error."""
 
     def __init__(self, port, tls=None, name=None, address="127.0.0.1", source=None, strict=False):
         self.socket = socket.create_connection(
@@ -68,7 +69,7 @@ class Client:
             self.socket.sendall(piece.encode("latin-1") if isinstance(piece, str) else piece)
 
     def ask(self, *pieces, method=None):
-        """Sends a request, and reads its answer."""
+        """Sends a request and reads its answer."""
         first = pieces[0] if isinstance(pieces[0], str) else pieces[0].decode("latin-1")
         self.send(*pieces)
         return self.response(method or first.split(" ", 1)[0])
@@ -79,7 +80,7 @@ class Client:
     # Reading.
 
     def more(self):
-        """Reads once; false at the end."""
+        """Reads once from the connection; false at its end."""
         piece = self.socket.recv(65536)
         self.buffer += piece
         return bool(piece)
@@ -101,7 +102,7 @@ class Client:
         return taken
 
     def to_end(self):
-        """Everything up to the end of the connection."""
+        """Reads all bytes up to the end of the connection."""
         while self.more():
             pass
         taken, self.buffer = bytes(self.buffer), bytearray()
@@ -114,7 +115,7 @@ class Client:
         return Response(int(status), [tuple(line.split(": ", 1)) for line in lines[1:]])
 
     def response(self, method="GET"):
-        """An answer with its body, and the interim ones before it."""
+        """Reads an answer with its body, and the interim answers before it."""
         interim = []
         while True:
             response = self.head()
@@ -145,12 +146,12 @@ class Client:
         return bytes(body)
 
     def is_closed(self):
-        """Waits for the end of the connection; whether nothing came before it."""
+        """Waits for the end of the connection; false if any byte came before it."""
         return self.to_end() == b""
 
 
 def parse(answer):
-    """The one response that bytes are."""
+    """Parses bytes that are exactly one response."""
     near, far = socket.socketpair()
     reader = Client.__new__(Client)
     reader.socket, reader.buffer = near, bytearray(answer)
@@ -162,8 +163,8 @@ def parse(answer):
 
 
 def exchange_together(port, messages):
-    """Sends each message, a list of pieces, on a connection of its own, the pieces of all by turns, so that each is read
-    by itself. Returns what came back on each, up to the connection's end (True) or its reset (False)."""
+    """Sends each message, a list of pieces, on its own connection, piece by piece in turn, so that each piece is read
+    separately. Returns what each connection received, and whether it was closed (True) or reset (False)."""
     sockets = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in messages]
     selector = selectors.DefaultSelector()
     received = [bytearray() for _ in messages]

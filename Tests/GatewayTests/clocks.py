@@ -1,4 +1,4 @@
-"""Clocks that are ahead."""
+"""Clocks that are ahead of the machine's."""
 
 import contextlib
 import glob
@@ -16,17 +16,17 @@ needs_faketime = pytest.mark.skipif(
 
 @contextlib.contextmanager
 def ahead(days):
-    """What runs a program with a clock that is days ahead.
+    """The command prefix that runs a program with its clock some days ahead.
 
-    The faketime program would stay in between as a parent; its library alone does not. That adds to the environment of
-    the first program, which moves it away from where Swift finds the arguments: so `env` is that one.
+    It loads libfaketime itself, since the program faketime would remain as a parent process. The library changes the
+    environment of the first program, which moves it from where Swift finds the arguments: so the first program is `env`.
     """
     with _tidied():
         yield ("env", f"LD_PRELOAD={LIBRARY[0]}", f"FAKETIME=+{days}d", "env")
 
 
 class MovingClock:
-    """A clock that a test sets ahead while programs run by it."""
+    """A clock that a test moves ahead while programs use it."""
 
     def __init__(self, path):
         self._path = path
@@ -35,7 +35,7 @@ class MovingClock:
         self.set(0)
 
     def set(self, seconds):
-        """Sets it so many seconds ahead of the machine's. All clocks of the programs go with it."""
+        """Sets the clock so many seconds ahead of the machine's; the programs' monotonic clocks move too."""
         beside = self._path.with_suffix(".new")
         beside.write_text(f"+{seconds}\n")
         beside.rename(self._path)
@@ -49,7 +49,7 @@ def clock(tmp_path):
 
 @contextlib.contextmanager
 def _tidied():
-    """Removes the memory that the library shares with children, and leaves."""
+    """Removes the shared memory that libfaketime leaves behind."""
     shared = pathlib.Path("/dev/shm")
     before = set(shared.glob("*faketime*"))
     yield

@@ -1,4 +1,4 @@
-"""What the gateway's tests share."""
+"""Fixtures that the gateway's tests share."""
 
 import os
 import pathlib
@@ -21,7 +21,7 @@ def _run(folder, hosts, wrapper=(), **options):
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs gateways for one test."""
+    """Starts gateways, and stops them at the end of the test."""
     running = []
 
     def start(hosts, **options):
@@ -36,7 +36,7 @@ def run(tmp_path):
 
 @pytest.fixture(scope="module")
 def run_once(tmp_path_factory):
-    """Runs gateways for all tests of a module."""
+    """Starts gateways, and stops them at the end of the module."""
     running = []
 
     def start(hosts, **options):
@@ -51,7 +51,7 @@ def run_once(tmp_path_factory):
 
 @pytest.fixture
 def make_origin():
-    """Makes origins for one test."""
+    """Makes origins, and stops them at the end of the test."""
     made = []
 
     def make(**options):
@@ -72,7 +72,7 @@ def module_origin():
 
 @pytest.fixture
 def origin(module_origin):
-    """The module's origin, knowing nothing of earlier tests."""
+    """The module's origin, reset before each test."""
     module_origin.forget()
     return module_origin
 
@@ -88,13 +88,14 @@ def _preload_names(folder, monkeypatch):
 
 @pytest.fixture
 def names(tmp_path, monkeypatch):
-    """Has gateways find the names that names.c tells of; those below slow.test only once the path that this is exists."""
+    """Gives gateways the name service of names.c. Returns the path of the file without which names below slow.test are not
+    found."""
     return _preload_names(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def module_names(tmp_path_factory):
-    """Has a module's gateways find the names that names.c tells of."""
+    """Gives a module's gateways the name service of names.c."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         yield _preload_names(tmp_path_factory.mktemp("names"), monkeypatch)
 

@@ -1,4 +1,4 @@
-"""Reads what Prometheus would read, as strictly as it and `promtool check metrics` do."""
+"""Parses metrics as strictly as Prometheus and `promtool check metrics` do."""
 
 import re
 
@@ -9,8 +9,8 @@ UNITS = {"seconds", "bytes", "total", "info", "ratio"}
 
 
 def families(text):
-    """Each family by its name: its type and its samples, values by name and labels. Anything Prometheus or promtool would
-    complain of fails."""
+    """Maps each metric family's name to its type and its samples: values by name and labels. Fails on anything that
+    Prometheus or promtool would complain of."""
     assert text.endswith("\n")
     found, current, series = {}, None, set()
     for line in text.splitlines():

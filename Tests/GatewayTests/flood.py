@@ -1,4 +1,4 @@
-"""What floods have in common: an honest client beside them, and the gateway's memory."""
+"""What tests of floods share: an honest client during the flood, and the gateway's memory."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ HONEST = {"domain": "honest.test", "respond": {"status": 200, "body": "ok"}}
 
 
 class Paced:
-    """A client that asks again and again on one connection, and takes the time of each answer in milliseconds."""
+    """A client that sends request after request on one connection, and records the milliseconds until each answer."""
 
     def __init__(self, gateway):
         self.times, self.faults = [], []
@@ -48,7 +48,7 @@ class Paced:
             self.faults.append(self.process.stderr.read() or "it has ended")
 
     def await_times(self, count):
-        """Waits until it has had so many more answers."""
+        """Waits until the client has had so many more answers."""
         count += len(self.times)
         eventually("answers of an honest client", lambda: len(self.times) >= count or self.faults)
 
@@ -58,8 +58,7 @@ class Paced:
 
 
 def put_first(process):
-    """Has the system run a process ahead of all others, where it may: the times are then its own, not those of the flood's
-    other end or of whatever else the machine does."""
+    """Gives a process real-time priority if this user may: other processes then don't affect its times."""
     for thread in os.listdir(f"/proc/{process.pid}/task"):
         # A thread may have ended meanwhile.
         with contextlib.suppress(PermissionError, ProcessLookupError):
@@ -67,7 +66,7 @@ def put_first(process):
 
 
 def record(what, rest, flood):
-    """Adds the times of one flood to the file that Benchmarks/floods.py has named."""
+    """Appends the times of one flood to the file that Benchmarks/floods.py has named."""
     if path := os.environ.get("AEGIS_FLOOD_TIMES"):
         with open(path, "a") as file:
             file.write(json.dumps([what, rest, flood]) + "\n")
@@ -75,7 +74,7 @@ def record(what, rest, flood):
 
 @contextlib.contextmanager
 def watched(gateway, what, figures, bytes_more=4 << 20):
-    """Sees what a flood costs: answers of an honest client go on, and memory stays."""
+    """Measures what a flood costs; fails when the honest client gets no answers or memory grows."""
     with Paced(gateway) as honest:
         for process in gateway.process, honest.process:
             put_first(process)
@@ -98,14 +97,15 @@ def watched(gateway, what, figures, bytes_more=4 << 20):
 
 
 def send_without_reading(connection, data, times=1):
-    """Sends data again and again as fast as it is taken, and reads nothing. Whether the other end has closed."""
+    """Sends data again and again as fast as the other end takes it, and reads nothing. Returns whether the other end has
+    closed."""
     end = time.monotonic() + PATIENCE
     connection.settimeout(1)
     for _ in range(times):
         try:
             connection.sendall(data)
         except TimeoutError:
-            return False  # it is not read from
+            return False  # the other end reads no more
         except OSError:
             return True
         assert time.monotonic() < end
@@ -113,7 +113,7 @@ def send_without_reading(connection, data, times=1):
 
 
 def is_ended(connection):
-    """Waits for the end of a connection, whatever comes before it."""
+    """Waits for the end of a connection, whatever data come before it."""
     connection.settimeout(PATIENCE)
     try:
         while connection.recv(65536):

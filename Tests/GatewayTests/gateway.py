@@ -1,4 +1,4 @@
-"""A gateway of a test's own: its folder, ports, state, process and log."""
+"""A gateway for a test, with its own folder, ports, state, process and log."""
 
 import contextlib
 import ctypes
@@ -19,21 +19,21 @@ import time
 
 PROGRAMS = pathlib.Path(os.environ.get("AEGIS_PROGRAMS", ".build/debug")).resolve()
 
-# Every wait ends here: whatever takes longer has failed.
+# The longest that a test waits for anything, in seconds.
 PATIENCE = 20
 
 _random = random.Random()
 
 
-# Ports given out before: who got one may not listen yet, or listen again later. Each process that runs tests locks the byte
-# of its ports in a file that all share, and the system unlocks them at its end.
+# The ports already given out, whether anything listens there now or not. Each test process locks the byte at each of its
+# ports' numbers in a shared file; the system unlocks them when the process ends.
 _given = set()
 _ports = open(pathlib.Path(tempfile.gettempdir()) / "aegis-test-ports", "ab")
 
 
 def free_port():
-    """A port nobody listens at, from below those that the system gives to outgoing connections. Each comes once, and to no
-    other run of tests meanwhile."""
+    """A port where nothing listens, below those that the system uses for outgoing connections. None is returned twice, or
+    to two test processes at once."""
     while True:
         port = _random.randrange(20000, 32000)
         if port in _given:
@@ -52,7 +52,7 @@ def free_port():
 
 
 def eventually(what, condition, patience=PATIENCE, pause=0.01):
-    """Waits until a condition holds, and returns what it gave. `pause`: seconds between two looks."""
+    """Waits until a condition is true, and returns its value. `pause`: the seconds between two checks."""
     end = time.monotonic() + patience
     while True:
         result = condition()
@@ -63,7 +63,7 @@ def eventually(what, condition, patience=PATIENCE, pause=0.01):
 
 
 def settled(what, value, looks=20):
-    """Waits until a value is the same at so many looks in a row, and returns it."""
+    """Waits until a value has been the same in so many checks in a row, and returns it."""
     seen = []
 
     def same():
@@ -75,7 +75,7 @@ def settled(what, value, looks=20):
 
 
 class Successor:
-    """A gateway's process that another one has started; like Popen as far as it goes."""
+    """The process of a gateway that another gateway has started, with the methods of Popen that tests need."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -92,7 +92,7 @@ class Successor:
             try:
                 ended, status = os.waitpid(self.pid, os.WNOHANG)
             except ChildProcessError:
-                return None  # its parent still lives
+                return None  # its parent still runs
             if ended:
                 self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
@@ -102,12 +102,12 @@ class Successor:
         return self.returncode
 
 
-# Processes whose parents have ended become this one's, to be waited for: PR_SET_CHILD_SUBREAPER.
+# PR_SET_CHILD_SUBREAPER: a process whose parent has ended becomes this process's child, so that it can be waited for.
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 
 
 class Gateway:
-    """aegis-gateway with the configuration that it serves. `config` is what aegis.yaml says, as Python values."""
+    """An aegis-gateway with its configuration. `config` is the content of aegis.yaml as Python values."""
 
     def __init__(self, folder, hosts, gateway=None, **sections):
         self.folder = pathlib.Path(folder)
@@ -133,18 +133,18 @@ class Gateway:
         self.process = None
 
     def host(self, domain):
-        """What the configuration says of a host."""
+        """The configuration of a host."""
         return next(host for host in self.config["hosts"] if host["domain"] == domain)
 
     # The program.
 
     def launch_apply(self, *wrapper, **streams):
-        """Writes aegis.yaml, which as JSON is YAML too, and begins to apply it. `wrapper`: what it is run by."""
+        """Writes aegis.yaml as JSON, which is YAML too, and starts aegis-apply. `wrapper`: the command that runs it."""
         (self.folder / "aegis.yaml").write_text(json.dumps(self.config, indent=1))
         return subprocess.Popen([*wrapper, PROGRAMS / "aegis-apply"], cwd=self.folder, text=True, **streams)
 
     def run_apply(self, *wrapper):
-        """Applies the configuration, come of it what may: exit code, and what it has said."""
+        """Applies the configuration, whatever the outcome: exit code and output."""
         with self.launch_apply(*wrapper, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             try:
                 stdout, stderr = process.communicate(timeout=PATIENCE * 6)
@@ -154,19 +154,19 @@ class Gateway:
             return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
     def apply(self, expect=0, everything=False):
-        """Applies the configuration. Returns what was printed, on request of errors too."""
+        """Applies the configuration. Returns the output, and with `everything` the error output too."""
         done = self.run_apply()
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout + done.stderr if everything else done.stdout
 
     def start(self, *wrapper):
-        """Starts the gateway, and waits until it serves. `wrapper`: what it is run by."""
+        """Starts the gateway, and waits until it is ready. `wrapper`: the command that runs it."""
         self.launch(wrapper=wrapper)
         self.await_ready()
         return self
 
     def launch(self, *arguments, wrapper=(), stderr=None):
-        """Starts the gateway without waiting. `stderr`: where its log goes, if not to `log_path`."""
+        """Starts the gateway without waiting. `stderr`: where its log goes instead of `log_path`."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("AEGIS_")}
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
@@ -184,15 +184,15 @@ class Gateway:
         eventually("the gateway is ready", ready)
 
     def reload(self, expect=0):
-        """Applies the configuration as it now is, and waits until it is in force."""
+        """Applies the current configuration, and waits until the gateway has put it in force."""
         self.apply(expect)
-        # An apply commits several times.
+        # An apply commits several times: the last revision counts.
         with contextlib.closing(sqlite3.connect(self.folder / "state.db")) as state:
             revision, = state.execute("SELECT revision FROM position").fetchone()
         eventually("the change is in force", lambda: self.metric("aegis_state_revision") >= revision)
 
     def stop(self):
-        """Ends it as an operator would, and sees that it ends well."""
+        """Stops the gateway by SIGTERM, and checks its exit code."""
         if self.process is None:
             return
         if self.process.poll() is None:
@@ -208,7 +208,8 @@ class Gateway:
         assert code == 0, f"the gateway has ended with {process.returncode}:\n{self.log}"
 
     def upgrade(self):
-        """Has it start its successor, waits until that serves, and goes on with it. Returns the former process."""
+        """Has the gateway start a successor, waits until that serves, and makes it `process`. Returns the former
+        process."""
         handovers = self.log.count("the successor serves")
         self.process.send_signal(signal.SIGUSR2)
         eventually("the successor serves", lambda: self.log.count("the successor serves") > handovers)
@@ -216,20 +217,20 @@ class Gateway:
         self.process = Successor(int(re.findall(r"started a successor process=(\d+)", self.log)[-1]))
         return former
 
-    # What it says.
+    # Log, requests to the admin listener, metrics.
 
     @property
     def log(self):
         return self.log_path.read_text() if self.log_path.exists() else ""
 
     def await_log(self, *texts):
-        """Waits for a line of the log with all the texts in it."""
+        """Waits for a line of the log that contains all the texts."""
         return eventually(
             f"a log line with {texts}",
             lambda: next((line for line in self.log.splitlines() if all(text in line for text in texts)), None))
 
     def ask(self, path):
-        """Asks the admin listener: status and body."""
+        """Sends a request to the admin listener: status and body."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         connection = http.client.HTTPSConnection("127.0.0.1", self.admin, timeout=PATIENCE, context=context)
@@ -241,7 +242,7 @@ class Gateway:
             connection.close()
 
     def metric(self, name):
-        """A number from /metrics; `name` with its labels."""
+        """The value of a metric; `name` includes its labels."""
         for line in self.ask("/metrics")[1].splitlines():
             if line.startswith(name + " "):
                 return float(line.split(" ")[-1])
@@ -249,5 +250,5 @@ class Gateway:
 
     @property
     def root(self):
-        """The local CA's certificate file."""
+        """The file of the local CA's certificate."""
         return self.folder / "ca" / "aegis-local-ca.crt"

@@ -1,4 +1,4 @@
-"""What a handshake shows."""
+"""The certificate that a handshake shows."""
 
 import hashlib
 

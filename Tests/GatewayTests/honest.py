@@ -1,4 +1,4 @@
-"""Honest clients, beside those that are not."""
+"""Honest clients that run while others misbehave."""
 
 import threading
 import time
@@ -8,8 +8,8 @@ from gateway import PATIENCE
 
 
 class Honest:
-    """A client that asks again and again while others misbehave, each time on a new connection, over TLS where `tls` is
-    a context. What went wrong is in `faults`."""
+    """A client that sends requests while others misbehave, each on a new connection, over TLS where `tls` is a context. Its
+    errors are in `faults`."""
 
     def __init__(self, gateway, tls=None):
         self.gateway, self.tls, self.slowest, self.count, self.faults = gateway, tls, 0, 0, []

@@ -1,4 +1,4 @@
-"""Steady traffic that nothing may be lost of: each answer is compared with what its request asked for."""
+"""Steady traffic of which nothing may be lost: each answer is compared with what its request asked for."""
 
 import hashlib
 import itertools
@@ -9,7 +9,7 @@ import time
 
 from client import Client, tls_context
 
-# How often what traffic depends on is replaced in a test. A hundred take minutes, so a usual run makes fewer.
+# How often a test replaces what traffic depends on. A hundred times take minutes, so a usual run makes fewer.
 ROTATIONS = 100 if os.environ.get("AEGIS_LONG") else 20
 
 ASK_SOCKET = (
@@ -25,7 +25,7 @@ def content(identity):
 
 
 def answer(connection, request):
-    """What the origin does: content by identity, the hash of what was sent, or an echo."""
+    """The origin's answer: the content of an identity, the hash of what was sent, or an echo."""
     if request.target == "/socket":
         connection.send(AGREE)
         while connection.buffer or connection.more():
@@ -75,7 +75,7 @@ class Load:
     def _run(self, job, is_tls):
         try:
             job(is_tls)
-        except Exception as fault:  # whatever it is, something was lost
+        except Exception as fault:  # any error means that something was lost
             self.faults.append(f"{time.strftime('%H:%M:%S')} {job.__name__} tls={is_tls}: {fault!r}")
 
     def _connect(self, is_tls):
@@ -83,7 +83,7 @@ class Load:
         return Client(port, tls_context() if is_tls else None, "app.test")
 
     def _ask(self, client):
-        """One request with its check. Whether the connection goes on."""
+        """Sends one request and checks its answer. Returns whether the connection stays open."""
         identity = str(next(self._identities))
         if int(identity) % 4:
             client.send(f"GET /?id={identity} HTTP/1.1\r\nHost: app.test\r\n\r\n")
@@ -101,25 +101,25 @@ class Load:
         return response["Connection"] != "close"
 
     def _keep(self, is_tls):
-        """Request after request on a connection for as long as the gateway keeps it."""
+        """Sends request after request on a connection for as long as the gateway keeps it."""
         while not self._stopping.is_set():
             with self._connect(is_tls) as client:
                 while self._ask(client) and not self._stopping.is_set():
                     self._stopping.wait(0.002)
 
     def _renew(self, is_tls):
-        """A connection a request."""
+        """Uses a new connection for each request."""
         while not self._stopping.is_set():
             with self._connect(is_tls) as client:
                 self._ask(client)
 
     def _talk(self, is_tls):
-        """A WebSocket that stays."""
+        """Sends messages on a WebSocket that stays open."""
         with self._connect(is_tls) as client:
             client.send(ASK_SOCKET)
             assert client.response().status == 101
             for number in itertools.count():
-                # A masked text frame of six bytes (RFC 6455 section 5.2); the origin sends it back as it is.
+                # A masked text frame of six bytes (RFC 6455 section 5.2), which the origin sends back unchanged.
                 message = b"\x81\x86\0\0\0\0%06d" % (number % 1_000_000)
                 client.send(message)
                 back = client.exactly(len(message))

@@ -1,4 +1,5 @@
-"""OpenSSL 3.5 of Debian 13, in place of the system's own, for programs that a test runs. scripts/unpack-debian fetches it."""
+"""OpenSSL 3.5 of Debian 13, used in place of the system's by programs that a test runs. scripts/unpack-debian fetches
+it."""
 
 import os
 import pathlib
@@ -8,9 +9,9 @@ import pytest
 _UNPACKED = pathlib.Path(".build/openssl-trixie").resolve()
 _LOADER = next(_UNPACKED.glob("usr/lib/*/ld-linux-*.so.*"), None)
 
-# What runs a program with it: the loader of the C library that it needs, which is newer than the system's, too.
+# The command that runs a program with it: the loader of the newer C library that it needs.
 WRAPPER = (str(_LOADER), "--library-path", str(_LOADER.parent)) if _LOADER else ()
-# Its command line.
+# The command line tool of OpenSSL 3.5.
 COMMAND = (*WRAPPER, str(_UNPACKED / "usr/bin/openssl"))
 
 REASON = (
@@ -19,5 +20,5 @@ REASON = (
 
 needed = pytest.mark.skipif(bool(REASON), reason=REASON)
 
-# How the gateway is run in a test that is for either version.
+# The commands that run the gateway, in a test of both versions.
 VERSIONS = [pytest.param((), id="the system's OpenSSL"), pytest.param(WRAPPER, id="OpenSSL 3.5", marks=needed)]

@@ -1,4 +1,4 @@
-"""A server behind the gateway: records the very bytes that reach it, and answers what it is told to."""
+"""A server behind the gateway that records the exact bytes it receives, and sends the answers that a test sets."""
 
 import socket
 import threading
@@ -11,7 +11,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 @dataclass
 class Request:
-    """A complete request as it came. `body` is without chunks, `raw` is everything."""
+    """A complete request. `body` is without chunk framing, `raw` has all bytes as received."""
 
     method: str
     target: str
@@ -31,7 +31,7 @@ class Request:
 
 @dataclass
 class Connection:
-    """A connection to the origin, for answers that are functions."""
+    """A connection to the origin, given to functions that answer."""
 
     socket: socket.socket
     number: int
@@ -42,7 +42,7 @@ class Connection:
         self.socket.sendall(data)
 
     def close(self):
-        """Ends the connection, whatever is still unread."""
+        """Closes the connection, whatever is still unread."""
         try:
             self.socket.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -89,7 +89,7 @@ class Connection:
             method, target, [tuple(line.split(": ", 1)) for line in lines[1:]], b"", head + b"\r\n\r\n", self.number)
 
     def body(self, request):
-        """Reads a request's body; false when it does not come whole."""
+        """Reads a request's body; false when the connection ends within it."""
         if request["Transfer-Encoding"]:
             assert request["Transfer-Encoding"] == "chunked" and request["Content-Length"] is None
             raw, body = bytearray(request.raw), bytearray()
@@ -114,10 +114,11 @@ class Connection:
 
 
 class Origin:
-    """A server on a thread a connection. `answers` maps a path to what is answered there: bytes, or a function of the
-    connection and the request that returns false to end the connection. Other paths are answered by `answer`.
+    """A server with a thread for each connection.
 
-    Heads named in `early` are answered before their bodies are read."""
+    `answers` maps a path to its answer: bytes, or a function of the connection and the request that returns false to end
+    the connection. Other paths get `answer`. Requests whose heads are in `early` are answered before their bodies are read.
+    """
 
     def __init__(self, path=None, tls=None, at=("127.0.0.1", 0)):
         self.answers = {}
@@ -148,7 +149,7 @@ class Origin:
             connection.close()
 
     def forget(self):
-        """Forgets what it has seen and what it was told to answer."""
+        """Forgets received requests and set answers."""
         self.requests.clear()
         self.answers.clear()
         self.early.clear()

@@ -1,6 +1,7 @@
-"""An honest client, in a process of its own so that nothing but the gateway and the machine holds it up.
+"""An honest client in its own process, so that only the gateway and the machine can delay it.
 
-paced.py PORT HOST: asks again and again on one connection; a line with the milliseconds of each answer goes out."""
+paced.py PORT HOST: sends request after request on one connection, and prints the milliseconds of each answer on a line.
+"""
 
 import sys
 import time
@@ -14,7 +15,7 @@ def main(port, host):
             started = time.monotonic()
             assert client.get(host).body == b"ok"
             print(f"{(time.monotonic() - started) * 1000:.3f}", flush=True)
-            time.sleep(0.001)  # its own pace
+            time.sleep(0.001)  # the pace of the client
 
 
 main(*sys.argv[1:])

@@ -1,6 +1,6 @@
-"""Measures in a process of its own how long a certificate takes from its commit to the first handshake that shows it.
+"""Measures, in its own process, the time from a certificate's commit to the first handshake that shows it.
 
-probe.py STATE PORT NAME: a line with the expected fingerprint comes in, a line with the milliseconds goes out.
+probe.py STATE PORT NAME: reads a line with the expected fingerprint, prints a line with the milliseconds.
 """
 
 import sqlite3

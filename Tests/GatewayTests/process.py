@@ -1,4 +1,4 @@
-"""What the system says of a process."""
+"""What the kernel reports about a process."""
 
 import contextlib
 import os
@@ -9,19 +9,19 @@ from gateway import eventually
 
 
 def descriptors(pid):
-    """How many descriptors it has open."""
+    """How many open file descriptors the process has."""
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def cpu_seconds(pid):
-    """The processor time that it has used."""
+    """The seconds of CPU that the process has used."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
 def held(pid):
-    """Stops a process, all of its threads, and has it go on in the end: what comes meanwhile it sees together."""
+    """Stops all threads of a process and continues them at the end: it then sees all events of the meantime together."""
     os.kill(pid, signal.SIGSTOP)
     try:
         threads = pathlib.Path(f"/proc/{pid}/task")
@@ -32,27 +32,27 @@ def held(pid):
 
 
 def _state(thread):
-    """How a thread fares, as a letter of proc(5)."""
+    """A thread's state as a letter, see proc(5)."""
     return (thread / "stat").read_text().rsplit(")", 1)[1].split()[0]
 
 
 def memory_bytes(pid):
-    """The memory that it occupies (RSS)."""
+    """The memory that the process occupies (RSS)."""
     return _status(pid, "VmRSS")
 
 
 def peak_memory_bytes(pid):
-    """The most that it has occupied since `forget_peak`."""
+    """The most memory that the process has occupied since `forget_peak`."""
     return _status(pid, "VmHWM")
 
 
 def forget_peak(pid):
-    # proc(5): 5 resets the peak to what is occupied now.
+    # proc(5): writing 5 resets the peak to the memory occupied now.
     pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def open_file_limits(pid):
-    """The soft and the hard limit of open descriptors."""
+    """The soft and the hard limit of open file descriptors."""
     line = next(line for line in pathlib.Path(f"/proc/{pid}/limits").read_text().splitlines() if "open files" in line)
     return tuple(int(word) for word in line.split()[3:5])
 

@@ -1,6 +1,5 @@
-"""Servers as people have them, between the gateway and an origin: nginx, HAProxy and Caddy (Go's net/http).
-
-Each listens at four ports: with TLS or without, and keeping connections or closing them."""
+"""Widely used servers between the gateway and an origin: nginx, HAProxy and Caddy (Go's net/http). Each listens on four
+ports: with or without TLS, and keeping connections open or closing them."""
 
 import pathlib
 import shutil
@@ -10,12 +9,13 @@ import sys
 from gateway import PATIENCE, eventually, free_port
 from client import Client
 
-# Whether each listener has TLS and whether it keeps connections.
+# Whether a listener uses TLS, and whether it keeps connections open.
 LISTENERS = {"kept": (False, True), "closed": (False, False), "tls, kept": (True, True), "tls, closed": (True, False)}
 
 
 class RealServer:
-    """A program with its own folder and log. `origin`: the port that it leads to; `files`: its certificate and key."""
+    """A server program with its own folder and log. `origin`: the origin's port; `files`: the server's certificate and
+    key."""
 
     def __init__(self, folder, origin, files):
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ class RealServer:
 
 
 class Nginx(RealServer):
-    """nginx. Where it closes connections it sends no chunks: bodies of unknown length end with the connection."""
+    """nginx. Where it closes connections it sends no chunks: the end of the connection ends a body of unknown length."""
 
     def command(self):
         servers = "".join(f"""
@@ -84,8 +84,6 @@ class Nginx(RealServer):
 
 
 class HAProxy(RealServer):
-    """HAProxy."""
-
     def command(self):
         pem = self.write("both.pem", "".join(pathlib.Path(file).read_text() for file in self.files))
         frontends = "".join(f"""

@@ -1,4 +1,4 @@
-"""TLS records by hand (RFC 8446 section 5), for clients that break the rules."""
+"""TLS records written byte by byte (RFC 8446 section 5), for clients that break the rules."""
 
 import ssl
 
@@ -13,7 +13,7 @@ def record(kind, content, version=b"\x03\x03"):
 
 
 def records(data):
-    """The whole records that bytes begin with, as pairs of kind and content."""
+    """The complete records at the beginning of bytes, as pairs of type and content."""
     found, position = [], 0
     while position + 5 <= len(data):
         length = int.from_bytes(data[position + 3:position + 5], "big")
@@ -25,8 +25,9 @@ def records(data):
 
 
 def alerts(data):
-    """The descriptions of the fatal alerts among records; of one that is encrypted, `ENCRYPTED`. That is told by its length:
-    two bytes, one for its kind and 16 of the cipher's tag, which no other message before the end of a handshake has."""
+    """The descriptions of the fatal alerts among records; `ENCRYPTED` for an encrypted alert. An encrypted alert is
+    recognized by its length: two bytes, one for its type and 16 of the cipher's tag. No other message before the end of a
+    handshake has this length."""
     found = []
     for kind, content in records(data):
         if kind == ALERT:
@@ -38,7 +39,7 @@ def alerts(data):
 
 
 def client_hello(name, versions=None, alpn=None, ciphers=None, context=None):
-    """A client's first record."""
+    """The first record of a client."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     context = context or tls_context(versions=versions, alpn=alpn)
     if ciphers:
@@ -51,7 +52,7 @@ def client_hello(name, versions=None, alpn=None, ciphers=None, context=None):
 
 
 def into_records(hello, size):
-    """A hello's one record as many of `size` bytes."""
+    """Splits a client hello's one record into records of `size` bytes."""
     (kind, body), = records(hello)
     assert kind == HANDSHAKE and len(body) + 5 == len(hello)
     return b"".join(record(HANDSHAKE, body[at:at + size], b"\x03\x01") for at in range(0, len(body), size))

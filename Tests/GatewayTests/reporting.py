@@ -1,5 +1,5 @@
-"""What is shown beside the results: logs of what a failed test has used, and figures."""
+"""What is shown with the results: logs of the programs that a failed test has used, and measurements."""
 
-# Whatever has a `log_path` and a `log`, for as long as a test uses it.
+# Objects with a `log_path` and a `log`, for as long as a test uses them.
 parts = []
 figures = []

@@ -1,4 +1,4 @@
-"""What the kernel does with TCP segments: losing them, as a network might, and how much is on its way."""
+"""TCP segments in the kernel: losing them, as a network might, and counting those in flight."""
 
 import ctypes
 import pathlib
@@ -13,12 +13,12 @@ class _Program(ctypes.Structure):
 
 
 def lose(end, beyond):
-    """Has a socket lose segments with more than so many bytes, before anything acknowledges them: they come again later. What
-    a listener accepts does the same."""
+    """Makes a socket drop segments with more than `beyond` bytes of data before they are acknowledged, so that they are
+    sent again later. Sockets that a listener accepts do the same."""
     steps = [
         (0x30, 0, 0, 12), (0x54, 0, 0, 0xF0), (0x74, 0, 0, 2),  # the length of the header (RFC 9293 section 3.1)
         (0x04, 0, 0, beyond), (0x07, 0, 0, 0),
-        (0x80, 0, 0, 0), (0x2D, 1, 0, 0),  # whether the segment is longer than that and so many bytes
+        (0x80, 0, 0, 0), (0x2D, 1, 0, 0),  # whether the segment is longer than the header and `beyond`
         (0x06, 0, 0, 0xFFFFFFFF), (0x06, 0, 0, 0),
     ]
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
@@ -26,12 +26,12 @@ def lose(end, beyond):
 
 
 def hear(end):
-    """Ends that."""
+    """Removes the filter of `lose`."""
     end.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
 
 
 def under_way(port):
-    """How many bytes are on their way to a port of this machine that nobody has acknowledged (proc_pid_net(5))."""
+    """How many bytes sent to a port of this machine are not acknowledged yet (proc_pid_net(5))."""
     total = 0
     for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, _, remote, _, queues, *_ = line.split()

@@ -1,4 +1,4 @@
-"""The admin listener: a certificate that its clients can verify by whatever name they ask for it."""
+"""The admin listener: a certificate that clients can verify by whatever name they use for it."""
 
 import datetime
 import ipaddress
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gateway import eventually
 
 def curl(gateway, *arguments):
-    """What curl gets, or the code that it fails with."""
+    """curl's output, or the exit code with which it fails."""
     done = subprocess.run(
         ["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "20", "--cacert", gateway.root, *arguments],
         capture_output=True, text=True)
@@ -29,7 +29,7 @@ def test_the_admin_listener_is_trusted_by_its_address_and_names(run):
     for there in {"[::1]", name, name.split(".")[0]}:
         answer = curl(gateway, "--connect-to", f"{there}:{port}:127.0.0.1:{port}", f"https://{there}:{port}/healthz")
         assert answer == "ok\n", there
-    # Nobody else's name is in it: CURLE_PEER_FAILED_VERIFICATION.
+    # The certificate has no name of anybody else: CURLE_PEER_FAILED_VERIFICATION.
     assert curl(gateway, "--connect-to", f"other.test:{port}:127.0.0.1:{port}", f"https://other.test:{port}/healthz") == 60
     shown = subprocess.run(
         ["openssl", "s_client", "-connect", f"127.0.0.1:{port}"], stdin=subprocess.DEVNULL, capture_output=True, check=True)
@@ -37,7 +37,7 @@ def test_the_admin_listener_is_trusted_by_its_address_and_names(run):
 
 
 def certificate(pem):
-    """The first certificate of a text."""
+    """The first certificate in a text."""
     return cryptography.x509.load_pem_x509_certificate(pem[pem.index(b"-----BEGIN"):])
 
 
@@ -47,7 +47,7 @@ def test_the_admin_listeners_certificate_has_the_address_that_the_file_says(run)
     gateway.config["gateway"]["admin"] = f"127.0.0.7:{former}"
     gateway.apply()
     eventually("it listens there", lambda: curl(gateway, f"https://127.0.0.7:{former}/healthz") == "ok\n")
-    # What it had before it has still.
+    # The names that the certificate had before are still in it.
     assert curl(gateway, "--connect-to", f"localhost:{former}:127.0.0.7:{former}", f"https://localhost:{former}/healthz") == "ok\n"
 
 
@@ -68,7 +68,7 @@ def test_an_admin_certificate_that_does_not_do_is_made_anew(run, what):
     days = (new.not_valid_after_utc - datetime.datetime.now(datetime.timezone.utc)).days
     assert 360 < days <= 366
     assert curl(gateway, f"https://127.0.0.1:{gateway.admin}/healthz") == "ok\n"
-    # And one that does is kept.
+    # A certificate that has all the names is kept.
     gateway.stop()
     gateway.start()
     assert certificate(file.read_bytes()).serial_number == new.serial_number
@@ -76,7 +76,7 @@ def test_an_admin_certificate_that_does_not_do_is_made_anew(run, what):
 
 
 def write_leaf(gateway, file, key, what):
-    """Puts a certificate in the place of the listener's."""
+    """Replaces the listener's certificate."""
     leaf_key = ec.generate_private_key(ec.SECP256R1())
     root = certificate(gateway.root.read_bytes())
     root_key = serialization.load_pem_private_key((gateway.root.with_suffix(".key")).read_bytes(), None)

@@ -47,7 +47,7 @@ def connect(gateway):
 
 
 def ask(gateway, path, token=None, *fields, method="GET", host="127.0.0.1", body=None):
-    """Asks on a connection of its own. `host`: the Host field, without its port."""
+    """Sends a request on a new connection. `host`: the Host field, without its port."""
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}:{gateway.admin}", *fields]
     if token:
         lines.append(f"Authorization: Bearer {token}")
@@ -189,7 +189,7 @@ def test_answers_are_as_the_description_says(gateway):
             jsonschema.Draft202012Validator({**content["schema"], "components": document["components"]}).validate(answer.json)
 
 
-# Who may.
+# Authorization.
 
 def test_tokens_that_are_no_good(gateway):
     short = make_token(gateway, "short", "--expires", "1s")
@@ -239,7 +239,7 @@ def test_a_change_needs_more(gateway):
     for origin in ("https://evil.example", f"https://127.0.0.1:{gateway.admin + 1}", f"http://127.0.0.1:{gateway.admin}", "null"):
         assert post(gateway.writer, f"Origin: {origin}").problem == "foreign-origin", origin
     assert post(gateway.writer, "Sec-Fetch-Site: same-site").problem == "foreign-origin"
-    # Strangers learn no more.
+    # Strangers learn nothing.
     assert post(None, "Origin: https://evil.example").status == 403 and post(None).status == 401
     reading = ask(gateway, "/api/v1/hosts", gateway.reader, "Origin: https://evil.example")
     assert reading.status == 200 and not [name for name, _ in reading.fields if name.lower().startswith("access-control")]
@@ -292,14 +292,14 @@ def test_the_file_says_what_the_api_may_be_used_for(run):
     eventually("it is there again", lambda: ask(gateway, "/api/v1/hosts", token).status == 200)
 
 
-# Bodies and strain.
+# Bodies and load.
 
 def test_bodies_are_bounded(gateway):
     nested = b"[" * (1 << 20)
     assert ask(gateway, "/api/v1/hosts", gateway.writer, method="POST", body=nested).problem == "method-not-allowed"
     assert ask(gateway, "/api/v1/hosts", gateway.reader, method="GET", body=nested).status == 200
     with connect(gateway) as client:
-        # Nobody waits for a body that is too large.
+        # A body that is too large is refused before it is read.
         client.send(f"POST /api/v1/hosts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {gateway.writer}\r\n"
                     f"Content-Length: {(1 << 20) + 1}\r\n\r\n")
         assert client.response().status == 413
@@ -313,7 +313,7 @@ def test_bodies_are_bounded(gateway):
             pass
         assert client.response().status == 413
     with connect(gateway) as client:
-        # Without a token nobody waits for any body.
+        # Without a token a request is refused before its body is read.
         client.send("POST /api/v1/hosts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
         assert client.response().status == 401
     with connect(gateway) as client:
@@ -372,7 +372,8 @@ def test_two_hundred_slow_clients_stop_neither_the_data_plane_nor_the_api(gatewa
 
 
 def test_a_slow_state_holds_up_nothing_else(gateway):
-    """While another process has the state's folder, opening the state waits; only so many requests wait for it."""
+    """While another process holds the lock of the state's folder, opening the state waits; only a limited number of
+    requests wait for it."""
     request = f"GET /api/v1/hosts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {gateway.reader}\r\n\r\n"
     folder = os.open(gateway.folder, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
@@ -387,7 +388,7 @@ def test_a_slow_state_holds_up_nothing_else(gateway):
         told = [client for client in clients if client.socket in busy]
         answer = told[0].response()
         assert answer.status == 503 and answer["Retry-After"] and json.loads(answer.body)["status"] == 503
-        # Some go away without an answer.
+        # Some clients go away without an answer.
         for client in clients[:30]:
             client.close()
     finally:
@@ -405,7 +406,7 @@ def test_a_process_that_writes_holds_up_nobody_who_looks(gateway):
     with sqlite3.connect(gateway.folder / "state.db", isolation_level=None) as state:
         state.execute("BEGIN IMMEDIATE")
         try:
-            # The token's first use can't be recorded now.
+            # The first use of the token can't be recorded while the state is locked.
             assert ask(gateway, "/api/v1/hosts", token).status == 200
             assert state.execute("SELECT last_used_at FROM access_tokens WHERE name = 'new'").fetchone() == (None,)
         finally:

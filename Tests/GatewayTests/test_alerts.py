@@ -1,4 +1,5 @@
-"""Certificates and identities that end are told of: once for each threshold, by one gateway, with a webhook that may be down."""
+"""Alerts for certificates and identities that expire: one for each threshold, from one gateway, with a webhook that may be
+down."""
 
 import contextlib
 import json
@@ -25,7 +26,7 @@ TOKEN = "a-token-that-nobody-sees"
 
 
 def own(folder, days, name="shop"):
-    """A certificate of the operator's own that ends after so many days, as the configuration names it."""
+    """A certificate of the operator that expires after so many days, as the configuration names it."""
     folder.mkdir(exist_ok=True)
     holder = Holder(f"{name}.test", names=[f"{name}.test"], days=(-1, days), purposes=[SERVER])
     (folder / f"{name}.pem").write_bytes(pem(holder.certificate))
@@ -44,7 +45,7 @@ def webhook():
 
 @pytest.fixture
 def start(tmp_path, clock):
-    """Starts a gateway that lives by `clock`, in the folder that has the files of its certificates."""
+    """Starts a gateway that uses `clock`, in the folder that has the files of its certificates."""
     running = []
 
     def start(days=40, hosts=(), alerts=None, **sections):
@@ -81,7 +82,7 @@ def events(gateway):
 
 
 def looked_again(gateway, clock, at):
-    """Moves the clock, and waits until the gateway must have looked at what ends."""
+    """Moves the clock, and waits until the gateway must have checked what expires."""
     clock.set(at)
     for _ in range(2):
         before = heartbeat(gateway)
@@ -115,13 +116,13 @@ def test_each_threshold_is_told_once(start, clock, webhook, tmp_path):
     gateway.await_log("warning: the identity 'mesh' expires on", "in 20 days", "threshold=30d")
     eventually("it is delivered", lambda: told(gateway, "identity", "delivered") == 1)
     assert told(gateway, "identity") == 1 and told(gateway) == 0
-    # The certificate crosses it ten days later, the identity the next after thirteen.
+    # The certificate crosses the threshold ten days later, the identity crosses the next one after thirteen.
     clock.set(10 * DAY + 60)
     webhook.await_requests(2)
     clock.set(13 * DAY + 60)
     webhook.await_requests(3)
     assert [(body["name"], body["threshold"]) for body in bodies(webhook)[1:]] == [("shop", "30d"), ("mesh", "7d")]
-    # A gateway that was down tells the nearest threshold alone, and not what was told before.
+    # A gateway that was down sends an alert for the nearest threshold only, and none that was sent before.
     eventually("all is delivered", lambda: all(row[3] for row in rows(gateway)))
     gateway.stop()
     clock.set(39 * DAY + 3600)
@@ -131,7 +132,7 @@ def test_each_threshold_is_told_once(start, clock, webhook, tmp_path):
     assert [(body["event"], body["name"], body["threshold"]) for body in bodies(webhook)[3:]] == [
         ("expiring", "shop", "1d")]
     assert events(gateway) == ["mesh", "shop", "mesh", "shop"]
-    # Nobody has told of the identity: it had expired before the gateway started, and was never read.
+    # No alert was sent for the identity: it had expired before the gateway started, and was never loaded.
     assert TOKEN not in gateway.log and "query-secret" not in gateway.log
 
 
@@ -152,7 +153,7 @@ def test_without_alerts_in_the_file_the_log_events_and_metrics_tell(start):
     gateway.await_log("the certificate 'shop' expires on", "in 6 days", "threshold=7d")
     eventually("the event", lambda: events(gateway) == ["shop"])
     assert told(gateway) == 1 and told(gateway, result="failed") == 0
-    # A webhook that is added later hears of the next threshold.
+    # A webhook that is added later is called for the next threshold.
     assert rows(gateway) == [(7 * DAY, 0, None, None)]
 
 
@@ -220,7 +221,7 @@ def test_a_slow_webhook_holds_nothing_up(start, clock, webhook):
         20, hosts=[{"domain": "app.test", "respond": {"status": 200, "body": "hello"}}],
         alerts={"webhook": {"url": webhook.url}})
     webhook.await_requests(1)
-    # Changes are put in force meanwhile.
+    # The gateway puts changes in force meanwhile.
     gateway.config["hosts"].append({"domain": "other.test", "respond": {"status": 200, "body": "hello"}})
     gateway.reload()
     webhook.answer = DONE
@@ -294,7 +295,7 @@ def test_of_several_gateways_one_tells(start, clock, webhook):
 def test_a_renewal_that_does_not_happen_is_told_when_it_is_overdue(start, clock, webhook, tmp_path):
     gateway = start(
         900, alerts={"expiry": ["3650d"], "webhook": {"url": webhook.url}}, issuers={"lan": {"type": "local_ca"}})
-    # Days left say nothing of what renews itself; of what does not, they do.
+    # Days left matter only for what does not renew itself.
     gateway.config["certificates"]["web"] = {"issuer": "lan", "domains": ["app.test"]}
     gateway.reload()
     webhook.await_requests(1)

@@ -1,4 +1,4 @@
-"""Requests and answers pass through as they are, however their bytes arrive and however long their bodies are."""
+"""Requests and answers pass through unchanged, however their bytes are split and however long their bodies are."""
 
 import hashlib
 import socket
@@ -44,7 +44,7 @@ def test_an_answer_may_be_split_at_any_byte(gateway, origin, answer):
     def split_answer(connection, request):
         cut = int(request.target.split("?")[1])
         connection.send(answer[:cut])
-        time.sleep(0.02)  # the two halves shall be read apart; the test holds when they are not
+        time.sleep(0.02)  # the two halves should be read separately; the test passes too when they are not
         connection.send(answer[cut:])
         return answer is not UNTIL_CLOSE
 
@@ -231,7 +231,7 @@ def test_an_answer_that_breaks_off_is_a_reset_where_only_its_end_would_tell(gate
 
 
 def resident(gateway):
-    """The memory that the gateway holds, in bytes."""
+    """The memory that the gateway occupies, in bytes."""
     for line in open(f"/proc/{gateway.process.pid}/status"):
         if line.startswith("VmRSS"):
             return int(line.split()[1]) * 1024
@@ -295,7 +295,7 @@ def test_a_body_that_the_origin_does_not_take_does_not_fill_memory(gateway, orig
 
 
 def await_standstill(value):
-    """Waits until a number has begun to grow and then no longer does, for half a second."""
+    """Waits until a number has begun to grow and then has stayed the same for half a second."""
     last = [0, time.monotonic()]
 
     def still():

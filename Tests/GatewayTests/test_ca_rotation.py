@@ -1,4 +1,4 @@
-"""A `ca_file` that is replaced while the gateway serves: by whatever way, to whatever content, without a signal."""
+"""A `ca_file` that is replaced while the gateway serves: in any way, with any content, without a signal."""
 
 import os
 import pathlib
@@ -24,14 +24,14 @@ def rename(path, content):
 
 
 def overwrite(path, content):
-    """In place, and in pieces of which none but the last is good."""
+    """Overwrites the file in place, in pieces; only the complete content is valid."""
     with open(path, "wb", buffering=0) as file:
         for start in range(0, len(content), 300):
             file.write(content[start:start + 300])
 
 
 class Volume:
-    """Turns a link to a folder, as Kubernetes does when a secret changes."""
+    """Replaces a link to a folder, as Kubernetes does when a secret changes."""
 
     def __init__(self, path):
         self.path, self.count = path, 0
@@ -188,7 +188,7 @@ def test_an_upstream_that_is_not_well_stays_so_when_its_ca_file_changes(run, mak
 
 
 def test_a_host_gets_a_new_ca_file_while_it_changes(run, make_origin, tmp_path, ca_file):
-    """Files come and go with the hosts that name them: what nobody names any more is no problem."""
+    """Files come and go with the hosts that name them: a file that no host names any more is no problem."""
     origin = serve(second, make_origin, tmp_path)
     gateway = run([{"domain": "app.test", "upstreams": [origin.url], "ca_file": str(ca_file)}])
     ca_file.unlink()

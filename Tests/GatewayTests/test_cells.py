@@ -1,6 +1,7 @@
-"""Bodies in each framing, each with each end of the connection, through the gateway: whole, byte for byte, or an error.
+"""Bodies in each framing, with each end of the connection, through the gateway: unchanged, or an error.
 
-The table is in cells.py. What a client gets is never cut and passed for complete, and never another's."""
+The table is in cells.py. A client must never get a cut answer that seems complete, nor another client's.
+"""
 
 import itertools
 import random
@@ -20,11 +21,11 @@ from reporting import parts
 from tls_server import Server, TLSServer, make_certificate
 
 PEERS = {"plain": None, "TLS 1.2": ssl.TLSVersion.TLSv1_2, "TLS 1.3": ssl.TLSVersion.TLSv1_3}
-# Whether a client speaks TLS, and its version of HTTP.
+# Whether a client uses TLS, and its version of HTTP.
 CLIENTS = list(itertools.product((False, True), ("1.0", "1.1")))
 FEW_CLIENTS = [(False, "1.0"), (True, "1.1")]
 TLS = tls_context()
-# Clients at once: enough for connections to be shared out, few enough for one thread of Python at a time.
+# How many clients run at once: enough that connections are shared, few enough for Python, which runs one thread at a time.
 AT_ONCE = 6
 LEAST_CELLS = 2000
 
@@ -45,7 +46,7 @@ class Cell:
 
     @property
     def is_last(self):
-        """Whether the client wants no other answer on its connection."""
+        """Whether the client asks for the connection to be closed after this cell."""
         return self.version == "1.1" and self.number % 5 == 0
 
 
@@ -61,7 +62,7 @@ def actor():
 
 @pytest.fixture(scope="module")
 def gateway(run_once, actor, files, tmp_path_factory):
-    """One before all upstreams: raw ones, and real ones that stand before a raw one."""
+    """A gateway before all upstreams: test servers, and real servers that have a test server behind them."""
     raw = {
         name: TLSServer(*files, actor.act, version) if version else Server(actor.act)
         for name, version in PEERS.items()}
@@ -87,22 +88,24 @@ def domain(upstream):
 # The table.
 
 def raw_answers(peer):
-    """Everything that an upstream can do."""
+    """All answers that a test server can give."""
     for answer in answers(tls=peer != "plain"):
         yield answer, answer.outcome()
 
 
 def real_answers(server, listener):
-    """What an origin can do behind a real server, which keeps its own connections as it wants to."""
+    """The answers that an origin can give behind a real server, which decides itself how long its own connections stay
+    open."""
     for answer in answers(False, ("1.1",), ["kept", "announced", "within the body", "within the body, reset"]):
-        # nginx without chunks can't tell of a cut; HAProxy takes a reset for an end where only an end is awaited.
+        # nginx without chunks can't report a cut body; HAProxy takes a reset for the end of a body that the connection's
+        # end ends.
         is_silent = server == "nginx" and not LISTENERS[listener][1] or ANSWERS[answer.framing].kind == "close"
         if answer.end not in CUTS or not is_silent:
             yield answer, answer.outcome()
 
 
 def cells_of(upstream, table):
-    """Cells of answers, for each kind of client; for some kinds where a cell costs a handshake and is like others."""
+    """Cells for each kind of client; for few kinds where each cell costs a handshake and resembles others."""
     for answer, outcome in table:
         has_few = upstream == "TLS 1.2" or upstream == "TLS 1.3" and answer.is_http10
         for tls, version in FEW_CLIENTS if has_few else CLIENTS:
@@ -118,7 +121,7 @@ def request_cells(upstream, tls_upstream):
 
 
 def numbered(cells, numbers=itertools.count(1_000_000)):
-    """Cells with numbers, in an order that mixes them, the same each time."""
+    """Numbers the cells and shuffles them, in the same way each time."""
     cells = list(cells)
     random.Random(7).shuffle(cells)
     return [Cell(next(numbers), *cell) for cell in cells]
@@ -133,14 +136,14 @@ BODIES = {peer: list(request_cells(peer, peer != "plain")) for peer in PEERS} | 
     for server in SERVERS}
 
 
-# Going through it.
+# Running the cells.
 
 def go_through(gateway, actor, cells):
-    """Has clients go through cells, some at once. Returns what should not have come of it, as text."""
+    """Has clients run cells, some at once. Returns unexpected outcomes as text."""
     faults = []
     actor.faults.clear()
     actor.add({cell.number: cell.answer for cell in cells})
-    # While the end of one is still to come, nobody else may be given its connection.
+    # While a connection is about to be ended, no other client may get it: these cells run alone.
     alone = [cell for cell in cells if cell.answer.is_awaited]
     queue, lock = iter([cell for cell in cells if not cell.answer.is_awaited]), threading.Lock()
 
@@ -162,7 +165,7 @@ def go_through(gateway, actor, cells):
 
 
 def go_on(gateway, actor, cells, faults):
-    """One client's way through cells."""
+    """Runs cells as one client."""
     clients = {}
     for cell in cells:
         try:
@@ -186,7 +189,7 @@ def drop(clients, key):
 
 
 def go_through_one(gateway, clients, cell):
-    """Asks for a cell on a connection that earlier ones have left, or a new one. Returns how it came out."""
+    """Runs a cell on a connection that is open from earlier cells, or a new one. Returns its outcome."""
     key = cell.tls and cell.host  # over TLS a connection is for one host
     if key not in clients:
         for other in [other for other in clients if other and key]:

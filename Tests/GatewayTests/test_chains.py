@@ -1,4 +1,4 @@
-"""What clients are shown of chains whose certificates begin and end at different times, in any order and number."""
+"""The chains that clients are shown when certificates begin and end at different times, in any order and number."""
 
 import itertools
 import random
@@ -13,12 +13,12 @@ LONG, OVER, EARLY = (-400, 400), (-400, -1), (-400, 20)
 
 
 def twin(name, issuer, key, days):
-    """A form of an authority's certificate."""
+    """Another certificate of an authority's name and key."""
     return Holder(name, issuer, is_ca=True, days=days, key=key)
 
 
 def verdict(folder, given, root):
-    """Whether `openssl verify` takes the leaf, which is the first, with the others beside it."""
+    """Whether `openssl verify` accepts the first certificate, a leaf, with the others as intermediates."""
     leaf, *others = [holder.certificate for holder in given]
     (folder / "leaf").write_bytes(pem(leaf))
     (folder / "others").write_bytes(pem(*others))
@@ -29,7 +29,7 @@ def verdict(folder, given, root):
 
 
 def accepts(port, name, context):
-    """Whether a client takes what it is shown."""
+    """Whether a client accepts the certificates it is shown."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         try:
             with context.wrap_socket(connection, server_hostname=name):
@@ -52,7 +52,7 @@ def test_a_client_takes_what_it_is_shown_if_openssl_takes_what_was_given(tmp_pat
     given = {}
     mixer = random.Random(7)
     for number, sets in enumerate(itertools.product(lowers, uppers, tops)):
-        # A gap is refused, which Swift's tests hold.
+        # A gap in a chain is refused; Swift's tests cover that.
         if any(sets[1]) and not sets[0] or any(sets[2]) and not (sets[0] and sets[1]):
             continue
         name = f"c{number}.test"
@@ -75,7 +75,7 @@ def test_a_client_takes_what_it_is_shown_if_openssl_takes_what_was_given(tmp_pat
             context.verify_flags &= ~ssl.VERIFY_X509_PARTIAL_CHAIN
             seen = {name: accepts(gateway.https, name, context) for name in given}
             told = {name: verdict(tmp_path, holders, trusted) for name, holders in given.items()}
-            # Who knows the older root alone loses a cross-sign that ends before a root that was given too.
+            # A client that knows only the older root loses a cross-sign that ends before a root in the same chain.
             worse = {name for name in given if told[name] and not seen[name]}
             assert all(trusted is old and cross[EARLY] in given[name] for name in worse), worse
             assert any(seen.values()) and not all(seen.values())

@@ -1,4 +1,4 @@
-"""Hosts that ask their clients for certificates: which ones are good, and that there is no way round."""
+"""Hosts that ask clients for certificates: which certificates are accepted, and that no client gets around this."""
 
 import base64
 import socket
@@ -34,7 +34,7 @@ def leaf(issuer=root, **options):
 
 @dataclass
 class Case:
-    """What a client shows, to which host, and the reason it is refused for; empty where it is not."""
+    """The certificate that a client shows, to which host, and the reason for refusing it; empty where it is accepted."""
 
     holder: Holder
     above: tuple = ()
@@ -134,7 +134,7 @@ def gateway(run_once, module_origin, folder):
 
 def context(holder=None, above=(), folder=None, version=None):
     settings = tls_context(versions=version)
-    # The weakest certificates must reach the gateway, which is what refuses them.
+    # The client must be able to send the weakest certificates too: the gateway is to refuse them.
     settings.set_ciphers("DEFAULT:@SECLEVEL=0")
     if holder:
         settings.load_cert_chain(holder.write(folder / "shown.pem", *above))
@@ -142,7 +142,7 @@ def context(holder=None, above=(), folder=None, version=None):
 
 
 def connect(gateway, settings, name, session=None):
-    """A connection over TLS, on whose socket nothing has been asked yet."""
+    """A connection over TLS on which no request has been sent yet."""
     client = Client(gateway.https)
     try:
         client.socket = settings.wrap_socket(client.socket, server_hostname=name, session=session)
@@ -153,7 +153,7 @@ def connect(gateway, settings, name, session=None):
 
 
 def ask(gateway, settings, name, host=None, session=None):
-    """Asks a host: status, whether the session was resumed, and the session; the name of an alert instead, if there is one."""
+    """Sends a request to a host: status, whether the session was resumed, and the session; or else the name of an alert."""
     try:
         with connect(gateway, settings, name, session) as client:
             response = client.get(host or name)
@@ -221,7 +221,7 @@ def test_upstreams_are_told_of_the_certificate_as_the_host_says(gateway, folder,
     der = shown.certificate.public_bytes(serialization.Encoding.DER)
     forged = ["Client-Cert: :QUJD:", "Client_Cert: :QUJD:", "X-Forwarded-Client-Cert: Hash=1"]
     session = None
-    for _ in range(2):  # the second time on a resumed session
+    for _ in range(2):  # the second time in a resumed session
         with connect(gateway, settings, "any.test", session) as client:
             assert client.get("any.test", "/", *forged).status == 200
             session = client.socket.session
@@ -239,7 +239,7 @@ def test_upstreams_are_told_of_the_certificate_as_the_host_says(gateway, folder,
         assert origin.last["Client-Cert"] is None and origin.last["X-Forwarded-Client-Cert"] is None
 
 
-# No way round.
+# Attempts to get around the rules.
 
 
 @VERSIONS
@@ -277,7 +277,7 @@ def test_plain_http_never_reaches_a_host_that_requires_one(gateway, folder):
 
 
 def split_hello(gateway, settings, name, cut):
-    """Asks a host with a client hello in two records, cut anywhere, in packets of their own: status or alert."""
+    """Sends a request after a client hello in two records, cut at any place, in separate packets: status or alert."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     end = settings.wrap_bio(incoming, outgoing, server_hostname=name)
     with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as raw:
@@ -313,7 +313,7 @@ def split_hello(gateway, settings, name, cut):
 
 @VERSIONS
 def test_a_client_hello_that_is_cut_anywhere_meets_the_same_rules(gateway, folder, version):
-    """Threat: a gateway that looks for the server name in the first record alone takes its default rules instead."""
+    """Threat: a gateway that looks for the server name in the first record alone applies its default rules instead."""
     bare, certified = context(version=version), context(leaf(), folder=folder, version=version)
     length = len(client_hello("any.test", context=context(version=version))) - 5
     for cut in range(1, length):
@@ -350,7 +350,7 @@ def replace(path, content):
 
 
 def in_force(gateway, settings, expected):
-    """Waits until a new connection gets what is expected: a status, or an alert (None)."""
+    """Waits until a new connection gets the expected result: a status, or an alert (None)."""
     def is_so():
         status = ask(gateway, settings, "any.test")[0]
         return status == expected if expected else isinstance(status, str)
@@ -393,7 +393,7 @@ def test_open_connections_keep_to_new_files(changing, tmp_path, what, version):
 
 @VERSIONS
 def test_a_resumed_session_that_can_not_be_verified_again_is_no_refusal(changing, tmp_path, version):
-    """A resumed session has the client's own certificate alone; a new handshake shows those above it again."""
+    """A resumed session has only the client's own certificate; a new handshake has its intermediates again."""
     settings = context(leaf(issuing), (issuing,), tmp_path, version)
     _, _, session = ask(changing, settings, "any.test")
     with connect(changing, settings, "any.test", session) as client:
@@ -450,7 +450,7 @@ def test_authorities_that_can_not_be_used_keep_the_last_good_ones(changing, tmp_
 
 @pytest.mark.parametrize("content", [b"", b"no PEM", None], ids=["empty", "no PEM", "missing"])
 def test_a_host_whose_authorities_never_could_be_used_answers_nobody(run, make_origin, tmp_path, content):
-    """Threat: a gateway that can't read the file of CAs and goes on without asking, or with the system's CAs."""
+    """Threat: a gateway that can't read the file of CAs and then asks for no certificate, or accepts the system's CAs."""
     file = tmp_path / "ca.pem"
     hosts = [
         certified("any.test", upstreams=[make_origin().url], client_auth={"ca_file": str(file)}),
