@@ -1,5 +1,5 @@
-"""What befalls the files of a state while a gateway serves: it is noticed and told, what is in force is served on, and a
-state that is put back or restored is followed again, all without a restart."""
+"""Damage to the files of a state while a gateway serves: the gateway reports it and goes on with the last good state. It
+follows a restored state without a restart."""
 
 import contextlib
 import os
@@ -34,14 +34,14 @@ def state(gateway, suffix=""):
 
 
 def fold(gateway):
-    """Has SQLite move all commits into the database, where damage hits them."""
+    """Has SQLite move all commits from the -wal file into the database, so that damage to the database hits them."""
     with contextlib.closing(sqlite3.connect(state(gateway))) as database:
         busy, _, _ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         assert not busy
 
 
 def back_up(gateway):
-    """A backup as SQLite makes it of a state in use."""
+    """Makes a backup of a state in use by SQLite's backup API."""
     path = gateway.folder / "backup.db"
     source, copy = sqlite3.connect(state(gateway)), sqlite3.connect(path)
     with contextlib.closing(source), contextlib.closing(copy):
@@ -51,7 +51,7 @@ def back_up(gateway):
 
 
 def restore(gateway, backup):
-    """As the hint of the message says."""
+    """Restores a backup as the error message's hint says."""
     for suffix in ("-wal", "-shm"):
         state(gateway, suffix).unlink(missing_ok=True)
     copy = gateway.folder / "copy.db"
@@ -61,7 +61,7 @@ def restore(gateway, backup):
 
 
 def put(path, data, offset=0):
-    """Writes into a file in its place."""
+    """Overwrites bytes of a file in place."""
     with open(path, "r+b") as file:
         file.seek(offset)
         file.write(data)
@@ -109,7 +109,7 @@ def texts_zeroed(gateway):
 
 
 def frame_zeroed(gateway):
-    """A commit in the -wal file (https://sqlite.org/fileformat2.html#walformat), written over in its place."""
+    """Overwrites, with zeros, the last commit's page in the -wal file (https://sqlite.org/fileformat2.html#walformat)."""
     with contextlib.closing(sqlite3.connect(state(gateway))) as database:
         page, = database.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'items'").fetchone()
         size, = database.execute("PRAGMA page_size").fetchone()
@@ -154,9 +154,9 @@ def is_readable(gateway):
 
 
 def await_trouble(gateway, cause):
-    """Everybody is told, and requests are answered."""
+    """Waits until metrics, /readyz and the log report the trouble; requests are still answered."""
     eventually("the state's trouble in /metrics", lambda: not is_readable(gateway))
-    # A state that changes while it is looked at may seem to be damaged in another way at first.
+    # While the state changes, the gateway may at first find it damaged in another way.
     eventually("its cause in /readyz", lambda: cause in gateway.ask("/readyz")[1])
     status, text = gateway.ask("/readyz")
     assert status == 200 and text.startswith("ready\n"), text
@@ -168,7 +168,7 @@ def await_trouble(gateway, cause):
 def await_recovery(gateway):
     eventually("a state that can be read", lambda: is_readable(gateway))
     assert gateway.ask("/readyz") == (200, "ready\n")
-    # It is followed again.
+    # The gateway follows the state again.
     gateway.config["hosts"].append({"domain": "after.test", "respond": {"body": "after"}})
     gateway.reload()
     assert is_served(gateway, "after.test", b"after") and is_served(gateway)
@@ -213,7 +213,7 @@ def test_commits_that_are_lost_stay_in_force_until_they_are_applied_again(gatewa
     os.truncate(wal, int(wal.stat().st_size * share))
     await_trouble(gateway, "has lost its latest changes")
     gateway.config["hosts"].append({"domain": "third.test", "respond": {"body": "third"}})
-    # The gateway lets go of the state first.
+    # The gateway must close the state first.
     eventually("an apply", lambda: gateway.run_apply().returncode == 0)
     eventually("the hosts in force", lambda: is_readable(gateway) and is_served(gateway, "third.test", b"third"))
     assert is_served(gateway, "second.test", b"second")
@@ -233,7 +233,7 @@ def test_a_file_of_sqlite_that_is_removed_does_not_part_gateway_and_apply(gatewa
 
 
 def has_index(gateway):
-    """Whether the -shm file is as long as SQLite wants it, or gone until a store is opened."""
+    """Whether the -shm file is as long as SQLite needs it, or absent until a store is opened."""
     try:
         return state(gateway, "-shm").stat().st_size >= 32768
     except FileNotFoundError:
@@ -247,7 +247,7 @@ def cut_index(gateway, length):
 
 @pytest.mark.parametrize("length", [0, 100, 4096, 32767])
 def test_an_index_that_is_cut_short_ends_nobody(gateway, length):
-    """SQLite has it mapped: each touch beyond the end of the file is a SIGBUS."""
+    """SQLite maps the file: each access beyond its end raises SIGBUS."""
     for number in range(3):
         cut_index(gateway, length)
         eventually("it is made long again", lambda: has_index(gateway))
@@ -265,14 +265,14 @@ def test_an_index_that_is_cut_short_ends_nobody(gateway, length):
 
 
 def test_files_that_are_copied_onto_those_in_use_end_nobody(gateway):
-    """As an operator restores them who knows no better: each is empty for a moment."""
+    """An operator may restore files like this, wrongly: each file is empty for a moment."""
     backup = back_up(gateway)
     copies = gateway.folder / "copies"
     copies.mkdir()
     for suffix in ("", "-wal", "-shm"):
         shutil.copy(state(gateway, suffix), copies)
     for _ in range(20):
-        # It fails where SQLite removes or makes one of them meanwhile.
+        # The copy fails where SQLite removes or makes one of the files meanwhile.
         subprocess.run(["cp", *copies.iterdir(), gateway.folder], capture_output=True)
         assert is_served(gateway)
     restore(gateway, backup)
@@ -318,7 +318,7 @@ def test_a_directory_that_is_renamed_is_told_and_found_again(tmp_path):
 
 
 def test_permissions_that_are_taken_away_are_told():
-    # Nobody is to be able to go there, and root can read everything.
+    # A folder without permissions keeps out everybody but root, who can read everything.
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         gateway = Gateway(
@@ -342,7 +342,7 @@ def change(gateway, statement):
 
 
 def hang_up(gateway):
-    """Has it read all of the state anew, and waits until it has done so."""
+    """Makes the gateway read the whole state anew, by SIGHUP, and waits until it has."""
     reloads = gateway.metric('aegis_reloads_total{result="ok"}')
     gateway.process.send_signal(signal.SIGHUP)
     eventually("a full reading", lambda: gateway.metric('aegis_reloads_total{result="ok"}') > reloads)
@@ -358,7 +358,7 @@ def serial(gateway, host):
 
 @pytest.fixture
 def named(run):
-    """Two hosts with certificates of their own."""
+    """Two hosts with a certificate each."""
     names = {"a": "a.test", "b": "b.test"}
     return run(
         [{"domain": domain, "respond": {"body": name}, "ssl_mode": "custom", "certificate": name}

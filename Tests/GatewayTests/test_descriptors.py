@@ -1,4 +1,4 @@
-"""Descriptors: none is lost whatever happens to connections, and the gateway lives with having too few of them."""
+"""File descriptors: none leaks whatever happens to connections, and the gateway serves on when it has too few."""
 
 import contextlib
 import os
@@ -15,10 +15,10 @@ from client import Client, tls_context
 from gateway import PATIENCE, Gateway, eventually, free_port, settled
 from process import cpu_seconds, descriptors, open_file_limits
 
-# What sanitizers slow down tenfold is done a tenth as often.
+# Sanitizers slow the gateway down tenfold: loops are a tenth as long.
 EACH = 100 if os.environ.get("AEGIS_SANITIZER") else 1000
 
-# Requests are with their upstreams at once: those make no room for others.
+# Requests go to their upstreams at once: such connections are not closed to make room.
 AT_ONCE = {"body_buffer_bytes": "0B"}
 FIXED = {"domain": "fixed.test", "respond": {"body": "here"}}
 REQUEST = b"GET / HTTP/1.1\r\nHost: %s\r\n\r\n"
@@ -41,7 +41,7 @@ def gateway(run, origin):
 
 
 def plain(gateway, host, *after):
-    """A request whose answer is read."""
+    """Sends a request and reads its answer."""
     with Client(gateway.http) as client:
         client.ask(REQUEST % host)
 
@@ -60,7 +60,7 @@ def answers(ask, gateway, host):
 
 
 def aborted_request(gateway, _):
-    """Half a head, then a reset."""
+    """Sends half a head, then a reset."""
     client = socket.create_connection(("127.0.0.1", gateway.http))
     client.sendall(b"GET / HTTP/1.1\r\nHo")
     reset(client)
@@ -78,7 +78,7 @@ def no_handshake(gateway, _):
 
 
 def aborted_exchange(gateway, host):
-    """A body that breaks off, while the upstream waits for it."""
+    """Breaks off a body while the upstream waits for it."""
     client = socket.create_connection(("127.0.0.1", gateway.http))
     client.sendall(b"POST / HTTP/1.1\r\nHost: %s\r\nContent-Length: 100\r\n\r\nabc" % host)
     reset(client)
@@ -100,7 +100,7 @@ def test_no_descriptor_is_lost(gateway, make_origin, origin):
     ]
 
     def without_upstreams():
-        """How many descriptors are open when no connection to the origin is kept."""
+        """The number of open descriptors once no connection to the origin is kept."""
         for connection in list(origin.connections):
             connection.close()
         return descriptors(pid)
@@ -136,14 +136,14 @@ def test_the_limit_of_descriptors_is_raised_at_the_start(run):
 
 
 def begin_body(gateway, fields=""):
-    """A client with a request under way: its body is not there yet."""
+    """A client that has begun a request and not sent its body."""
     client = Client(gateway.http)
     client.send(f"POST / HTTP/1.1\r\nHost: app.test\r\n{fields}Content-Length: 5\r\n\r\nhel")
     return client
 
 
 def await_upstream(client):
-    """Waits until a client's request has an upstream, which lets it go on."""
+    """Waits until a client's request has reached an upstream, so that its connection is not closed to make room."""
     assert client.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue"
     return client
 
@@ -154,14 +154,14 @@ def test_too_few_descriptors_are_waited_for_without_spinning(run, origin):
     limit = descriptors(pid) + 10
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, hard))
-    # Requests under way, of two descriptors each, are not closed for others.
+    # Connections with a request, of two descriptors each, are not closed to make room.
     clients = [await_upstream(begin_body(gateway, "Expect: 100-continue\r\n")) for _ in range(5)]
     waiting = [Client(gateway.http) for _ in range(25)]
     gateway.await_log("no connection can be accepted", "Too many open files")
     looks = [(time.monotonic(), cpu_seconds(pid))]
 
     def rests():
-        """Whether the gateway has used little of a processor since the last look."""
+        """Whether the gateway has used little CPU since the last call."""
         looks.append((time.monotonic(), cpu_seconds(pid)))
         (since, used_before), (now, used) = looks[-2:]
         return now - since > 0.5 and used - used_before < 0.2 * (now - since)
@@ -169,7 +169,7 @@ def test_too_few_descriptors_are_waited_for_without_spinning(run, origin):
     eventually("a gateway that rests while it can do nothing", rests, pause=1)
     assert gateway.log.count("no connection can be accepted") <= 2
 
-    # Room comes with the limit.
+    # A higher limit makes room.
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
     for client in clients:
         client.send(b"lo")
@@ -196,7 +196,7 @@ def test_clients_that_wait_make_room_when_descriptors_run_out(run, origin):
         idle.append(Client(gateway.http))
         assert idle[-1].get("app.test" if number % 2 else "fixed.test").status == 200
     gateway.await_log("warning: there are not enough descriptors", str(limit))
-    # Whoever looks after the gateway has descriptors set apart, but for limits that are lowered later.
+    # Descriptors are reserved for the admin listener, unless the limit is lowered later.
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit + 10, hard))
     assert gateway.metric("aegis_connections_evicted_total") > 0
     under_way.send(b"lo")
@@ -244,7 +244,7 @@ def few(run_few, origin):
 
 @pytest.fixture
 def run_few(tmp_path):
-    """Runs a gateway that may have few descriptors."""
+    """Runs a gateway with a low limit of descriptors."""
     running = []
 
     def start(hosts, **options):
@@ -262,7 +262,7 @@ def limit_in_force(gateway):
 
 
 def test_the_limit_of_connections_follows_from_the_descriptors(few):
-    # Each may take two; some are kept for other things.
+    # Each connection may take two descriptors; some descriptors are kept for other things.
     assert 150 < limit_in_force(few) < FEW / 2
     few.await_log(f"warning: at most {limit_in_force(few)} connections", "not 50000", f"{FEW} descriptors", "LimitNOFILE")
     few.config["gateway"]["limits"]["connections"] = 100
@@ -272,7 +272,7 @@ def test_the_limit_of_connections_follows_from_the_descriptors(few):
 
 
 def test_one_client_has_a_share_of_the_connections_that_can_be_had(run_few, origin):
-    """One that names no bound, and one that was made for a larger limit."""
+    """The share of a configuration without such a bound, and of one whose bound is above the limit."""
     gateway = run_few([proxied("app.test", origin.url)], gateway={"limits": dict(AT_ONCE)})
     limit = limit_in_force(gateway)
     gateway.await_log(f"warning: at most {limit} connections", f"one client may have {limit // 4} of them")
@@ -292,7 +292,7 @@ def test_one_client_has_a_share_of_the_connections_that_can_be_had(run_few, orig
 
 
 def slow_heads(gateway, count):
-    """Connections that never finish what they begin, in turn of TLS and of a request."""
+    """Connections that never finish what they have begun: a TLS handshake and a request by turns."""
     connections = []
     for number in range(count):
         port = gateway.http if number % 2 else gateway.https
@@ -309,10 +309,10 @@ def test_slow_heads_lock_nobody_out(few, origin):
         held = []
         for _ in range(8):
             held += slow_heads(few, limit // 2)
-            # Who was there before goes on, and others get in.
+            # Older connections go on, and new ones get in.
             assert kept.get("app.test").status == 200
             for host in (b"fixed.test", b"app.test"):
-                # Who comes in the very moment of all others may be turned away, and is let in the next time.
+                # A client that connects at the same moment as the others may be turned away, and gets in the next time.
                 eventually("an answer", lambda: answers(plain, few, host))
                 eventually("an answer over TLS", lambda: answers(over_tls, few, host))
         assert few.metric("aegis_connections_open") <= limit
@@ -328,14 +328,14 @@ def test_slow_heads_lock_nobody_out(few, origin):
 @pytest.mark.parametrize("host", ["app.test", "fixed.test"])
 @pytest.mark.parametrize("more", [b"G", b"GET / HTTP/1.1\r\nHo", b"\r\n", b"\r"])
 def test_what_is_sent_behind_a_request_keeps_nobody_s_place(few, more, host):
-    """The beginning of another head, or what belongs to none, in the same segment as a whole request."""
+    """The beginning of another head, or an empty line, in the same segment as a whole request."""
     limit = limit_in_force(few)
     request = f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() + more
     held = []
     for _ in range(2 * limit):
         held.append(socket.create_connection(("127.0.0.1", few.http), timeout=PATIENCE))
         held[-1].sendall(request)
-    # Their time for a head is ten seconds, that for an idle connection sixty.
+    # The time for a head is ten seconds, for an idle connection sixty.
     for other in (b"fixed.test", b"app.test"):
         eventually("an answer", lambda: answers(plain, few, other))
         eventually("an answer over TLS", lambda: answers(over_tls, few, other))
@@ -351,7 +351,7 @@ def test_idle_clients_make_room_for_others(few):
         clients.append(Client(few.http))
         assert clients[-1].get("fixed.test").body == b"here"
     assert few.metric("aegis_connections_open") <= limit
-    # Those that came last are there, and of the others most were told to go.
+    # The latest connections are open, and most of the others were closed.
     assert clients[-1].get("fixed.test").body == b"here"
     assert few.metric("aegis_connections_refused_total") == 0
     for client in clients:
@@ -359,10 +359,10 @@ def test_idle_clients_make_room_for_others(few):
 
 
 def test_the_last_descriptors_are_not_connections(run_few, make_origin):
-    """However many idle connections upstreams have: libraries end a process that can't open a file."""
+    """However many idle connections to upstreams there are: libraries end a process that can't open a file."""
     count = 150
     origins = [make_origin() for _ in range(3)]
-    # No request is answered before all clients have one there, so that each has a connection of its own.
+    # Requests are answered only when all clients have sent one, so that each has its own connection.
     together = threading.Barrier(count)
 
     def late(connection, request):

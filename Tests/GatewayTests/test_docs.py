@@ -26,7 +26,7 @@ WEB_SERVER = "python3 -m http.server "
 
 
 def commands(block):
-    """The commands of a block, each with what it prints."""
+    """The commands of a block, each with the output that the page shows."""
     for piece in re.split(r"^\$ ", block, flags=re.M)[1:]:
         command, _, output = piece.partition("\n")
         while command.endswith("\\"):
@@ -36,14 +36,14 @@ def commands(block):
 
 
 def matches(expected, actual):
-    """Whether a text is what a page shows."""
+    """Whether a text matches what a page shows."""
     lines = [
         r"(?:.*\n)*" if line == "…" else re.escape(line).replace("…", ".*") + r"\n" for line in expected.splitlines()]
     return re.fullmatch("".join(lines), actual)
 
 
 class Stage:
-    """A folder, and a network where every port is free."""
+    """A folder, and a network namespace where every port is free."""
 
     def __init__(self, folder):
         self.folder, self.running = folder, []
@@ -54,19 +54,19 @@ class Stage:
         assert self.holder.stdout.readline() == "up\n"
 
     def start(self, command, output):
-        # Where it is not a terminal curl tells of its progress.
+        # Where the output is not a terminal, curl prints its progress.
         errors = subprocess.DEVNULL if command.startswith("curl ") else subprocess.STDOUT
         enter = ["nsenter", "--user", "--net", "--preserve-credentials", "--target", str(self.holder.pid)]
         return subprocess.Popen(
             [*enter, "sh", "-c", command], cwd=self.folder, env=self.variables, stdout=output, stderr=errors)
 
     def export(self, command):
-        """Sets a variable for all that follows."""
+        """Sets an environment variable for all further commands."""
         name = command.removeprefix("export ").partition("=")[0]
         self.variables[name] = self.run(f'{command}; printf %s "${name}"')[0]
 
     def serve(self, command, ready):
-        """Starts what goes on to the end, and waits until its output is as it should be."""
+        """Starts a command that runs to the end of the page, and waits until its output matches."""
         log = self.folder / f"log{len(self.running)}"
         self.running.append(self.start(command, open(log, "wb")))
         eventually(f"{command} shows {ready}", lambda: matches(ready, log.read_text()))
@@ -95,7 +95,8 @@ def stage(tmp_path):
 
 
 def shows(stage, command, expected):
-    """Whether a command prints what its page shows. What a client is shown comes a moment after an apply."""
+    """Checks that a command prints what its page shows. curl is repeated: after an apply it takes a moment until a change
+    is in force."""
     said = []
 
     def agrees():
@@ -137,7 +138,7 @@ def test_a_page_shows_what_happens(stage, page):
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_a_page_names_the_files_that_it_has_the_reader_write(page):
-    """Comments are not seen."""
+    """The reader does not see comments, so the page must name the files as well."""
     text = (ROOT / page).read_text()
     for piece in PIECE.finditer(text):
         if piece["direction"] in ("file", "append"):

@@ -1,4 +1,4 @@
-"""Bodies that are over when their head ends: nobody waits for more, whoever sent them and in whatever form."""
+"""Bodies that are complete when their head ends: nothing waits for more, whoever sends them and in whatever form."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from gateway import eventually
 from origin import OK
 from test_upgrades import AGREE, ASK, open_socket
 
-# Long before the answer, a client that owed something would be told that it was too slow.
+# A client that owed more of its body would be refused as too slow long before this answer.
 SHORT = "300ms"
 
 EMPTY = {
@@ -51,9 +51,9 @@ def test_a_late_answer_to_an_empty_body_is_awaited(gateway, origin, framing, met
 
 
 def late(gateway):
-    """Answers long after the time in which a client must go on with its body."""
+    """Answers long after the time in which a client must send the next bytes of its body."""
     def answer(connection, request):
-        # Another client, which stops within its body, is told so first.
+        # Another client, which stops within its body, is refused as too slow before that.
         with Client(gateway.http) as slow:
             slow.send("POST /slow HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1\r\n\r\n")
             assert slow.response("POST").status == 408
@@ -70,13 +70,13 @@ def test_no_head_is_held_back_for_a_body(run, make_origin, tmp_path, framing):
     with traced(gateway.process.pid, trace), Client(gateway.http) as client:
         for body in (EMPTY[framing], "Expect: 100-continue\r\nContent-Length: 5\r\n\r\nhello"):
             assert client.ask(f"POST / HTTP/1.1\r\nHost: app.test\r\n{body}").status == 200
-    # With MSG_MORE the kernel waits 200 ms for more.
+    # With MSG_MORE the kernel holds data back for 200 ms.
     assert "POST / " in trace.read_text() and "MSG_MORE" not in trace.read_text()
 
 
 @contextlib.contextmanager
 def traced(pid, path):
-    """Writes down what a process sends."""
+    """Records what a process sends."""
     tracer = subprocess.Popen(
         ["strace", "-f", "-e", "trace=sendto", "-o", path, "-p", str(pid)], stderr=subprocess.PIPE, text=True)
     try:
@@ -123,7 +123,7 @@ def test_a_client_that_has_closed_its_half_gets_the_answer(gateway, origin, fram
 def test_an_idempotent_request_is_repeated_where_its_connection_was_dead(gateway, origin, framing, host):
     def die(connection, request):
         if connection.number == origin.requests[0].connection and len(origin.requests) > 1:
-            return False  # a server that closes what it kept, in the very moment of its next use
+            return False  # a server that closes an idle connection at the moment of its next use
         connection.send(OK)
 
     origin.answers["/"] = die

@@ -1,4 +1,4 @@
-"""How connections end: what was sent is not taken back, and whoever goes on reading or sending has the time for it."""
+"""How connections end: data already sent still arrive, and a peer that is still reading or sending gets time for it."""
 
 import json
 import socket
@@ -38,7 +38,7 @@ def lines(gateway):
 @pytest.mark.parametrize("more", [b"\r\n", b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n"], ids=["a line end", "a request"])
 @pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
 def test_an_answer_is_whole_whatever_follows_its_request(gateway, origin, over, more, version):
-    """RFC 9112 section 9.6: to close with bytes unread resets the connection, and what is on its way is lost."""
+    """RFC 9112 section 9.6: closing a socket with unread bytes resets the connection, and data in flight are lost."""
     sent = threading.Event()
 
     def answer(connection, request):
@@ -53,7 +53,7 @@ def test_an_answer_is_whole_whatever_follows_its_request(gateway, origin, over, 
         eventually("the request at its upstream", lambda: origin.requests)
         client.send(more)
         sent.set()
-        # Nothing is read until the gateway is done with it.
+        # The client reads nothing until the gateway has sent all.
         eventually("the answer's line", lambda: len(lines(gateway)) > before)
         assert len(client.response("POST").body) == SIZE
         assert client.to_end() == b""
@@ -63,7 +63,7 @@ def test_an_answer_is_whole_whatever_follows_its_request(gateway, origin, over, 
 @pytest.mark.parametrize("more", [b"\r\n", b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n"], ids=["a line end", "a request"])
 @pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
 def test_an_answer_is_whole_whatever_comes_after_its_end(gateway, origin, over, more, version):
-    """The gateway is done with it while the kernel still has most of it to send: to close would throw that away."""
+    """The gateway has sent the answer while most of it is still in the kernel's buffer: a reset would discard that."""
     size = 300_000
     origin.answers["/late"] = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
     before = len(lines(gateway))
@@ -83,7 +83,7 @@ def test_an_answer_is_whole_whatever_comes_after_its_end(gateway, origin, over, 
 @pytest.mark.parametrize("has_fin", [False, True], ids=["close_notify alone", "FIN too"])
 def test_an_answer_is_whole_for_who_says_goodbye_before_reading_it(
         gateway, origin, version, connection, size, is_sent, has_fin):
-    """With close_notify a client ends what it sends itself, and no more (RFC 8446 section 6.1)."""
+    """By close_notify a client ends only its own sending (RFC 8446 section 6.1)."""
     origin.answers["/late"] = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
     before = len(lines(gateway))
     with RawTLS(gateway.https, version=VERSIONS[version]) as client:
@@ -91,7 +91,7 @@ def test_an_answer_is_whole_for_who_says_goodbye_before_reading_it(
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 << 10)
         client.socket.sendall(client.data(ASK.replace(b"close", connection.encode())))
         if is_sent:
-            # The gateway is done with it, and most of it is still on its way.
+            # The gateway has sent all, and most of it is still in flight.
             eventually("the answer's line", lambda: len(lines(gateway)) > before)
         else:
             assert client.receive()
@@ -109,14 +109,15 @@ def test_an_answer_is_whole_for_who_says_goodbye_before_reading_it(
 
 
 def pace(end, step):
-    """Takes a step every tenth of a second until then: this is how slow the other end is."""
+    """Takes a step every tenth of a second until `end`, to be a slow peer."""
     while time.monotonic() < end:
         step()
         time.sleep(0.1)
 
 
 def test_a_slow_reader_has_the_time_it_needs(gateway, origin):
-    """The kernel says that there is room again when megabytes are read: that takes longer than a deadline."""
+    """The kernel reports room for more data only when megabytes were read: for a slow reader that takes longer than a
+    deadline."""
     size = 16 << 20
     origin.answers["/large"] = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
     with Client(gateway.http) as client:
@@ -155,7 +156,7 @@ def test_who_reads_nothing_is_cut_off_still(gateway, origin):
 
 
 def test_a_refusal_waits_for_who_is_still_sending(gateway):
-    """Many clients read when they have sent everything."""
+    """Many clients read an answer only when they have sent their whole request."""
     with Client(gateway.http) as client:
         client.send(b"POST / HTTP/1.1\r\nHost: small.test\r\nContent-Length: 10000000\r\n\r\n")
         pace(time.monotonic() + 4, lambda: client.send(bytes(1000)))

@@ -1,4 +1,5 @@
-"""What origins are told of clients: the gateway's own word, never a stranger's (RFC 7239 and its forerunners)."""
+"""What upstreams are told about clients: only what the gateway itself knows, never a client's claim (RFC 7239 and the
+X-Forwarded fields)."""
 
 import urllib.parse
 
@@ -82,7 +83,7 @@ def test_no_client_says_which_certificate_it_has_shown(request, origin, who):
 
 @pytest.fixture(scope="module")
 def trusting_in(run_once, module_origin):
-    """Runs a gateway that believes one field of local proxies, once for each field."""
+    """Runs a gateway that trusts one field of local proxies, once for each such field."""
     made = {}
 
     def get(field):
@@ -101,13 +102,13 @@ def trusting_in(run_once, module_origin):
      "1.1.1.1, 8.8.8.8, 10.0.0.1, 127.0.0.1", "for=8.8.8.8, for=127.0.0.1"),
     ("x-forwarded-for", ["X-Forwarded-For: [2001:db8::9]:443, 2001:db8:1::1"], "2001:db8::9",
      "[2001:db8::9]:443, 2001:db8:1::1, 127.0.0.1", 'for="[2001:db8::9]", for=127.0.0.1'),
-    # What names nobody leaves the last address that is known.
+    # Where an element is no address, the last known address stays.
     ("x-forwarded-for", ["X-Forwarded-For: 8.8.8.8, unknown"], "127.0.0.1", "8.8.8.8, unknown, 127.0.0.1", "for=127.0.0.1"),
     ("x-forwarded-for", ["X-Forwarded-For: 8.8.8.8, ?, 10.0.0.5"], "10.0.0.5", "8.8.8.8, ?, 10.0.0.5, 127.0.0.1",
      "for=10.0.0.5, for=127.0.0.1"),
     ("x-forwarded-for", ["X-Forwarded-For: " + ", ".join(["10.0.0.1"] * 1000)], "10.0.0.1",
      ", ".join(["10.0.0.1"] * 1000 + ["127.0.0.1"]), "for=10.0.0.1, for=127.0.0.1"),
-    # Fields that the file does not name count for nothing.
+    # Fields that the file does not name are ignored.
     ("x-forwarded-for", ["Forwarded: for=8.8.8.8", "CF-Connecting-IP: 8.8.8.8", "X-Real-IP: 8.8.8.8"], "127.0.0.1",
      "127.0.0.1", "for=127.0.0.1"),
     ("forwarded", ["Forwarded: for=1.1.1.1, for=8.8.8.8;proto=https", "X-Forwarded-For: 9.9.9.9"], "8.8.8.8",
@@ -130,7 +131,7 @@ def test_behind_trusted_proxies_the_client_is_found(trusting_in, origin, field, 
         assert seen["X-Real-IP"] == client
         assert seen["X-Forwarded-For"] == list_
         assert seen["Forwarded"] == forwarded + ';host="app.test";proto=http'
-        # The next request of the connection is another client's.
+        # The next request on the connection is from another client.
         assert connection.get().status == 200
     assert (origin.last["X-Real-IP"], origin.last["X-Forwarded-For"]) == ("127.0.0.1", "127.0.0.1")
 
@@ -160,7 +161,7 @@ def test_a_trusted_proxy_that_says_nothing_is_spoken_for(trusting, origin):
     ("127.0.0.0/8", "http", 301), ("127.0.0.0/8", None, 301),
 ])
 def test_who_came_to_a_trusted_proxy_by_https_is_not_sent_there_again(run, origin, who, scheme, status):
-    """It would be sent there for ever: the proxy ends TLS."""
+    """It would be redirected for ever: the trusted proxy ends TLS."""
     forced = {"ssl_mode": "custom", "certificate": "app", "force_https": True}
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url], **forced}], gateway={"trusted_proxies": [who]},
@@ -200,7 +201,7 @@ def test_forwarded_says_whether_the_client_came_by_https(run, origin, fields, st
     ("forwarded", ["Forwarded: for=8.8.8.8", "X-Forwarded-Proto: https"], ["https"]),
     ("forwarded", ["Forwarded: for=8.8.8.8;proto=gopher", "X-Forwarded-Proto: https"], ["https"]),
     ("forwarded", ["Forwarded: for=8.8.8.8"], ["http"]),
-    # Another field than the named one counts for nothing.
+    # Fields other than the named one are ignored.
     ("x-forwarded-for", ["Forwarded: for=8.8.8.8;proto=https"], ["http"]),
     ("x-real-ip", ["Forwarded: for=8.8.8.8;proto=http", "X-Forwarded-Proto: https"], ["https"]),
 ])
@@ -208,7 +209,7 @@ def test_upstreams_are_told_the_scheme_of_the_client(trusting_in, origin, field,
     with Client(trusting_in(field).http) as connection:
         assert connection.get("app.test", "/", *lines).status == 200
         assert origin.last.all("X-Forwarded-Proto") == schemes
-        # The next request of the connection is another client's.
+        # The next request on the connection is from another client.
         assert connection.get().status == 200
     assert origin.last.all("X-Forwarded-Proto") == ["http"]
 
@@ -221,7 +222,7 @@ def test_upstreams_are_told_the_scheme_of_the_client(trusting_in, origin, field,
     (['for="a\\"b", for=8.8.8.8'], 'for="a\\"b", for=8.8.8.8'),
 ])
 def test_a_quotation_mark_that_stays_open_hides_nothing(run, origin, before, passed):
-    """What the gateway puts behind it would be read as part of it."""
+    """Else what the gateway appends would be read as part of the quoted string."""
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url]}],
         gateway={"trusted_proxies": ["127.0.0.1"], "client_address": "forwarded"})
@@ -336,7 +337,7 @@ def test_what_a_host_sets_takes_the_place_of_what_the_gateway_says(run, make_ori
 
 
 def test_what_no_uri_may_hold_goes_upstream_percent_encoded(gateway, origin):
-    """RFC 9110 section 7.7: the target is passed on as it came, but for what the protocol requires."""
+    """RFC 9110 section 7.7: the target is passed on unchanged except for what the protocol requires."""
     odd = bytes(byte for byte in range(0x21, 256) if byte not in b"#%?\x7f")
     expected = urllib.parse.quote(odd, safe="!$&'()*+,-./:;=@[]_~")
     with Client(gateway.http) as client:

@@ -1,5 +1,5 @@
-"""One reading for everyone (RFC 9112): what is malformed or ambiguous is refused however its bytes arrive, and nothing of
-it reaches the origin as a request."""
+"""HTTP messages have one reading (RFC 9112): a malformed or ambiguous message is refused however its bytes arrive, and no
+part of it reaches the origin as a request."""
 
 import json
 import pathlib
@@ -22,7 +22,7 @@ def samples(name):
 
 
 def split(message, how):
-    """A message in pieces: whole, cut at random places, or byte by byte."""
+    """Splits a message into pieces: whole, cut at random places, or byte by byte."""
     if how == "whole":
         return [message]
     if how == "bytes":

@@ -1,4 +1,5 @@
-"""Clients that send what costs much and brings nothing, or don't read what they are owed: they end, nobody else waits."""
+"""Clients that send what is costly and useless, or don't read their answers: their connections end, and nobody else
+waits."""
 
 import contextlib
 import json
@@ -20,7 +21,7 @@ from tls_records import TLS_1_2, RawTLS
 UPLOAD = b"POST /upload HTTP/1.1\r\nHost: app.test\r\nContent-Length: 5000000\r\n\r\n"
 
 
-# Nothing ends because it is slow.
+# Limits are so long that no connection ends for being slow.
 PATIENT = {"request_header_timeout": "10m", "body_progress_timeout": "10m", "idle_timeout": "10m"}
 
 
@@ -45,7 +46,8 @@ def test_a_flood_of_key_updates_ends(gateway, origin, phase, figures):
             eventually("the tunnel", lambda: origin.requests)
         updates = b"".join(flood.key_update() for _ in range(20_000))
         if not send_without_reading(flood.socket, updates, 1):
-            # Whoever does not read an answer is cut off in the end; until then nothing more of it is read.
+            # A client that does not read its answer is cut off in the end; until then the gateway reads no more of the
+            # answer.
             assert phase in ("answer", "tunnel") or is_ended(flood.socket)
 
 
@@ -111,7 +113,7 @@ def test_many_requests_of_one_go_in_turns_with_those_of_others(gateway):
 
     eventually("all lines", lambda: targets().count("/flood") == 4000)
     order = [target for target in targets() if target in ("/flood", "/honest")]
-    # Twice a turn's share, since the flood may have had one turn by an event and one by the queue.
+    # Twice a turn's share, since the flood may have had one turn for an event and one from the queue.
     assert order.index("/honest") <= 2 * 4
 
 
@@ -136,10 +138,10 @@ def test_the_alert_of_a_bad_record_reaches_who_sends_on(gateway, origin, before,
             client.socket.sendall(client.data(before))
         client.socket.sendall(b"\x17\x03\x03\x00\x20" + bytes(32) + bytes(300_000))
         received = bytearray()
-        while piece := client.socket.recv(65536):  # an end, and no reset
+        while piece := client.socket.recv(65536):  # the connection is closed, not reset
             received += piece
     kind, content = records(bytes(received))[-1]
-    # In TLS 1.3 an alert is told by its size alone: two bytes, one for the kind, 16 of the tag.
+    # In TLS 1.3 an alert is recognized by its length alone: two bytes, one for the type, 16 of the tag.
     assert kind == ALERT if version else (kind, len(content)) == (APPLICATION_DATA, 19)
 
 
@@ -165,7 +167,7 @@ def test_slow_bodies_hold_no_upstream(run, make_origin, figures):
     stopping = threading.Event()
     dripping = threading.Thread(target=drip, daemon=True)
     dripping.start()
-    # Steady as they come, they are too slow: each hears of it.
+    # Steady senders that are too slow: each gets an answer that says so.
     for client in slow:
         assert client.response("POST").status == 408
     stopping.set()
@@ -174,7 +176,7 @@ def test_slow_bodies_hold_no_upstream(run, make_origin, figures):
     with Client(gateway.http) as client:
         client.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 3\r\n\r\n")
         for _ in range(3):
-            time.sleep(0.3)  # slower than the rate, but within the first time of all
+            time.sleep(0.3)  # slower than the rate, but within the time for the first bytes
             client.send("x")
         assert client.response("POST").status == 200
 
@@ -213,7 +215,7 @@ def test_no_upstream_is_taken_before_a_small_body_is_whole(gateway, origin):
     with Client(gateway.http) as client, Client(gateway.http) as other:
         assert other.get().status == 200
         client.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 10\r\n\r\nhello")
-        # A later request is served first, on the one connection that waits.
+        # A later request is served first, on the only connection to the upstream.
         for _ in range(2):
             assert other.get().status == 200
         assert [request.method for request in origin.requests] == ["GET"] * 3

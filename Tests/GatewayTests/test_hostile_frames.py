@@ -1,5 +1,5 @@
-"""Floods of WebSocket frames of every kind (RFC 6455 section 5) and of the smallest chunks, both ways: every byte
-passes, nobody else waits, and an end is still an end."""
+"""Floods of WebSocket frames of every kind (RFC 6455 section 5) and of the smallest chunks, in both directions: every byte
+passes, nobody else waits, and the end of a connection is still noticed."""
 
 import contextlib
 import itertools
@@ -12,7 +12,7 @@ from client import BrokenTransfer, Client
 from flood import HONEST, is_ended, send_without_reading, watched
 from test_upgrades import AGREE, ASK
 
-# A masked frame's head: final or not, opcode, length.
+# The head of a masked frame: whether it is final, opcode, length.
 MASK = bytes(4)
 FRAMES = {
     "pings": b"\x89\x80" + MASK,
@@ -40,7 +40,7 @@ def gateway(run_once, module_origin):
 
 
 def flood_of(frame):
-    # It begins with a fragment, so that continuations have something to go on with.
+    # The flood begins with a fragment, so that continuation frames have something to continue.
     return b"\x02\x80" + MASK + frame * (BYTES // len(frame))
 
 
@@ -81,7 +81,8 @@ def test_a_flood_of_frames_of_an_upstream_passes(gateway, origin, frame, figures
 @pytest.mark.parametrize("frame", [
     "pings", "empty continuations", "continuations of a byte", "pings that are too large", "a frame that never ends"])
 def test_a_client_is_told_of_the_end_within_a_flood(run, make_origin, frame):
-    """At a frame's boundary, and nothing follows; within a frame nothing can be said."""
+    """Between two frames the client gets a close frame, and nothing after it; within a frame the gateway can send
+    nothing."""
     stopping = threading.Event()
 
     def give(connection, request):
@@ -99,7 +100,7 @@ def test_a_client_is_told_of_the_end_within_a_flood(run, make_origin, frame):
     with Client(gateway.http) as client:
         client.send(ASK)
         assert client.response().status == 101
-        # The tunnel is within the frame, or the flood, from here on.
+        # From here on the tunnel is within the frame, or the flood.
         while len(client.buffer) < 10:
             client.more()
         gateway.process.send_signal(signal.SIGTERM)
@@ -113,7 +114,7 @@ def test_a_client_is_told_of_the_end_within_a_flood(run, make_origin, frame):
                 client.buffer.clear()
             client.socket.settimeout(0.2)
             with pytest.raises(TimeoutError):
-                client.more()  # it is for the client to go
+                client.more()  # the client must close
         else:
             for _ in range(100):
                 client.more()
@@ -132,12 +133,12 @@ OK_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def chunks(extension):
-    """Chunks of a byte each."""
+    """Chunks of one byte each."""
     line = b"1" + extension + b"\r\n"
     return b"".join(line + BODY[at:at + 1] + b"\r\n" for at in range(COUNT)) + b"0\r\n\r\n"
 
 
-# As long as they may be in the long run, and as they may be once in a while.
+# As long as chunks may be in the long run, and as long as they may be once in a while.
 PASSED = {"none": b"", "short": b";" + b"x" * 14}
 REFUSED = b";" + b"x" * 254
 
@@ -158,7 +159,7 @@ def test_chunks_of_a_byte_of_an_upstream_hold_nobody_up(gateway, origin, extensi
     with Client(gateway.http) as client:
         client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
         with watched(gateway, f"chunks of a byte of an upstream, extension {extension}", figures):
-            # The parser of this client is slower than what it looks at.
+            # The parser of this test's client is slower than the gateway.
             received = client.until(b"\r\n0\r\n\r\n")
         client.buffer += received + b"\r\n0\r\n\r\n"
         assert client.response().body == BODY
@@ -172,5 +173,5 @@ def test_chunks_with_the_longest_extensions_end(gateway, origin, figures):
         origin.answers["/"] = OK_CHUNKED + flood
         with Client(gateway.http) as client, pytest.raises((BrokenTransfer, ConnectionError)):
             response = client.get()
-            assert response.status == 502  # nothing of it had gone on
+            assert response.status == 502  # nothing of the answer had been passed on
             raise ConnectionError

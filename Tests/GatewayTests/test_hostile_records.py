@@ -1,4 +1,5 @@
-"""Floods of TLS records of every type that carry nothing, of clients and of upstreams: they end, nobody else waits."""
+"""Floods of TLS records of every type without data, from clients and from upstreams: their connections end, and nobody else
+waits."""
 
 import threading
 
@@ -18,7 +19,8 @@ GET = b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n"
 # A ticket of TLS 1.3 (RFC 8446 section 4.6.1): its lifetime, age, nonce, itself and no extension.
 TICKET = b"\x04\0\0\x0f" + bytes(4) + bytes(4) + b"\1n" + b"\0\1t" + b"\0\0"
 
-# By name: what makes the next record, in which versions, and by whom ("both", "client", "server").
+# By name: the function that makes the next record, the versions that have such records, and who sends them ("both",
+# "client", "server").
 KINDS = {
     "key updates": (lambda end, hello: end.key_update(), ["TLS 1.3"], "both"),
     "key updates without an answer": (lambda end, hello: end.key_update(asks=False), ["TLS 1.3"], "both"),
@@ -34,7 +36,7 @@ KINDS = {
     "an unknown type": (lambda end, hello: end.record(99, b"?"), VERSIONS, "both"),
 }
 
-# The first record of these is one too many. TLS 1.2 only warns of handshakes that are not wanted.
+# The first such record already ends the connection. In TLS 1.2 an unwanted renegotiation is only answered by a warning.
 HANDSHAKES = ["new handshakes", "requests of a new handshake"]
 NO_TLS = ["bare changes of cipher", "changes of cipher", "heartbeats", "an unknown type", *HANDSHAKES]
 
@@ -56,7 +58,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def upstreams(files):
-    """TLS servers that each test tells what to do, by version."""
+    """TLS servers of each version, whose behaviour each test sets."""
     servers = {}
     for name, version in VERSIONS.items():
         servers[name] = TLSServer(*files, lambda peer, name=name: servers[name].act(peer), version)
@@ -78,13 +80,13 @@ def gateway(run_once, module_origin, upstreams, files):
 
 
 def broken(gateway, peer):
-    """How many connections of an end broke, by the reason."""
+    """How many connections with clients or upstreams broke, by the reason."""
     name = 'aegis_tls_connections_broken_total{peer="%s",reason="%s"}'
     return {reason: gateway.metric(name % (peer, reason)) for reason in ("flood", "alert", "malformed")}
 
 
 def await_counted(gateway, peer, before, kind, version, count):
-    """Waits until the metrics tell of so many more connections that broke by a kind of records."""
+    """Waits until the metrics count so many more connections that broke by a kind of records."""
     reason = "malformed" if kind in NO_TLS and (version == "TLS 1.3" or kind not in HANDSHAKES) else "flood"
     expected = {**before, reason: before[reason] + count}
     eventually(f"{count} more of {reason}", lambda: broken(gateway, peer) == expected)
@@ -109,7 +111,7 @@ def test_a_flood_of_a_client_ends(gateway, origin, kind, version, figures):
     await_counted(gateway, "client", before, kind, version, 3)
 
 
-# By what its client hears then (an error, an answer that is cut, the end of a tunnel): what an upstream says first.
+# An upstream's first bytes, and what the client then gets: an error, a cut answer, or the end of a tunnel.
 UPSTREAM_PHASES = {"error": b"", "cut": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe", "tunnel": AGREE}
 
 
@@ -149,7 +151,7 @@ def flood_from_upstream(gateway, upstream, host, kind, phase, first):
 
 @pytest.mark.parametrize("kind, version", kinds("server"))
 def test_an_idle_connection_that_is_not_silent_is_given_up(gateway, upstreams, kind, version):
-    """And the next request is answered on another one."""
+    """The next request is answered on another connection."""
     ended = threading.Event()
 
     def act(peer):
@@ -173,7 +175,7 @@ def test_an_idle_connection_that_is_not_silent_is_given_up(gateway, upstreams, k
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_data_in_records_of_a_byte_with_empty_ones_between_arrives(gateway, upstreams, version):
-    """A few records without data are nothing to end a connection for."""
+    """A few records without data do not end a connection."""
     def act(peer):
         peer.request()
         end = peer.seal()
@@ -191,10 +193,10 @@ def test_data_in_records_of_a_byte_with_empty_ones_between_arrives(gateway, upst
         while not answer:
             assert client.receive()
             answer = client.read()
-        assert answer.startswith(b"HTTP/1.1 421 ")  # it has named another host
+        assert answer.startswith(b"HTTP/1.1 421 ")  # the request names another host
 
 
-# As large as OpenSSL takes a client hello, nearly.
+# Nearly the largest client hello that OpenSSL takes.
 PADDING = b"\xfa\xfa\xff\x00" + bytes(0xff00)
 BODY = b"\x03\x03" + bytes(32) + b"\0" + b"\0\2\x13\1" + b"\1\0" + len(PADDING).to_bytes(2) + PADDING
 HELLO = b"\1" + len(BODY).to_bytes(3) + BODY
@@ -213,7 +215,7 @@ def test_a_client_hello_in_many_records_holds_nobody_up(gateway, records, figure
 
 
 def test_a_server_hello_in_many_records_holds_nobody_up(run, figures):
-    """As large as OpenSSL takes a message of a server, nearly, in records of a byte."""
+    """Nearly the largest message that OpenSSL takes of a server, in records of one byte."""
     hello = b"\2" + (20_000).to_bytes(3) + b"\x03\x03" + bytes(19_998)
     flood = b"".join(b"\x16\x03\x03\0\1" + hello[at:at + 1] for at in range(len(hello)))
 

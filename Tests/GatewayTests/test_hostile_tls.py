@@ -1,4 +1,5 @@
-"""TLS handshakes meant to cost more than they should: they end, take little memory, and honest clients are served meanwhile."""
+"""TLS handshakes meant to cost more than they should: they end and take little memory, and honest clients are served
+meanwhile."""
 
 import contextlib
 import os
@@ -32,7 +33,7 @@ def gateway(run_once):
 
 @contextlib.contextmanager
 def honest(gateway, least=5):
-    """Honest clients meanwhile, of which none goes without its answer."""
+    """Honest clients at the same time, each of which must get its answers."""
     with Honest(gateway, tls_context()) as over_tls, Honest(gateway) as plain:
         yield
         for client in (over_tls, plain):
@@ -47,7 +48,7 @@ def connect(gateway):
 
 
 def ended(connection):
-    """Waits for a connection's end, be it a reset."""
+    """Waits for a connection's end or reset."""
     with contextlib.suppress(ConnectionError):
         while connection.recv(65536):
             pass
@@ -70,7 +71,7 @@ def test_a_hello_of_a_byte_a_second_is_ended(gateway, pieces):
                 for piece in pieces:
                     connection.sendall(piece)
                     sent.append(piece)
-                    if gone.wait(1):  # this is the attack
+                    if gone.wait(1):  # the pace of the attack
                         return
 
         thread = threading.Thread(target=dribble)
@@ -92,7 +93,7 @@ STATES = {
     "most of a hello as long as may be": b"".join(
         record(HANDSHAKE, piece, b"\x03\x01") for piece in [b"\x01\x01\xf0\x00" + bytes(16_000), *[bytes(16_000)] * 6]),
 }
-# What each may take, in bytes: OpenSSL's own, the gateway's, and what has come of a hello.
+# How many bytes each connection may take: of OpenSSL, of the gateway, and of the received part of a hello.
 MEMORY = {"most of a hello as long as may be": 260 * KIB}
 USUAL_MEMORY = 80 * KIB
 
@@ -100,7 +101,7 @@ USUAL_MEMORY = 80 * KIB
 @pytest.mark.skipif("AEGIS_SANITIZER" in os.environ, reason="a sanitizer takes memory of its own")
 @pytest.mark.parametrize("state", STATES)
 def test_thousands_of_half_handshakes_take_little_and_end(run, state):
-    """They are given up by none but the gateway."""
+    """Only the gateway ends these connections."""
     gateway = run(
         [{"domain": "honest.test", "respond": {"status": 200, "body": "ok"}}],
         gateway={"workers": 1, "limits": {"handshake_timeout": "2s", "connections_per_client": 0}})
@@ -112,7 +113,7 @@ def test_thousands_of_half_handshakes_take_little_and_end(run, state):
         return connection
 
     def wave(count):
-        """So many half handshakes, up to their end; the most memory meanwhile."""
+        """Holds so many half handshakes until they end; the most memory meanwhile."""
         timeouts = gateway.metric(TIMEOUT)
         forget_peak(pid)
         with ThreadPoolExecutor(4) as threads:
@@ -123,14 +124,14 @@ def test_thousands_of_half_handshakes_take_little_and_end(run, state):
         return peak_memory_bytes(pid)
 
     with honest(gateway):
-        # What comes once, with the first connections.
+        # Memory that is allocated once, with the first connections.
         wave(100)
         idle = memory_bytes(pid)
         first, second = wave(count), wave(count)
     each = (first - idle) / count
     print(f"{each / KIB:.1f} KiB for each of {count} handshakes with {state}, then {(second - first) / MIB:.1f} MiB more")
     assert each <= MEMORY.get(state, USUAL_MEMORY)
-    # What the first have left is used again.
+    # Memory of the first connections is used again.
     assert second - first < (first - idle) / 2 + 16 * MIB
 
 
@@ -162,7 +163,7 @@ BEGINNINGS = {
 @pytest.mark.parametrize("beginning", BEGINNINGS)
 @pytest.mark.parametrize("kind", RECORDS)
 def test_a_flood_of_records_ends_with_its_connection(gateway, kind, beginning):
-    """None of them keeps a handshake going, and none has the gateway store what it brings."""
+    """No record keeps a handshake waiting longer, and none makes the gateway store its content."""
     flood = RECORDS[kind] * (64 * KIB // len(RECORDS[kind]))
     before = memory_bytes(gateway.process.pid)
     with connect(gateway) as connection:
@@ -207,7 +208,7 @@ def test_floods_of_all_kinds_at_once_hold_nobody_up(gateway):
 
 
 def test_a_flood_of_failing_handshakes_holds_no_descriptors(gateway):
-    """Clients that leave their connections open after the alert has come."""
+    """Clients that leave their connections open after they got the alert."""
     pid = gateway.process.pid
     before = descriptors(pid)
     bad = client_hello("honest.test", alpn=["spdy/3"])
@@ -225,7 +226,8 @@ def test_a_flood_of_failing_handshakes_holds_no_descriptors(gateway):
 # All at once.
 
 def test_handshakes_that_come_at_once_hold_up_nobody_who_is_connected(gateway):
-    """A gateway that was stopped finds them when it goes on, and behind them a request on an open connection."""
+    """A gateway that was stopped finds the handshakes when it continues, and behind them a request on an open
+    connection."""
     count, hello = 200, client_hello("honest.test")
     with contextlib.ExitStack() as held, Client(gateway.http) as honest_client, select.epoll() as arrivals:
         assert honest_client.get("honest.test").status == 200
@@ -235,7 +237,7 @@ def test_handshakes_that_come_at_once_hold_up_nobody_who_is_connected(gateway):
         for connection in connections:
             connection.sendall(hello)
         honest_client.send("GET / HTTP/1.1\r\nHost: honest.test\r\n\r\n")
-        # Tells of answers in the order in which they arrived.
+        # Yields answers in the order in which they arrived.
         for one in connections + [honest_client.socket]:
             arrivals.register(one, select.EPOLLIN)
         gateway.process.send_signal(signal.SIGCONT)

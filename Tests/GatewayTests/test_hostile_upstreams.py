@@ -1,4 +1,4 @@
-"""Upstreams that end, speak and stop where nobody expects it: each answer is whole or an error, and nobody else's."""
+"""Upstreams that close, send and stop at unexpected moments: each client gets its own whole answer or an error."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=VERSIONS)
 def upstream(request, files):
-    """A TLS server that each test tells what to do."""
+    """A TLS server whose behaviour each test sets."""
     server = TLSServer(*files, lambda peer: server.act(peer), VERSIONS[request.param])
     yield server
     server.stop()
@@ -40,7 +40,7 @@ def gateway(run_once, upstream, files):
         [{"domain": "app.test", "upstreams": [upstream.url], "upstream_tls": {"ca_file": str(files[0])}}], gateway={"workers": 1})
 
 
-# Ends over TLS.
+# Ends of connections over TLS.
 
 @pytest.mark.parametrize("size", SIZES)
 def test_a_close_that_comes_with_the_last_data_ends_a_whole_answer(gateway, upstream, size):
@@ -99,7 +99,7 @@ def test_another_end_is_a_truncation(gateway, upstream, end, size):
         client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
         with pytest.raises((BrokenTransfer, ConnectionError)):
             response = client.response()
-            # Nothing of the answer had gone on.
+            # No byte of the answer had been passed on.
             assert response.status == 502
             raise ConnectionError
     gateway.await_log("no answer from", upstream.url)
@@ -121,13 +121,13 @@ def test_no_connection_is_kept_that_has_ended_behind_its_answer(gateway, upstrea
     before = upstream.connections
     with Client(gateway.http) as client:
         for _ in range(5):
-            # One that is not idempotent, which would not be repeated.
+            # The method is not idempotent, so the request would not be repeated.
             assert client.ask("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 2\r\n\r\nhi").body == b"ok"
     assert upstream.connections == before + 5
 
 
 def test_an_answer_that_comes_with_the_handshake_is_none(run, files):
-    """Over TLS 1.2, where a server's last word comes before the request."""
+    """Over TLS 1.2 the server sends the handshake's last message, before the request."""
     server = TLSServer(*files, lambda peer: peer.request(), VERSIONS["TLS 1.2"])
     server.greeting = OK
     gateway = run([{"domain": "app.test", "upstreams": [server.url], "upstream_tls": {"ca_file": str(files[0])}}], gateway={"workers": 1})
@@ -138,20 +138,20 @@ def test_an_answer_that_comes_with_the_handshake_is_none(run, files):
     server.stop()
 
 
-# Bytes that nobody has asked for.
+# Bytes before a request.
 
 @pytest.mark.parametrize("greeting", [
     b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nothers", b"220 mail.test ESMTP\r\n", b"\r\n",
     b"HTTP/1.1 100 Continue\r\n\r\n", b"",
 ], ids=["answer", "another protocol", "empty line", "interim", "the end"])
 def test_what_comes_before_the_request_is_no_answer(run, greeting):
-    """The connection is up only when the gateway stands still, so that its server speaks before the gateway looks."""
+    """The connection is up while the gateway is stopped, so that the server has sent bytes before the gateway looks."""
     with socket.socket() as listener, contextlib.ExitStack() as waiting:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
         address = listener.getsockname()
         gateway = run([{"domain": "app.test", "upstreams": [f"http://127.0.0.1:{address[1]}"]}], gateway={"workers": 1})
-        # Its queue is full: the next one's first segment is lost, and comes again a second later.
+        # The listener's queue is full: the next connection's first segment is lost, and is sent again a second later.
         waiting.enter_context(socket.create_connection(address))
         with Client(gateway.http) as client:
             client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
@@ -183,7 +183,7 @@ def until_end(peer):
 
 
 def answers_in_turn(client):
-    """Whether each request of a client gets its own answer from an honest server."""
+    """Whether an honest server's answers reach a client in the order of its requests."""
     return all(client.get(path=path).body == path.encode() for path in ("/0", "/1", "/last"))
 
 
@@ -205,7 +205,7 @@ def front(run_once, server, files):
 
 @pytest.mark.parametrize("greeting", [EARLY, b"HTTP/1.1 100 Continue\r\n\r\n", b"220 mail.test ESMTP\r\n"])
 def test_what_crosses_the_first_request_is_no_answer(server, front, greeting):
-    """The request is lost on its way, so that what the server says cannot be about it."""
+    """The request is lost on its way, so that what the server sends can't be its answer."""
     def early(peer):
         eventually("the request on its way", lambda: under_way(server.port) > 1500)
         peer.say(greeting).push()
@@ -213,7 +213,7 @@ def test_what_crosses_the_first_request_is_no_answer(server, front, greeting):
 
     server.act = early
     malformed = front.metric(MALFORMED)
-    # All but the request is smaller.
+    # Only the request's segment is large enough to be dropped.
     lose(server.listener, 1500)
     with Client(front.http) as client:
         try:
@@ -228,7 +228,7 @@ def test_what_crosses_the_first_request_is_no_answer(server, front, greeting):
 
 @pytest.mark.parametrize("status", [200, 401, 413])
 def test_an_answer_to_a_body_that_is_on_its_way_is_one_but_the_last(server, front, status):
-    """The server has heard the head alone, and may answer that. Nobody can tell what it answers next."""
+    """The server has received the head only, and may answer it. What it sends after that can't be matched to a request."""
     def hasty(peer):
         head = peer.request()
         assert head.startswith(b"POST")
@@ -252,7 +252,7 @@ def test_an_answer_to_a_body_that_is_on_its_way_is_one_but_the_last(server, fron
 
 
 def test_a_unix_socket_that_has_read_no_request_answers_but_one(run, tmp_path):
-    """The kernel tells that something was not read, but not how much, and small parts may be enough for an answer."""
+    """The kernel reports that a socket has unread bytes but not how many, and a small part may be enough for an answer."""
     connections, arrived = [], threading.Event()
 
     def serve(listener):
@@ -269,7 +269,7 @@ def test_a_unix_socket_that_has_read_no_request_answers_but_one(run, tmp_path):
         heads = b""
         while piece := connection.recv(65536):
             heads += piece
-            # The first connection is slow: its answer to a request comes after the next request.
+            # The first connection is slow: its answer comes after the next request.
             while heads.count(b"\r\n\r\n") > isFirst:
                 head, heads = heads.split(b"\r\n\r\n", 1)
                 target = head.split()[1]

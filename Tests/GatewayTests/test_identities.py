@@ -1,4 +1,5 @@
-"""The gateway's own identity, shown to upstreams that ask for it, and its CAs: from files, variables and made for development."""
+"""The gateway's own identity, shown to upstreams that ask for it, and its CAs: from files, from environment variables and
+made for development."""
 
 import os
 import signal
@@ -23,7 +24,7 @@ def node(issuer=root, **options):
 
 
 def write(folder, holder, authorities=(root,)):
-    """The files of an identity, each replaced by a rename."""
+    """Writes the files of an identity, each replaced by a rename."""
     for name, content in [
             ("node.crt", pem(holder.certificate)), ("node.key", holder.key_pem),
             ("ca.crt", pem(*(authority.certificate for authority in authorities)))]:
@@ -39,7 +40,7 @@ def replace_private(path, content):
 
 @pytest.fixture
 def upstream(make_origin, tmp_path):
-    """An upstream over TLS that wants certificates of `root` or `other`, and tells whom it was shown."""
+    """An upstream over TLS that asks for certificates of `root` or `other`, and answers with the name of the client's."""
     shows = Holder("upstream", root, names=[HOST, "up.test"], purposes=[SERVER])
     settings = shows.server(tmp_path / "upstream.pem")
     (tmp_path / "wanted.pem").write_bytes(pem(root.certificate, other.certificate))
@@ -53,7 +54,7 @@ def files(**settings):
 
 
 def serve(run, tmp_path, upstream, identities, **upstream_tls):
-    """A gateway with a host whose upstream is `upstream`. Its folder has the files of the identity."""
+    """A gateway whose host leads to `upstream`. Its folder has the identity's files."""
     folder = tmp_path / "gateway0"
     folder.mkdir(exist_ok=True)
     write(folder, node())
@@ -125,7 +126,7 @@ def test_an_identity_that_never_could_be_used_reaches_no_upstream(run, tmp_path,
 
 
 def test_no_request_is_lost_while_an_identity_is_replaced(run, make_origin, upstream, tmp_path):
-    """Pairs are replaced file by file, so that between two renames certificate and key don't belong together."""
+    """The pair is replaced file by file, so between the two renames certificate and key don't belong together."""
     upstream.answer = load.answer
     gateway = serve(run, tmp_path, upstream, files())
     folder = tmp_path / "gateway0"
@@ -140,7 +141,7 @@ def test_no_request_is_lost_while_an_identity_is_replaced(run, make_origin, upst
 
 
 def test_no_request_is_lost_while_a_development_identity_is_made_again(run, make_origin, tmp_path):
-    """Its node's certificate is removed each time, so that it is made again by the same CA."""
+    """The node's certificate is removed each time, so that the same CA makes it again."""
     certs = tmp_path / "certs"
     gateway = run(
         [], identities={"mesh": {"source": "dev", "cert_dir": str(certs)}}, node={"id": "edge-1"})
@@ -164,7 +165,7 @@ def test_no_request_is_lost_while_a_development_identity_is_made_again(run, make
 
 
 def test_no_request_is_lost_while_successors_take_an_identity_of_variables(run, upstream, tmp_path, monkeypatch):
-    """Variables of a process don't change. A successor has the same ones, and shows the same identity."""
+    """A process's environment does not change: a successor has the same variables, and shows the same identity."""
     upstream.answer = load.answer
     shown = node()
     for name, content in {"CERT": pem(shown.certificate), "KEY": shown.key_pem, "CA": pem(root.certificate)}.items():
@@ -203,7 +204,7 @@ def test_clients_are_verified_by_an_identitys_cas_and_follow_them(run, tmp_path,
 
 
 def test_a_development_identity_makes_its_own_ca(run, tmp_path, make_origin):
-    """Two gateways with the same folder trust each other, and clients with a certificate of its CA are let in."""
+    """Two gateways with the same folder trust each other, and clients with a certificate of its CA are accepted."""
     certs = tmp_path / "certs"
     gateway = run(
         [certified("any.test", upstreams=[make_origin().url], client_auth={"identity": "lab"})],

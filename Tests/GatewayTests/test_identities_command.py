@@ -1,4 +1,4 @@
-"""`aegis-apply identities`: what it says of identities, and of peers that it tries them with."""
+"""`aegis-apply identities`: what it reports about identities, and about peers that it connects to with them."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def identities(folder, **options):
     return json.loads(tell(folder, "identities", "list", "--format", "json", **options))["identities"]
 
 
-# What is loaded.
+# Which identities are loaded.
 
 
 def test_each_identity_is_listed_with_its_state(folder):
@@ -62,7 +62,7 @@ def test_each_identity_is_listed_with_its_state(folder):
     assert "never read: it is not made yet" in lines["lab"]
     assert "never read: the variable AEGIS_TLS_CERT is not set here" in lines["pod"]
     assert "never read: the gateway obtains it" in lines["prod"]
-    # Looking makes nothing.
+    # Listing creates nothing.
     assert not (folder / "dev").exists()
     states = {one["name"]: one["state"] for one in identities(folder)}
     assert states == {"mesh": "good", "late": "unusable", "lab": "unread", "pod": "unread", "prod": "unread"}
@@ -94,11 +94,11 @@ def test_an_identity_of_variables_is_read_from_this_environment(folder):
     assert one["state"] == "unusable" and "BEGIN" not in json.dumps(one)
 
 
-# Trying it with a peer.
+# Connecting to a peer with an identity.
 
 
 def server(folder, holder, wanted=None, version=None, at=(HOST, 0)):
-    """A peer that shows `holder`, and wants certificates of `wanted`."""
+    """A peer that shows `holder`, and asks for certificates of `wanted`."""
     settings = holder.server(folder / "peer.pem")
     if wanted:
         (folder / "wanted.pem").write_bytes(pem(wanted.certificate))
@@ -114,7 +114,7 @@ def peer(names=(HOST, "up.test"), issuer=root, **options):
 
 
 def check(folder, origin, *words, expect=0, host=HOST):
-    """What a check says, as JSON; the same in text must not differ in its exit code."""
+    """The result of a check as JSON; the exit code must be the same with text output."""
     place = f"{host}:{origin.port}"
     tell(folder, "identities", "check", "mesh", place, *words, expect=expect)
     return json.loads(tell(folder, "identities", "check", "mesh", place, *words, "--format", "json", expect=expect))
@@ -169,7 +169,7 @@ def test_a_peer_that_asks_for_none(folder, peers):
     ("expired, which is allowed", {"days": (-9, -1)}, [], {"allow_expired": True}, None),
 ])
 def test_why_a_peer_is_not_trusted(folder, peers, what, shown, options, identity, reason):
-    """A peer that is not trusted is looked at to the end: what it thinks of our certificate is told all the same."""
+    """The check goes on with an untrusted peer, and reports what the peer says of the gateway's certificate."""
     applied(folder, files(**identity))
     peers.append(server(folder, peer(**shown), root))
     found = check(folder, peers[0], *options, expect=3 if reason else 0)
@@ -200,7 +200,7 @@ def test_peers_that_can_t_be_reached(folder):
     applied(folder)
     with socket.create_server((HOST, 0)) as listener:
         port = listener.getsockname()[1]
-        # It accepts, and says nothing.
+        # The peer accepts the connection and sends nothing.
         text = tell(folder, "identities", "check", "mesh", f"{HOST}:{port}", "--timeout", "1", expect=3)
         assert "no answer in time" in text
     assert "can't connect: Connection refused" in tell(
@@ -236,7 +236,7 @@ def test_an_identity_that_can_t_be_used_is_not_tried(folder, peers):
     assert "identity 'mesh' can't be used" in text and "chmod" in text
 
 
-# What status says.
+# What status reports.
 
 
 def test_status_names_identities_and_lists_that_need_somebody(folder):
@@ -254,7 +254,7 @@ def test_status_names_identities_and_lists_that_need_somebody(folder):
     text = tell(folder, "status", "--check", expect=3)
     assert "problem: the revocation list of 'CN=mesh' in 'mesh.crl' is past its next update" in text
     assert "a.test refuses its clients" in text
-    # The operator has said that it may be used.
+    # The operator has allowed this use.
     gateway.config["hosts"][0]["client_auth"]["crl_expired"] = "accept"
     gateway.apply()
     assert "note: the revocation list of 'CN=mesh'" in tell(folder, "status", "--check")
@@ -269,7 +269,7 @@ def test_status_names_identities_and_lists_that_need_somebody(folder):
     assert report["identities"][0]["name"] == "mesh" and report["revocation_lists"][0]["is_problem"] is False
 
 
-# What a dry run says of files.
+# What a dry run reports about files.
 
 
 def test_a_dry_run_tells_of_lists_and_identities(folder):
@@ -287,7 +287,7 @@ def test_a_dry_run_tells_of_lists_and_identities(folder):
     assert "the revocation list of 'CN=other mesh' is of none of the CAs" in text
     gateway.config["hosts"][0]["client_auth"]["crl_expired"] = "accept"
     assert "it is used as it is, as crl_expired says" in gateway.apply(everything=True)
-    # A list in the name of a CA that has not signed it.
+    # A revocation list with the name of a CA that has not signed it.
     (folder / "mesh.crl").write_bytes(revocation_list(Holder("mesh", is_ca=True)))
     assert "don't fit the CAs in 'ca.crt'" in tell(folder, "--dry-run", expect=3)
     (folder / "mesh.crl").write_bytes(revocation_list(root))

@@ -1,4 +1,4 @@
-"""What others say of the gateway's TLS: testssl.sh, and sslyze by Mozilla's intermediate configuration."""
+"""What two scanners report about the gateway's TLS: testssl.sh, and sslyze with Mozilla's intermediate configuration."""
 
 import json
 import os
@@ -11,19 +11,18 @@ import pytest
 
 pytestmark = pytest.mark.skipif("AEGIS_SANITIZER" in os.environ, reason="it is the same TLS, and takes minutes")
 
-# What is found in the test's certificate, which is a local CA's: it lasts 397 days, and nobody asks such a CA whether it has
-# revoked something.
+# Findings about the test's certificate, which is a local CA's: it lasts 397 days, and offers no revocation information.
 OF_THE_CERTIFICATE = {"cert_revocation", "cert_expirationStatus", "cert_validityPeriod", "cert_extlifeSpan"}
 LIFESPAN = "maximum_certificate_lifespan"
 
-# Protocols, ciphers, forward secrecy, preferences, what the server says of itself, known attacks. Handshakes as many
-# browsers do them (most of the time) are left to the long form.
+# Protocols, ciphers, forward secrecy, preferences, server defaults, known attacks. Simulated handshakes of browsers, which
+# take most of the time, run with AEGIS_LONG=1 only.
 SAMPLE = ["-p", "-s", "-f", "-P", "-S", "-h", "-U"]
 
 
 @pytest.fixture(scope="module")
 def gateway(run_once):
-    # The name is one that every machine can resolve. What security headers a host has is its own matter; this one has some.
+    # Every machine can resolve this name. The security headers are the test host's, not the gateway's.
     host = {
         "domain": "localhost", "ssl_mode": "custom", "certificate": "own", "respond": {"body": "here"},
         "force_https": True, "hsts": {"enabled": True, "max_age": 63_072_000},
@@ -43,7 +42,7 @@ def test_testssl_finds_nothing_above_low(gateway):
         capture_output=True, text=True, timeout=1200)
     findings = json.loads(report.read_text())
     seen = {finding["id"] for finding in findings}
-    # It has looked at what it was to look at.
+    # The scan has covered what it should.
     assert {"TLS1_2", "TLS1_3", "PFS", "cipher_order", "heartbleed", "secure_renego", "cert_trust"} <= seen, done.stdout
     bad = [
         f"{finding['severity']} {finding['id']}: {finding['finding']}" for finding in findings

@@ -1,4 +1,5 @@
-"""The key of the state: a start with a wrong one fails at once and says why; later on what is in force stays."""
+"""The key of the state: a start with a wrong key fails at once and says why; in a running gateway what is in force
+stays."""
 
 import sqlite3
 import subprocess
@@ -19,7 +20,7 @@ def gateway(tmp_path):
 
 
 def start(gateway, *arguments, **variables):
-    """Starts the gateway as it is told to, and waits until it ends: exit code, and what it has said."""
+    """Starts the gateway with these arguments, and waits until it ends: exit code and output."""
     done = subprocess.run(
         [PROGRAMS / "aegis-gateway", "--state", "state.db", *arguments], cwd=gateway.folder, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE, env=variables)
@@ -57,7 +58,7 @@ def test_a_key_that_can_not_be_read_ends_the_start(gateway, has_state):
 def test_a_key_that_is_wrong_for_a_state_that_comes_later_is_told(gateway):
     (gateway.folder / "other").write_text("a5" * 32 + "\n")
     gateway.launch("--key-file", "other")
-    # Where the admin listener is without a state; another test's gateway may share the port.
+    # The admin address of a gateway without a state; another test's gateway may use the same port.
     gateway.admin = 9443
 
     def says(*words):

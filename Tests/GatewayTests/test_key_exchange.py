@@ -1,4 +1,5 @@
-"""Which group keys are exchanged in, and that no end has to say hello twice for it, by the system's OpenSSL and by 3.5."""
+"""The group used for the key exchange, and that no handshake needs a second hello for it, with the system's OpenSSL and
+with 3.5."""
 
 import contextlib
 import socket
@@ -16,12 +17,12 @@ from origin import OK
 from records import HANDSHAKE, client_hello, records
 
 X25519, P256, P384, X25519MLKEM768 = 0x001D, 0x0017, 0x0018, 0x11EC
-# What the random number of a ServerHello is in a HelloRetryRequest (RFC 8446 section 4.1.3).
+# The random value that marks a ServerHello as a HelloRetryRequest (RFC 8446 section 4.1.3).
 RETRY = bytes.fromhex("CF21AD74E59A6111BE1D8C021E65B891C2A211167ABB8C5E079E09E2C8A8339C")
 
 
 class Tap:
-    """Stands before a server, and keeps what goes each way."""
+    """A relay in front of a server that keeps the bytes of both directions."""
 
     def __init__(self, port):
         self.target, self.sent, self.received = port, bytearray(), bytearray()
@@ -61,7 +62,7 @@ class Tap:
 
 
 def server_hellos(data):
-    """Of each hello of a server: whether it asks for another one of the client, and the group that it has chosen."""
+    """For each hello of a server: whether it is a HelloRetryRequest, and the group that it has chosen."""
     found = []
     for kind, content in records(data):
         if kind != HANDSHAKE or content[:1] != b"\x02":
@@ -80,7 +81,7 @@ def server_hellos(data):
 
 @pytest.fixture
 def start(run):
-    """Starts a gateway, by a version of OpenSSL, for a host that answers by itself and one with an upstream over TLS."""
+    """Starts a gateway with a version of OpenSSL, for a host with a fixed answer and one with an upstream over TLS."""
     def start(version, upstream=None, authority=None):
         hosts = [{"domain": "one.test", "respond": {"status": 200, "body": "one"}}]
         if upstream:
@@ -120,7 +121,7 @@ CLOSING = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
 @pytest.mark.parametrize("version", openssl35.VERSIONS)
 def test_the_group_that_an_upstream_has_chosen_is_offered_from_then_on(start, upstream, version):
-    """As long as it chooses that; another choice costs another hello once."""
+    """The gateway offers it as long as the upstream chooses it; after another choice one handshake takes a second hello."""
     origin, authority = upstream
     origin.answers["/"] = CLOSING
     with Tap(origin.port) as tap:
@@ -155,7 +156,7 @@ def test_what_an_upstream_chooses_counts_for_itself_alone(run, make_origin, tmp_
 
 
 def test_the_group_of_an_upstream_that_speaks_an_older_version_is_no_matter(start, upstream):
-    """TLS 1.2 exchanges keys once the server has chosen."""
+    """In TLS 1.2 the client's share follows the server's choice, so there is nothing to remember."""
     origin, authority = upstream
     origin.tls.maximum_version = ssl.TLSVersion.TLSv1_2
     origin.tls.set_ecdh_curve("prime256v1")
@@ -173,7 +174,7 @@ def test_an_upstream_that_can_is_spoken_to_safe_from_quantum_computers(start):
     with Tap(behind.https) as tap:
         gateway = start(openssl35.WRAPPER, f"https://localhost:{tap.port}", behind.root)
         with Client(gateway.http) as client:
-            # The host is not known there, which is an answer all the same.
+            # The gateway behind the tap does not know the host, but answers.
             assert client.get().status in (404, 421)
         assert tap.answers == [(False, X25519MLKEM768)] and tap.client_hellos == 1
 
@@ -181,7 +182,7 @@ def test_an_upstream_that_can_is_spoken_to_safe_from_quantum_computers(start):
 # As a server.
 
 def greet(port, *arguments):
-    """A handshake of OpenSSL 3.5's client."""
+    """A handshake by OpenSSL 3.5's client."""
     command = [*openssl35.COMMAND, "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_3", "-servername", "one.test"]
     subprocess.run([*command, *arguments], input="", capture_output=True, text=True, timeout=PATIENCE, check=True)
 
@@ -224,5 +225,5 @@ def test_the_systems_openssl_serves_a_client_of_3_5(start):
     gateway = start(())
     with Tap(gateway.https) as tap:
         greet(tap.port)
-        # Both of its first keys came along.
+        # The client sent both of its key shares at first.
         assert tap.answers[-1][1] in (X25519, X25519MLKEM768) and tap.client_hellos == 1

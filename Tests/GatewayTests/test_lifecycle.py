@@ -1,4 +1,4 @@
-"""The gateway's own comings and goings: the first start, upgrades of the binary, and the end."""
+"""The gateway's process: the first start, upgrades of the binary, and the end."""
 
 import contextlib
 import json
@@ -58,10 +58,10 @@ def test_an_upgrade_that_fails_leaves_the_old_process(gateway, upstream):
     key.rename(gateway.folder / "gone")
     os.kill(gateway.process.pid, signal.SIGUSR2)
     line = gateway.await_log("started a successor")
-    # Without its key it does not come to serve; the old process serves on.
+    # Without its key the successor does not get ready; the old process serves on.
     with Client(gateway.http) as client:
         assert client.get("app.test", "/?id=1").status == 200
-    # It may have ended by itself already.
+    # The successor may have ended by itself already.
     with contextlib.suppress(ProcessLookupError):
         os.kill(int(re.search(r"process=(\d+)", line)[1]), signal.SIGKILL)
     gateway.await_log("the successor has ended before it served")
@@ -78,7 +78,7 @@ def test_the_end_during_an_upgrade_is_that_of_both(gateway, number):
     gateway.process.send_signal(number)
     gateway.await_log("the successor does not serve yet and is ended too")
     successor.send_signal(signal.SIGCONT)
-    # It may not have come to hear signals itself.
+    # The successor may not have installed its signal handlers yet.
     assert successor.wait() in (0, -number)
     assert gateway.process.wait(20) == 0
 
@@ -242,7 +242,7 @@ def test_a_hangup_reopens_the_access_log(run, upstream):
     sent = 1
 
     def is_written_to():
-        # A worker that has not heard of the new file yet writes to the one it has.
+        # A worker that does not know of the new file yet writes to the old one.
         nonlocal sent
         sent += 1
         with Client(gateway.http) as client:

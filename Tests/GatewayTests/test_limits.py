@@ -1,4 +1,4 @@
-"""Bounds on what one client may take."""
+"""Limits for a single client."""
 
 import contextlib
 import itertools
@@ -10,7 +10,8 @@ from gateway import eventually
 
 
 def is_turned_away(port):
-    """Whether a connection is closed without an answer; what was sent is not read, so that may be a reset."""
+    """Whether a connection is closed without an answer, possibly by a reset, since the gateway does not read what was
+    sent."""
     with Client(port) as client:
         try:
             client.send(b"GET / HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n")
@@ -34,7 +35,7 @@ def test_one_address_gets_no_more_connections_than_it_may(run):
         assert is_turned_away(gateway.http)
         assert refused(gateway) == 1
         gateway.await_log("warning: 127.0.0.1 has all 3 connections that one client may have")
-        # Another address is another client; one that has left makes room.
+        # Another address counts as another client; a closed connection makes room.
         with Client(gateway.http, source="127.0.0.9") as other:
             assert other.get().status == 200
         clients.pop().close()
@@ -46,7 +47,7 @@ def test_one_address_gets_no_more_connections_than_it_may(run):
 
 @pytest.mark.parametrize("limit", ["connections", "connections_per_client"])
 def test_a_limit_holds_for_all_workers_together(run, limit, origin):
-    """However unevenly the kernel spreads connections over them."""
+    """However unevenly the kernel distributes the connections among workers."""
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url]}],
         gateway={"workers": 4, "limits": {"connections_per_client": 0, limit: 12, "body_buffer_bytes": "0B"}})
@@ -70,7 +71,7 @@ def test_trusted_proxies_are_not_bounded_as_one_client(run):
 
 
 def begin_body(client):
-    """Has a request under way: those make no room for others."""
+    """Has a client begin a request: connections with a request are not closed to make room."""
     client.send("POST / HTTP/1.1\r\nHost: app.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
     assert client.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue"
     client.send("hel")
@@ -87,18 +88,18 @@ def test_there_are_never_more_connections_than_allowed(run, origin):
         begin_body(second)
         eventually("no room", lambda: is_turned_away(gateway.http))
         gateway.await_log("warning: all 2 connections of clients are taken")
-        # Who looks after the gateway gets in all the same.
+        # The admin listener still accepts connections.
         assert gateway.ask("/healthz")[0] == 200
         for client in (first, second):
             client.send("lo")
             assert client.response().status == 200
-        # One that waits for its client's next request makes room, once it has waited at all.
+        # A connection that has waited for its client's next request is closed to make room.
         eventually("room", lambda: not is_turned_away(gateway.http))
         assert gateway.metric("aegis_connections_evicted_total") == 1
 
 
 def test_a_small_body_that_does_not_come_makes_room(run, origin):
-    """No upstream has heard of its request."""
+    """The gateway waits for the whole of such a body before it asks an upstream."""
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url]}],
         gateway={"workers": 1, "limits": {"connections": 10, "connections_per_client": 0}})
@@ -121,7 +122,7 @@ def test_an_address_has_a_bound_by_default(run):
 
 
 def held_by_one(gateway):
-    """How many connections one address gets that has requests under way on all of them."""
+    """How many connections one address can have when each has a request."""
     with contextlib.ExitStack() as stack:
         for count in itertools.count():
             client = stack.enter_context(Client(gateway.http))
@@ -146,7 +147,7 @@ def test_the_bound_of_an_address_follows_the_limit_in_force(run, origin, connect
         gateway.await_log("warning:", "one client may have all of them", "connections_per_client")
     else:
         assert "one client may have" not in gateway.log
-    # It follows a limit that changes.
+    # The limit in force follows a changed configuration.
     gateway.config["gateway"]["limits"]["connections"] = 2 * connections
     gateway.reload()
     eventually("the new limit", lambda: gateway.metric("aegis_connections_limit") == 2 * connections)

@@ -1,4 +1,5 @@
-"""The access log when its file is full, gone or not read: no line is broken, none is lost in silence."""
+"""The access log when its file system is full, or its file is gone or not read: no line is broken, and lost lines are
+reported."""
 
 import json
 import os
@@ -10,13 +11,13 @@ import pytest
 from client import Client
 from gateway import PROGRAMS, Gateway, eventually
 
-# A field whose line in the log has 384 KiB: as JSON each byte becomes six.
+# A field whose line in the log has 384 KiB: JSON writes each of its bytes as six.
 LONG = b"\xff" * (64 << 10)
 
 
 @pytest.fixture
 def launch(run, tmp_path):
-    """Runs a gateway with an access log, by a command of the test's own."""
+    """Runs a gateway with an access log, by a command that the test gives."""
     made = []
 
     def start(to, *wrapper, form="json", **options):
@@ -33,7 +34,7 @@ def launch(run, tmp_path):
 
 
 def ask(gateway, numbers, agent=b"a"):
-    """Sends a request for each number, which is its target."""
+    """Sends a request for each number, with the number as target."""
     with Client(gateway.http) as client:
         for number in numbers:
             client.send(b"GET /%d HTTP/1.1\r\nHost: app.test\r\nUser-Agent: %s\r\n\r\n" % (number, agent))
@@ -41,7 +42,7 @@ def ask(gateway, numbers, agent=b"a"):
 
 
 def targets(text):
-    """Which requests whole lines tell of. No line may be anything else."""
+    """The targets in the log's lines; fails on a broken line."""
     assert text.endswith("\n") or not text
     return [int(json.loads(line)["target"][1:]) for line in text.splitlines()]
 
@@ -51,7 +52,7 @@ def lost(gateway):
 
 
 def problem(gateway):
-    """What the state's row of the gateway says is wrong."""
+    """The problem that the gateway's row in the state has."""
     return subprocess.run(
         [PROGRAMS / "aegis-apply", "status", "--state", "state.db"], cwd=gateway.folder, capture_output=True,
         text=True, check=True).stdout
@@ -59,8 +60,8 @@ def problem(gateway):
 
 @pytest.fixture
 def on_small_disk(launch, tmp_path):
-    """Runs a gateway whose log has a file system of 128 KiB, which it alone sees. Gives the gateway, the log's path as
-    others see it, and how to make the file system larger."""
+    """Runs a gateway whose log is on a file system of 128 KiB that only the gateway sees. Gives the gateway, the log's path
+    as this process sees it, and a function that makes the file system larger."""
     disk = tmp_path / "disk"
     disk.mkdir()
     wrapper = ["unshare", "--map-root-user", "--mount", "sh", "-c",
@@ -95,7 +96,7 @@ def test_a_full_disk_loses_nothing_that_fits_into_memory(on_small_disk):
     assert lost(gateway) == 0
     assert gateway.log.count("can't be written") == 1
     eventually("the problem's end", lambda: gateway.metric("aegis_state_problems") == 0)
-    # It goes on as before.
+    # Logging goes on as before.
     ask(gateway, [2000])
     eventually("one more line", lambda: read(path()).count("\n") == 2001)
 
@@ -118,7 +119,7 @@ def test_a_file_that_may_not_grow_gives_way_to_another(launch, tmp_path):
     gateway = launch(log, "prlimit", f"--fsize={1 << 20}")
     ask(gateway, range(4), LONG)
     gateway.await_log("the access log can't be written: File too large")
-    # It holds two lines, and the beginning of one. As logrotate does it:
+    # The file has two lines and the beginning of a third. Then, as logrotate does:
     assert log.stat().st_size == 1 << 20
     log.rename(tmp_path / "access.log.1")
     gateway.process.send_signal(1)
@@ -172,7 +173,7 @@ def test_a_pipe_that_nobody_reads_is_told_of_and_goes_on_with_whole_lines(launch
     reader, text = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), bytearray()
 
     def read_lines(count):
-        """Reads what there is; whether so many lines have come or were lost."""
+        """Reads what is there; returns whether so many lines have come or were lost."""
         try:
             text.extend(os.read(reader, 1 << 20))
         except BlockingIOError:
@@ -201,7 +202,7 @@ def test_a_standard_output_that_is_closed_is_told_of(launch):
     gateway = launch("stdout", "sh", "-c", 'exec "$0" "$@" >&-')
     ask(gateway, range(3))
     gateway.await_log("the access log can't be written: Bad file descriptor")
-    # Nothing else has its number.
+    # No other file has got the closed descriptor's number.
     assert os.readlink(f"/proc/{gateway.process.pid}/fd/1") == "/dev/null"
 
 
@@ -225,7 +226,7 @@ def test_a_file_that_was_deleted_is_made_anew(launch, tmp_path):
     gateway.await_log("the access log was deleted")
     ask(gateway, [2])
     eventually("a line in another file", lambda: (folder / "access.log").exists() and (folder / "access.log").read_text())
-    # With its directory it can't be made at once.
+    # Without its directory the file can't be made at once.
     shutil.rmtree(folder)
     gateway.await_log("can't be opened", "No such file or directory")
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""What the gateway writes down: the access log in its formats, and never a secret."""
+"""The gateway's logs: the access log in its formats, and no secret in any."""
 
 import fcntl
 import json
@@ -74,7 +74,7 @@ def test_every_byte_of_a_text_can_be_read_back(run, http, length):
     gateway = run(
         [{"domain": "app.test", "respond": {"body": "hello"}}],
         gateway={"access_log": {"to": "access.log", "format": "json"}})
-    # Each byte that a field may hold, behind so many plain ones.
+    # Each byte that a field may contain, after so many plain bytes.
     agent = b"a" * length + bytes([*range(0x21, 0x7F), *range(0x80, 0x100)]) + b"\"z"
     with http(gateway.http) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: app.test\r\nUser-Agent: " + agent + b"\r\n\r\n")
@@ -241,15 +241,15 @@ def test_a_log_that_nobody_reads_holds_nobody_up(run):
     gateway = run([{"domain": "app.test", "upstreams": [f"http://127.0.0.1:{free_port()}"]}])
     gateway.stop()
     unread, log = os.pipe()
-    # One page is full after a few lines.
+    # A page of the disk is full after a few lines.
     fcntl.fcntl(log, fcntl.F_SETPIPE_SZ, 4096)
     gateway.launch(stderr=log)
     gateway.await_ready()
-    # Each failure is a line.
+    # Each failed request writes a line.
     with Client(gateway.http) as client:
         for _ in range(100):
             assert client.get("app.test").status == 502
-    # The control side, which writes them, still follows the state.
+    # The control thread, which writes the lines, still follows the state.
     gateway.config["hosts"].append({"domain": "other.test", "respond": {"body": "other"}})
     gateway.reload()
     with Client(gateway.http) as client:
@@ -258,7 +258,7 @@ def test_a_log_that_nobody_reads_holds_nobody_up(run):
     with open(unread, "rb", buffering=0) as reader:
         os.close(log)
         text += reader.read(1 << 20)
-        # Something to tell, now that there is room.
+        # A failure to report, now that there is room.
         gateway.process.send_signal(signal.SIGHUP)
         while b"lines of this log were lost" not in text:
             part = reader.read(1 << 16)
@@ -322,11 +322,11 @@ def test_a_line_tells_how_many_bytes_of_a_body_were_sent(run, http, form):
 
     eventually("all lines", lambda: len(told()) == len(expected))
     assert [(name, *line) for (name, *_), line in zip(expected, told())] == expected
-    # A redirect has none.
+    # Only a redirect has an empty body.
     assert sum(size > 0 for *_, size in expected) == len(REFUSALS) - 1
 
 
-# By name: the error that the line of a refusal in REFUSALS gives.
+# By name: the error in the log line of a refusal in REFUSALS.
 REASONS = {
     "malformed": "white space before a colon",
     "malformed chunks": "malformed chunk size",

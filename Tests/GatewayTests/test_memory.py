@@ -1,4 +1,4 @@
-"""Memory: little for idle connections, none for those that are gone, and the same for a body of any size."""
+"""Memory: little for idle connections, none for closed ones, and the same for a body of any size."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from process import forget_peak, memory_bytes, peak_memory_bytes
 pytestmark = pytest.mark.skipif("AEGIS_SANITIZER" in os.environ, reason="a sanitizer takes memory of its own")
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-# Where a process may have 20,000 descriptors, as many clients fit in.
+# As many clients as a limit of 20,000 descriptors for a process allows.
 CONNECTIONS = 8_000
 REQUEST = b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n"
 
@@ -34,7 +34,7 @@ def test_an_idle_connection_takes_little_memory_and_gives_it_back(run, origin):
     gateway = gateway_for(run, origin)
     pid = gateway.process.pid
     tls = tls_context()
-    # What comes once, with the first connections: tables, arenas, OpenSSL's own.
+    # Memory that is allocated once, with the first connections: tables, arenas, OpenSSL's own.
     for client in [connect(gateway, tls) for _ in range(200)]:
         client.close()
     before = memory_bytes(pid)
@@ -55,7 +55,7 @@ def test_an_idle_connection_takes_little_memory_and_gives_it_back(run, origin):
 
 @pytest.fixture
 def stream(run, origin):
-    """A gateway before an origin that sends 1 GiB and takes as much."""
+    """A gateway before an origin that sends or receives 1 GiB."""
     piece = bytes(MIB)
     origin.pieces = 0
 
@@ -92,7 +92,7 @@ def test_a_gibibyte_passes_through_at_flat_memory(stream, tmp_path):
     large = tmp_path / "large"
     with large.open("wb") as file:
         file.truncate(GIB)
-    # Once before, with everything that comes once.
+    # Once before measuring, to allocate all that is allocated once.
     with Client(stream.https, tls_context(), "app.test") as client:
         client.ask(REQUEST)
     before = memory_bytes(pid)

@@ -1,4 +1,4 @@
-"""What /metrics tells, in the form that Prometheus reads."""
+"""The content of /metrics, in Prometheus's format."""
 
 import pathlib
 import re
@@ -43,7 +43,7 @@ def test_prometheus_can_read_it(run, make_origin):
     found = families(gateway.ask("/metrics")[1])
     assert len(found) > 40
     assert found["aegis_host_requests_total"]["type"] == "counter"
-    # Before there was anything to count, too.
+    # Counters exist before there was anything to count, too.
     empty = run([])
     assert found.keys() - families(empty.ask("/metrics")[1]).keys() <= {
         "aegis_upstream_healthy", "aegis_certificate_not_after_timestamp_seconds", "aegis_certificate_soonest_not_after_seconds",
@@ -73,7 +73,7 @@ def test_requests_are_counted_by_host_and_class(run, make_origin):
 
     want = {("app.test", "2xx"): 7, ("app.test", "4xx"): 3, ("fixed.test", "2xx"): 1, ("dead.test", "5xx"): 1}
     eventually("the counts", lambda: counted() == want)
-    # A host that changes goes on counting, and one that goes keeps what it had.
+    # A changed host's counters go on, and a removed host's keep their values.
     gateway.host("fixed.test")["respond"]["body"] = "other"
     gateway.config["hosts"].pop()
     gateway.reload()
@@ -139,7 +139,7 @@ def test_upstreams_fail_for_reasons(run, make_origin, names):
         {"domain": "dead.test", "upstreams": [f"http://127.0.0.1:{free_port()}"]},
         {"domain": "nowhere.test", "upstreams": ["http://nowhere.test"]},
     ])
-    # Its certificate is of a CA that is not the system's.
+    # The upstream's certificate is of a CA that the system does not trust.
     gateway.config["hosts"].append({"domain": "tls.test", "upstreams": [f"https://127.0.0.1:{gateway.https}"]})
     gateway.reload()
     for host, path, status in [
@@ -164,7 +164,7 @@ def test_handshakes_fail_for_reasons(run):
         client.send(b"\x16\x03\x01\x00\x05hello")
         client.to_end()
     contexts = [ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) for _ in range(3)]
-    # It trusts nobody, and says so.
+    # The first client trusts no CA, and sends an alert that says so.
     for context in contexts[1:]:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         context.set_ciphers("ALL:@SECLEVEL=0")
@@ -197,7 +197,7 @@ def test_the_process_tells_what_it_uses(run):
     limits = next(line for line in open(f"/proc/{gateway.process.pid}/limits") if line.startswith("Max open files"))
     assert usage("max_fds") == int(limits.split()[3])
     assert usage("cpu_seconds_total") >= before["process_cpu_seconds_total", ()] > 0
-    # The control side opens and closes some in its first moments.
+    # The control thread opens and closes some descriptors in its first moments.
     at_rest = settled("the descriptors", lambda: usage("open_fds"))
     clients = [Client(gateway.http) for _ in range(20)]
     eventually("their descriptors", lambda: usage("open_fds") >= at_rest + 20)
@@ -230,11 +230,11 @@ def test_generation_and_revision_are_those_in_force(run):
 def test_renewals_that_are_due_are_told(run):
     gateway = run([], issuers={"lan": {"type": "local_ca"}}, certificates={
         "web": {"issuer": "lan", "domains": ["app.test"]}, "api": {"issuer": "lan", "domains": ["api.test"]}})
-    # From here on, until long before the end.
+    # From now until long before the certificates' end.
     due = eventually("the next renewal", lambda: value(gateway, "aegis_certificate_next_renewal_timestamp_seconds"))
     assert time.time() < due < value(gateway, "aegis_certificate_soonest_not_after_seconds")
     assert value(gateway, "aegis_certificates_renewal_overdue") == 0
-    # A year later they have ended, and the CA's key is gone.
+    # A year later the certificates have expired, and the CA's key is gone.
     gateway.stop()
     gateway.root.with_suffix(".key").unlink()
     with ahead(400) as wrapper:

@@ -1,4 +1,4 @@
-"""The node listener: health and metrics over mutual TLS, for those alone that `node.allow` names."""
+"""The node listener: health and metrics over mutual TLS, only for peers that `node.allow` names."""
 
 import json
 
@@ -32,7 +32,7 @@ def gateway(run, tmp_path):
 
 
 def ask(gateway, settings, path="/healthz", request=None):
-    """Asks the node listener: status; or what went wrong, where there is no answer."""
+    """Sends a request to the node listener: status, or the error where there is no answer."""
     gateway.https, https = gateway.node, gateway.https
     try:
         with connect(gateway, settings, None) as connection:
@@ -52,7 +52,7 @@ def test_those_that_are_allowed_see_what_there_is(gateway, tmp_path):
 
 
 def api(gateway, settings, method="GET", path="/api/v1/hosts", fields=""):
-    """Asks the admin API at the node listener: status, and the last word of a problem's type."""
+    """Sends a request for the admin API to the node listener: status, and the last word of a problem's type."""
     gateway.https, https = gateway.node, gateway.https
     try:
         with connect(gateway, settings, None) as connection:
@@ -71,7 +71,7 @@ def test_the_certificate_is_the_credential_of_the_api(gateway, tmp_path):
     assert [api(gateway, who) for who in (may_change, may_look, both)] == 3 * [(200, "")]
     assert api(gateway, may_look, "POST") == (403, "insufficient-scope")
     assert [api(gateway, who, "POST") for who in (may_change, both)] == 2 * [(405, "method-not-allowed")]
-    # A token adds nothing, and a wrong one takes nothing away.
+    # A token grants nothing more, and a wrong token takes nothing away.
     assert api(gateway, may_look, fields="Authorization: Bearer x\r\n") == (200, "")
     assert api(gateway, may_change, path="/api/v1/hosts/..") == (400, "bad-path")
     assert api(gateway, may_change, "POST", fields="Origin: https://evil.example\r\n") == (403, "foreign-origin")

@@ -1,4 +1,4 @@
-"""Operators' own certificates that must not be served, or that no client would take."""
+"""Operators' own certificates that must not be served, or that no client would accept."""
 
 import hashlib
 import os
@@ -30,7 +30,7 @@ def made(folder, holder, name="own.test"):
 
 
 def slow_key():
-    """RSA of 8200 bits; of five primes, it is made in a second."""
+    """An RSA key of 8200 bits; a key of five primes is made in a second."""
     text = subprocess.run(
         ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:8200", "-pkeyopt",
          "rsa_keygen_primes:5"], capture_output=True, check=True).stdout
@@ -103,7 +103,7 @@ def test_a_slow_key_that_an_earlier_version_has_stored_is_told_of_and_not_served
 
 
 def resealed(envelope, secret, name, fingerprint):
-    """Another key in the envelope of a certificate's (Sources/PKI/Sealing/Sealer.swift)."""
+    """Another key sealed in the same way as a certificate's key (Sources/PKI/Sealing/Sealer.swift)."""
     place = envelope[:1] + b"".join(
         len(part).to_bytes(8, "big") + part.encode() for part in ("certificate key", name, fingerprint))
     nonce = os.urandom(12)

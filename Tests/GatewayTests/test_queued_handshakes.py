@@ -1,4 +1,5 @@
-"""TLS handshakes that wait for their turn behind others: the worker's queue costs no client its time."""
+"""TLS handshakes that wait behind others: waiting in the worker's queue does not use up a client's time for the
+handshake."""
 
 import heapq
 import selectors
@@ -14,7 +15,7 @@ from gateway import PATIENCE, Gateway
 
 COUNT = 600
 CONTEXT = tls_context(versions=ssl.TLSVersion.TLSv1_2)
-# How long each client takes to answer what the gateway has sent: much less than the time for a handshake.
+# How long each client takes to answer the gateway: much less than the time for a handshake.
 REACTION_SECONDS = 0.3
 
 
@@ -32,7 +33,7 @@ class SlowClient:
         self.send()
 
     def step(self):
-        """Goes on with the handshake as far as what has been received allows."""
+        """Continues the handshake as far as the received bytes allow."""
         try:
             self.tls.do_handshake()
             self.is_done = True
@@ -53,7 +54,7 @@ class SlowClient:
 
 
 def carry_out(clients):
-    """Goes on with all handshakes until each is complete or has been ended by the gateway."""
+    """Continues all handshakes until each is complete or the gateway has ended it."""
     late = []
     with selectors.DefaultSelector() as selector:
         for index, client in enumerate(clients):
@@ -81,7 +82,7 @@ def test_a_handshake_has_its_whole_time_however_long_it_has_waited_for_its_turn(
         [{"domain": "app.test", "ssl_mode": "custom", "certificate": "own", "respond": {"body": "own"}}],
         certificates={"own": {"source": "custom", "cert": {"file": "own.pem"}, "key": {"file": "own.key"}}},
         gateway={"workers": 1, "limits": {"handshake_timeout": "2s", "connections_per_client": 0}})
-    # Signatures by such a key take the gateway longer than the time for a handshake, all together.
+    # With such a key all signatures together take the gateway longer than the time for a handshake.
     holder = Holder("app.test", names=["app.test"], key=rsa.generate_private_key(65537, 4096))
     (gateway.folder / "own.pem").write_bytes(pem(holder.certificate))
     (gateway.folder / "own.key").write_bytes(holder.key_pem)

@@ -1,4 +1,4 @@
-"""The programs that people put before and behind a gateway: nginx, curl, wrk, websocat."""
+"""Widely used programs before and behind a gateway: nginx, curl, wrk, websocat."""
 
 import hashlib
 import pathlib
@@ -16,7 +16,7 @@ TOOLS = pathlib.Path(sys.executable).parent
 
 @pytest.fixture(scope="module")
 def nginx(tmp_path_factory):
-    """nginx that serves files and takes uploads."""
+    """nginx that serves files and accepts uploads."""
     folder = tmp_path_factory.mktemp("nginx")
     port = free_port()
     (folder / "large").write_bytes(bytes(range(256)) * 40_000)
@@ -30,7 +30,7 @@ def nginx(tmp_path_factory):
             gzip on; gzip_proxied any; gzip_min_length 1; gzip_types *;
             server {{ listen 127.0.0.1:{port}; root {folder}; location = /none {{ return 204; }} }}
         }}""")
-    # As root it may read what the tests have made.
+    # nginx as root may read the files that the tests have made.
     process = subprocess.Popen(["/usr/sbin/nginx", "-c", folder / "nginx.conf", "-e", folder / "error.log"])
     eventually("nginx", lambda: connects(port))
     yield f"http://127.0.0.1:{port}", folder
@@ -89,7 +89,7 @@ def test_wrk_meets_no_error(gateway, figures):
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 def test_websocat_talks_through(run, scheme):
-    """websocat at both ends."""
+    """websocat as both client and server."""
     port = free_port()
     server = subprocess.Popen([TOOLS / "websocat", "--text", f"ws-l:127.0.0.1:{port}", "mirror:"])
     try:

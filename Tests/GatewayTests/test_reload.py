@@ -1,4 +1,4 @@
-"""The state changes while the gateway serves: every request gets its full answer, and what is new is live at once."""
+"""Changes of the state while the gateway serves: every request gets its whole answer, and changes take effect at once."""
 
 import contextlib
 import hashlib
@@ -32,7 +32,7 @@ def upstream(make_origin):
 
 
 def make_certificate(folder, name, number):
-    """A certificate of its own with its key, as an operator brings one."""
+    """A certificate and its key, as an operator brings them."""
     key, chain = folder / f"{name}-{number}.key", folder / f"{name}-{number}.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90",
@@ -46,7 +46,7 @@ def fingerprint(pem):
 
 
 def shop(gateway, number):
-    """Puts an operator's certificate where the configuration says."""
+    """Writes an operator's certificate where the configuration names it."""
     key, chain = make_certificate(gateway.folder, "shop.test", number)
     (gateway.folder / "shop.key").write_bytes(key.read_bytes())
     (gateway.folder / "shop.pem").write_bytes(chain.read_bytes())
@@ -72,7 +72,7 @@ def gateway(tmp_path, upstream):
 
 @pytest.fixture
 def probe(gateway):
-    """Measures, in a process of its own that does not wait for this one's threads: see probe.py."""
+    """Runs probe.py, which is not delayed by this process's threads."""
     with subprocess.Popen(
             [sys.executable, pathlib.Path(__file__).with_name("probe.py"), gateway.folder / "state.db",
              str(gateway.https), "shop.test"],
@@ -88,7 +88,7 @@ def test_applies_lose_nothing(gateway, upstream, probe, figures):
     revision = gateway.metric("aegis_state_revision")
     with Load(gateway) as load:
         for number in range(1, APPLIES + 1):
-            # A certificate in each, and in turn a host that comes, one that changes, one that goes, a listener.
+            # Each change has another certificate and, by turns, a new host, a changed host, a removed host, or a listener.
             match number % 4:
                 case 1:
                     hosts.append({"domain": f"extra{number}.test", "respond": {"status": 200, "body": f"{number}"}})
@@ -127,7 +127,7 @@ def test_applies_lose_nothing(gateway, upstream, probe, figures):
         f"{APPLIES} applies under load: {load.requests} requests and {load.messages} messages, none lost; commit to "
         f"handshake: p50 {statistics.median(milliseconds):.0f} ms, p99 {percentile:.0f} ms, at most "
         f"{milliseconds[-1]:.0f} ms")
-    # The aim is 100 ms for all; a machine that others share, and a build without optimization, may take longer.
+    # The aim is 100 ms for all; on a shared machine, or in a build without optimization, it may take longer.
     assert statistics.median(milliseconds) < 500
 
 
@@ -193,7 +193,7 @@ def test_a_download_is_finished_though_its_host_goes(gateway, upstream):
 
 
 def test_metrics_tell_the_ends_of_certificates(gateway):
-    """One by one and the first of all, whichever of them comes, is renewed or goes."""
+    """The end of each certificate and the earliest end, whichever certificate is new, renewed or removed."""
     def ends():
         text = gateway.ask("/metrics")[1]
         name = "aegis_certificate_not_after_timestamp_seconds"
@@ -203,7 +203,7 @@ def test_metrics_tell_the_ends_of_certificates(gateway):
         return gateway.metric("aegis_certificate_soonest_not_after_seconds")
 
     assert set(ends()) == {"shop"} and first() == ends()["shop"]
-    # Of the local CA: it ends later than the 90 days of the other, which goes then.
+    # The local CA's certificate ends later than the other's 90 days, which is removed then.
     gateway.config["issuers"] = {"lan": {"type": "local_ca"}}
     gateway.config["certificates"]["own"] = {"issuer": "lan", "domains": ["own.test"]}
     gateway.reload()
@@ -305,7 +305,7 @@ def test_a_name_that_is_not_found_out_holds_a_change_up_for_seconds_only(names, 
     hosts.append({"domain": "new.test", "upstreams": ["http://up.slow.test:1"]})
     gateway.apply()
     eventually("a question for the name", names.with_name("names.asked").exists)
-    # What is applied meanwhile comes after it.
+    # What is applied meanwhile follows afterwards.
     hosts.append({"domain": "later.test", "respond": {"status": 200, "body": ""}})
     gateway.apply()
     with Client(gateway.http) as client:
@@ -316,13 +316,13 @@ def test_a_name_that_is_not_found_out_holds_a_change_up_for_seconds_only(names, 
 
 
 def change_unseen(gateway, sql, *values):
-    """Changes the state so that no reader of changes notices."""
+    """Changes the state without a new revision, so that no reader notices."""
     with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
         assert state.execute(sql, values).rowcount > 0
 
 
 def read_all(gateway):
-    """Has it read the state anew, and waits until that is in force."""
+    """Makes the gateway read the whole state anew, and waits until that is in force."""
     done = gateway.log.count("is being put in force")
     gateway.process.send_signal(signal.SIGHUP)
     eventually("the state read anew", lambda: gateway.log.count("is being put in force") > done)
@@ -388,7 +388,7 @@ def test_a_full_read_forgets_challenges_that_are_gone(gateway):
 
 
 class Callers:
-    """Clients that come one after the other, some of which take a while from connecting to their first byte."""
+    """Clients that connect one after the other, some of which wait a while before their first byte."""
 
     def __init__(self, port, expected):
         self.port, self.expected = port, expected
@@ -426,7 +426,7 @@ class Callers:
 @pytest.mark.parametrize("key", ["http", "https"])
 def test_an_address_that_changes_on_its_port_loses_no_connection(gateway, key):
     port = getattr(gateway, key)
-    # Plain requests at a port of TLS are told so.
+    # A plain request to a port of TLS gets an answer that says so.
     with Callers(port, (200,) if key == "http" else (400,)) as callers:
         callers.await_more()
         former = f"127.0.0.1:{port}"
@@ -484,7 +484,7 @@ def test_ports_of_http_and_https_that_change_places_refuse_nobody(gateway):
 
 
 def test_an_address_stays_until_the_one_in_its_place_can_be_had(gateway):
-    """192.0.2.1 is nobody's (RFC 5737)."""
+    """192.0.2.1 belongs to no machine (RFC 5737)."""
     gateway.config["gateway"]["http"] = [f"192.0.2.1:{gateway.http}"]
     gateway.reload()
     gateway.await_log("can't listen at 192.0.2.1")

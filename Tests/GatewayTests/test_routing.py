@@ -1,4 +1,4 @@
-"""Which host answers, and what the gateway answers itself."""
+"""Which host answers a request, and what the gateway answers itself."""
 
 import ssl
 
@@ -51,7 +51,7 @@ def test_a_wildcard_stands_for_one_label_and_an_exact_name_wins(gateway, host, e
 
 @pytest.mark.parametrize("host", ["app.test", "other.test", "forced.test", "unknown.test"])
 def test_trace_is_refused(gateway, origin, host):
-    """What it reflects are cookies and passwords."""
+    """TRACE would send cookies and passwords back."""
     with Client(gateway.http) as client:
         answer = client.ask(f"TRACE / HTTP/1.1\r\nHost: {host}\r\nCookie: a=b\r\n\r\n")
         assert answer.status == 405 and b"a=b" not in answer.body
@@ -120,7 +120,7 @@ def test_a_host_that_is_no_name_is_400(gateway, origin, host):
     ("http://app.test/", "a@app.test", (400, None)),
 ])
 def test_an_absolute_target_says_who_is_asked(gateway, origin, target, host, expected):
-    """RFC 9112 section 3.2.2: nobody behind the gateway learns what stood in Host."""
+    """RFC 9112 section 3.2.2: the upstream does not get the original Host field."""
     with Client(gateway.http) as client:
         answer = client.ask(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")
         assert answer.status == expected[0]
@@ -168,7 +168,7 @@ def test_a_fixed_answer_is_for_get_and_head(gateway, method):
         response = client.ask(f"{method} / HTTP/1.1\r\nHost: other.test\r\n\r\n")
         assert (response.status, response["Allow"]) == (405, "GET, HEAD")
         assert client.ask("HEAD / HTTP/1.1\r\nHost: other.test\r\n\r\n").status == 200
-        # What tells of an error tells everybody.
+        # An answer with an error status is sent for every method.
         assert client.ask(f"{method} / HTTP/1.1\r\nHost: teapot.test\r\n\r\n").status == 418
 
 

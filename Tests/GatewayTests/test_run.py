@@ -1,4 +1,4 @@
-"""scripts/run, as a newcomer runs it; only the compiler is left out."""
+"""scripts/run as a newcomer runs it, without the compiler."""
 
 import os
 import pathlib
@@ -24,7 +24,7 @@ hosts: [{{ domain: {host}, ssl_mode: custom, certificate: site, respond: {{ stat
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A checkout whose programs are built."""
+    """A checkout whose programs are built already."""
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     (tmp_path / ".build").mkdir()
     (tmp_path / ".build/release").symlink_to(PROGRAMS)
@@ -59,7 +59,7 @@ def test_it_ends_with_what_to_open_and_to_try(checkout, host):
         assert "No changes" in subprocess.run(
             plan.split(), cwd=checkout, capture_output=True, timeout=PATIENCE, text=True, check=True).stdout
     finally:
-        # As Ctrl-C does: every process of the terminal's group.
+        # Ctrl-C sends the signal to every process of the terminal's group.
         os.killpg(process.pid, signal.SIGINT)
     assert process.wait(PATIENCE) == 0
     assert (checkout / "run.log").read_text().endswith(" ended\n")

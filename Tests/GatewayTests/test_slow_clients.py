@@ -1,4 +1,4 @@
-"""Clients that are slow on purpose hold nobody up and are cut off."""
+"""Clients that are slow on purpose delay nobody and are cut off."""
 
 import contextlib
 import os
@@ -45,10 +45,10 @@ def test_slowhttptest_is_cut_off_while_others_are_served(gateway, attack, figure
             capture_output=True, text=True, timeout=PATIENCE * 3)
     output = done.stdout + done.stderr
     assert honest.faults == [] and honest.count > 50, output[-2000:]
-    # A sanitizer alone makes a busy machine slower than that.
+    # With a sanitizer alone a busy machine is slower than that.
     assert honest.slowest < 2 or "AEGIS_SANITIZER" in os.environ
     if "-X" in attack:
-        # It reads so slowly that it sees no end while it has something left to read.
+        # The client reads so slowly that it still has data to read when the gateway closes.
         assert gateway.metric("aegis_client_aborts_total") >= before + 300
     else:
         assert "No open connections left" in output, output[-2000:]
@@ -58,7 +58,7 @@ def test_slowhttptest_is_cut_off_while_others_are_served(gateway, attack, figure
 
 
 def dribble(connection, data):
-    """Sends ten bytes a second, as attackers do, until the gateway says something; returns that."""
+    """Sends ten bytes a second, as attackers do, until the gateway answers; returns the answer."""
     connection.settimeout(PATIENCE)
     for byte in data:
         connection.sendall(bytes([byte]))
@@ -82,7 +82,7 @@ def test_a_dribbled_head_is_408_however_steadily_it_comes(gateway):
 
 @pytest.fixture(scope="module")
 def patient(run_once, module_origin):
-    """A gateway that waits long for a request, but not for the rest of one."""
+    """A gateway that waits long for a request's first byte, and a short time for the rest."""
     hosts = [
         {"domain": "localhost", "upstreams": [module_origin.url]},
         {"domain": "honest.test", "respond": {"status": 200, "body": "ok"}},
@@ -104,7 +104,7 @@ def test_a_head_behind_another_request_has_no_more_time(patient, host, tls, more
 @pytest.mark.parametrize("more", ["", "\r", "\r\n", "\r\n\r"])
 @pytest.mark.parametrize("host", ["localhost", "honest.test"])
 def test_an_empty_line_behind_a_request_is_no_beginning_of_another(gateway, host, more):
-    """RFC 9112 section 2.2: it is ignored. At the idle connection's end nothing is said."""
+    """RFC 9112 section 2.2: the line is ignored. The gateway closes the idle connection without an answer."""
     with Client(gateway.http) as client:
         client.send(f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2\r\n\r\nhi{more}")
         assert client.response("POST").status == (200 if host == "localhost" else 405)
@@ -112,13 +112,13 @@ def test_an_empty_line_behind_a_request_is_no_beginning_of_another(gateway, host
 
 
 def test_an_answer_that_has_begun_is_not_cut_when_its_client_stops_sending(gateway, module_origin):
-    """RFC 9112 section 9.5: a client stops its body when it sees the answer to be an error."""
+    """RFC 9112 section 9.5: a client stops sending its body when it gets an error."""
     stopped = threading.Event()
 
     def answer(connection, request):
         connection.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\n")
         for digit in b"0123456789":
-            # Longer in all than a client may take for the next bytes of its body, and less for each of them.
+            # Longer in all than a client may take for the next bytes of its body, and shorter for each part.
             stopped.wait(0.3)
             connection.send(bytes([digit]))
         while connection.more():
@@ -169,7 +169,7 @@ def test_a_body_that_stops_is_408(gateway):
 
 
 def test_a_client_is_not_late_because_its_upstream_is(run):
-    # An address that answers nothing: its queue of connections is full.
+    # An address that answers nothing: its listener's queue is full.
     with socket.socket() as full, contextlib.ExitStack() as waiting:
         full.bind(("127.0.0.1", 0))
         full.listen(0)

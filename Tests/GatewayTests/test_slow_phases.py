@@ -1,4 +1,4 @@
-"""Peers that stop, in each phase of a connection: they are let go in their time, and nobody waits for them."""
+"""Peers that stop in each phase of a connection: they are closed in time, and delay nobody."""
 
 import contextlib
 import signal
@@ -39,7 +39,7 @@ def start(run, origin):
 
 
 def connect(gateway, said, tls=False, reads_little=False):
-    """A client that says something and no more."""
+    """A client that sends some bytes and then nothing."""
     connection = socket.socket()
     if reads_little:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -49,7 +49,7 @@ def connect(gateway, said, tls=False, reads_little=False):
     return connection
 
 
-# By phase: what a client says before it stops, over TLS or not, and whether it reads what it gets.
+# By phase: what a client sends before it stops, whether over TLS, and whether it reads what it gets.
 CLIENTS = {
     "nothing": (b"", False, True),
     "no hello": (b"", True, True),
@@ -83,7 +83,7 @@ def set_up(origin):
 
 
 def open_connections(gateway):
-    """How many are open but those of the one that asks and of the honest client."""
+    """The number of open connections of clients, which includes the honest client's."""
     return gateway.metric("aegis_connections_open")
 
 
@@ -92,11 +92,11 @@ def test_clients_that_stop_are_let_go(run, origin, phase, figures):
     said, tls, reads = CLIENTS[phase]
     set_up(origin)
     gateway = start(run, origin)
-    # What is owed to those who read nothing lies in the gateway, up to a read's worth for each.
+    # The gateway holds the unsent data of clients that read nothing, up to the size of one read for each.
     with watched(gateway, f"{COUNT} clients: {phase}", figures, COUNT * (256 << 10)):
-        # Those that read nothing fill the kernel's buffers first, of some MiB each.
+        # Data for clients that read nothing fill the kernel's buffers first, of some MiB each.
         held = [connect(gateway, said, tls, not reads) for _ in range(COUNT if reads else COUNT // 10)]
-        # All but the honest one.
+        # All but the honest client's connection.
         eventually("that they are let go", lambda: open_connections(gateway) <= 1)
         for connection in held:
             connection.close()
@@ -134,7 +134,7 @@ def test_upstreams_that_stop_are_given_up(run, origin, phase, figures):
                 assert client.response().status == status
             else:
                 assert client.head().status == 200
-                # Whatever came of it, it has no last chunk.
+                # Whatever the client got, it has no last chunk.
                 with contextlib.suppress(ConnectionError):
                     assert not client.to_end().endswith(b"0\r\n\r\n")
 
@@ -183,17 +183,17 @@ def test_upstreams_that_take_no_body_are_given_up(run, origin, figures):
 # The end.
 
 def until_told_to_close(client):
-    """What each answer says of the connection, up to the one that ends it."""
+    """The Connection field of each answer, up to the answer that says close."""
     told = []
     while not told or told[-1] != "close":
         told.append(client.get("honest.test")["Connection"])
-        time.sleep(0.01)  # its own pace
+        time.sleep(0.01)  # the pace of the client
     return told
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGUSR2"])
 def test_peers_that_stop_do_not_keep_a_process(run, origin, how):
-    """In all phases at once."""
+    """Peers in all phases at once."""
     set_up(origin)
     origin.answers["/"] = lambda connection, request: connection.send(b"HTTP/1.1 200 OK\r\n") or connection.more()
     gateway = start(run, origin)
@@ -202,7 +202,7 @@ def test_peers_that_stop_do_not_keep_a_process(run, origin, how):
     with RawTLS(gateway.https) as silent, Client(gateway.http) as honest:
         assert honest.get("honest.test").body == b"ok"
         origin.await_requests(5)
-        # A kept connection that asks for nothing is closed within a second.
+        # A kept connection without a request is closed within a second.
         told = []
         asking = threading.Thread(target=lambda: told.extend(until_told_to_close(honest)))
         asking.start()
@@ -211,7 +211,7 @@ def test_peers_that_stop_do_not_keep_a_process(run, origin, how):
             gateway.await_log("ending")
         else:
             gateway.upgrade()
-        # The last request of a connection that is kept; then the process ends, long before its time is up.
+        # The last request on a kept connection; then the process ends, long before its deadline.
         asking.join(PATIENCE)
         assert told and told[-1] == "close"
         assert former.wait(20) == 0

@@ -1,5 +1,7 @@
-"""Everything at once: load, reloads, upgrades of the program, upstreams that fail, clients that break off or dawdle. What is
-looked for is what sanitizers find, so nothing here asks how fast it was."""
+"""Everything at once: load, reloads, upgrades of the program, failing upstreams, clients that break off or are slow.
+
+The test looks for what sanitizers report, so nothing in it checks how fast the gateway is.
+"""
 
 import ctypes
 import os
@@ -13,12 +15,12 @@ import time
 from client import Client, tls_context
 from gateway import PATIENCE, free_port
 
-# prctl(2): orphans of the gateway, its successors, become children of this process, which sees how they end.
+# prctl(2): successors, whose parents have ended, become children of this process, which gets their exit codes.
 PR_SET_CHILD_SUBREAPER = 36
 
 
 class Strain:
-    """What goes on until it is told to end, each thing on a thread of its own. Faults of clients are part of it."""
+    """Activities that run until they are stopped, each in a thread. Client errors are part of them."""
 
     def __init__(self, gateway):
         self.gateway = gateway
@@ -93,7 +95,7 @@ def change(gateway):
 
 
 def load(gateway, seconds):
-    """Load by other programs: connections that stay, over TLS and without, and new ones for each request."""
+    """Load by other programs: connections that stay open, over TLS and without, and a new one for each request."""
     at = f"127.0.0.1:{gateway.http}"
     tls = f"127.0.0.1:{gateway.https}"
     return [
@@ -139,7 +141,7 @@ def test_a_gateway_under_strain_ends_well(run, origin):
         strain.end()
         for tool in tools:
             tool.kill()
-    # The harness ends what it has started; this one it has not.
+    # The fixture stops what it has started; it has not started this process.
     gateway.process = None
     os.kill(successor, signal.SIGTERM)
     _, status = os.waitpid(successor, 0)
@@ -147,6 +149,6 @@ def test_a_gateway_under_strain_ends_well(run, origin):
     print(strain.rounds, *outputs, sep="\n")
     assert all(count > 0 for count in strain.rounds.values()), strain.rounds
     for output in outputs:
-        # wrk and h2load word it their own way; either says how many were answered.
+        # wrk and h2load word it differently; both report how many requests were answered.
         answered = re.search(r"(\d+) requests in|(\d+) succeeded", output)
         assert answered and int(answered[1] or answered[2]) > 0, output

@@ -1,4 +1,4 @@
-"""The gateway under systemd: told sockets are used, and it says how it is doing (sd_listen_fds(3), sd_notify(3))."""
+"""The gateway under systemd: it uses the sockets it is given, and reports its status (sd_listen_fds(3), sd_notify(3))."""
 
 import os
 import signal

@@ -44,7 +44,7 @@ def gateway(run_once, module_origin):
 
 
 def s_client(gateway, *arguments, send=""):
-    """What openssl s_client says; its exit code is in `returncode`."""
+    """The output of openssl s_client; its exit code is in `returncode`."""
     return subprocess.run(
         ["openssl", "s_client", "-connect", f"127.0.0.1:{gateway.https}", "-CAfile", gateway.root, *arguments],
         input=send, capture_output=True, text=True, timeout=PATIENCE)
@@ -60,7 +60,7 @@ def subject_names(gateway, *arguments):
     return re.findall(r"DNS:([^,\s]+)", text.stdout)
 
 
-# Which certificate.
+# Which certificate is shown.
 
 @pytest.mark.parametrize("name, expected", [
     ("one.test", "one.test"), ("two.test", "two.test"), ("ONE.test", "one.test"), ("one.test.", "one.test"),
@@ -104,7 +104,7 @@ def test_a_dot_at_the_end_makes_no_other_host(gateway, name, host, status):
 
 def test_two_dots_at_the_end_are_another_host(gateway):
     assert subject_names(gateway, "-servername", "modern.test..") != ["modern.test"]
-    # Whoever comes under it comes under no host's rules, and so reaches none.
+    # A connection with this name is under no host's rules, and so reaches no host.
     done = s_client(
         gateway, "-tls1_2", "-servername", "modern.test..", "-ign_eof",
         send="GET / HTTP/1.1\r\nHost: modern.test\r\nConnection: close\r\n\r\n")
@@ -190,7 +190,7 @@ def test_there_is_no_compression(gateway):
 # Sessions.
 
 def resumption(gateway, version, first, second, context=None):
-    """Whether a session made with one name is taken up with another."""
+    """Whether a session made with one name is resumed with another."""
     context = context or tls_context(versions=version)
 
     def handshake(name, session=None):
@@ -204,7 +204,7 @@ def resumption(gateway, version, first, second, context=None):
     assert not reused
     following, reused = handshake(second, session)
     if reused and version == TLS13:
-        # A ticket is to be used once (RFC 8446 appendix C.4): another one comes with each resumption.
+        # A ticket should be used once (RFC 8446 appendix C.4): another one comes with each resumption.
         assert following.id != session.id and handshake(second, following)[1]
     return reused
 
@@ -259,10 +259,10 @@ def test_openssl_says_the_same_of_sessions(gateway, tmp_path, version, second, w
     assert "HTTP/1.1 200 OK" in done.stdout
 
 
-# However it arrives.
+# Client hellos in pieces.
 
 class Split:
-    """A TLS client whose bytes are sent as `cut` says."""
+    """A TLS client whose bytes are sent in the pieces that `cut` makes."""
 
     def __init__(self, gateway, name, context=None):
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -271,7 +271,7 @@ class Split:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def drive(self, action, cut):
-        """Does something of TLS, with what must be sent and received for it."""
+        """Performs a call of the TLS object, sending and receiving what it needs."""
         while True:
             try:
                 result, is_done = action(), True
@@ -375,11 +375,11 @@ def test_a_dribbled_handshake_is_cut_off_all_the_same(gateway):
         with pytest.raises(ConnectionError):
             for byte in by_bytes(hello):
                 connection.sendall(byte)
-                time.sleep(0.05)  # this is the attack
+                time.sleep(0.05)  # the pace of the attack
     assert gateway.metric('aegis_tls_handshakes_total{result="timeout",version=""}') == before + 1
 
 
-# The end.
+# Ends of connections.
 
 def test_an_orderly_end_says_so(gateway):
     with Client(gateway.https, tls_context(), "one.test") as client:

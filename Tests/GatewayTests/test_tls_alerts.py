@@ -1,4 +1,4 @@
-"""What a client is told when its TLS handshake fails: the alert reaches it, whatever it sends behind the fault."""
+"""What a client gets when its TLS handshake fails: the alert arrives, whatever the client sends after its fault."""
 
 import socket
 import ssl
@@ -25,7 +25,7 @@ def gateway(run_once):
 
 
 def old_hello():
-    """The hello of a client that speaks TLS 1.1 at most: the version that it offers made lower."""
+    """The hello of a client that speaks TLS 1.1 at most: a hello whose offered version is replaced."""
     hello = bytearray(client_hello("one.test", versions=TLS12))
     hello[9:11] = b"\x03\x02"
     return bytes(hello)
@@ -53,7 +53,7 @@ FAULTS = {
 
 
 def told(connection):
-    """What comes up to the end of a connection, which is orderly."""
+    """All bytes up to the end of a connection, which must not be a reset."""
     received = bytearray()
     while piece := connection.recv(65536):
         received += piece
@@ -66,7 +66,7 @@ def test_the_alert_of_a_failed_handshake_arrives(gateway, fault, behind):
     message, expected = FAULTS[fault]
     with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
         connection.sendall(message())
-        # The alert is on its way before the rest: what is sent now comes to a connection that has failed.
+        # The alert is sent before the rest arrives: what the client sends now reaches a connection that has failed.
         first = connection.recv(65536)
         connection.sendall(b"x" * behind)
         connection.shutdown(socket.SHUT_WR)
@@ -91,7 +91,7 @@ def test_what_is_no_tls_gets_an_orderly_end(gateway, start):
 
 
 def test_a_certificate_that_tls_refuses_is_an_internal_error(run, tmp_path, monkeypatch):
-    """OpenSSL is told to use no RSA keys of 2048 bits, which is found out at the handshake."""
+    """OpenSSL is configured to use no RSA keys of 2048 bits, which it notices at the handshake."""
     settings = tmp_path / "openssl.cnf"
     settings.write_text(
         "openssl_conf = main\n[main]\nssl_conf = ssl\n[ssl]\nsystem_default = all\n"
@@ -107,7 +107,8 @@ def test_a_certificate_that_tls_refuses_is_an_internal_error(run, tmp_path, monk
 
 
 def test_who_never_ends_is_held_no_longer_than_a_handshake_may_take(gateway):
-    """Each has its alert and sends on; together they take no more descriptors than their time allows."""
+    """Each such client gets its alert and goes on sending; together they take no more descriptors than the time limit
+    implies."""
     before = descriptors(gateway.process.pid)
     timeouts = gateway.metric('aegis_tls_handshakes_total{result="timeout",version=""}')
     held = []
@@ -117,16 +118,16 @@ def test_who_never_ends_is_held_no_longer_than_a_handshake_may_take(gateway):
         held.append(connection)
     for connection in held:
         assert alerts(told(connection)) == [PROTOCOL_VERSION]
-    # None of them has closed: the gateway does.
+    # The clients don't close; the gateway does.
     eventually("the gateway has let go of them", lambda: descriptors(gateway.process.pid) <= before)
-    # They have failed; they were not too slow.
+    # These handshakes count as failed, not as too slow.
     assert gateway.metric('aegis_tls_handshakes_total{result="timeout",version=""}') == timeouts
     for connection in held:
         connection.close()
 
 
 def test_what_is_sent_behind_a_failure_without_end_is_cut_off(gateway):
-    """After a mebibyte, and not when time is up: more arrives within that than a test would send."""
+    """The gateway closes after a mebibyte, not after a time, in which the test could send all."""
     with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
         connection.sendall(old_hello())
         with pytest.raises(ConnectionError):

@@ -1,4 +1,4 @@
-"""WebSockets and other changes of protocol: bytes pass both ways once the upstream has agreed, and not before."""
+"""WebSockets and other protocol upgrades: bytes pass in both directions once the upstream has agreed, and not before."""
 
 import contextlib
 import sqlite3
@@ -28,7 +28,7 @@ def gateway(run_once, module_origin):
 
 
 def echo(connection, request):
-    """Agrees, then sends everything back."""
+    """Agrees to the upgrade, then sends all bytes back."""
     connection.send(AGREE)
     while connection.buffer or connection.more():
         data = bytes(connection.buffer)
@@ -87,7 +87,7 @@ def test_nothing_passes_before_the_upstream_has_agreed(gateway, origin):
     with Client(gateway.http) as client, Client(gateway.http) as other:
         client.send(ASK + "too early")
         origin.await_requests(1)
-        for _ in range(20):  # the gateway has had its turns
+        for _ in range(20):  # the gateway has had time to pass bytes on
             other.get("app.test", "/other")
         agreed.set()
         assert client.response().status == 101
@@ -159,7 +159,7 @@ def test_no_other_protocol_is_passed_on(gateway, origin, offered, passed):
         response = client.ask(
             "GET / HTTP/1.1\r\nHost: app.test\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
             f"Upgrade: {offered}\r\n\r\n")
-        # An upstream that changes to something else all the same is none.
+        # An upstream that answers with another protocol has not agreed.
         assert response.status == 502
     assert origin.last["Upgrade"] == passed and origin.last["HTTP2-Settings"] is None
     assert (origin.last["Connection"] or "").lower() == ("upgrade" if passed else "")
@@ -204,7 +204,7 @@ def test_h2c_can_not_be_allowed(gateway):
 
 @pytest.mark.parametrize("name", ["h2", "h2c/1", "H2c-14", "HTTP/2.0", "tls/1.0"])
 def test_http_2_is_not_passed_on_whatever_the_state_says(run, make_origin, name):
-    """One that an earlier version has made may hold it; what else it says of the host is in force."""
+    """A state of an earlier version may name it for an upstream; the rest of the host's settings are in force."""
     origin = make_origin()
     origin.answers["/"] = f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {name}\r\n\r\n".encode()
     gateway = run([{"domain": "foo.test", "upstreams": [origin.url], "upgrade": ["example/1", "foo/2"]}])

@@ -1,4 +1,4 @@
-"""Whose certificates are believed of upstreams over TLS: whom a `ca_file` makes trusted, and for which names."""
+"""Which upstream certificates are accepted: what a `ca_file` makes trusted, and for which names."""
 
 import pathlib
 import signal
@@ -18,7 +18,7 @@ HOST = "up.two.test"
 
 @dataclass
 class Case:
-    """What a server shows, and what the `ca_file` has in it. `place`: the host of the upstream's URL."""
+    """What a server shows, and what the `ca_file` contains. `place`: the host of the upstream's URL."""
 
     leaf: Holder
     above: tuple = ()
@@ -132,12 +132,12 @@ class Stand:
 
 @pytest.fixture(scope="module")
 def stand(run_once, tmp_path_factory, module_names):
-    """A gateway with a host for each case, and an origin of its own behind it."""
+    """A gateway with a host and an origin for each case."""
     folder, origins, hosts, domains = tmp_path_factory.mktemp("trust"), {}, [], {}
     cases = {**TRUSTED, **UNTRUSTED, **{title: Case(leaf, (issuing,), text) for title, (text, _) in UNUSABLE.items()}}
     for number, (title, case) in enumerate(cases.items()):
         origins[title] = Origin(tls=case.leaf.server(folder / f"server{number}.pem", *case.above))
-        # An apply refuses what is unusable: such a file comes later.
+        # An apply refuses an unusable file, so such a file is written afterwards.
         if title not in UNUSABLE:
             (folder / f"trusted{number}.pem").write_bytes(case.file())
         domains[title] = f"case{number}.test"
@@ -184,7 +184,7 @@ def test_a_ca_file_that_can_not_be_read_trusts_nobody(stand, title):
 
 
 def test_health_checks_believe_whom_requests_do(run, make_origin, tmp_path):
-    """One upstream of two is for a name in the subject alone."""
+    """One of two upstreams has its name only in the certificate's subject."""
     good = make_origin(tls=Holder("leaf", issuing, names=["127.0.0.1"]).server(tmp_path / "good.pem"))
     bad = make_origin(tls=Holder("127.0.0.1", issuing).server(tmp_path / "bad.pem"))
     (tmp_path / "ca.pem").write_bytes(pem(issuing.certificate))
@@ -199,7 +199,7 @@ def test_health_checks_believe_whom_requests_do(run, make_origin, tmp_path):
 
 @pytest.mark.parametrize("trusted", ["root.pem", "issuing.pem"])
 def test_the_systems_trust_is_that_of_openssl(run, make_origin, tmp_path, monkeypatch, trusted):
-    """Its directory may hold chains that servers show, which nobody meant as trust."""
+    """Its directory may contain chains that servers show, which were not meant to be trusted."""
     origin = make_origin(tls=Holder("leaf", issuing, names=["127.0.0.1"]).server(tmp_path / "leaf.pem", issuing))
     (tmp_path / "root.pem").write_bytes(pem(root.certificate))
     (tmp_path / "issuing.pem").write_bytes(pem(issuing.certificate))

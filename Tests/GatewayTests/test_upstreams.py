@@ -1,4 +1,4 @@
-"""Upstreams that misbehave, and which of several gets a request."""
+"""Upstreams that misbehave, and which of several upstreams gets a request."""
 
 import contextlib
 import os
@@ -66,7 +66,7 @@ def test_bytes_on_an_idle_connection_are_not_taken_for_an_answer(gateway, origin
 
 @pytest.mark.parametrize("unasked", [b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison", b""], ids=["bytes", "the end"])
 def test_what_comes_with_a_request_is_seen_before_its_connection_is_used(gateway, origin, unasked):
-    """Both wait when the gateway looks, the request first."""
+    """A request and an upstream's bytes both wait when the gateway looks, and it sees the request first."""
     with Client(gateway.http) as client:
         assert client.get().body == b"ok"
         first = origin.connections[origin.last.connection]
@@ -143,7 +143,7 @@ def test_an_answer_that_stops_midway_breaks_off(gateway, origin):
 def test_an_upstream_that_refuses_is_502_and_named_in_the_log(gateway, origin):
     upstream = gateway.host("refused.test")["upstreams"][0]
     with Client(gateway.http) as client:
-        for _ in range(5):  # the only upstream is never left out
+        for _ in range(5):  # the only upstream is used even when it fails
             response = client.get("refused.test")
             assert response.status == 502
             gateway.await_log(f"no answer from {upstream}: Connection refused", response["X-Request-Id"])
@@ -274,7 +274,7 @@ def test_ip_hash_goes_by_the_client_behind_a_trusted_proxy(run, make_origin):
             assert client.get("app.test", "/", f"X-Forwarded-For: {address}").status == 200
     seen = [{request["X-Real-IP"] for request in origin.requests} for origin in origins]
     assert set().union(*seen) == set(clients)
-    # Each client has one upstream, and each upstream some clients.
+    # Each client has one upstream, and each upstream has some clients.
     assert sum(map(len, seen)) == len(clients) and all(seen)
 
 
@@ -295,7 +295,7 @@ def test_ip_hash_goes_by_who_has_sent_the_body_and_not_by_who_came_meanwhile(run
         client.send("i")
         assert client.response("POST").status == 200
         client.close()
-    # Both requests of a client have the same upstream.
+    # Both requests of a client go to the same upstream.
     seen = [{request["X-Real-IP"] for request in origin.requests} for origin in origins]
     assert sum(map(len, seen)) == len(clients) and set().union(*seen) == set(clients)
 
@@ -365,7 +365,7 @@ def test_unix_sockets_are_upstreams(run, make_origin, tmp_path):
 
 
 def secure_origin(run, make_origin, name):
-    """An origin over TLS with a certificate of a local CA, which the system does not trust; and the CA's file."""
+    """An origin over TLS with a certificate of a local CA that the system does not trust; and the CA's file."""
     maker = run(
         [{"domain": "app.test", "respond": {"status": 200, "body": ""}}],
         issuers={"lan": {"type": "local_ca"}}, certificates={"up": {"issuer": "lan", "domains": [name]}})
@@ -401,7 +401,7 @@ def test_a_kept_connection_with_half_a_record_on_it_is_not_used_again(run, make_
     gateway = run([{"domain": "app.test", "upstreams": [origin.url], "upstream_tls": {"ca_file": str(root)}}], gateway={"workers": 1})
 
     def half_a_record_more(connection, request):
-        # In one segment: TLS takes both from the socket, and can give only the answer.
+        # Sent in one segment: OpenSSL reads both from the socket, but returns only the answer.
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
         connection.send(OK)
         os.write(connection.socket.fileno(), b"\x17\x03\x03\x00\x40half")
@@ -464,7 +464,7 @@ def test_a_full_read_keeps_the_cas_of_a_file_that_can_not_be_used_any_more(run, 
     gateway.await_log("error: the CAs in", "cas.pem", "can't be used")
     eventually("the problem in /metrics", lambda: gateway.metric("aegis_state_problems") == 1)
     assert [status() for _ in range(4)] == [200] * 4
-    # Others are trusted instead, once there are some.
+    # The file's other CA is trusted instead.
     file.write_bytes(other.read_bytes())
     read_all()
     eventually("an upstream that is not trusted", lambda: status() == 502)
@@ -495,7 +495,7 @@ def test_an_https_upstream_that_speaks_before_tls_is_not_believed(run):
     ("Transfer-Encoding: chunked", b"0\r\n\r\n", 2),
     ("Transfer-Encoding: chunked", b"5\r\nhello\r\n0\r\n\r\n", 2),
     ("Content-Length: 5", b"hello", 2),
-    # Not all of it is kept.
+    # Of a body this long the gateway does not keep all.
     ("Content-Length: 1000000", bytes(1_000_000), 1),
 ], ids=["no chunk", "chunks", "length", "large"])
 def test_a_request_is_repeated_with_its_whole_body_or_not_at_all(gateway, origin, framing, body, times):
@@ -510,7 +510,7 @@ def test_a_request_is_repeated_with_its_whole_body_or_not_at_all(gateway, origin
 
 
 def test_a_request_is_repeated_on_a_new_connection_after_a_dead_one(run, make_origin):
-    """However many connections wait in the pool: the others may be dead too."""
+    """However many connections wait in the pool: the others may be dead as well."""
     origin, together, dead = make_origin(), threading.Barrier(3), set()
 
     def answer(connection, request):
@@ -559,7 +559,7 @@ def test_of_a_names_addresses_the_next_is_tried(names, run, make_origin):
 
 
 class Moving:
-    """An upstream whose name has the addresses that a test tells, with an origin at each of them."""
+    """An upstream whose name has the addresses that a test sets, with an origin at each of them."""
 
     def __init__(self, names, make_origin):
         self.names = names
@@ -601,7 +601,7 @@ def test_a_names_new_address_is_gone_to_though_connections_to_the_former_one_liv
         # Traffic keeps connections to the former address busy.
         eventually(
             "a request at the new address", lambda: client.get("app.test").status == 200 and moving.later.requests)
-        # Each worker hears of it by itself.
+        # Each worker learns of the new address by itself.
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(Client(gateway.http)) for _ in range(8)]
             eventually("all workers' idle connections ended", lambda: len(
@@ -610,7 +610,7 @@ def test_a_names_new_address_is_gone_to_though_connections_to_the_former_one_liv
             for other in clients:
                 assert other.get("app.test").status == 200
         assert len(moving.former.requests) == before
-        # What was under way is answered, and its connection not kept.
+        # The request under way is answered, and its connection is not kept.
         release.set()
         assert waiting.response().status == 200
         eventually("the end of the last connection", lambda: all(
@@ -621,7 +621,7 @@ def test_an_address_that_a_name_keeps_keeps_its_connections(run, moving):
     moving.tell("127.0.0.1", "127.0.0.9")
     gateway = run([{"domain": "app.test", "upstreams": [moving.url]}], gateway={"workers": 1})
     with contextlib.ExitStack() as stack:
-        # One request after the other would go over one connection.
+        # Requests one after the other would use one connection.
         together = threading.Barrier(4)
 
         def late(connection, request):
@@ -651,7 +651,7 @@ def test_a_failed_connection_has_its_name_looked_up_at_once(run, moving):
         assert client.get("app.test").status == 200
         moving.former.stop()
         moving.tell("127.0.0.9")
-        # Without a failure it takes ten seconds to the next look-up.
+        # Without a failure the next look-up comes after ten seconds.
         eventually("the new address", lambda: client.get("app.test").status == 200, patience=5)
 
 
@@ -661,5 +661,5 @@ def test_failures_have_a_name_looked_up_once_a_second_at_most(run, moving):
     start, before = time.monotonic(), moving.look_ups()
     with Client(gateway.http) as client:
         eventually("several look-ups", lambda: client.get("app.test").status == 502 and moving.look_ups() >= before + 3)
-    # Seconds are counted as the clock's, so that the first and the last may be parts.
+    # The test counts whole seconds of the clock, so the first and the last may be shorter.
     assert moving.look_ups() - before <= time.monotonic() - start + 2

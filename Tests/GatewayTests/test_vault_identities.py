@@ -1,4 +1,4 @@
-"""Identities from a Vault: issued by its PKI engine, or kept in its key-value store."""
+"""Identities from Vault: issued by its PKI engine, or kept in its key-value store."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ root, other = Holder("mesh", is_ca=True), Holder("other mesh", is_ca=True)
 
 @pytest.fixture
 def own_vault(tmp_path):
-    """A Vault for tests that harm it."""
+    """A Vault for tests that disturb it."""
     vault = Vault(tmp_path / "vault")
     yield vault
     vault.stop()
@@ -35,7 +35,7 @@ def token(text):
 
 
 def vaults(server, auth=None):
-    """`server` is a Vault, or what is in front of one."""
+    """The configuration of a Vault named `main`; `server` is a Vault, or a proxy in front of one."""
     vault = getattr(server, "vault", server)
     return {"main": {"address": server.address, "auth": auth or token(vault.token())}}
 
@@ -63,7 +63,7 @@ def put(vault, path, holder=None, authorities=(root,)):
 
 @pytest.fixture
 def upstream(make_origin, tmp_path, vault):
-    """An upstream over TLS that wants certificates of the mount `pki` or of `root` and `other`; its own is from `root`."""
+    """An upstream over TLS that accepts certificates of the mount `pki`, of `root` and of `other`; its own is of `root`."""
     return make_upstream(make_origin, tmp_path, vault)
 
 
@@ -98,7 +98,7 @@ def row(gateway, columns="*", table="obtained_identities"):
         return state.execute(f"SELECT {columns} FROM {table}").fetchall()
 
 
-# What it is used for.
+# Uses of an identity.
 
 
 def test_an_upstream_is_shown_an_issued_identity(run, vault, upstream, tmp_path):
@@ -157,7 +157,7 @@ def test_the_node_listener_shows_an_issued_identity(run, vault, tmp_path):
 
 
 def test_a_login_by_certificate_shows_another_identity(run, own_vault, make_origin, tmp_path):
-    """The Vault's login needs an identity of the same gateway: one of files."""
+    """The login needs another identity of the same gateway, from files."""
     tls = free_port()
     shows = Holder("vault", root, names=[HOST], purposes=[SERVER])
     shows.write(tmp_path / "vault.pem")
@@ -198,7 +198,7 @@ class TLSVault(Vault):
         super().__init__(folder, f"-config={self.config}")
 
 
-# When something changes.
+# Changes.
 
 
 @pytest.mark.parametrize("change", [
@@ -216,7 +216,7 @@ def test_a_changed_declaration_is_obtained_at_once(run, vault, make_origin, tmp_
     gateway.reload()
     eventually("the second one", lambda: refreshes(gateway) == 2)
     assert row(gateway, "chain") != first
-    # Another rule for peers asks Vault for nothing.
+    # Changed rules for peers cause no call to Vault.
     gateway.config["identities"]["mesh"]["required_sans"] = ["*.mesh.test"]
     gateway.reload()
     assert refreshes(gateway) == 2 and len(row(gateway)) == 1
@@ -250,7 +250,7 @@ def test_what_was_obtained_goes_with_the_identity(run, vault):
 
 
 def test_a_renewal_in_time(run, vault, upstream, tmp_path):
-    """A certificate of a minute is renewed with a third of its life left."""
+    """A certificate of one minute is renewed when a third of its life is left."""
     gateway = run([host(upstream, tmp_path)], vaults=vaults(vault), identities=issued(ttl="60s"))
     serves(gateway)
     end = row(gateway, "not_after")[0][0]
@@ -273,7 +273,7 @@ def test_a_new_ca_of_the_mount_is_trusted_as_soon_as_the_identity_is_renewed(run
         path.write_text(data["certificate"] + "\n" + data["private_key"])
         shown.append(context())
         shown[-1].load_cert_chain(path)
-    # A start looks at the mount's CAs.
+    # A start reads the mount's CAs.
     gateway.stop()
     gateway.start()
     for settings in shown:
@@ -285,13 +285,13 @@ def test_a_new_ca_of_the_mount_is_trusted_as_soon_as_the_identity_is_renewed(run
 
 @pytest.mark.parametrize("kind", ["pki", "kv"])
 def test_no_request_is_lost_while_identities_rotate(run, vault, front, upstream, tmp_path, kind):
-    """An issued one by another declaration each time, one of the store by a new version of the secret."""
+    """An issued identity changes by its configuration each time, a stored one by a new version of the secret."""
     put(vault, "rotating")
     gateway = run(
         [host(upstream, tmp_path)], vaults=vaults(vault), identities=issued() if kind == "pki" else stored("rotating"))
     serves(gateway)
     upstream.answer = load.answer
-    # Requests that came before the first identity got none.
+    # Requests that came before the first identity was there have logged it already.
     unanswered = gateway.log.count("no answer from")
     with load.Load(gateway) as traffic:
         for number in range(1, (load.ROTATIONS if kind == "pki" else 100) + 1):
@@ -309,7 +309,7 @@ def test_no_request_is_lost_while_identities_rotate(run, vault, front, upstream,
 
 
 def test_a_new_version_is_seen_within_a_minute(run, vault, front, upstream, tmp_path):
-    """Its version is asked for, which is cheap; the secret is read only when there is another one."""
+    """The gateway asks for the version, which is cheap, and reads the secret only when the version is new."""
     put(vault, "versions")
     gateway = run([host(upstream, tmp_path)], vaults=vaults(front), identities=stored("versions"))
     serves(gateway)
@@ -321,7 +321,7 @@ def test_a_new_version_is_seen_within_a_minute(run, vault, front, upstream, tmp_
     assert status(gateway) == 200
 
 
-# When Vault is not well.
+# Vault in trouble.
 
 SEALED = b'{"errors":["Vault is sealed"]}'
 AILMENTS = {
@@ -356,7 +356,7 @@ def test_the_last_good_identity_serves_while_vault_is_not_well(run, vault, front
     assert status(gateway) == 200
     assert gateway.log.count(line) == 1, "the same is logged again"
     assert gateway.ask("/readyz")[0] == 200
-    # A gateway that restarts meanwhile serves on.
+    # A gateway that restarts meanwhile still serves.
     gateway.stop()
     gateway.start()
     assert status(gateway) == 200
@@ -366,7 +366,7 @@ def test_the_last_good_identity_serves_while_vault_is_not_well(run, vault, front
 
 
 def test_a_slow_vault_delays_nobody_else(run, vault, front, upstream, tmp_path):
-    """A call that gets no answer keeps its Vault's thread alone."""
+    """A call without an answer blocks only the thread of its Vault."""
     release = threading.Event()
 
     def behave(method, path, forward):
@@ -404,7 +404,7 @@ def test_a_vault_that_is_sealed_and_unsealed(run, own_vault, make_origin, tmp_pa
 
 
 def test_a_token_that_is_revoked(run, vault, upstream, tmp_path):
-    """A login replaces it; a token of the operator's can't be replaced, and the log says so."""
+    """A gateway replaces a login's token; it can't replace an operator's token, and logs that."""
     if "approle/" not in vault.call("GET", "sys/auth")[1]["data"]:
         vault.write("sys/auth/approle", type="approle")
     vault.write("auth/approle/role/gateway", token_policies=["gateway"])
@@ -455,13 +455,13 @@ def test_a_secret_that_is_deleted_or_broken_leaves_the_former(run, vault, upstre
         gateway.process.send_signal(signal.SIGHUP)
         gateway.await_log("error: the identity 'mesh' serves until", reason)
         assert status(gateway) == 200
-    # The same secret again, of another version.
+    # The same content in a new version of the secret.
     put(vault, "breaking", first)
     gateway.process.send_signal(signal.SIGHUP)
     gateway.await_log("no longer: the identity 'mesh' serves until", "there is none")
     eventually("no problem in /metrics", lambda: gateway.metric("aegis_state_problems") == 0)
     vault.call("DELETE", "secret/metadata/breaking")
-    # A secret that is made again has version 1 again.
+    # A secret that is deleted and made again starts at version 1.
     second = node(other)
     assert put(vault, "breaking", second, (root, other)) == 1
     gateway.process.send_signal(signal.SIGHUP)
@@ -484,7 +484,7 @@ def test_without_vault_from_the_start_hosts_wait_and_are_served_later(run, vault
     serves(gateway)
 
 
-# What is stored.
+# What the state stores.
 
 
 def test_nothing_is_stored_unsealed(run, vault, upstream, tmp_path):
@@ -494,7 +494,7 @@ def test_nothing_is_stored_unsealed(run, vault, upstream, tmp_path):
     gateway.stop()
     der = holder.key.private_numbers().private_value.to_bytes(32, "big")
     for path in gateway.folder.rglob("*"):
-        # The local CA's keys are files of their own.
+        # The local CA's keys have their own files.
         if path.is_file() and path.parent.name != "ca":
             content = path.read_bytes()
             assert der not in content and b"PRIVATE KEY" not in content, path
@@ -505,7 +505,7 @@ def test_a_row_that_is_damaged_is_told_and_obtained_again(run, vault, upstream, 
     serves(gateway)
     gateway.stop()
     with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state:
-        # Other CAs than those that the key was sealed with.
+        # CAs other than those that the key was sealed with.
         state.execute("UPDATE obtained_identities SET authorities = ?", (pem(other.certificate),))
         state.commit()
     assert "what was stored for identity 'mesh' can't be used" in gateway.apply(everything=True)
@@ -533,8 +533,9 @@ def test_another_key_of_the_state_opens_what_was_obtained(run, vault, front, ups
 
 
 def test_two_gateways_of_one_state_share_an_identity(run, vault, front, upstream, tmp_path):
-    """One obtains it while the other waits, which then takes it from the state; when the first is dead, the other obtains
-    the next. The second gateway can't listen, since it has the same addresses; that does not matter here."""
+    """One gateway obtains the identity while the other waits, and then takes it from the state. When the first is dead, the
+    other obtains the next identity. The second gateway can't listen, since it has the same addresses; the test does not
+    need that."""
     release = threading.Event()
 
     def behave(method, path, forward):

@@ -1,7 +1,7 @@
-"""Kills a gateway at each step of obtaining an identity from a Vault: the next one goes on with the same key, nothing is
-asked for once it is stored, and no key is on the disk unsealed.
+"""Kills a gateway at each step of obtaining an identity from Vault: the next gateway goes on with the same key, asks for
+nothing once the certificate is stored, and no key is ever on disk unsealed.
 
-AEGIS_LONG=1 kills at every place where the state is written; else at a sample.
+AEGIS_LONG=1 kills at every place where the state is written; else the test takes a sample.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ LONG = bool(os.environ.get("AEGIS_LONG"))
 
 @pytest.fixture
 def make(tmp_path, front):
-    """Makes gateways that are not started."""
+    """Makes gateways without starting them."""
     made = []
 
     def make():
@@ -51,7 +51,7 @@ def kill(gateway):
 
 
 def obtains(gateway):
-    """The next start serves, with one identity and no request left."""
+    """Starts the gateway again: it serves, with one identity and no request left in the state."""
     gateway.launch()
     gateway.await_ready()
     eventually("it is stored", lambda: len(row(gateway)) == 1)
@@ -59,7 +59,7 @@ def obtains(gateway):
     with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state:
         assert state.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     for path in gateway.folder.rglob("*"):
-        # The local CA's keys are files of their own.
+        # The local CA's keys have their own files.
         if path.is_file() and path.parent.name != "ca":
             assert b"PRIVATE KEY" not in path.read_bytes(), path
 
@@ -67,7 +67,7 @@ def obtains(gateway):
 @pytest.mark.parametrize("call", ["lookup-self", "issuers?list", "/json", "/sign/"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_it_is_killed_at_a_call(vault, front, make, call, after):
-    """Vault signs once more than it would have only if it had signed when the gateway was killed."""
+    """Vault signs a second time only if it had signed when the gateway was killed."""
     gateway = make()
     before = len(vault.issued())
     killed = []
@@ -91,7 +91,7 @@ def test_it_is_killed_at_a_call(vault, front, make, call, after):
     assert len(set(signed)) == 1, "another key"
     assert len(signed) == (2 if call == "/sign/" else 1)
     assert len(vault.issued()) - before == (2 if call == "/sign/" and after else 1)
-    # What is stored is enough: another start asks for no certificate.
+    # The stored certificate is enough: another start asks for none.
     kill(gateway)
     obtains(gateway)
     gateway.await_log("listening")
@@ -100,7 +100,7 @@ def test_it_is_killed_at_a_call(vault, front, make, call, after):
 
 @pytest.mark.parametrize("call, every", [("fdatasync", 4), ("pwrite64", 23)])
 def test_it_is_killed_as_it_writes(vault, front, make, call, every):
-    """Counts the writes of a start, and kills at some of them in starts of their own."""
+    """Counts the writes of a start, and kills at some of them in further starts."""
     kills = 0
     for place in range(1 if LONG else 2, 1000, 1 if LONG else every):
         gateway = make()
@@ -114,7 +114,7 @@ def test_it_is_killed_as_it_writes(vault, front, make, call, every):
 
         eventually("it is killed, or done", is_over, patience=60)
         if gateway.process.poll() is None and not dies(gateway):
-            # This place comes later than what is stored; it may come as the gateway ends.
+            # This write comes after the certificate is stored; it may be one of the gateway's end.
             gateway.process.terminate()
             assert gateway.process.wait(PATIENCE) in (0, -signal.SIGKILL)
             gateway.process = None
@@ -130,7 +130,7 @@ def test_it_is_killed_as_it_writes(vault, front, make, call, every):
 
 
 def dies(gateway):
-    """Whether it is killed within a second."""
+    """Whether the gateway is killed within a second."""
     try:
         gateway.process.wait(1)
         return True

@@ -1,4 +1,4 @@
-"""The gateway where /proc is empty, as in a bare chroot: it serves, hands over, and makes up no numbers."""
+"""The gateway where /proc is empty, as in a minimal chroot: it serves, upgrades, and reports no invented numbers."""
 
 import pytest
 

@@ -1,6 +1,7 @@
-"""Records of TLS of any type and content, sealed with a connection's own keys: what no library lets anybody send.
+"""TLS records of any type and content, sealed with a connection's own keys, which no library lets a program send.
 
-The keys are derived from the secrets that OpenSSL logs (SSLKEYLOGFILE)."""
+The keys are derived from the secrets that OpenSSL logs (SSLKEYLOGFILE).
+"""
 
 import hashlib
 import hmac
@@ -14,16 +15,16 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from gateway import PATIENCE
 
-# Of RFC 8446 section 5.1.
+# Record types of RFC 8446 section 5.1.
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, DATA = 20, 21, 22, 23
-# The one suite of TLS 1.2 that these keys are derived for; those of TLS 1.3 are told by their names.
+# The only cipher suite of TLS 1.2 whose keys can be derived here; those of TLS 1.3 are recognized by name.
 SUITE_1_2 = "ECDHE-ECDSA-AES128-GCM-SHA256"
 VERSIONS = {"TLS 1.2": ssl.TLSVersion.TLSv1_2, "TLS 1.3": ssl.TLSVersion.TLSv1_3}
 TLS_1_2 = ssl.TLSVersion.TLSv1_2
 
 
 def log_secrets(context):
-    """Has a context log its connections' secrets, and use the suites whose keys can be derived here."""
+    """Makes a context log its connections' secrets, and use only the suites whose keys can be derived here."""
     log = tempfile.NamedTemporaryFile("r", prefix="secrets")
     context.keylog_filename = log.name
     context.set_ciphers(SUITE_1_2)
@@ -31,12 +32,12 @@ def log_secrets(context):
 
 
 class Sealer:
-    """Makes the records of one end of a connection, which sends no others. `hellos`: what the client and the server have
-    sent first."""
+    """Makes the records of one end of a connection, which then must send no others. `hellos`: the client's and the server's
+    first bytes."""
 
     def __init__(self, tls, log, hellos, is_server):
         self.is_tls13 = tls.version() == "TLSv1.3"
-        # Behind the record's head come four bytes of the message's, and a version.
+        # A hello's random value follows the record's head, four bytes of the message's head, and a version.
         client_random, server_random = (hello[11:43] for hello in hellos)
         with open(log.name) as lines:
             entries = [line.split() for line in lines if not line.startswith("#")]
@@ -50,10 +51,10 @@ class Sealer:
             block = expand_1_2(secrets["CLIENT_RANDOM"], b"key expansion" + server_random + client_random, 40)
             self.aead = AESGCM(block[16:32] if is_server else block[:16])
             self.salt = block[36:40] if is_server else block[32:36]
-            self.sequence = 1  # after Finished
+            self.sequence = 1  # the first record after Finished
 
     def record(self, kind, data, padding=0):
-        """A record of a type. `padding`: zeros behind it, in TLS 1.3."""
+        """A record of a type. `padding`: zeros after the content, in TLS 1.3."""
         number = self.sequence.to_bytes(8)
         self.sequence += 1
         if self.is_tls13:
@@ -68,7 +69,8 @@ class Sealer:
         return self.record(DATA, data)
 
     def key_update(self, asks=True):
-        """A record after which other keys are used; `asks`: the other end is to change its own too (RFC 8446 4.6.3)."""
+        """A record after which the sender uses new keys; `asks`: the receiver must change its keys too (RFC 8446 section
+        4.6.3)."""
         record = self.record(HANDSHAKE, b"\x18\0\0\1" + bytes([asks]))
         self._take(self._expand(self.secret, b"traffic upd", self.hash.digest_size))
         return record
@@ -94,7 +96,7 @@ def expand_1_2(secret, seed, size):
 
 
 class RawTLS:
-    """A client's connection. What `sealer` makes is to be sent by `socket`, in whatever pieces."""
+    """A client's connection. The test sends the records that `sealer` makes by `socket`, in whatever pieces."""
 
     def __init__(self, port, name="app.test", version=None):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
@@ -132,18 +134,18 @@ class RawTLS:
 
     @property
     def client_hello(self):
-        """The message that the handshake began with."""
+        """The client hello of the handshake."""
         return self.hellos[0][5:5 + int.from_bytes(self.hellos[0][3:5])]
 
     def receive(self):
-        """Takes what has come; false at the connection's end."""
+        """Receives bytes; false at the connection's end."""
         piece = self.socket.recv(65536)
         self.hellos[1] = self.hellos[1] or piece
         self.input.write(piece)
         return bool(piece)
 
     def read(self):
-        """Data that has come, up to 64 KiB; empty when there is none."""
+        """Received data, up to 64 KiB; empty when there is none."""
         try:
             return self.tls.read(65536)
         except ssl.SSLWantReadError:

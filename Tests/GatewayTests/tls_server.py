@@ -1,4 +1,4 @@
-"""Servers that decide themselves which of their bytes leave together, with TLS or without, and a certificate."""
+"""Servers that control which of their bytes are sent together, with or without TLS, and a certificate for them."""
 
 import datetime
 import ipaddress
@@ -15,7 +15,7 @@ from tls_records import Sealer, log_secrets
 
 
 def make_certificate(folder, address="127.0.0.1"):
-    """A certificate that vouches for itself, with its key, as PEM files. `folder` is there."""
+    """A self-signed certificate and its key, as PEM files in `folder`, which exists."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "upstream")])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -33,7 +33,8 @@ def make_certificate(folder, address="127.0.0.1"):
 
 
 class Server:
-    """Serves each connection by `serve`, a function of a `Peer`, then closes it. `context`: of TLS, if it speaks that."""
+    """Runs `serve`, a function of a `Peer`, for each connection, then closes it. `context`: TLS settings, if the server
+    uses TLS."""
 
     def __init__(self, serve, context=None):
         self.context = context
@@ -84,20 +85,20 @@ class TLSServer(Server):
         super().__init__(serve, context)
 
     def log_secrets(self):
-        """Lets connections make any record."""
+        """Lets tests make any record on the server's connections, as `TLSPeer.seal` does."""
         self.log = log_secrets(self.context)
         self.context.num_tickets = 0
 
 
 class Peer:
-    """A server's end of a connection. What it says waits until `push`."""
+    """A server's end of a connection. Data that it says are sent by `push`."""
 
     def __init__(self, connection):
         self.socket = connection
         self.waiting = bytearray()
 
     def read(self):
-        """Reads once; empty at the end."""
+        """Reads once; empty at the end of the connection."""
         return self.socket.recv(65536)
 
     def request(self):
@@ -115,22 +116,22 @@ class Peer:
         return self
 
     def say_goodbye(self):
-        """A close_notify, where there is TLS."""
+        """Adds a close_notify, where there is TLS."""
         return self
 
     def said(self):
-        """Takes what waits, as it goes to the network."""
+        """Takes the waiting data, in the form in which they are sent."""
         taken, self.waiting = bytes(self.waiting), bytearray()
         return taken
 
     def push(self, extra=b"", cut=0):
-        """Sends all that was said in one piece, with bytes behind it that TLS doesn't know of, or less some at the end."""
+        """Sends all waiting data at once, followed by bytes outside TLS, or without some bytes at the end."""
         data = self.said() + extra
         self.socket.sendall(data[:len(data) - cut])
         return self
 
     def finish(self):
-        """Ends its half of the connection, and waits for the other end."""
+        """Closes the sending side of the connection, and waits until the other end closes."""
         self.socket.shutdown(socket.SHUT_WR)
         while self.socket.recv(65536):
             pass
@@ -141,8 +142,8 @@ class Peer:
 
 
 class TLSPeer(Peer):
-    """A server's end of a connection whose handshake is done. `greeting`: what leaves with its last message; `log`:
-    where the context logs its secrets."""
+    """A server's end of a connection whose TLS handshake is done. `greeting`: data sent with the handshake's last message;
+    `log`: the file of the context's secrets."""
 
     def __init__(self, connection, context, greeting=b"", log=None):
         self.log = log
@@ -186,5 +187,5 @@ class TLSPeer(Peer):
         return taken
 
     def seal(self):
-        """What makes all further records. The context logs its secrets (`log_secrets`)."""
+        """The sealer that makes all further records. The context must log its secrets (`log_secrets`)."""
         return Sealer(self.tls, self.log, self.hellos, is_server=True)

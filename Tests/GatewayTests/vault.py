@@ -1,4 +1,4 @@
-"""A real Vault (OpenBao in development mode), and a proxy before it whose behaviour tests change."""
+"""A real Vault server (OpenBao in development mode), and a proxy before it whose behaviour tests change."""
 
 import http.client
 import http.server
@@ -33,7 +33,7 @@ class Vault:
         self.unseal_key = re.search(r"Unseal Key: (\S+)", self.log.read_text())[1]
         self.mount("pki")
         self.role("node")
-        # No more than docs/mutual-tls.md says.
+        # The policy has no more than docs/mutual-tls.md names.
         self.write("sys/policies/acl/gateway", policy="\n".join(
             f'path "{path}" {{ capabilities = ["{right}"] }}' for path, right in [
                 ("+/sign/*", "update"), ("+/issuers", "list"), ("secret/data/*", "read"), ("secret/metadata/*", "read")]))
@@ -54,7 +54,7 @@ class Vault:
         self.process.wait()
 
     def call(self, method, path, body=None, token="root"):
-        """Status and JSON of a call."""
+        """Sends a request: status and JSON of the answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.request(
@@ -87,15 +87,15 @@ class Vault:
         return "\n".join(self.call("GET", f"{mount}/issuer/{key}/json")[1]["data"]["certificate"] for key in keys)
 
     def issued(self, mount="pki"):
-        """The numbers of the certificates that the mount has issued, its own CA's among them."""
+        """The serial numbers of the certificates that the mount has issued, its own CA's among them."""
         return self.call("LIST", f"{mount}/certs")[1]["data"]["keys"]
 
     def put(self, path, certificate, key, ca):
-        """Writes a new version of a secret; returns its number."""
+        """Writes a new version of a secret; returns the version's number."""
         return self.write(f"secret/data/{path}", data={"cert": certificate, "key": key, "ca": ca})["version"]
 
     def token(self, **settings):
-        """A token of the policy for gateways."""
+        """A token with the policy for gateways."""
         return self.call("POST", "auth/token/create", {"policies": ["gateway"], **settings})[1]["auth"]["client_token"]
 
     def seal(self):
@@ -106,8 +106,8 @@ class Vault:
 
 
 class Front:
-    """A proxy before a Vault. `behave(method, path, forward)` returns status and body, or None for no answer at all;
-    `forward()` asks the Vault."""
+    """A proxy before Vault. `behave(method, path, forward)` returns status and body, or None for no answer at all;
+    `forward()` calls Vault."""
 
     def __init__(self, vault):
         front = self
@@ -161,7 +161,7 @@ class Front:
         return f"http://127.0.0.1:{self.port}"
 
     def count(self, part):
-        """How many calls had this in their path."""
+        """How many calls had this text in their path."""
         return sum(part in path for path, _ in self.calls)
 
     def stop(self):
