@@ -1,4 +1,4 @@
-"""Writes what a fuzz target begins with into its corpus, for HTTP the sample requests: seeds.py TARGET FOLDER."""
+"""Writes a fuzz target's initial inputs into its corpus, for HTTP the sample requests: seeds.py TARGET FOLDER."""
 
 import json
 import pathlib
@@ -53,7 +53,7 @@ CLOUDFLARE.append({"success": False, "errors": [COMPLAINT], "result": None})
 
 
 def pem():
-    """A chain of two, in order, apart, and damaged; a key in its forms."""
+    """A chain of two certificates: in order, in another order, and damaged; and a key in each PEM form."""
     with tempfile.TemporaryDirectory() as folder:
 
         def openssl(*words):
@@ -109,7 +109,7 @@ def peers():
 
 
 def dns():
-    """Answers of each type that is read, one with aliases, one that was cut off, and one that is signed."""
+    """Answers of each record type that the parser reads: with aliases, truncated, and signed."""
     name, pointer = b"\x01a\x04test\x00", b"\xc0\x0c"
 
     def record(kind, data, owner=pointer, place=1):

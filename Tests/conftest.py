@@ -1,4 +1,4 @@
-"""What all tests in Python share. Logs of all that a failed test has used are shown with the failure."""
+"""What all Python tests share: the logs of all programs that a failed test has used are shown with the failure."""
 
 import pathlib
 import signal
@@ -45,5 +45,5 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture
 def figures():
-    """What was measured, to be shown at the end."""
+    """A list of measurements, shown at the end."""
     return reporting.figures

@@ -73,7 +73,7 @@ class Site:
         path = self.folder / "state/state.db"
         if not path.exists() or path.stat().st_size == 0:
             return set()
-        # A copy: looking must not mend what the next apply has to.
+        # Checked in a copy, since opening the database would repair what the next apply must repair.
         copy = self.folder.parent / "copy"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(path.parent, copy)
@@ -87,14 +87,14 @@ class Site:
             return {row[0] for row in database.execute("SELECT name FROM certificates")}
 
     def check_after(self, outcome):
-        """What must hold at once after a fault."""
+        """Checks what must hold directly after a fault."""
         stored = self.names()
         for name in re.findall(r"certificate (\S+): (?:issued|uploaded)", outcome.stderr):
             if name not in stored:
                 raise Failure(f"certificate {name} was acknowledged and is lost")
 
     def check_recovery(self, expected):
-        """What must hold after the next apply."""
+        """Checks what must hold after the next apply."""
         rerun = self.apply()
         if rerun.returncode != 0:
             raise Failure(f"the next apply exits {rerun.returncode}: {rerun.stderr}")
@@ -104,7 +104,8 @@ class Site:
         if self.names() != expected:
             raise Failure(f"the state has {self.names()}")
         files = {str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file()}
-        # A kill while SQLite folds its -wal file in leaves it to the next writer, and there was nothing left to write.
+        # A kill while SQLite moves its -wal file into the database leaves that to the next writer, and there is nothing
+        # left to write.
         if files - {"state/state.db-wal", "state/state.db-shm"} != EXPECTED:
             raise Failure(f"files differ: {files ^ EXPECTED}")
         for path in (self.folder / "state/state.db", *self.folder.glob("cache/*")):
@@ -126,7 +127,7 @@ def count_calls(site, calls):
 
 
 def campaign(program, name, template, expected, every, root):
-    """Breaks each place of one apply; returns how many were broken."""
+    """Injects a fault at each place of one apply; returns the number of faults."""
     def fresh():
         folder = root / "site"
         shutil.rmtree(folder, ignore_errors=True)

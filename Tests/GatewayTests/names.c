@@ -1,7 +1,7 @@
-// A name service that answers as a test wants it, preloaded into the gateway. Names below "slow.test" are looked up only when
-// the file SLOW_NAMES exists, and are 127.0.0.1 then; that they are asked for, a file SLOW_NAMES.asked tells. Names below
-// "two.test" are 127.0.0.9 and 127.0.0.1. Those below "told.test" are what the file SLOW_NAMES.told says, an address a line; each
-// look-up makes SLOW_NAMES.count longer by a byte.
+// A getaddrinfo for tests, preloaded into the gateway. The environment variable SLOW_NAMES is the path of a file.
+// Names below "slow.test" are 127.0.0.1; a look-up creates the file SLOW_NAMES.asked, and waits until the file SLOW_NAMES
+// exists. Names below "two.test" are 127.0.0.9 and 127.0.0.1. Names below "told.test" have the addresses in the file
+// SLOW_NAMES.told, one a line; each look-up appends a byte to SLOW_NAMES.count.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-"""Package.swift declares what the sources import and nothing else, and docs/ARCHITECTURE.md tells of it."""
+"""Package.swift declares exactly the modules that the sources import, and docs/ARCHITECTURE.md lists them."""
 
 import json
 import os
@@ -43,13 +43,13 @@ def imported(target):
 
 SWIFT_TARGETS = [
     name for name, target in TARGETS.items() if target["type"] != "system" and any(folder(target).rglob("*.swift"))]
-# What is neither a target nor a product of a package comes with the toolchain.
+# A module that is neither a target nor a package's product comes with the toolchain.
 MODULES = set(TARGETS).union(*(declared(target) for target in TARGETS.values()))
 
 
 @pytest.mark.parametrize("name", SWIFT_TARGETS)
 def test_a_target_declares_what_it_imports(name):
-    # Modules are named as targets with underscores.
+    # A module is named like its target, with underscores for hyphens.
     modules = {module.replace("-", "_"): module for module in MODULES}
     uses = {modules[module] for module in imported(TARGETS[name]) if module in modules}
     # Tests of commands run the program, so it is built before them.
@@ -58,7 +58,7 @@ def test_a_target_declares_what_it_imports(name):
 
 
 def test_only_what_is_optimized_across_modules_is_public():
-    """What is public is specialized where it is used, which is worth three instructions in a hundred on a request's way."""
+    """A public declaration is specialized where it is used, which saves three instructions in a hundred of a request."""
     public = {
         source.relative_to(ROOT).parts[1]
         for source in (ROOT / "Sources").rglob("*.swift") if re.search(r"^\s*public ", source.read_text(), re.MULTILINE)}
@@ -66,7 +66,7 @@ def test_only_what_is_optimized_across_modules_is_public():
 
 
 def rooms():
-    """The rows of ARCHITECTURE.md's table: the rooms, and what each may use, as it stands there."""
+    """The rows of ARCHITECTURE.md's table: each module and what it may use, as written there."""
     text = (ROOT / "docs/ARCHITECTURE.md").read_text().split("## The rooms", 1)[1].split("###", 1)[0]
     for line in text.splitlines():
         if line.startswith("| `"):

@@ -1,4 +1,4 @@
-"""What pages point at exists."""
+"""Everything that documentation pages link to exists."""
 
 import pathlib
 import re

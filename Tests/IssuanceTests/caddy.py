@@ -1,4 +1,4 @@
-"""Another CA as people have them: Caddy's acme_server, with a local authority of its own."""
+"""Another widely used CA: Caddy's acme_server, with its own local authority."""
 
 import json
 import pathlib
@@ -12,7 +12,7 @@ from pebble import Names, Part
 
 
 class Caddy(Part):
-    """The CA. It validates at ports 80 and 443 alone, and finds addresses as the system does; TXT records it asks of
+    """The CA. It validates at ports 80 and 443 only, and resolves addresses by the system; for TXT records it asks
     `names`."""
 
     def __init__(self, folder, **settings):
@@ -51,7 +51,7 @@ class Caddy(Part):
 
     @property
     def issuer(self):
-        """The issuer as aegis.yaml says it."""
+        """The issuer's configuration for aegis.yaml."""
         return {"type": "acme", "directory": f"https://localhost:{self.port}/acme/local/directory",
                 "ca_file": str(self.certificate)}
 
@@ -72,6 +72,6 @@ class Caddy(Part):
 
 
 def program():
-    """Where Caddy is: beside the Python that runs the tests, or on the path."""
+    """The path of Caddy's program: beside the Python that runs the tests, or on PATH."""
     beside = pathlib.Path(sys.prefix) / "bin/caddy"
     return str(beside) if beside.exists() else shutil.which("caddy")

@@ -1,7 +1,7 @@
-"""A local Cloudflare: its API for certificates, as far as documentation and clients tell of it, over real HTTPS.
+"""A local stand-in for Cloudflare's certificate API, as documentation and clients describe it, over real HTTPS.
 
-It checks who asks, parses and verifies signing requests, issues with a CA of its own, and refuses as the real one does:
-in its envelope, with its codes and a CF-Ray.
+It checks credentials, parses and verifies certificate signing requests, issues with its own CA, and refuses as Cloudflare
+does: in its envelope, with its codes and a CF-Ray field.
 """
 
 import itertools
@@ -25,7 +25,7 @@ STEPS = ("initializing", "pending_validation", "pending_issuance", "pending_depl
 
 
 class Refusal(Exception):
-    """An answer other than success."""
+    """An answer that reports a failure."""
 
     def __init__(self, status, code, message, pointer=None, **fields):
         self.status, self.code, self.message, self.pointer = status, code, message, pointer
@@ -33,7 +33,7 @@ class Refusal(Exception):
 
 
 class Call:
-    """One call. A fault is a function of it."""
+    """One call of the API. A fault is a function of a call."""
 
     def __init__(self, handler, cloudflare, body):
         self._handler, self._cloudflare, self._body = handler, cloudflare, body
@@ -46,7 +46,7 @@ class Call:
         return json.loads(self._body)
 
     def carry_out(self):
-        """Does what is asked: status, fields and envelope of the answer."""
+        """Performs the call: status, header fields and envelope of the answer."""
         try:
             self._cloudflare.authenticate(self._handler.headers)
             result, info = self._cloudflare.route(self)
@@ -62,7 +62,7 @@ class Call:
         self.send(status, json.dumps(envelope).encode(), **fields)
 
     def send(self, status, body, **fields):
-        """Answers with these very bytes."""
+        """Sends exactly these bytes as the answer."""
         handler = self._handler
         handler.send_response(status)
         for name, value in {"CF-Ray": "8f2c1ab34cd5-TXL", "Content-Type": "application/json", **fields}.items():
@@ -73,7 +73,7 @@ class Call:
         self._cloudflare.calls.append((self.method, self.path, status))
 
     def send_without_end(self, piece):
-        """Answers for as long as the client takes it."""
+        """Sends an answer for as long as the client reads it."""
         handler = self._handler
         handler.send_response(200)
         handler.send_header("Connection", "close")
@@ -91,13 +91,13 @@ class Call:
 
 
 def lose(call):
-    """Has the work done and nobody told."""
+    """A fault: performs the call and loses the answer."""
     call.carry_out()
     call.hang_up()
 
 
 def ends_with(process, *, after):
-    """A fault that kills a process when a call comes: before the work is done, or after."""
+    """A fault that kills a process at a call: before the call is performed, or after."""
     def fault(call):
         if after:
             call.carry_out()
@@ -121,7 +121,7 @@ class Cloudflare:
         self.without_manager = set()
         self.calls = []
         self.certificates, self.packs = {}, {}
-        # What a pack goes through, a step at each look at it.
+        # The states of a pack; each time a pack is read it goes one step further.
         self.steps = STEPS
         self._faults = []
         self._numbers = itertools.count(40_000_000)
@@ -132,7 +132,7 @@ class Cloudflare:
 
     @property
     def place(self):
-        """How aegis.yaml says where it is."""
+        """The members of aegis.yaml that say where the API is."""
         return {"base_url": self.base_url, "ca_file": str(self.ca_file)}
 
     def stop(self):
@@ -141,11 +141,11 @@ class Cloudflare:
     # Faults.
 
     def on_call(self, method, part, fault, times=1):
-        """Has the next calls of a method whose paths contain `part` taken by a fault."""
+        """Gives the next calls of a method whose paths contain `part` to a fault."""
         self._faults += [(method, part, fault)] * times
 
     def refuse(self, method, part, status, code, message, times=1, **fields):
-        """Has the next calls answered with a refusal."""
+        """Refuses the next calls of a method whose paths contain `part`."""
         envelope = {"success": False, "errors": [{"code": code, "message": message}], "messages": [], "result": None}
         fields = {name.replace("_", "-"): value for name, value in fields.items()}
         self.on_call(method, part, lambda call: call.answer(status, fields, envelope), times)
@@ -163,7 +163,7 @@ class Cloudflare:
             call.answer(*answer)
 
     def said(self, method, part=""):
-        """The calls of a method whose paths contain `part`."""
+        """The recorded calls of a method whose paths contain `part`."""
         return [call for call in self.calls if call[0] == method and part in call[1]]
 
     # The API.
@@ -219,14 +219,14 @@ class Cloudflare:
     def _store(self, certificate, body):
         number = str(next(self._numbers))
         ends = certificate.not_valid_after_utc
-        # Both forms occur.
+        # Cloudflare uses both forms.
         form = "%Y-%m-%dT%H:%M:%SZ" if int(number) % 2 else "%Y-%m-%d %H:%M:%S +0000 UTC"
         self.certificates[number] = {**body, "id": number, "certificate": pem(certificate),
                                      "expires_on": ends.strftime(form)}
         return self.certificates[number]
 
     def issue_elsewhere(self, key, names, days=90):
-        """What another's request would have come to: text of a certificate."""
+        """A certificate, as text, like one that somebody else has requested."""
         return pem(self._origin.issue(key, x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), days))
 
     def _list_certificates(self, query):
@@ -253,14 +253,14 @@ class Cloudflare:
         self.certificates[number]["revoked_at"] = now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def expire(self, number):
-        """Has a certificate have ended already."""
+        """Replaces a certificate by one that has expired."""
         certificate = self.certificates[number]
         request = x509.load_pem_x509_csr(certificate["csr"].encode())
         certificate["certificate"] = self.issue_elsewhere(request.public_key(), certificate["hostnames"], days=0)
 
     @property
     def valid(self):
-        """The numbers of those that are not revoked."""
+        """The identifiers of the certificates that are not revoked."""
         return [number for number, certificate in self.certificates.items() if "revoked_at" not in certificate]
 
     # Certificate packs.
@@ -269,7 +269,7 @@ class Cloudflare:
         if rest == "order":
             return self._order(zone, call.body), {}
         if not rest:
-            # Who does not ask for all of them is shown those in force.
+            # A request that does not ask for all packs lists those in force only.
             shown = [pack for pack in self.packs.values()
                      if pack["zone"] == zone and (call.query.get("status") == "all" or pack["status"] == "active")]
             return self._page(shown, call.query)
@@ -310,7 +310,7 @@ class Cloudflare:
 
     @staticmethod
     def _record(method, apex):
-        """What the operator has to set, or to look out for."""
+        """The record that the operator must set for a validation, or the addresses that get its e-mail."""
         return {"txt": {"txt_name": f"_acme-challenge.{apex}", "txt_value": "x-y_z"},
                 "http": {"http_url": f"http://{apex}/.well-known/pki-validation/x.txt", "http_body": "x-y_z"},
                 "email": {"emails": [f"admin@{apex}"]}}[method]

@@ -1,4 +1,4 @@
-"""The certificates of a local Cloudflare: its API's own, and those that its Origin CA issues."""
+"""The certificates of the local Cloudflare: its API's own, and those that its Origin CA issues."""
 
 import datetime
 import ipaddress
@@ -20,7 +20,7 @@ def pem(certificate):
 
 
 class Authority:
-    """A CA with a key of its own."""
+    """A CA with its own key."""
 
     def __init__(self, name):
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -35,7 +35,7 @@ class Authority:
             .sign(self.key, hashes.SHA256()))
 
     def issue(self, public_key, names, days):
-        """A server's certificate for names."""
+        """Issues a server's certificate for these names."""
         return (
             x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(self.certificate.subject)
             .public_key(public_key).serial_number(x509.random_serial_number()).not_valid_before(now() - HOUR)

@@ -1,4 +1,4 @@
-"""What the tests of issuance share: gateways with CAs."""
+"""Fixtures of the issuance tests: gateways with CAs."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from stand import Stand
 
 @pytest.fixture
 def site(tmp_path):
-    """Makes a gateway's folder with a CA that validates at its ports; neither is applied or started yet."""
+    """Makes a gateway and a CA that validates at the gateway's ports; the gateway is neither applied nor started."""
     made = []
 
     def make(hosts, gateway=None, issuer=None, ca=None, name="gateway", **sections):
@@ -32,7 +32,7 @@ def site(tmp_path):
 
 @pytest.fixture
 def odd(tmp_path):
-    """Makes a gateway's folder with a CA whose answers a test twists; neither applied nor started yet."""
+    """Makes a gateway and a CA whose answers the test changes; the gateway is neither applied nor started."""
     made = []
 
     def make(twist=None, issuer=None, **options):
@@ -69,7 +69,7 @@ def cloudflare(tmp_path):
 
 @pytest.fixture
 def behind(tmp_path, cloudflare):
-    """Makes a gateway's folder for a site behind Cloudflare; neither applied nor started yet."""
+    """Makes a gateway for a site behind Cloudflare, neither applied nor started."""
     made = []
 
     def make(name="gateway", hosts=None, **settings):
@@ -86,7 +86,7 @@ def behind(tmp_path, cloudflare):
 
 @pytest.fixture
 def edge_site(behind, cloudflare):
-    """Makes a gateway's folder with an edge certificate, `edge`; neither applied nor started yet."""
+    """Makes a gateway with an edge certificate, `edge`, neither applied nor started."""
     def make(name="gateway", **settings):
         instance = behind(name, hosts=[{"domain": "app.example.test", "respond": {"body": "app"}}])
         del instance.config["issuers"], instance.config["certificates"]

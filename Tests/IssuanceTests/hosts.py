@@ -1,4 +1,4 @@
-"""Hosts as these tests have them."""
+"""Hosts of the issuance tests, and helpers for their certificates."""
 
 import os
 import sqlite3
@@ -10,36 +10,36 @@ from gateway import PATIENCE, PROGRAMS, Gateway
 
 
 def host(domain, **settings):
-    """A host with a certificate of its own from the CA, answering with its name."""
+    """A host that answers with its name and has its own certificate from the CA."""
     return {"domain": domain, "ssl_mode": "letsencrypt", "respond": {"body": domain}, **settings}
 
 
 def shown(gateway, ca, name):
-    """The body that a client gets that trusts the CA alone."""
+    """The body that a client gets that trusts only the CA."""
     with Client(gateway.https, tls_context(ca.root()), name) as client:
         return client.get(name).body.decode()
 
 
 def serial(gateway, name):
-    """Which certificate is shown, as its DER."""
+    """The certificate that is shown for a name, as DER."""
     with Client(gateway.https, tls_context(), name) as client:
         return client.socket.getpeercert(True)
 
 
 def rows(gateway, query, *values):
-    """What the state says."""
+    """The rows of a query of the state."""
     with sqlite3.connect(gateway.folder / "state.db") as state:
         return state.execute(query, values).fetchall()
 
 
 def nothing_is_left(gateway):
-    """Whether no order, challenge or lease of a certificate remains."""
+    """Whether no order, no challenge and no lease of a certificate remains."""
     return rows(gateway, "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM challenges), "
                          "(SELECT count(*) FROM leases WHERE name LIKE 'certificate%')") == [(0, 0, 0)]
 
 
 def forget(gateway, name):
-    """Takes a certificate out of the state, as if it could never be issued."""
+    """Deletes a certificate from the state, as if it could not be issued."""
     with sqlite3.connect(gateway.folder / "state.db") as state:
         state.execute("UPDATE position SET revision = revision + 1")
         state.execute("DELETE FROM certificates WHERE name = ?", (name,))
@@ -47,7 +47,7 @@ def forget(gateway, name):
 
 
 def age(gateway, name):
-    """Has a certificate be due, as if it had been issued long ago."""
+    """Makes a certificate due, as if it had been issued long ago."""
     with sqlite3.connect(gateway.folder / "state.db") as state:
         state.execute("UPDATE position SET revision = revision + 1")
         state.execute(
@@ -74,7 +74,7 @@ def behind_cloudflare(folder, cloudflare, hosts=None, **settings):
 
 
 def aegis_apply(gateway, *arguments, expect=0, **environment):
-    """What a command says, errors too."""
+    """Runs a command of aegis-apply; its output, with errors."""
     done = subprocess.run(
         [PROGRAMS / "aegis-apply", *arguments], cwd=gateway.folder, capture_output=True, text=True,
         timeout=PATIENCE * 6, env={**os.environ, **environment})
@@ -83,7 +83,7 @@ def aegis_apply(gateway, *arguments, expect=0, **environment):
 
 
 def killing_at(call, place):
-    """What a program is run by to be killed at the so many-th time of a system call; each thread counts for itself."""
-    # Leaks can't be looked for under a tracer.
+    """The command prefix that kills a program at its `place`-th execution of a system call, counted for each thread."""
+    # Leak detection does not work under strace.
     return ("strace", "-f", "-qq", "-o", "/dev/null", "-E", "ASAN_OPTIONS=detect_leaks=0", "-e", f"trace={call}",
             "-e", f"inject={call}:signal=KILL:when={place}")

@@ -1,4 +1,4 @@
-"""A CA of a test's own: Pebble, with pebble-challtestsrv as its DNS."""
+"""A CA for a test: Pebble, with pebble-challtestsrv as its DNS."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from gateway import eventually, free_port
 
 
 class Part:
-    """A process of a test, with its log."""
+    """A process that a test uses, with its log."""
 
     def __init__(self, log_path):
         self.log_path = log_path
@@ -35,7 +35,7 @@ class Part:
 
 
 class Names(Part):
-    """The DNS: every name is at 127.0.0.1, TXT records as they are set."""
+    """The DNS server: every name has the address 127.0.0.1, and TXT records are those that were set."""
 
     def __init__(self, folder):
         super().__init__(folder / "names.log")
@@ -89,7 +89,7 @@ class Pebble(Part):
 
     @property
     def issuer(self):
-        """The issuer as aegis.yaml says it."""
+        """The issuer's configuration for aegis.yaml."""
         return {"type": "acme", "directory": self.directory, "ca_file": str(self.certificate)}
 
     def start(self):
@@ -114,12 +114,12 @@ class Pebble(Part):
         return ssl.create_default_context(cafile=self.certificate)
 
     def restart_empty(self):
-        """Forgets everything, as Pebble does when it ends."""
+        """Restarts the CA, which forgets everything, since Pebble stores nothing."""
         super().stop()
         self.start()
 
     def root(self, number=0):
-        """The file of the root that its chains end in."""
+        """The file of the root certificate in which its chains end."""
         with urllib.request.urlopen(
                 f"https://localhost:{self.management}/roots/{number}", timeout=5, context=self.trust) as answer:
             path = self.folder / f"root{number}.pem"
@@ -128,7 +128,7 @@ class Pebble(Part):
 
     @property
     def issued(self):
-        """The serial numbers of the certificates it has issued, as its log tells."""
+        """The serial numbers of the certificates that the CA has issued, from its log."""
         return re.findall(r"Issued certificate serial (\S+)", self.log)
 
     def stop(self):

@@ -1,4 +1,4 @@
-"""A stand-in for the road to a CA: passes calls on, counts them, and breaks one on demand."""
+"""A proxy in front of a CA that passes calls on, records them, and injects a fault into one on demand."""
 
 import contextlib
 import http.client
@@ -10,7 +10,7 @@ from gateway import PATIENCE, free_port
 
 
 class Call:
-    """One request on its way to the CA. A fault is a function of it."""
+    """One request on its way to the CA. A fault is a function of a call."""
 
     def __init__(self, handler, ca, body):
         self._handler = handler
@@ -19,10 +19,10 @@ class Call:
         self.method, self.path = handler.command, handler.path
 
     def pass_on(self):
-        """The CA's answer: status, header fields, body."""
+        """Passes the request on; status, header fields and body of the CA's answer."""
         connection = http.client.HTTPSConnection("localhost", self.ca.port, timeout=PATIENCE, context=self.ca.trust)
         with contextlib.closing(connection):
-            # With the Host that the client has sent, from which the CA makes all URLs.
+            # The Host field is the client's, since the CA makes all URLs from it.
             connection.request(self.method, self.path, self._body, dict(self._handler.headers))
             answer = connection.getresponse()
             body = answer.read()
@@ -31,7 +31,7 @@ class Call:
             return answer.status, fields, body
 
     def answer(self, status, fields=(), body=b"", length=None):
-        """Answers the client; `length`: another length than the body's."""
+        """Answers the client; `length`: a false Content-Length."""
         handler = self._handler
         handler.send_response(status)
         for name, value in fields:
@@ -42,7 +42,7 @@ class Call:
             handler.wfile.write(body)
 
     def answer_without_end(self, piece):
-        """Answers for as long as the client takes it."""
+        """Sends an answer for as long as the client reads it."""
         handler = self._handler
         handler.send_response(200)
         handler.send_header("Content-Type", "application/json")
@@ -56,7 +56,7 @@ class Call:
 
 
 class Proxy:
-    """In front of a CA, under the CA's own certificate."""
+    """A proxy in front of a CA, with the CA's own certificate."""
 
     def __init__(self, ca):
         self.port = free_port()
@@ -70,11 +70,11 @@ class Proxy:
 
     @property
     def issuer(self):
-        """The issuer as aegis.yaml says it."""
+        """The issuer's configuration for aegis.yaml."""
         return {**self._ca.issuer, "directory": f"https://localhost:{self.port}/dir"}
 
     def arm(self, place, fault, path="/"):
-        """Breaks the call at a place, counted from 1 and from now, of those whose path begins so; None breaks all."""
+        """Injects a fault into the `place`-th of the following calls whose path begins with `path`; into all for None."""
         with self._lock:
             self.calls.clear()
             self.broken = None
@@ -99,7 +99,7 @@ class Proxy:
 
 
 class TLSServer(http.server.ThreadingHTTPServer):
-    """Answers requests over TLS, a thread for each connection: `take` gets the handler of each, and its body."""
+    """Answers requests over TLS, with a thread for each connection: `take` gets each request's handler and body."""
 
     daemon_threads = True
 
@@ -112,7 +112,7 @@ class TLSServer(http.server.ThreadingHTTPServer):
         self._thread.start()
 
     def finish_request(self, request, address):
-        # Clients leave when they like, and some are killed.
+        # Clients may close at any moment, and some are killed.
         with contextlib.suppress(OSError):
             with self._context.wrap_socket(request, server_side=True) as connection:
                 self.RequestHandlerClass(connection, address, self)
@@ -124,7 +124,7 @@ class TLSServer(http.server.ThreadingHTTPServer):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Reads requests whose length is told."""
+    """Reads requests whose body has a Content-Length."""
 
     protocol_version = "HTTP/1.1"
     timeout = PATIENCE
@@ -140,7 +140,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def ends_with(process, *, after):
-    """A fault that kills a process when a call comes: before the server sees the call, or after."""
+    """A fault that kills a process at a call: before the CA gets the call, or after."""
     def fault(call):
         if after:
             call.pass_on()

@@ -1,6 +1,7 @@
-"""A CA that says what a test writes down: ACME over HTTPS, without looking at signatures or validating names.
+"""A CA whose answers a test determines: ACME over HTTPS, which neither checks signatures nor validates names.
 
-By itself it behaves. `twist` changes answers: a function of the kind of answer and the answer, which it may alter in place.
+Unless told otherwise it follows the protocol. `twist` changes answers: a function of the kind of answer and the answer,
+which it may modify in place.
 """
 
 import base64
@@ -23,7 +24,7 @@ DAY = datetime.timedelta(days=1)
 
 @dataclasses.dataclass
 class Answer:
-    """What is said to one request. A `body` of members is written as JSON."""
+    """The answer to one request. A `body` that is a dictionary is sent as JSON."""
     body: object = b""
     status: int = 200
     fields: dict = dataclasses.field(default_factory=dict)
@@ -37,7 +38,7 @@ class Answer:
 
 
 class Authority:
-    """A CA's key and its certificate, from itself or another."""
+    """A CA's key and its certificate, self-signed or signed by another CA."""
 
     def __init__(self, name, issuer=None, key=None):
         self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -63,10 +64,8 @@ def pem(*certificates):
 
 
 class ScriptedCA:
-    """Orders are ready at once, unless `validates`: then a name is authorized as soon as its challenge is answered.
-
-    `advice`: the window in which every certificate is to be renewed, in seconds from now; None for no advice.
-    """
+    """The CA. Orders are ready at once, unless `validates`: then a name is authorized when its challenge is answered.
+    `advice`: the window for renewing any certificate, in seconds from now; None for no renewal information."""
 
     def __init__(self, folder, twist=None, validates=False, advice=None):
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,12 +93,12 @@ class ScriptedCA:
 
     @property
     def new_orders(self):
-        """How often an order was placed."""
+        """How many orders were placed."""
         return self.calls["new-order"]
 
     @property
     def issuer(self):
-        """The issuer as aegis.yaml says it."""
+        """The issuer's configuration for aegis.yaml."""
         return {"type": "acme", "directory": self.url("directory"), "ca_file": str(self.ca_file)}
 
     def url(self, path):

@@ -1,4 +1,4 @@
-"""A CA behind a proxy, at which one gateway after another has its certificates."""
+"""A CA behind a proxy, from which one gateway after another gets certificates."""
 
 from gateway import Gateway, free_port
 from pebble import Pebble
@@ -6,18 +6,18 @@ from proxy import Proxy
 
 
 class Stand:
-    """The CA and its proxy, and the gateway that is at the ports where the CA looks."""
+    """The CA and its proxy; gateways use the ports at which the CA validates."""
 
     def __init__(self, folder, **ca):
         self._folder = folder
         self._http, self._https = free_port(), free_port()
         self._count = 0
-        # No call more or less than the last time: no nonce is refused for fun, no authorization is reused.
+        # Each issuance makes the same calls: Pebble refuses no nonce and reuses no authorization.
         self.ca = Pebble(folder / "ca", self._http, self._https, nonce_rejection=0, authorization_reuse=0, **ca)
         self.proxy = Proxy(self.ca)
 
     def gateway(self, hosts, issuer=None, **options):
-        """Another gateway's folder, neither applied nor started."""
+        """Makes a further gateway, neither applied nor started."""
         self._count += 1
         made = Gateway(self._folder / f"gateway{self._count}", hosts, **options)
         made.http, made.https = self._http, self._https

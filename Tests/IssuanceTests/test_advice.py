@@ -1,4 +1,4 @@
-"""Profiles, and when a CA would have its certificates renewed (RFC 9773), by a newer Pebble than Debian's stable has.
+"""Profiles and renewal information (RFC 9773), by a newer Pebble than Debian's stable release has.
 
 scripts/unpack-debian fetches it; where it could not, these tests are skipped.
 """
@@ -19,7 +19,7 @@ from test_apply import renew
 
 PROGRAM = pathlib.Path(".build/pebble-sid/usr/bin/pebble").resolve()
 DAY = 86_400
-# Where Pebble gives it.
+# The path of Pebble's renewal information.
 ADVICE = "/draft-ietf-acme-ari-03/renewalInfo/"
 PROFILES = {"default": {"description": "usual", "validityPeriod": 90 * DAY},
             "shortlived": {"description": "short", "validityPeriod": 6 * DAY}}
@@ -36,7 +36,7 @@ def stand(tmp_path_factory):
 
 @pytest.fixture
 def served(stand):
-    """A gateway with its certificate, not yet started."""
+    """A gateway with its certificate, not started."""
     gateway = stand.gateway([host("app.test")])
     stand.proxy.arm(None, None)
     gateway.apply()
@@ -45,7 +45,7 @@ def served(stand):
 
 
 def advise(ca, gateway, start, end):
-    """Has the CA advise a window on a gateway's certificate; in seconds from now."""
+    """Makes the CA suggest a renewal window for a gateway's certificate, in seconds from now."""
     (chain,), = rows(gateway, "SELECT chain FROM certificates WHERE name = 'app.test'")
     leaf = chain.decode().split("-----END")[0] + "-----END CERTIFICATE-----\n"
     stamps = [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + offset)) for offset in (start, end)]
@@ -58,18 +58,18 @@ def advise(ca, gateway, start, end):
 
 
 def advised(gateway):
-    """The instant in the state that was chosen from the CA's window; None when none was."""
+    """The time in the state that was chosen from the CA's window; None when there is none."""
     return next((at for at, in rows(gateway, "SELECT advised_at FROM renewals WHERE certificate = 'app.test'")), None)
 
 
 def forget_when_to_ask(gateway):
-    """As if the time had come to ask for advice again."""
+    """Makes the next request for renewal information due."""
     with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
         state.execute("UPDATE renewals SET next_advice_at = 0")
 
 
 def asked(stand):
-    """How often the CA was asked for advice."""
+    """How often the CA was asked for renewal information."""
     return sum(1 for _, path in stand.proxy.calls if path.startswith(ADVICE))
 
 
@@ -97,10 +97,11 @@ def test_a_window_that_is_past_has_the_gateway_renew_at_once(stand, served):
     eventually("the new certificate", lambda: serial(served, "app.test") != former, patience=60)
     eventually("the end of the order", lambda: nothing_is_left(served))
     assert shown(served, stand.ca, "app.test") == "app.test"
-    # As a renewal, which limits leave alone.
+    # The order replaces another, so rate limits don't count it.
     assert "is a replacement of" in stand.ca.log
     assert rows(served, "SELECT is_exempt FROM ledger WHERE kind = 'order' ORDER BY id") == [(0,), (1,)]
-    # The new one is not advised on for some hours, or a CA could have us renew without end. Its window is to come.
+    # The gateway asks about the new certificate some hours later, or a CA could make it renew without end. The new window
+    # is in the future.
     served.stop()
     forget_when_to_ask(served)
     served.start()
@@ -119,7 +120,7 @@ def test_advice_is_kept_over_restarts(stand, served):
     served.start()
     assert advised(served) == chosen
     assert asked(stand) == times
-    # Asked again, it keeps what it has chosen while that is in the window, and chooses anew when it is not.
+    # A chosen time stays as long as it is in the window, and is chosen anew when it is not.
     for window, stays in [((9 * DAY, 21 * DAY), True), ((30 * DAY, 40 * DAY), False)]:
         served.stop()
         advise(stand.ca, served, *window)
@@ -139,7 +140,7 @@ def test_what_a_restored_state_replaces_again_is_ordered_without_saying_so(stand
     stand.proxy.arm(None, None)
     done = renew(served, "app.test", "--force")
     assert done.returncode == 0, done.stderr
-    # Refused as replaced already, and placed.
+    # The CA refuses the order since the certificate was replaced already, and accepts it without `replaces`.
     assert [path for _, path in stand.proxy.calls].count("/order-plz") == 2
     assert len(stand.ca.issued) == before + 2
     assert nothing_is_left(served)

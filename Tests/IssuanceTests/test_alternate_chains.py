@@ -1,4 +1,4 @@
-"""Alternate chains of a CA are wishes: whatever they are, none costs a certificate, and why one is not taken is told."""
+"""A CA's alternate chains: whatever they are, the certificate is issued, and a warning says why one is not used."""
 
 import socket
 
@@ -12,7 +12,7 @@ from twists import UNREADABLE, emptied, followed, has_one_certificate, missing, 
 
 
 def offering(*links, alternate=lambda answer: None):
-    """A twist: the certificate comes with these links, whose targets say {port} for the CA's."""
+    """A twist: the certificate's answer has these links, in whose targets {port} is the CA's port."""
     def twist(kind, answer):
         if kind == "certificate":
             answer.links = list(links)
@@ -29,7 +29,7 @@ def unreachable():
 
 ALTERNATE = '<../alternate/1>; rel="alternate"'
 ALTERNATES = {
-    # name: (links, change of the alternate's answer, whether it is taken, words of the warning)
+    # name: (links, change of the alternate's answer, whether the alternate is used, words of the warning)
     "a relative link": ([ALTERNATE], None, True, None),
     "an absolute path": (['</alternate/1>;rel=alternate'], None, True, None),
     "a link without a scheme": (['<//localhost:{port}/alternate/1>; rel="alternate"'], None, True, None),

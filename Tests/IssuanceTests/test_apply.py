@@ -1,4 +1,4 @@
-"""aegis-apply has certificates from a real CA: with a gateway that answers challenges, and without one."""
+"""aegis-apply gets certificates from a real CA: with a gateway that answers challenges, and without one."""
 
 import sqlite3
 import subprocess
@@ -14,12 +14,12 @@ EXTERNAL_ACCOUNT = ("kid-1", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx
 @pytest.mark.parametrize("challenge", ["http-01", "tls-alpn-01"])
 @pytest.mark.parametrize("serving", [True, False])
 def test_a_certificate_is_had(site, challenge, serving):
-    # Half of all good nonces are refused.
+    # Pebble refuses half of all valid nonces.
     gateway, ca = site(
         [host("app.test", aliases=["www.app.test"], force_https=True)], issuer={"challenge": challenge},
         ca={"nonce_rejection": 50})
     if serving:
-        # The gateway serves an earlier state: the certificate is the apply's to have.
+        # The gateway serves an earlier state, so the apply must issue the certificate.
         gateway.config["hosts"][0].update(ssl_mode="none", force_https=False)
         gateway.apply()
         gateway.start()
@@ -91,7 +91,7 @@ def test_a_ca_that_has_forgotten_us_gets_the_account_again(site):
 
 def test_a_name_that_can_not_be_validated_fails_alone_and_in_the_cas_words(site):
     gateway, ca = site([host("app.test"), host("bad.test")])
-    # Its address is another machine's.
+    # The name has the address of another machine.
     ca.names.tell("add-a", {"host": "bad.test.", "addresses": ["127.0.0.9"]})
     said = gateway.apply(expect=3, everything=True)
     assert "certificate bad.test: issue failed: the CA refuses bad.test: urn:ietf:params:acme:error:connection" in said
@@ -101,7 +101,7 @@ def test_a_name_that_can_not_be_validated_fails_alone_and_in_the_cas_words(site)
     assert nothing_is_left(gateway)
     assert rows(gateway, "SELECT failures, last_failure LIKE '%connection%' FROM renewals") == [(1, 1)]
     assert "certificate bad.test could not be obtained once; next try 20" in aegis(gateway, "status").stdout
-    # What was amended is issued by the next apply.
+    # After the name's correction the next apply issues its certificate.
     ca.names.tell("clear-a", {"host": "bad.test."})
     gateway.apply()
     assert shown(gateway, ca, "bad.test") == "bad.test"
@@ -170,7 +170,7 @@ def test_an_account_gets_another_key_and_gateways_follow(site):
     assert changed[0][0] == account[0][0] and changed[0][1] != account[0][1]
     assert account[0][0] in aegis(gateway, "accounts").stdout
     assert renew(gateway, "app.test", "--force").returncode == 0
-    # Killed between the CA's answer and the state: both keys are there, and the one that the CA has is found.
+    # The state as of an apply killed after the CA's answer: it has both keys, and the one that the CA accepts is found.
     with sqlite3.connect(gateway.folder / "state.db") as state:
         state.execute("UPDATE accounts SET sealed_next_key = sealed_key, sealed_key = ?", (account[0][1],))
     assert renew(gateway, "app.test", "--force").returncode == 0

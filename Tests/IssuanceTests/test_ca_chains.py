@@ -1,4 +1,5 @@
-"""CAs whose chains hold what is over: its renewed twin is shown, and what has none is told of, not ordered again and again."""
+"""CAs whose chains contain an expired certificate: where a renewed one of the same key exists, clients are shown that;
+where none does, the chain is reported, and not ordered again and again."""
 
 import sqlite3
 from types import SimpleNamespace
@@ -14,13 +15,13 @@ EXPIRED, RENEWED, SHORT = (-40, -1), (-1, 300), (-40, 20)
 
 
 def intermediate(ca, days):
-    """A form of the CA's intermediate."""
+    """A variant of the CA's intermediate certificate."""
     root = SimpleNamespace(subject=ca.root.name, key=ca.root.key)
     return Holder("Intermediate", root, is_ca=True, days=days, key=ca.intermediate.key).certificate
 
 
 def showing(forms):
-    """A twist that puts these forms of the intermediate in the place of the CA's, in this order."""
+    """A twist that replaces the CA's intermediate by these variants, in this order."""
     def twist(kind, answer):
         if kind == "certificate":
             leaf = x509.load_pem_x509_certificates(answer.body)[0]
@@ -29,7 +30,7 @@ def showing(forms):
 
 
 def stored(gateway):
-    """The chain that is stored, and its end in seconds since 1970."""
+    """The stored chain, and its end in seconds since 1970."""
     with sqlite3.connect(gateway.folder / "state.db") as state:
         chain, end = state.execute("SELECT chain, expires_at FROM certificates WHERE name = 'app.test'").fetchone()
     return x509.load_pem_x509_certificates(chain), end
@@ -54,11 +55,11 @@ def test_a_chain_that_is_over_is_told_of_and_not_ordered_in_a_circle(odd):
     assert any("has an intermediate that has expired: 'Intermediate' on 20" in line for line in warnings(said)), said
     chain, end = stored(gateway)
     assert chain[1:] == forms and end == forms[0].not_valid_after_utc.timestamp()
-    # It is due as soon as it is there, and left alone for six hours all the same.
+    # The new certificate is due at once, yet is not renewed for six hours.
     assert "No changes" in gateway.apply()
     renew(gateway)
     assert ca.new_orders == 1
-    # When the CA has mended its chain, the next renewal does too.
+    # When the CA has corrected its chain, the next renewal takes the correct one.
     forms[:] = [intermediate(ca, RENEWED)]
     said = renew(gateway, "app.test", "--force")
     assert stored(gateway)[1] == stored(gateway)[0][0].not_valid_after_utc.timestamp(), said

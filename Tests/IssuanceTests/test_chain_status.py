@@ -1,4 +1,4 @@
-"""Chains that were good when they were taken in, or are to be: status tells when clients refuse them."""
+"""Chains that were valid when they were stored, or will be valid: status reports when clients refuse them."""
 
 import contextlib
 import datetime
@@ -17,7 +17,7 @@ from test_refused_chains import LEAVES, again
 
 
 def certified(authority, by, start, end):
-    """An authority's certificate from another, valid so long from now."""
+    """A CA's certificate signed by another CA, valid for so long from now."""
     now = datetime.datetime.now(datetime.timezone.utc)
     key = authority.key.public_key()
     return (x509.CertificateBuilder().subject_name(authority.name).issuer_name(by.name).public_key(key)
@@ -30,7 +30,7 @@ def certified(authority, by, start, end):
 
 @pytest.fixture
 def own(tmp_path):
-    """Makes a gateway's folder with a certificate of its own from an authority, above which are others."""
+    """Makes a gateway with an operator's certificate, from an authority with other authorities above it."""
     def make(authority, *above):
         gateway = Gateway(tmp_path / "gateway", [
             {"domain": "app.test", "ssl_mode": "custom", "certificate": "mine", "respond": {"body": "app"}}])
@@ -87,7 +87,7 @@ def test_a_leaf_without_its_intermediate_is_told_of_by_all_until_that_is_there(o
     gateway = own(intermediate)
     words = "has no intermediate: clients refuse it unless they know 'Issuing'"
     assert words in aegis_apply(gateway, "--dry-run", "--strict", expect=3)
-    # Told by the apply that takes it in, and by each after it.
+    # The apply that stores the chain reports it, and so does each later apply.
     assert words in gateway.apply(everything=True)
     assert words in gateway.apply(everything=True)
     said = aegis_apply(gateway, "--dry-run", "--strict", expect=3)

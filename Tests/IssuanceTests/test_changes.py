@@ -1,4 +1,4 @@
-"""What changes between a certificate and the next: the CA, its settings, and what was begun at it."""
+"""Changes between a certificate and its renewal: the CA, its settings, and orders that were begun."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ needs_ari = pytest.mark.skipif(not PROGRAM.exists(), reason="scripts/unpack-debi
 
 @pytest.fixture
 def two_cas(tmp_path):
-    """A gateway's folder, neither applied nor started, and two CAs with renewal information."""
+    """A gateway, neither applied nor started, and two CAs with renewal information."""
     gateway = Gateway(tmp_path / "gateway", [host("app.test")])
     cas = [Pebble(tmp_path / name, gateway.http, gateway.https, program=PROGRAM) for name in ("one", "two")]
     made = [gateway, *cas]
@@ -35,13 +35,13 @@ def two_cas(tmp_path):
 
 
 def change(gateway, statement, *values):
-    """Changes the state behind the programs' backs."""
+    """Changes the state while aegis-apply and the gateway don't look."""
     with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
         state.execute(statement, values)
 
 
 def problem(kind, status=403):
-    """A fault: the CA refuses, as for a reason of RFC 8555."""
+    """A fault: the CA refuses with a problem type of RFC 8555."""
     body = json.dumps({"type": f"urn:ietf:params:acme:error:{kind}", "detail": "not now"}).encode()
     return lambda call: call.answer(status, [("Content-Type", "application/problem+json")], body)
 
@@ -64,7 +64,7 @@ def test_a_certificate_is_had_anew_when_its_issuer_gets_another_directory(two_ca
 
 @pytest.fixture
 def stand(tmp_path):
-    """Makes a CA behind a proxy; one of a test's own, whose memory it may wipe."""
+    """Makes a CA behind a proxy for one test, which may erase the CA's memory."""
     made = []
 
     def make(**settings):
@@ -79,7 +79,7 @@ def stand(tmp_path):
 
 
 def begin(stand, gateway, path="/finalize-order", fault=problem("serverMaintenance")):
-    """Leaves an order behind that the CA has refused to go on with, for once."""
+    """Leaves an order that the CA has refused to continue once."""
     stand.proxy.arm(None, fault, path)
     gateway.apply(expect=3)
     stand.proxy.arm(None, None)
@@ -98,7 +98,7 @@ def test_an_order_that_a_ca_has_forgotten_with_our_account_is_placed_anew(stand)
 
 
 @pytest.mark.parametrize("path, fault, is_taken_up", [
-    # Who refuses has not issued, who says nothing may have.
+    # A CA that refuses has not issued; a CA that does not answer may have.
     ("/finalize-order", lambda call: call.hang_up(), True), ("/finalize-order", problem("serverMaintenance"), False),
     ("/chalZ", problem("serverMaintenance"), False),
 ], ids=["finalization lost", "finalization refused", "challenge refused"])
@@ -174,7 +174,7 @@ def test_a_ca_that_does_not_answer_holds_up_no_other(site):
 
 @pytest.fixture
 def alias_in_vain(stand):
-    """A CA, and a gateway that runs with a host whose new alias the CA would not certify for once."""
+    """A CA, and a running gateway with a host whose new alias the CA has once refused to certify."""
     stand = stand()
     gateway = stand.gateway([host("app.test")])
     gateway.apply()
@@ -188,7 +188,7 @@ def alias_in_vain(stand):
 
 
 def try_again(gateway):
-    """As if the time of the next try had come."""
+    """Makes the next try due."""
     change(gateway, "UPDATE renewals SET next_try_at = 0")
 
 
@@ -273,7 +273,7 @@ def test_who_has_a_certificate_is_told_to_others_and_free_as_soon_as_dead(stand)
         assert held.wait(20)
         done = renew(gateway, "app.test", "--force")
         assert done.returncode == 3 and "another process is having it" in done.stdout + done.stderr
-        # Nobody has taken note of its end yet.
+        # The killed process's parent has not waited for it yet, so it is a zombie.
         first.kill()
         eventually("its end", lambda: pathlib.Path(f"/proc/{first.pid}/stat").read_text().split(") ")[1][0] == "Z")
         assert renew(gateway, "app.test", "--force").returncode == 0
@@ -330,10 +330,11 @@ def test_a_ca_that_refuses_what_an_order_replaces_is_asked_once_more(two_cas):
     gateway, known, other = two_cas
     gateway.config["issuers"] = {"letsencrypt": known.issuer}
     gateway.apply()
-    # As after an upgrade, where nobody knows where it came from; and the CA has lost its memory.
+    # The state as after an upgrade, without a record of which CA has issued the certificate; and the CA has lost its
+    # memory.
     change(gateway, "UPDATE certificates SET directory = ''")
     known.restart_empty()
     done = renew(gateway, "app.test", "--force")
     assert done.returncode == 0, done.stdout + done.stderr
-    # None of them was a renewal to the CA.
+    # The CA took none of the orders for a renewal.
     assert rows(gateway, "SELECT DISTINCT is_exempt FROM ledger") == [(0,)]

@@ -1,4 +1,5 @@
-"""What Cloudflare's API, or who stands in its place, should not answer: it is told of in a line, and does no harm."""
+"""Answers that Cloudflare's API, or a server in its place, should not give: each is reported in one line and does no
+harm."""
 
 import json
 import subprocess
@@ -11,12 +12,12 @@ from hosts import aegis_apply, rows
 
 
 def refusal(*errors):
-    """A refusal's body."""
+    """The body of a refusal."""
     return json.dumps({"success": False, "errors": errors, "messages": [], "result": None}).encode()
 
 
 def failed(gateway):
-    """What an apply says that one item has failed."""
+    """The output of an apply of which one item has failed."""
     return gateway.apply(expect=3, everything=True)
 
 
@@ -67,7 +68,7 @@ def test_an_identifier_that_could_lead_elsewhere_is_none(behind, cloudflare, num
 
     gateway = behind()
     cloudflare.on_call("POST", "/certificates", lead)
-    # The list tells which it is.
+    # The list of certificates identifies the issued one.
     gateway.apply()
     assert [remote for remote, in rows(gateway, "SELECT remote_id FROM certificates")] == cloudflare.valid
     assert len(cloudflare.said("POST")) == 1
@@ -141,7 +142,7 @@ def test_a_certificate_is_found_among_many_large_ones(behind, cloudflare):
 
 
 def test_what_was_issued_and_is_of_no_use_is_no_obstacle_to_another(behind, cloudflare):
-    # An order that was in doubt until its certificate had ended.
+    # An order whose result was unknown until its certificate had expired.
     gateway = behind()
     gateway.apply()
     cloudflare.on_call("POST", "/certificates", lambda call: (call.carry_out(), call.send(200, b"")))

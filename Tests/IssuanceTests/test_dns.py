@@ -1,4 +1,4 @@
-"""dns-01: TXT records written by a webhook, or by updates to a real name server."""
+"""dns-01: TXT records set by a webhook, or by updates to a real name server."""
 
 import http.server
 import json
@@ -15,13 +15,13 @@ from gateway import eventually
 from hosts import host, nothing_is_left, rows, shown
 
 TOKEN = "secret-of-the-webhook"
-# Of dns_server.py.
+# The key that dns_server.py accepts.
 TSIG_SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldC0zMg=="
 PROGRAMS = pathlib.Path(__file__).parent.parent / "Programs"
 
 
 class Webhook:
-    """What joins any DNS provider: here it tells Pebble's."""
+    """A webhook such as connects any DNS provider: it sets the records of Pebble's DNS."""
 
     def __init__(self):
         self.calls = []
@@ -89,7 +89,7 @@ def test_a_webhook_that_refuses_is_quoted_without_its_token(site, webhook):
     assert TOKEN not in said
     content = b"".join(path.read_bytes() for path in gateway.folder.glob("state.db*"))
     assert TOKEN.encode() not in content
-    # The order waits for the next try, which finishes it.
+    # The order stays, and the next try completes it.
     assert rows(gateway, "SELECT certificate FROM orders") == [("app.test",)]
     webhook.status = 200
     gateway.apply()
@@ -102,7 +102,7 @@ def test_a_secret_that_stands_in_the_file_serves_renewals_too(site, webhook):
     gateway.apply()
     content = b"".join(path.read_bytes() for path in gateway.folder.glob("state.db*"))
     assert TOKEN.encode() not in content
-    # From the state alone: the file is not at hand.
+    # A renewal with the state only, without the file.
     (gateway.folder / "aegis.yaml").unlink()
     done = subprocess.run(
         [BINARIES / "aegis-apply", "renew", "--state", "state.db", "--all", "--force"], cwd=gateway.folder,
@@ -114,7 +114,7 @@ def test_a_secret_that_stands_in_the_file_serves_renewals_too(site, webhook):
 
 @pytest.fixture
 def name_server():
-    """A name server that takes updates; see dns_server.py."""
+    """A name server that accepts updates; see dns_server.py."""
     with subprocess.Popen([sys.executable, PROGRAMS / "dns_server.py"], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, text=True) as process:
         yield int(process.stdout.readline().split()[0])

@@ -1,4 +1,4 @@
-"""A CA that would have a certificate renewed at once (RFC 9773): it is, however young it is, and once."""
+"""A CA that wants a certificate renewed at once (RFC 9773): it is renewed, however new it is, and only once."""
 
 import contextlib
 import sqlite3
@@ -24,7 +24,7 @@ def next_advice(gateway):
 
 
 def advise(gateway, seconds):
-    """As a gateway notes what the CA has advised on the certificate that there is; `seconds`: from now."""
+    """Stores renewal information for the current certificate, as a gateway does; `seconds`: from now."""
     with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
         state.execute("INSERT OR REPLACE INTO renewals (certificate, failures, advised_fingerprint, advised_at) "
                       "SELECT name, 0, fingerprint, unixepoch() + ? FROM certificates", (seconds,))
@@ -38,7 +38,7 @@ def test_a_gateway_renews_a_young_certificate_by_advice_and_not_the_next_one(odd
     eventually("the renewal", lambda: len(ca.issued) == 2)
     eventually("the end of the order", lambda: nothing_is_left(gateway))
     eventually("the new one", lambda: serial(gateway, "app.test") != first.public_bytes(Encoding.DER))
-    # The CA advises the past again, if it is asked.
+    # The CA would suggest a time in the past again, if it were asked.
     asked = ca.calls["renewal"]
     assert 5 * HOURS < next_advice(gateway) - time.time() <= 6 * HOURS
     gateway.stop()
@@ -62,7 +62,7 @@ def test_a_young_certificate_is_renewed_by_request_once_it_is_advised(odd, renew
     assert renew(gateway, "--all").stdout == "Nothing is due.\n"
     assert "No changes" in gateway.apply()
     assert 5 * HOURS < next_advice(gateway) - time.time() <= 6 * HOURS
-    # Whoever forces it need not wait, and what was forced is advised on as any other.
+    # A forced renewal does not wait, and renewal information about its certificate is used as for any other.
     assert renew(gateway, "app.test", "--force").returncode == 0
     assert renew(gateway, "--all", "--force").returncode == 0
     assert len(ca.issued) == 4
@@ -74,7 +74,7 @@ def test_advice_on_what_is_to_come_has_nothing_renewed_and_keeps_nobody_from_ask
     gateway.apply()
     advise(gateway, DAY)
     assert renew(gateway, "--all").stdout == "Nothing is due.\n"
-    # Renewed for another reason: the next one may be advised on at once.
+    # The certificate is renewed for another reason: the CA may be asked about the next one at once.
     assert renew(gateway, "app.test", "--force").returncode == 0
     assert next_advice(gateway) == 0
 
@@ -126,7 +126,7 @@ def test_a_ca_that_does_not_answer_is_told_of_once_and_asked_by_the_next_one(odd
     assert done.returncode == 0 and done.stdout == "Nothing is due.\n", done.stdout + done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.startswith("  still asking")]
     assert len(lines) == 1 and "/directory does not say when it would have certificates renewed: " in lines[0], lines
-    # Those that were asked at the same time, and no others; libcurl repeats some at a connection that was closed.
+    # Only certificates that were asked about at the same time; libcurl repeats some requests when a connection was closed.
     assert ca.calls[kind] - before <= 16
     ca.twist = lambda asked, answer: None
     done = renew(gateway)

@@ -1,4 +1,4 @@
-"""Certificate packs of Cloudflare's edge: ordered, followed, replaced and deleted."""
+"""Certificate packs of Cloudflare's edge: ordered, observed, replaced and deleted."""
 
 import json
 import signal
@@ -66,7 +66,7 @@ def test_a_gateway_follows_what_an_apply_did_not_await(zone, cloudflare):
     zone.await_log("the edge certificate 'edge' is pending_validation")
     cloudflare.steps = (*PENDING, "active")
     eventually("it is active", lambda: status(zone)["status"] == "active", patience=60, pause=0.5)
-    # No gateway orders.
+    # A gateway never orders.
     assert len(cloudflare.said("POST")) == 1
 
 
@@ -261,7 +261,7 @@ def test_an_order_whose_answer_is_lost_is_found(zone, cloudflare):
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_an_apply_is_killed_at_the_order(zone, cloudflare, after):
-    # A pack of somebody else's for just the same names.
+    # Somebody else's pack for exactly the same names.
     zone.apply()
     [other] = cloudflare.packs
     with sqlite3.connect(zone.folder / "state.db") as state:

@@ -1,6 +1,6 @@
-"""Who orders, replaces or deletes a pack is killed, refused or loses the answer: one pack is left in the end.
+"""A process that orders, replaces or deletes a pack is killed, refused or loses the answer: one pack is left in the end.
 
-AEGIS_LONG=1 kills at every place where the state is written; else at a sample.
+AEGIS_LONG=1 kills at every place where the state is written; else the test takes a sample.
 """
 
 import json
@@ -25,7 +25,7 @@ def edge(gateway):
 
 
 def is_settled(gateway, cloudflare):
-    """Whether Cloudflare has one pack, active and with the names of the file, and the state has it and nothing else."""
+    """Whether Cloudflare has one pack, active and with the file's names, and the state has only that pack."""
     [(number, pack)] = cloudflare.packs.items()
     return pack["status"] == "active" and sorted(pack["hosts"]) == sorted(edge(gateway)["hosts"]) \
         and rows(gateway, "SELECT id, status FROM edge_packs") == [(number, "active")] \
@@ -34,7 +34,7 @@ def is_settled(gateway, cloudflare):
 
 @pytest.fixture
 def changed(edge_site, cloudflare):
-    """A gateway's folder with an active pack, whose file wants one more name."""
+    """A gateway with an active pack, and one more name in its file."""
     cloudflare.steps = SHORT
     gateway = edge_site()
     gateway.apply()
@@ -42,7 +42,7 @@ def changed(edge_site, cloudflare):
     return gateway
 
 
-# The former pack.
+# Deleting the former pack.
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -65,7 +65,7 @@ def test_a_former_pack_goes_with_the_next_apply_if_not_with_this_one(changed, cl
     else:
         cloudflare.refuse("DELETE", "/certificate_packs/", 503, 0, "Busy", times=2)
     said = changed.run_apply()
-    # Whether a successor in force makes it a success is not the matter here.
+    # The exit code of a refused deletion may be that of success or of a problem; the test does not decide this.
     assert said.returncode == 0 or fault == "refused" and said.returncode == 3
     assert fault != "refused" or "Not now" in said.stdout + said.stderr
     changed.apply()
@@ -170,7 +170,7 @@ def test_two_applies_at_once_order_once(edge_site, cloudflare):
     assert is_settled(gateway, cloudflare) and len(cloudflare.said("POST")) == 1
 
 
-# Another zone, and the end.
+# A move to another zone, and deletions.
 
 
 def test_a_pack_moves_to_another_zone(edge_site, cloudflare):
@@ -205,7 +205,7 @@ def test_a_deletion_is_done_again_until_it_is_certain(edge_site, cloudflare, fau
     assert "No changes" in gateway.apply()
 
 
-# What validation asks for, and secrets.
+# Validation records and secrets.
 
 
 @pytest.mark.parametrize("method, words", [

@@ -1,4 +1,4 @@
-"""A CA that is busy, cut off or mad at any call: the certificate comes then or next time, and only once.
+"""A CA that is overloaded, cut off or wrong at any call: the certificate comes now or at the next apply, and only once.
 
 AEGIS_LONG=1 breaks every call of an issuance in every way; else a sample is broken.
 """
@@ -11,7 +11,7 @@ import pytest
 from hosts import host, nothing_is_left, rows
 
 EVERY = 1 if os.environ.get("AEGIS_LONG") else 5
-# As many calls as an issuance has by far.
+# An issuance makes fewer calls than this.
 MANY = 60
 
 
@@ -38,7 +38,7 @@ def lose_answer(call):
 
 
 def fail_afterwards(call):
-    """As a balancer does that has waited too long."""
+    """Answers with an error after passing the call on, like a load balancer's timeout."""
     call.pass_on()
     call.answer(504, body=b"<html>")
 
@@ -73,7 +73,7 @@ def refuse_nonce(call):
                 b'{"type": "urn:ietf:params:acme:error:badNonce", "detail": "again"}')
 
 
-# What passes by itself is waited for; after all else the next apply goes on.
+# An apply waits for temporary faults to pass; after any other fault the next apply goes on.
 PASSING = [busy, slow_down]
 LASTING = [leave_alone, cut_off, lose_answer, fail_afterwards, garble, cut_short, go_on_for_ever, leave_encryption,
            redirect, refuse_nonce]
@@ -108,7 +108,7 @@ def test_a_fault_at_any_call_costs_no_second_certificate(stand, figures, fault):
 
 
 def swap_certificate(call):
-    """A good certificate of another's key."""
+    """Answers with a valid certificate of another key."""
     status, fields, _ = call.pass_on()
     call.answer(status, fields, call.ca.certificate.read_bytes())
 
@@ -143,6 +143,6 @@ def test_what_a_ca_must_not_say_is_refused_in_words(stand, path, fault, words):
 
 
 def tried(gateway):
-    """An apply that may fail: its exit code, and what it has said."""
+    """An apply that may fail: its exit code and output."""
     done = gateway.run_apply()
     return done.returncode, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The gateway has certificates itself: when a handshake asks for one, and when one is due."""
+"""The gateway gets certificates itself: when a handshake asks for one, and when one is due."""
 
 import threading
 import time
@@ -33,7 +33,7 @@ def test_a_first_handshake_orders_the_certificate_once_for_all_clients(site):
     clients = [threading.Thread(target=ask) for _ in range(100)]
     for client in clients:
         client.start()
-    # Others are served meanwhile.
+    # Other hosts are served meanwhile.
     with Client(gateway.https, tls_context(), "plain.test") as client:
         assert client.get("plain.test").body == b"plain"
     for client in clients:

@@ -1,4 +1,4 @@
-"""Certificates of hosts that were taken out of the file: kept, not served, not renewed, and used again."""
+"""Certificates of hosts that were removed from the file: kept, not served, not renewed, and used again."""
 
 import contextlib
 import json
@@ -29,7 +29,7 @@ def test_a_host_that_comes_back_has_its_certificate_again(site):
     take_out(gateway, "app.test")
     assert kept(gateway) == ["app.test"]
     assert rows(gateway, "SELECT sealed_key, fingerprint FROM kept_certificates") == sealed
-    # Nobody is shown it, and nobody renews it.
+    # No client is shown the certificate, and it is not renewed.
     assert serial(gateway, "app.test") != before
     status = aegis_apply(gateway, "status")
     assert "kept for when they come back, not served: app.test (since 20" in status
@@ -63,7 +63,7 @@ def test_a_kept_certificate_that_is_due_is_had_anew_and_not_renewed_before(site)
     gateway.start()
     gateway.config["hosts"][0] = {**OTHER, "respond": {"body": "changed"}}
     gateway.reload()
-    # It has looked for what is due when another certificate that is has been renewed.
+    # Another due certificate has been renewed, so the gateway has looked for due certificates.
     assert len(ca.issued) == 1
     gateway.config["hosts"].append(host("app.test"))
     gateway.reload()
@@ -124,7 +124,7 @@ def test_what_was_kept_for_too_long_goes_with_the_next_change(site):
     gateway.config["hosts"].append(host("app.test"))
     gateway.apply()
     assert len(ca.issued) == 2
-    # Not kept at all: no key of it is left.
+    # A certificate that is not kept leaves no key in the state.
     gateway.config["hosts"].pop()
     gateway.apply()
     assert kept(gateway) == []
@@ -219,13 +219,13 @@ def test_an_entry_that_is_renamed_keeps_its_certificate(site):
     assert serial(gateway, "app.test") == before
     assert shown(gateway, ca, "app.test") == "app.test"
     assert "No changes" in gateway.apply()
-    # As the certificate of the host itself.
+    # Used as the certificate of the host itself.
     gateway.config["certificates"] = {}
     gateway.config["hosts"][0] = host("app.test")
     gateway.reload()
     assert rows(gateway, "SELECT name FROM certificates") == [("app.test",)]
     assert serial(gateway, "app.test") == before
-    # And from among those that are kept.
+    # Used from among the kept certificates.
     gateway.config["hosts"] = [OTHER]
     gateway.reload()
     assert kept(gateway) == ["app.test"]
@@ -255,10 +255,10 @@ def test_what_was_kept_stands_in_for_what_another_ca_refuses(site):
         assert kept(gateway) == []
         line, = [line for line in aegis_apply(gateway, "status").splitlines() if line.startswith("app.test ")]
         assert "Pebble" in line and "missing" not in line, line
-    # Once more out of the file it is kept again.
+    # Removed from the file again, the certificate is kept again.
     take_out(gateway, "app.test")
     assert kept(gateway) == ["app.test"]
-    # Under another name, as an entry.
+    # Used under another name, as an entry of `certificates`.
     gateway.config["certificates"] = {"shop": {"issuer": "two", "domains": ["app.test"]}}
     gateway.config["hosts"].append(host("app.test", ssl_mode="custom", certificate="shop"))
     assert "'app.test' was kept since 20" in aegis_apply_dry(gateway)
@@ -267,7 +267,7 @@ def test_what_was_kept_stands_in_for_what_another_ca_refuses(site):
     assert serial(gateway, "app.test") == before
     assert shown(gateway, ca, "app.test") == "app.test"
     assert len(ca.issued) == 1
-    # What is obtained takes its place.
+    # An obtained certificate takes its place.
     gateway.config["certificates"]["shop"] = {"issuer": "letsencrypt", "domains": ["app.test", "www.app.test"]}
     gateway.reload()
     assert serial(gateway, "app.test") != before and len(ca.issued) == 2
@@ -306,7 +306,7 @@ def test_an_issuer_that_is_called_otherwise_issues_nothing_anew(site):
     assert rows(gateway, "SELECT fingerprint FROM certificates") == before
     assert len(ca.issued) == 1
     assert "No changes" in gateway.apply()
-    # Its account is the same.
+    # The account is the same.
     assert rows(gateway, "SELECT count(*) FROM accounts") == [(1,)]
 
 

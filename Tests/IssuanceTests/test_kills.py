@@ -1,7 +1,7 @@
-"""Kills whoever orders a certificate, at each step: the next one goes on, and nothing is ordered twice.
+"""Kills the process that orders a certificate at each step: the next process goes on, and nothing is ordered twice.
 
-AEGIS_LONG=1 kills at every call to the CA, before and after the CA has seen it, and at every place where the state is
-written; else at a sample.
+AEGIS_LONG=1 kills at every call to the CA, before and after the CA gets it, and at every place where the state is written;
+else the test takes a sample.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ def places(every, first):
 
 
 def check(stand, gateway, before, where):
-    """One certificate more than before, and nothing left of how it was issued."""
+    """Checks that there is one more certificate than before, and no trace of the order."""
     eventually(f"the end of the order, {where}", lambda: nothing_is_left(gateway))
     with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state:
         assert state.execute("PRAGMA integrity_check").fetchone() == ("ok",), where
@@ -120,7 +120,7 @@ def test_a_gateway_is_killed_as_it_writes(stand, served, figures, call, every):
         forget(served, "app.test")
         stand.proxy.arm(None, None)
         served.start()
-        # Each thread counts for itself.
+        # strace counts for each thread separately.
         with traced(served.process.pid, "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={place}"):
             ask(served)
             await_end_or_certificate(served)
@@ -129,7 +129,8 @@ def test_a_gateway_is_killed_as_it_writes(stand, served, figures, call, every):
 
 
 def kill_again_and_again(stand, gateway, places, run, figures):
-    """Has a gateway killed at each place by `run`, until there is none; it must go on each time it is started again."""
+    """Has `run` kill a gateway at each place, until the gateway reaches no further one; after each kill a restarted gateway
+    must go on."""
     kills = 0
     for place in places:
         before = len(stand.ca.issued)
@@ -140,7 +141,7 @@ def kill_again_and_again(stand, gateway, places, run, figures):
             break
         assert gateway.process.wait(PATIENCE) == -signal.SIGKILL
         gateway.process = None
-        # Else its row would count as a live gateway's for ten seconds, and be waited for.
+        # Otherwise others would wait for this gateway, whose row makes it seem alive for ten seconds.
         forget_nodes(gateway)
         kills += 1
         where = f"killed at place {place}, {stand.proxy.broken}"
@@ -164,7 +165,7 @@ def forget_nodes(gateway):
 
 
 def is_alive(gateway):
-    """Whether it has not been killed: who was a moment ago may not be reaped yet, but answers no more."""
+    """Whether the gateway still answers. A process that was just killed may still exist, but does not answer."""
     try:
         return gateway.ask("/readyz")[0] == 200
     except (OSError, http.client.HTTPException):
@@ -172,12 +173,12 @@ def is_alive(gateway):
 
 
 def fingerprint(gateway):
-    """The certificate in the state."""
+    """The fingerprint of the certificate in the state."""
     return next(iter(rows(gateway, "SELECT fingerprint FROM certificates WHERE name = 'app.test'")), None)
 
 
 def ask(gateway):
-    """Has a handshake ask for the certificate, whether it ends or not."""
+    """Starts a handshake that asks for the certificate, whether it completes or not."""
     with contextlib.suppress(OSError, AssertionError), Client(gateway.https, tls_context(), "app.test"):
         pass
 
@@ -189,7 +190,7 @@ def await_end_or_certificate(gateway, former=None):
 
 @contextlib.contextmanager
 def traced(pid, *rules):
-    """A process and all of its threads under strace."""
+    """Runs strace on all threads of a process."""
     tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", *rules, "-p", str(pid)],
                               stderr=subprocess.DEVNULL)
     try:
@@ -197,7 +198,7 @@ def traced(pid, *rules):
                                          for task in pathlib.Path(f"/proc/{pid}/task").iterdir()))
         yield
     finally:
-        # The kernel lets go of what a killed tracer has traced. A tracer that is asked to end waits for the process's
-        # first thread, and for ever when that one has been killed meanwhile and others are not reaped yet.
+        # The kernel releases the threads of a killed tracer. A tracer that gets SIGTERM waits for the process's first
+        # thread, and for ever when that thread was killed meanwhile and others were not waited for.
         tracer.kill()
         tracer.wait(PATIENCE)

@@ -1,4 +1,4 @@
-"""The whole life of a host: at each step plan, status and what is served agree."""
+"""The life of a host from start to end: at each step plan, status and served certificates agree."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ OTHER = {"domain": "other.test", "respond": {"body": "other"}}
 
 
 class Life:
-    """A gateway that serves, and what is expected of it."""
+    """A running gateway, and what is expected of it."""
 
     def __init__(self, gateway, cas):
         self.gateway, self.cas = gateway, cas
@@ -42,7 +42,7 @@ class Life:
         return done.returncode, json.loads(done.stdout)
 
     def agrees(self, served, problems=None, gone=(), kept=(), planned=()):
-        """That nothing but `planned` is to do, and that status and clients see the same."""
+        """Checks that exactly `planned` is to do, and that status and clients agree."""
         problems = problems or {}
         assert self.plan() == list(planned)
         code, status = self.status()
@@ -112,7 +112,7 @@ def test_a_host_with_a_certificate_of_a_ca(life):
     life.step(
         ["issue certificate new.test", "create host new.test", "delete host app.test", "delete certificate app.test"],
         {"other.test": None, "new.test": one}, gone=["app.test"], kept=["app.test"])
-    # Disabled: its certificate stays, and nobody is shown it as its own.
+    # Disabled: the certificate stays, and the host is not served with it.
     hosts[1]["enabled"] = False
     life.step(["update host new.test"], {"other.test": None}, kept=["app.test"])
     assert life.visit("new.test")[0] in (404, 421)
@@ -141,7 +141,7 @@ def test_a_host_with_a_certificate_of_a_ca(life):
         ["create certificate app.test", "create host app.test"],
         {"other.test": None, "new.test": two, "app.test": one})
     assert life.issued == [2, 1]
-    # Revoked. The gateway would see to it at once.
+    # Revoked, while the gateway, which would replace the certificate at once, is stopped.
     revoked = life.visit("new.test")[2]
     gateway.process.send_signal(signal.SIGSTOP)
     try:
@@ -160,7 +160,7 @@ def test_a_host_with_a_certificate_of_a_ca(life):
 
 
 def test_a_host_with_a_certificate_made_here(life):
-    """The same with a named certificate of the local CA, for which nothing is kept: it costs nothing to make."""
+    """The same with a named certificate of the local CA. Such a certificate is not kept, since making it costs nothing."""
     gateway = life.gateway
     hosts = gateway.config["hosts"]
     gateway.config["certificates"] = {"site": {"issuer": "lan", "domains": ["app.test", "new.test"]}}
@@ -186,7 +186,7 @@ def test_a_host_with_a_certificate_made_here(life):
     life.step(
         ["issue certificate new.test", "update host new.test", "delete certificate site"],
         {"other.test": None, "new.test": life.cas[0]})
-    # And back.
+    # Moved back.
     gateway.config["certificates"]["site"] = site
     hosts[1] = own
     life.step(
@@ -195,7 +195,7 @@ def test_a_host_with_a_certificate_made_here(life):
 
 
 class Local:
-    """The local CA, as `shown` asks of one."""
+    """The local CA, with the methods that `shown` needs."""
 
     def __init__(self, gateway):
         self._gateway = gateway

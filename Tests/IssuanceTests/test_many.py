@@ -1,4 +1,4 @@
-"""Very many names at once, through a gateway that serves others meanwhile: 60 of them, 500 with AEGIS_LONG=1."""
+"""Very many names at once, through a gateway that serves other hosts meanwhile: 60 names, 500 with AEGIS_LONG=1."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ MIB = 1 << 20
 
 
 class Terminal:
-    """A terminal that a program believes in, and all that was written to it."""
+    """A pseudo-terminal for a program, and all that the program writes to it."""
 
     def __init__(self):
         self.text = b""
@@ -28,7 +28,7 @@ class Terminal:
         self._reader.start()
 
     def _read(self):
-        # Its end is an error: nobody has the other side open any more.
+        # Reading fails with an error at the end, when the other side is closed.
         with contextlib.suppress(OSError):
             while piece := os.read(self._ours, 65536):
                 self.text += piece
@@ -41,7 +41,7 @@ class Terminal:
 
 
 def at_once(calls):
-    """The most orders that were between their placing and their certificate."""
+    """The greatest number of orders between placement and certificate at any time."""
     running, most = 0, 0
     for _, path in calls:
         running += path.startswith("/order-plz")
@@ -83,14 +83,14 @@ def test_many_names_are_had_at_once(stand, figures, monkeypatch):
         assert nothing_is_left(gateway)
         for name in names[:: COUNT // 5]:
             assert shown(gateway, stand.ca, name) == name
-        # Eight at a time, and no more.
+        # Eight orders at a time, and no more.
         most = at_once(stand.proxy.calls)
         assert most == AT_ONCE
-        # Each name has its line on the terminal, and one below that tells how far it is.
+        # The terminal has a line for each name, and one below them with the progress.
         for name in names:
             assert f"certificate {name}: issued" in said
         assert re.search(rf"\(\d+/{COUNT * 2}\) certificate host\d+\.test: issue …", said), said[-2000:]
-        # What was issued is not kept: as much memory is occupied at the end as after a quarter.
+        # Issued certificates don't stay in memory: at the end as much is occupied as after a quarter.
         grown = [max(row[column] for row in memory) - max(row[column] for row in memory if row[0] <= COUNT / 4)
                  for column in (1, 2)]
         figures.append(
@@ -98,7 +98,7 @@ def test_many_names_are_had_at_once(stand, figures, monkeypatch):
             f"grown by {grown[0] / MIB:.1f}; gateway {memory[-1][2] / MIB:.0f} MiB, grown by {grown[1] / MIB:.1f}; "
             f"another host meanwhile: {statistics.median(latencies) * 1000:.1f} ms, "
             f"at most {max(latencies) * 1000:.0f} ms ({len(latencies)} requests)")
-        # A sanitizer keeps what is freed.
+        # A sanitizer keeps freed memory.
         assert max(grown) < 16 * MIB or "AEGIS_SANITIZER" in os.environ
         assert max(latencies) < PATIENCE / 4
     finally:

@@ -1,4 +1,5 @@
-"""CAs that say odd things: none costs a certificate, none is asked for two, and each is told of in a line."""
+"""CAs whose answers deviate from the protocol: each host still gets one certificate with one order, and the deviation is
+reported in a line."""
 
 import base64
 import contextlib
@@ -136,17 +137,17 @@ def test_an_odd_answer_costs_no_certificate(odd, name):
     has_one_certificate(gateway, ca, said)
 
 
-# MARK: What can't be obtained now
+# MARK: What prevents a certificate for now
 
 def fails(gateway, words, times=1):
-    """Applies, and expects each apply to fail with these words."""
+    """Applies, and expects each apply to fail with these words in its output."""
     for _ in range(times):
         code, said = tried(gateway)
         assert code == 3 and words in said, said
 
 
 def recovers(gateway, ca):
-    """Applies with the CA as it should be, and expects the one certificate."""
+    """Applies with a correct CA, and expects one certificate."""
     ca.twist = lambda kind, answer: None
     has_one_certificate(gateway, ca, gateway.apply())
 
@@ -248,7 +249,7 @@ def test_a_ca_that_takes_long_to_issue_is_not_asked_for_another(odd):
     ca.issue = lambda order, number, key: asked.append((order, number, key))
     fails(gateway, "the CA has not come to an end with issuing")
     assert len(asked) == 5
-    # Somebody has looked at it meanwhile.
+    # By now the CA has issued the certificate.
     ca.issue = issue
     ca.issue(*asked[0])
     said = gateway.apply()
@@ -274,7 +275,7 @@ def test_an_old_order_for_another_key_is_neither_taken_nor_asked_for_again_and_a
 
     def twist(kind, answer):
         if kind == "new-order":
-            # As it was, in place of the one that was placed.
+            # Answers with the first order, in place of the new one.
             answer.body, answer.status = dict(ca.orders[1]), 200
             answer.fields["Location"] = ca.url("order/1")
 
@@ -285,7 +286,7 @@ def test_an_old_order_for_another_key_is_neither_taken_nor_asked_for_again_and_a
         assert code == 3, said
         assert "certificate other.test: issue failed: the CA gives an old order back" in said
         assert "another key" in said
-        # One order an apply, and nothing of it stays.
+        # Each apply places one order and leaves none in the state.
         assert ca.calls["new-order"] == 1 + number
         assert nothing_is_left(gateway)
     assert rows(gateway, "SELECT fingerprint FROM certificates") == former
@@ -308,7 +309,7 @@ def test_a_refused_request_leaves_the_order_to_be_had_with_other_terms(odd):
 
 
 def test_one_stale_look_at_an_order_costs_no_certificate(odd):
-    """The CA issues, refuses the request all the same, and shows the order for once as it was before."""
+    """The CA issues, refuses the request all the same, and once shows the order in its former state."""
     refused = []
 
     def twist(kind, answer):
@@ -347,7 +348,7 @@ def test_an_order_that_ends_behind_a_proxy_that_gave_up_is_told_with_its_reason(
 
 
 def test_a_certificate_request_is_repeated_while_its_order_is_ready(odd):
-    """The CA has not seen those that failed."""
+    """The CA has not processed the failed requests."""
     gateway, ca = odd()
     carry_out, failed = ca._finalize, []
 
@@ -372,7 +373,7 @@ def test_an_order_without_finalize_is_placed_anew_once(odd):
 
 def test_a_warning_shows_no_secret_that_a_ca_quotes(odd):
     secret = "cGxhbnRlZC1zZWNyZXQ="
-    # What CAs hold are the bytes that it stands for.
+    # CAs know the key as the bytes that the text encodes.
     meant = base64.b64decode(secret)
     detail = f"got {secret} and {base64.b64encode(secret.encode()).decode()}, {meant.decode()}, {meant.hex()}"
     gateway, ca = odd(always("finalize", lambda answer: answer.problem("malformed", detail)),

@@ -16,7 +16,7 @@ from hosts import NAMES, aegis_apply, age, nothing_is_left, rows, serial
 
 
 def visit(gateway, cloudflare):
-    """What curl gets that trusts the Origin CA alone."""
+    """curl's output with only the Origin CA trusted."""
     return subprocess.run(
         ["curl", "--silent", "--show-error", "--max-time", str(PATIENCE), "--cacert", cloudflare.origin_root,
          "--resolve", f"app.example.test:{gateway.https}:127.0.0.1", f"https://app.example.test:{gateway.https}/"],
@@ -28,7 +28,7 @@ def write(gateway):
 
 
 def stored(gateway):
-    """The stored leaf."""
+    """The stored leaf certificate."""
     [(chain,)] = rows(gateway, "SELECT chain FROM certificates WHERE name = 'site'")
     return x509.load_pem_x509_certificate(chain)
 
@@ -52,7 +52,7 @@ def test_a_certificate_lives_from_plan_to_deletion(behind, cloudflare):
     eventually("the new one is served", lambda: serial(gateway, "app.example.test") != former)
     assert visit(gateway, cloudflare) == "app"
     assert len(cloudflare.valid) == 2, "the former one is not revoked unless that is wished"
-    # Out of the file.
+    # Removed from the file.
     gateway.config["hosts"] = [{"domain": "other.test", "respond": {"body": "other"}}]
     del gateway.config["certificates"]
     assert "- certificate site (no longer in the file; it is kept until 20" in gateway.apply()
@@ -83,7 +83,7 @@ def test_an_origin_ca_key_works_and_is_warned_of(behind, cloudflare):
 
 
 def test_a_gateway_renews_what_is_due_by_itself(behind, cloudflare):
-    # The token stands in the file, which the gateway does not read.
+    # The token is in the file, which the gateway does not read.
     gateway = behind(api_token=TOKEN, revoke_replaced=True)
     gateway.apply()
     gateway.start()
@@ -117,7 +117,7 @@ def test_what_was_replaced_is_revoked_later_when_it_can_not_be_now(behind, cloud
     assert "is not revoked:" in said and "Not now (code 9109)" in said
     assert former in cloudflare.valid
     rows(gateway, "UPDATE superseded SET next_try_at = 0")
-    # No change of the file is needed for it.
+    # The next apply revokes it without a change of the file.
     assert "Revoked the former certificate" in gateway.apply()
     assert former not in cloudflare.valid and len(cloudflare.valid) == 1
     assert rows(gateway, "SELECT * FROM superseded") == []
@@ -127,7 +127,7 @@ def test_what_goes_from_the_file_is_revoked_where_that_is_wished(behind, cloudfl
     gateway = behind(on_removal="revoke")
     gateway.apply()
     gateway.config["hosts"] = [{"domain": "other.test", "respond": {"body": "other"}}]
-    # Its issuer goes with it.
+    # Its issuer is removed as well.
     del gateway.config["certificates"], gateway.config["issuers"]
     write(gateway)
     assert "it is revoked at Cloudflare, which can't be undone" in aegis_apply(gateway, "--dry-run")
@@ -139,7 +139,7 @@ def test_what_goes_from_the_file_is_revoked_where_that_is_wished(behind, cloudfl
     assert "No changes" in gateway.apply()
 
 
-# What the provider says has changed.
+# Changes at the provider.
 
 
 def test_a_refresh_tells_what_was_revoked_and_has_it_anew(behind, cloudflare):
@@ -246,7 +246,7 @@ def test_a_certificate_that_is_not_what_was_asked_for_is_not_stored(behind, clou
 def test_answers_that_are_none_are_told_of(behind, cloudflare, body):
     gateway = behind()
     cloudflare.on_call("POST", "/certificates", lambda call: call.send(200, body))
-    # Nothing was done, which the list tells too.
+    # No certificate was issued, which the list of certificates shows.
     assert "it may have been issued all the same" in refused(gateway)
     gateway.apply()
     assert len(cloudflare.valid) == 1

@@ -1,6 +1,7 @@
-"""Who has a certificate from Cloudflare is killed, or loses the answer: none is issued twice where a zone is told.
+"""A process that gets a certificate from Cloudflare is killed, or loses the answer: no certificate is issued twice where
+the issuer has a zone.
 
-AEGIS_LONG=1 kills at every place where the state is written; else at a sample.
+AEGIS_LONG=1 kills at every place where the state is written; else the test takes a sample.
 """
 
 import os
@@ -17,7 +18,7 @@ LONG = bool(os.environ.get("AEGIS_LONG"))
 
 
 def number(gateway):
-    """The number of the stored certificate at Cloudflare."""
+    """The identifier of the stored certificate at Cloudflare."""
     return [remote for (remote,) in rows(gateway, "SELECT remote_id FROM certificates")]
 
 
@@ -76,7 +77,7 @@ def test_an_answer_that_is_lost_is_looked_up_at_once(behind, cloudflare):
 def test_an_answer_that_is_lost_is_looked_up_on_all_pages(behind, cloudflare):
     gateway = behind()
     cloudflare.on_call("POST", "/certificates", lose)
-    # What else the zone has comes first.
+    # Other certificates of the zone come first in the list.
     for index in range(60):
         cloudflare.certificates[str(index)] = {
             "id": str(index), "csr": "", "certificate": "", "hostnames": ["example.test"], "requested_validity": 7}
@@ -91,7 +92,7 @@ def test_without_a_zone_nothing_in_doubt_is_asked_for_again(behind, cloudflare):
     assert "a certificate may have been issued" in said and "renew site --force" in said
     gateway.apply(expect=3)
     assert len(cloudflare.said("POST")) == 1
-    # The operator says how to go on.
+    # The operator decides how to go on.
     assert "given up" in aegis_apply(gateway, "renew", "site", "--force")
     gateway.apply()
     assert len(cloudflare.said("POST")) == 2 and number(gateway) == cloudflare.valid[-1:]

@@ -1,6 +1,6 @@
-"""Gateways look after certificates of Cloudflare's Origin CA by themselves, whatever happens to them meanwhile.
+"""Gateways maintain certificates of Cloudflare's Origin CA by themselves, whatever happens to the gateways meanwhile.
 
-AEGIS_LONG=1 kills at every place where the state is written; else at a sample.
+AEGIS_LONG=1 kills at every place where the state is written; else the test takes a sample.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ LONG = bool(os.environ.get("AEGIS_LONG"))
 
 
 def renews(gateway, former):
-    """Waits until a gateway has another certificate than that one, and serves it."""
+    """Waits until the state has another certificate than `former`, and the gateway serves it."""
     eventually("another one", lambda: number(gateway) != former, patience=60)
     stored = rows(gateway, "SELECT chain FROM certificates WHERE name = 'site'")[0][0]
     served = ssl.PEM_cert_to_DER_cert(stored if isinstance(stored, str) else stored.decode())
@@ -31,7 +31,7 @@ def renews(gateway, former):
 
 
 def number(gateway):
-    """The number of the stored certificate at Cloudflare."""
+    """The identifier of the stored certificate at Cloudflare."""
     return [remote for (remote,) in rows(gateway, "SELECT remote_id FROM certificates")]
 
 
@@ -39,7 +39,7 @@ def number(gateway):
 
 
 def try_to_lock(directory):
-    """Takes a directory's lock and gives it back; raises BlockingIOError where another process has it."""
+    """Takes a directory's lock and releases it; raises BlockingIOError where another process has it."""
     folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,7 +49,7 @@ def try_to_lock(directory):
 
 @contextlib.contextmanager
 def held_between_commits(gateway):
-    """Stops a gateway where it keeps nobody from writing into the state, or from working in a directory."""
+    """Stops a gateway at a moment when it holds neither the state's write lock nor a directory's lock."""
     with contextlib.ExitStack() as stack:
         def stands_still():
             with contextlib.ExitStack() as attempt:
@@ -76,7 +76,7 @@ def test_what_was_replaced_is_revoked_only_when_every_gateway_serves_the_other_o
     with held_between_commits(gateway):
         renewal = subprocess.Popen(
             [PROGRAMS / "aegis-apply", "renew", "site", "--force"], cwd=gateway.folder, stdout=subprocess.DEVNULL)
-        # The other one is stored, and waits for the gateway.
+        # The renewed certificate is stored, and the command waits for the gateway to serve it.
         eventually("a stored certificate", lambda: rows(gateway, "SELECT id FROM superseded") == [(former,)])
         with pytest.raises(subprocess.TimeoutExpired):
             renewal.wait(2)
@@ -130,7 +130,7 @@ def test_a_gateway_without_the_token_says_so_and_serves_on(behind, cloudflare):
 
 def test_a_token_in_the_file_outlives_another_master_key(behind, cloudflare):
     gateway = behind(api_token=TOKEN)
-    # What is in doubt has its key sealed too.
+    # The key of an order whose result is unknown is sealed too.
     cloudflare.on_call("POST", "/certificates", ends_with(lambda: apply, after=True))
     apply = gateway.launch_apply()
     assert apply.wait(PATIENCE) == -signal.SIGKILL
@@ -145,7 +145,7 @@ def test_a_token_in_the_file_outlives_another_master_key(behind, cloudflare):
     renews(gateway, former)
 
 
-# Doubt.
+# Orders whose result is unknown.
 
 
 def test_a_gateway_in_doubt_asks_no_more(behind, cloudflare):
@@ -155,7 +155,7 @@ def test_a_gateway_in_doubt_asks_no_more(behind, cloudflare):
     cloudflare.on_call("POST", "/certificates", lose)
     age(gateway, "site")
     for look in (1, 2):
-        # A gateway that starts looks at once.
+        # A gateway looks for due certificates as soon as it starts.
         rows(gateway, "UPDATE renewals SET next_try_at = 0")
         gateway.start()
         eventually("a look", lambda: gateway.log.count("a certificate may have been issued") == look)
@@ -177,7 +177,7 @@ def test_a_certificates_own_zone_is_the_one_looked_into(behind, cloudflare):
     assert len(cloudflare.said("POST")) == 1 and number(gateway) == cloudflare.valid
 
 
-# Many at once, and kills.
+# Many gateways at once, and kills.
 
 
 def test_many_certificates_are_had_once_each_from_a_provider_in_trouble(behind, cloudflare):
@@ -208,7 +208,7 @@ def test_a_gateway_is_killed_as_it_writes(behind, cloudflare, place):
     end_traced(gateway)
     gateway.start()
     eventually("a renewal", lambda: number(gateway) != former, patience=60)
-    # All that was issued is revoked but for what is served.
+    # Every issued certificate is revoked except the served one.
     eventually("revocations", lambda: cloudflare.valid == number(gateway), patience=60)
     eventually("nothing is left", lambda: nothing_is_left(gateway))
     assert len(cloudflare.said("POST")) == 2
@@ -216,7 +216,7 @@ def test_a_gateway_is_killed_as_it_writes(behind, cloudflare, place):
 
 
 def end_traced(gateway):
-    """Ends a gateway that a tracer has begun, if it has not been killed."""
+    """Ends a gateway that was started under strace, unless it was killed."""
     if gateway.process.poll() is None:
         tracer = gateway.process.pid
         for child in pathlib.Path(f"/proc/{tracer}/task/{tracer}/children").read_text().split():

@@ -1,4 +1,4 @@
-"""A certificate of the Origin CA that another takes the place of, from wherever, and lists with odd elements in them."""
+"""Replacing a certificate of the Origin CA by one from another source, and lists with unusual elements."""
 
 import pytest
 from cryptography import x509
@@ -11,7 +11,7 @@ from scripted_ca import Authority, pem
 
 
 def own_files(gateway):
-    """A certificate of the operator's own."""
+    """Writes a certificate of the operator's own."""
     key, authority = ec.generate_private_key(ec.SECP256R1()), Authority("Own")
     leaf = authority.sign(x509.Name([]), key.public_key(), [
         (x509.SubjectAlternativeName([x509.DNSName(name) for name in NAMES]), True)])
@@ -51,7 +51,7 @@ def test_a_certificate_that_moves_is_revoked_as_the_issuer_it_leaves_says(behind
     assert ("revoked_at" in cloudflare.certificates[former]) == revokes, said
     assert ("Revoked the former certificate of 'site'" in said) == revokes
     assert rows(gateway, "SELECT count(*) FROM superseded") == [(0,)]
-    # An issuer that only has another name keeps its certificate.
+    # An issuer that was only renamed keeps its certificate.
     is_renamed = goes and to == MOVES[0] and not revokes
     assert len(cloudflare.valid) == (not revokes) + (to == MOVES[0] and not is_renamed)
     assert "No changes" in gateway.apply()
@@ -75,7 +75,7 @@ def test_a_certificate_that_can_not_be_revoked_any_more_is_told_of(behind, cloud
 
 
 def spoil(*odd):
-    """Has a list come with these elements before its own."""
+    """A fault: puts these elements at the beginning of a list."""
     def fault(call):
         status, fields, envelope = call.carry_out()
         envelope["result"] = [*odd, *envelope["result"]]
@@ -84,7 +84,7 @@ def spoil(*odd):
 
 
 def lose_answer(gateway, cloudflare, odd):
-    """Loses the answer to a request, and has the list come with something odd from then on."""
+    """Loses the answer to a request; from then on lists begin with an unusual element."""
     cloudflare.on_call("POST", "/certificates", lambda call: call.hang_up())
     cloudflare.on_call("GET", "/certificates", spoil(odd), times=3)
     assert "it may have been issued all the same" in gateway.apply(expect=3, everything=True)
@@ -120,7 +120,7 @@ def test_where_the_list_may_have_it_nothing_is_asked_for_twice(behind, cloudflar
     said = gateway.apply(expect=3, everything=True)
     assert "what is looked for may be in it: Cloudflare's list of certificates has an element" in said
     assert len(cloudflare.said("POST")) == 1
-    # Who wants another all the same gets it.
+    # The operator can order another all the same.
     aegis_apply(gateway, "renew", "site", "--force")
     gateway.apply()
     assert len(cloudflare.valid) == 1

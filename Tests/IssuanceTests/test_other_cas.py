@@ -1,4 +1,4 @@
-"""Certificates from CAs of other makers than Pebble's."""
+"""Certificates from CAs other than Pebble."""
 
 import socket
 import subprocess
@@ -11,7 +11,7 @@ from gateway import PROGRAMS, Gateway
 from hosts import nothing_is_left, rows
 from test_dns import TOKEN, Webhook
 
-# What Caddy validates: at an address that nobody else listens at, since the ports are fixed.
+# Caddy validates at fixed ports, so hosts have an address where nothing else listens.
 ADDRESS = "127.0.0.77"
 
 

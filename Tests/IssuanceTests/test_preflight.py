@@ -1,4 +1,4 @@
-"""aegis-apply --dry-run --preflight tells what would keep a CA from issuing, and changes nothing."""
+"""aegis-apply --dry-run --preflight reports what would keep a CA from issuing, and changes nothing."""
 
 import http.server
 import json
@@ -17,7 +17,7 @@ from test_apply import EXTERNAL_ACCOUNT
 
 
 def preflight(gateway, ca, *arguments, expect=0):
-    """What a dry run with preflight says of doubts, as pairs of line and text. The CA's names are the world's."""
+    """The doubts that a dry run with preflight reports, as pairs of line and text. Names are resolved by the CA's DNS."""
     (gateway.folder / "aegis.yaml").write_text(json.dumps(gateway.config, indent=1))
     done = subprocess.run(
         [PROGRAMS / "aegis-apply", "--dry-run", "--preflight", "--format", "json", *arguments], cwd=gateway.folder,
@@ -39,12 +39,12 @@ def content(folder):
 def line_of(gateway, text):
     lines = (gateway.folder / "aegis.yaml").read_text().splitlines()
     number = next(number for number, line in enumerate(lines, 1) if text in line)
-    # A host is where its braces begin.
+    # A host begins at the line of its opening brace.
     return number - 1 if lines[number - 2].strip() == "{" else number
 
 
 class Server:
-    """Answers every GET with the same, over TLS when there is a certificate with its key."""
+    """Gives every GET the same answer, over TLS when there is a certificate with its key."""
 
     def __init__(self, address, status, body=b"", fields=(), certificate=None):
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -79,7 +79,7 @@ class Server:
 
 @pytest.fixture
 def named(site):
-    """Makes a site whose CA says in its directory by which names CAA records know it, and what else `meta` has."""
+    """Makes a site whose CA lists, in its directory, the names for CAA records, and other members of `meta`."""
     servers = []
 
     def make(hosts, meta=None, **options):
@@ -121,7 +121,7 @@ def test_a_gateway_that_is_alive_answers_for_itself(named):
     assert preflight(gateway, ca) == []
     assert rows(gateway, "SELECT revision FROM position") == revision
     assert rows(gateway, "SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM challenges)") == [(0, 0)]
-    # Who knows another state knows other gateways, and can't listen where this one does.
+    # A program with another state does not know this gateway, and can't listen at its address.
     gateway.config["state"]["path"] = "other.db"
     [said] = messages(gateway, ca)
     assert said.startswith("http-01 was not tried: no gateway is alive, and challenges can't be answered at 127.0.0.1")
@@ -209,7 +209,7 @@ def test_a_ca_that_can_not_be_reached_is_told_of_once(site):
     gateway.config["issuers"]["letsencrypt"]["directory"] = f"https://localhost:{free_port()}/dir"
     [said] = messages(gateway, ca)
     assert said.startswith("issuer 'letsencrypt': localhost:") and said.endswith("connection refused")
-    # Whose certificate is vouched for by nobody.
+    # The CA's certificate is of an untrusted CA.
     gateway.config["issuers"]["letsencrypt"]["directory"] = ca.directory
     del gateway.config["issuers"]["letsencrypt"]["ca_file"]
     [said] = messages(gateway, ca)
@@ -219,7 +219,7 @@ def test_a_ca_that_can_not_be_reached_is_told_of_once(site):
 def test_limits_that_are_reached_say_until_when(site):
     gateway, ca = site([host("app.test")], issuer={"rate_limits": "letsencrypt"})
     gateway.apply()
-    # What the plan itself comes to counts: 50 certificates of a domain, one of which was issued.
+    # The plan's own orders count: 50 certificates of a domain, one of which was issued before.
     gateway.config["hosts"] += [host(f"n{number}.app.test") for number in range(51)]
     before = {path: text for path, text in content(gateway.folder).items() if path.suffix != ".yaml"}
     found = preflight(gateway, ca)

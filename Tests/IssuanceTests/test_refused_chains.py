@@ -1,4 +1,4 @@
-"""Certificates that clients refuse: none takes the place of one that is good, and none is put in force in silence."""
+"""Certificates that clients refuse: none replaces a valid one, and none is put in force without a warning."""
 
 import datetime
 import subprocess
@@ -20,7 +20,7 @@ SIGNS_CERTIFICATES = x509.KeyUsage(False, False, False, False, False, True, Fals
 
 
 def authority(ca, *extensions, days=(-50, 300), root=None):
-    """Another form of the CA's intermediate, of its root or of another one."""
+    """A variant of the CA's intermediate, of its root or of another intermediate."""
     now, root = datetime.datetime.now(datetime.timezone.utc), root or ca.root
     builder = x509.CertificateBuilder(
         root.name, ca.intermediate.name, ca.intermediate.key.public_key(), x509.random_serial_number(),
@@ -31,7 +31,7 @@ def authority(ca, *extensions, days=(-50, 300), root=None):
 
 
 def again(ca, leaf, *extensions, signer=None):
-    """The leaf with more extensions."""
+    """The leaf with additional extensions."""
     names = [(extension.value, extension.critical) for extension in leaf.extensions
              if isinstance(extension.value, x509.SubjectAlternativeName)]
     return (signer or ca.intermediate).sign(leaf.subject, leaf.public_key(), names + list(extensions))
@@ -74,7 +74,7 @@ def refused_chain(what, root=None):
 
 
 def foreign(ca, answer):
-    """Signed by another key of the intermediate's name than that of the certificate that comes with it."""
+    """A leaf signed by another key than the intermediate's, which has the same name."""
     answer.body = pem(again(ca, leaf_of(answer), signer=Authority("Intermediate", ca.root)), ca.intermediate.certificate)
 
 
@@ -100,7 +100,7 @@ def test_a_good_certificate_in_force_stays(odd, what):
     said = done.stdout + done.stderr
     assert done.returncode != 0 and words in said, said
     assert chain(gateway) == good
-    # And it is renewed as soon as the CA is well.
+    # The certificate is renewed as soon as the CA works again.
     ca.twist = lambda kind, answer: None
     assert renew(gateway, "app.test", "--force").returncode == 0
     assert chain(gateway) != good

@@ -1,4 +1,4 @@
-"""A certificate that was revoked is told of, replaced, and served until it is."""
+"""A revoked certificate is reported, replaced, and served until its replacement is there."""
 
 import json
 import signal
@@ -21,7 +21,7 @@ def revoke(gateway, name, expect=0):
 
 
 def told_as_revoked(gateway, name="app.test", words="was revoked on 20"):
-    """Status, list and show say so."""
+    """Checks that status, list and show report the revocation."""
     assert f"its certificate {words}" in aegis_apply(gateway, "status", "--check", expect=3)
     assert words in aegis_apply(gateway, "certificates", "list")
     assert words in aegis_apply(gateway, "certificates", "show", name)
@@ -49,7 +49,7 @@ def test_status_plan_and_renew_know_it(site):
     [change] = plan(gateway)
     assert (change["action"], change["name"]) == ("issue", "app.test")
     assert change["reason"].startswith("was revoked on 20")
-    # No force is needed.
+    # The renewal needs no --force.
     assert "app.test: renewed" in renew(gateway).stderr
     told_as_well(gateway)
     revoke(gateway, "good.test")
@@ -74,7 +74,7 @@ def test_a_gateway_serves_it_until_it_has_another(stand):
 
         stand.proxy.arm(None, silent, "/order-plz")
         revoke(gateway, "app.test")
-        # It asks for another one by itself.
+        # The gateway orders another certificate by itself.
         assert seen.wait(PATIENCE * 3)
         assert serial(gateway, "app.test") == before
         told_as_revoked(gateway)
@@ -108,7 +108,7 @@ def test_one_that_is_not_to_be_renewed_is_told_of_and_left(site):
     assert "mine: renewed" in renew(gateway, "mine", "--force").stderr
     assert len(ca.issued) == 2
     told_as_well(gateway)
-    # It is left alone as before.
+    # The new certificate is renewed with --force only, too.
     assert renew(gateway, "mine").returncode == 1
 
 
@@ -140,7 +140,7 @@ def test_a_forced_renewal_that_failed_is_no_problem_of_a_certificate_that_is_goo
     [failing] = json.loads(aegis_apply(gateway, "status", "--format", "json"))["failing"]
     assert not failing["is_problem"]
     assert renew(gateway, "app.test").stdout == "Nothing is due.\n"
-    # Once it is due it is one.
+    # When the certificate is due, the failure is a problem.
     age(gateway, "app.test")
     [failing] = json.loads(aegis_apply(gateway, "status", "--check", "--format", "json", expect=3))["failing"]
     assert failing["is_problem"]
@@ -204,16 +204,16 @@ def test_a_revocation_whose_answer_is_lost_is_noted_by_the_next_try(stand):
         process.kill()
         call.hang_up()
 
-    # The program is gone before the answer comes: else it would ask again for a minute.
+    # The program ends before the answer comes; otherwise it would repeat the request for a minute.
     stand.proxy.arm(1, lose, "/revoke-cert")
     with subprocess.Popen(command, cwd=gateway.folder) as process:
         assert process.wait(PATIENCE) == -signal.SIGKILL
     assert "was revoked" not in aegis_apply(gateway, "status")
-    # Nor is it the last word of one that goes on.
+    # A program that gets no answer repeats the request.
     stand.proxy.arm(1, lambda call: call.hang_up(), "/revoke-cert")
     assert "Revoked 'app.test'" in revoke(gateway, "app.test")
     told_as_revoked(gateway)
-    # Once it is taken out nobody keeps it.
+    # A revoked certificate is not kept when its host is removed.
     gateway.config["hosts"] = [OTHER]
     gateway.apply()
     assert rows(gateway, "SELECT count(*) FROM kept_certificates") == [(0,)]

@@ -1,4 +1,4 @@
-"""A CA that refuses, is silent or slow holds up nothing but what needs it, and whoever applies is told and may stop."""
+"""A CA that refuses, is silent or slow delays only what needs it; whoever applies is informed and may stop the apply."""
 
 import contextlib
 import re
@@ -19,13 +19,13 @@ def plain(domain, body, **settings):
 
 
 def record(gateway, domain):
-    """What the state says of a host; None when it has none."""
+    """The state's record of a host; None when there is none."""
     return next((row[0].decode() for row in rows(
         gateway, "SELECT record FROM items WHERE kind = 'host' AND name = ?", domain)), None)
 
 
 class Silence:
-    """A fault: calls come to it and get no answer until it ends."""
+    """A fault: calls that get it wait without an answer until it ends."""
 
     def __init__(self):
         self.calls = threading.Semaphore(0)
@@ -51,7 +51,7 @@ def silence(stand):
 
 @contextlib.contextmanager
 def applying(gateway):
-    """An apply under way, with what it says."""
+    """A running apply, with its output."""
     process = gateway.launch_apply(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         yield process
@@ -69,7 +69,7 @@ def silent(stand, gateway, silence):
 
 
 def slow(stand, gateway, silence):
-    """It has answered some calls, and takes its time with the order."""
+    """The CA answers some calls, and is slow with the order."""
     stand.proxy.arm(None, silence, "/order-plz")
 
 
@@ -91,7 +91,7 @@ def test_what_needs_no_certificate_is_live_while_a_ca_is_sick(stand, silence, ma
             for name, body in [("a.test", "new"), ("own.test", "changed"), ("lan.test", "lan")]:
                 eventually(f"{name} is live", lambda: shown_by(gateway, name) == body)
             assert record(gateway, "gone.test") is None
-            # No host shows the fallback while its certificate may come.
+            # A new host is not served with the fallback while its certificate may come.
             assert record(gateway, "new0.test") is None
             assert apply.poll() is None
             if make_sick is not refusing:
@@ -102,7 +102,7 @@ def test_what_needs_no_certificate_is_live_while_a_ca_is_sick(stand, silence, ma
         assert re.search(r"^Applied generation 2: .*2[67] left undone\.$", stdout, re.M), stdout
         assert re.search("stopped by SIGINT; not in force: certificate (own|new0).test, ", stderr), stderr
         assert shown_by(gateway, "a.test") == "new"
-        # Another apply ends what this one has begun.
+        # Another apply completes what this one has begun.
         silence.over.set()
         stand.proxy.arm(None, None)
         gateway.config["issuers"]["letsencrypt"].update(stand.proxy.issuer)
@@ -119,7 +119,7 @@ def shown_by(gateway, name):
 
 
 def test_hosts_come_as_their_certificates_do(stand, silence):
-    """One CA is silent, the other one gives."""
+    """One CA is silent, the other issues."""
     gateway = stand.gateway([host("good.test"), host("bad.test", issuers=["silent"])])
     gateway.config["issuers"]["silent"] = {
         **stand.proxy.issuer, "directory": stand.proxy.issuer["directory"].replace("/dir", "/silent")}
@@ -223,7 +223,7 @@ def test_a_stopped_order_is_taken_up_by_the_next_apply(stand, silence, number):
 
 
 class Answer(Silence):
-    """A fault at Cloudflare: it does what is asked, and answers when it is told to."""
+    """A fault at Cloudflare: it performs the call, and answers when the test says so."""
 
     def __call__(self, call):
         self.calls.release()

@@ -1,6 +1,6 @@
-"""Certificates come and go while time passes: real time with very short ones, and clocks that are wrong.
+"""Renewal as time passes: real time with very short-lived certificates, and clocks that are wrong.
 
-Real time passes with AEGIS_LONG=1 alone, for some minutes.
+Real time passes with AEGIS_LONG=1 only, for some minutes.
 """
 
 import os
@@ -48,7 +48,7 @@ def test_short_certificates_never_end_in_service(stand_with, figures):
         def all_are_renewed():
             nonlocal left
             for name in names:
-                # The client verifies the certificate, its time too.
+                # The client verifies the certificate, including its validity.
                 with Client(gateway.https, trust, name) as client:
                     assert client.get(name).status == 200
                     ends = ssl.cert_time_to_seconds(client.socket.getpeercert()["notAfter"])
@@ -70,12 +70,12 @@ def test_short_certificates_never_end_in_service(stand_with, figures):
 @needs_faketime
 @pytest.mark.parametrize("days, issued", [(20, 1), (75, 2)])
 def test_a_gateway_renews_when_it_is_time_and_then_no_more(stand_with, days, issued):
-    # The CA stays in the present: what it issues to a gateway 75 days ahead is due as soon as it is there.
+    # The CA's clock is correct: what it issues to a gateway 75 days ahead is due at once.
     stand = stand_with(90 * DAY)
     gateway = stand.gateway([host("app.test")])
     gateway.apply()
     for _ in range(2):
-        # A gateway that starts looks at once.
+        # A gateway looks for due certificates as soon as it starts.
         before = looked(gateway)
         with ahead(days) as wrapper:
             try:
@@ -88,5 +88,5 @@ def test_a_gateway_renews_when_it_is_time_and_then_no_more(stand_with, days, iss
 
 
 def looked(gateway):
-    """When a gateway has looked for what is due; the lease for that tells."""
+    """The lease that a gateway takes when it looks for due certificates; it changes each time."""
     return rows(gateway, "SELECT * FROM leases WHERE name = 'maintenance'")

@@ -1,6 +1,6 @@
-"""Certificates that the PKI engine of a real Vault (OpenBao) signs, from the plan to their end, and whatever happens meanwhile.
+"""Certificates signed by the PKI engine of a real Vault (OpenBao), from the plan to their end, with kills and faults.
 
-AEGIS_LONG=1 kills at every place where the state is written; else at a sample.
+AEGIS_LONG=1 kills at every place where the state is written; else the test takes a sample.
 """
 
 import base64
@@ -41,7 +41,7 @@ def vault(server):
 
 @pytest.fixture
 def site(tmp_path, vault):
-    """Makes a gateway's folder whose one certificate, `site`, comes from Vault; neither applied nor started yet."""
+    """Makes a gateway whose one certificate, `site`, comes from Vault; neither applied nor started."""
     made = []
 
     def make(name="gateway", auth=None, hosts=(), **settings):
@@ -64,7 +64,7 @@ def site(tmp_path, vault):
 
 
 def leaf(gateway):
-    """The stored leaf; None if there is none."""
+    """The stored leaf certificate; None if there is none."""
     found = rows(gateway, "SELECT chain FROM certificates WHERE name = 'site'")
     return x509.load_pem_x509_certificate(found[0][0]) if found else None
 
@@ -75,18 +75,18 @@ def names(certificate):
 
 
 def kept_bytes(gateway):
-    """What the state's files hold."""
+    """The content of the state's files."""
     return b"".join(path.read_bytes() for path in sorted(gateway.folder.glob("state.db*")))
 
 
 def private_number(gateway):
-    """The secret number of the stored key."""
+    """The private value of the stored key, as bytes."""
     text = aegis_apply(gateway, "certificates", "export", "site", "--out", "-", "--with-key")
     key = load_pem_private_key(text[text.index("-----BEGIN PRIVATE KEY"):].encode(), None)
     return key.private_numbers().private_value.to_bytes(32, "big")
 
 
-# Its life.
+# The life of a certificate.
 
 
 def test_a_certificate_lives_from_plan_to_deletion(site, vault):
@@ -107,7 +107,7 @@ def test_a_certificate_lives_from_plan_to_deletion(site, vault):
     assert "Nothing is due" in aegis_apply(gateway, "renew")
     assert "renewed" in aegis_apply(gateway, "renew", "site", "--force")
     eventually("the new one is served", lambda: serial(gateway, "app.test") != former)
-    # Out of the file, and back again.
+    # Removed from the file, and added again.
     gateway.config["hosts"] = [{"domain": "other.test", "respond": {"body": "other"}}]
     certificates = gateway.config.pop("certificates")
     assert "it is kept until 20" in gateway.apply()
@@ -126,7 +126,7 @@ def test_changed_names_and_keys_need_another_certificate(site, vault):
     gateway.apply()
     assert isinstance(leaf(gateway).public_key(), rsa.RSAPublicKey)
     assert len(vault.signed) == 3
-    # Another role or validity counts from the next renewal on.
+    # Another role or validity takes effect at the next renewal.
     vault.role("other")
     gateway.config["issuers"]["internal"].update(role="other", ttl="100h")
     gateway.apply()
@@ -366,8 +366,11 @@ def test_a_sealed_vault_is_told_of(site, vault):
 
 
 def check_resumption(gateway, vault, calls, where):
-    """Applies again after a kill. `calls`: how many requests had been signed. The same request is sent again, and only if
-    its certificate is not stored; and the key was never there unsealed."""
+    """Applies again after a kill, and checks the result.
+
+    `calls`: how many requests had been signed before. The same request is sent again, and only if its certificate is not
+    stored; and the key was never in the state unsealed.
+    """
     left = kept_bytes(gateway)
     had = bool(rows(gateway, "SELECT count(*) FROM sqlite_schema WHERE name = 'certificates'")[0][0]) and leaf(gateway)
     begun = [order for (order,) in rows(gateway, "SELECT request FROM orders")] if had is not False else []
@@ -470,7 +473,7 @@ def test_two_applies_at_once_ask_once(site, vault):
 
 
 def test_an_issuer_takes_over_from_another_kind(site, vault, cloudflare):
-    """The journal's order of another kind of issuer is no order of this one."""
+    """An order in the state from the former kind of issuer is not taken for an order of Vault."""
     gateway = site()
     (gateway.folder / "cf").write_text("planted-5ecret-t0ken\n")
     gateway.config["issuers"]["origin"] = {

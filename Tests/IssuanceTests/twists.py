@@ -1,4 +1,4 @@
-"""What the tests of odd CAs share: changes of answers, and what must hold whatever a CA says."""
+"""What tests of CAs that deviate from the protocol share: changes of answers, and conditions that always hold."""
 
 from hosts import nothing_is_left, rows
 
@@ -24,7 +24,7 @@ def warnings(said):
 
 
 def has_one_certificate(gateway, ca, said):
-    """Whether it was ordered once, is in force, and is left alone from now on."""
+    """Checks that the certificate was ordered once, is in force, and is not ordered again."""
     assert ca.new_orders == 1 and len(ca.issued) == 1, said
     assert rows(gateway, "SELECT name FROM certificates WHERE source = 'letsencrypt'") == [("app.test",)], said
     assert nothing_is_left(gateway), said
@@ -40,7 +40,7 @@ def leave_out(*members):
 
 
 def gave_up(answer):
-    """As a server before the CA does, while the CA goes on."""
+    """Answers as a gateway before the CA does when it stops waiting, while the CA goes on."""
     answer.problem("serverInternal", status=504)
     answer.fields["Retry-After"] = "7200"
 
@@ -50,7 +50,7 @@ def put(**members):
 
 
 def relative(answer):
-    """As HTTP allows, not ACME."""
+    """Makes URLs relative, which HTTP allows and ACME does not."""
     if "Location" in answer.fields:
         answer.fields["Location"] = "/" + answer.fields["Location"].split("/", 3)[3]
     if isinstance(answer.body, dict):
@@ -78,7 +78,7 @@ def shouted(answer):
 
 
 def beside(odd):
-    """An odd challenge before the good one."""
+    """Adds an unusual challenge before the good one."""
     return lambda answer: answer.body["challenges"].insert(0, odd)
 
 
@@ -99,12 +99,12 @@ def preceded(text):
 
 
 def only_leaf(text=b""):
-    """The leaf, and behind it this."""
+    """Leaves only the leaf, followed by `text`."""
     end = b"-----END CERTIFICATE-----\n"
     return lambda answer: setattr(answer, "body", answer.body.split(end)[0] + end + text)
 
 
 def without_leaf(text):
-    """This, and behind it what is above the leaf."""
+    """Replaces the leaf by `text`, and keeps the certificates after it."""
     end = b"-----END CERTIFICATE-----\n"
     return lambda answer: setattr(answer, "body", text + answer.body.split(end, 1)[1])

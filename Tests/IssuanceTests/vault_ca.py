@@ -1,4 +1,4 @@
-"""An OpenBao server in development mode with a CA of its own, and a port before it at which its calls are watched."""
+"""An OpenBao server in development mode with its own CA, and a proxy before it that records calls."""
 
 import collections
 import http.client
@@ -17,7 +17,7 @@ PROGRAM = pathlib.Path(os.environ.get("AEGIS_BAO", ".build/test-venv/bin/bao")).
 
 
 class Call:
-    """A call on its way to Vault. A fault is a function of it."""
+    """A call on its way to Vault. A fault is a function of a call."""
 
     def __init__(self, vault, handler):
         self._vault, self._handler = vault, handler
@@ -29,7 +29,7 @@ class Call:
         return json.loads(self.body)
 
     def pass_on(self):
-        """Vault's answer, which the client does not get yet."""
+        """Passes the call on; Vault's answer, which the client has not got yet."""
         headers = {
             name: value for name, value in self._handler.headers.items() if name.lower() not in ("host", "connection")}
         return self._vault.raw(self.method, self.path, self.body, headers)
@@ -92,13 +92,13 @@ class Vault:
         self.role("web")
 
     def reset(self):
-        """Forgets calls and faults."""
+        """Forgets recorded calls and faults."""
         self.calls, self._faults = [], collections.deque()
 
     def root(self):
         return self._root
 
-    # As its operator.
+    # Calls of Vault's operator.
 
     def raw(self, method, path, body, headers):
         connection = http.client.HTTPConnection("127.0.0.1", self._own, timeout=PATIENCE)
@@ -133,7 +133,7 @@ class Vault:
         return self.set("auth/token/create", policies=["of-token"], ttl="1h")["auth"]["client_token"]
 
     def app_role(self, *paths):
-        """The identifiers of a role that may call these paths."""
+        """The role identifier and secret of an AppRole that may call these paths."""
         self.policy("of-role", *paths)
         self.set("auth/approle/role/aegis", token_policies="of-role", token_ttl="1h")
         role = self.call("GET", "auth/approle/role/aegis/role-id")[1]["data"]["role_id"]
@@ -149,7 +149,7 @@ class Vault:
         key.write_bytes(client.key_pem)
 
     def revoke_tokens_of_roles(self):
-        """Ends all tokens of AppRole logins."""
+        """Revokes all tokens of AppRole logins."""
         self.set("sys/leases/revoke-prefix/auth/approle")
 
     def seal(self):
@@ -160,11 +160,11 @@ class Vault:
         eventually("an unsealed Vault", self._answers)
 
     def revoked(self, serial):
-        """Whether a certificate, in hex, is revoked."""
+        """Whether a certificate is revoked; its serial number is in hex."""
         text = "-".join(serial[index:index + 2] for index in range(0, len(serial), 2))
         return self.call("GET", f"pki/cert/{text}")[1]["data"]["revocation_time"] > 0
 
-    # Before its clients.
+    # Calls of Vault's clients.
 
     @property
     def address(self):
@@ -172,20 +172,20 @@ class Vault:
 
     @property
     def tls_address(self):
-        """The server itself, which asks for certificates of clients."""
+        """The address of the server itself, which asks clients for certificates."""
         return f"https://127.0.0.1:{self._tls}"
 
     @property
     def signed(self):
-        """The bodies of all calls to sign that have come."""
+        """The bodies of all signing requests so far."""
         return [call.json for call in self.calls if "/sign/" in call.path]
 
     def on_call(self, part, fault):
-        """Has the next call to a path with this part in it be the fault's to answer."""
+        """Gives the next call whose path contains `part` to a fault."""
         self._faults.append((part, fault))
 
     def open(self):
-        """Listens."""
+        """Starts to listen."""
         vault = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -212,13 +212,13 @@ class Vault:
             daemon_threads = True
 
             def handle_error(self, *_):
-                pass  # a client that was killed
+                pass  # the client was killed
 
         self._port = Server(("127.0.0.1", self.port), Handler)
         threading.Thread(target=self._port.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def close(self):
-        """Refuses connections."""
+        """Stops listening: connections are refused."""
         self._port.shutdown()
         self._port.server_close()
 

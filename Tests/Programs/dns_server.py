@@ -1,7 +1,7 @@
-"""A real name server, Knot, with zones that take updates, and servers that meddle with what it says.
+"""A real name server, Knot, with zones that accept updates, and proxies that change its answers.
 
-Prints its port and theirs: one that first sends what nobody asked for, one that takes signatures away, one that spoils
-them, and one that says nothing. Ends when its standard input does.
+Prints the name server's port and those of the proxies: one that first sends answers nobody asked for, one that removes
+signatures, one that spoils signatures, and one that does not answer. Ends when its standard input does.
 """
 import socket
 import subprocess
@@ -101,7 +101,7 @@ def unsigned(message, answer):
 
 
 def spoiled(message, answer):
-    # The last byte of the code: behind it are six of other things.
+    # The last byte of the authentication code, which six bytes of other fields follow.
     return [answer[:-7] + bytes([answer[-7] ^ 1]) + answer[-6:]]
 
 
@@ -120,21 +120,21 @@ def meddle(port, change):
 
 
 def start(folder):
-    """Knot and its port, which was free a moment ago: should another have it now, the next one is tried."""
+    """Starts Knot at a port that was free a moment ago; if another process has taken that port, at the next one."""
     for zone in ["signed.test", "open.test"]:
         Path(folder, zone).write_text(ZONE)
     for _ in range(10):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         Path(folder, "knot.conf").write_text(CONFIG.format(port=port, folder=folder, secret=SECRET))
-        # It ends with this program, however that ends.
+        # Knot ends with this program, even if the program is killed.
         knot = subprocess.Popen(
             ["setpriv", "--pdeathsig", "TERM", "/usr/sbin/knotd", "-c", f"{folder}/knot.conf"], stdin=subprocess.DEVNULL)
         query = bytes.fromhex("0001 0000 0001 0000 0000 0000 04 6f70656e 04 74657374 00 0006 0001")
         while knot.poll() is None:
             try:
                 answer = ask(port, query)
-                # Without the first bit, it would be the question, sent to ourselves.
+                # The first bit marks an answer: without it the message would be a question.
                 if answer[2] & 0x80 and answer[3] & 15 == 0:
                     return knot, port
             except OSError:

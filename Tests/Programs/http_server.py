@@ -1,7 +1,7 @@
-"""An HTTP server whose answers depend on the path: http_server.py [CERTIFICATE KEY [AUTHORITY]]. With these it speaks TLS,
-and asks for certificates of the authority's.
+"""An HTTP server whose answers depend on the path: http_server.py [CERTIFICATE KEY [AUTHORITY]].
 
-Prints its port, and a second one where nobody answers. Ends when its standard input does.
+With a certificate it speaks TLS, and with an authority asks clients for certificates of it. Prints its port, and a second
+port where nothing answers. Ends when its standard input does.
 """
 import json
 import socket
@@ -10,7 +10,7 @@ import sys
 import threading
 from urllib.parse import parse_qs, urlsplit
 
-requests = []  # what came, as [connection, method, path, the beginning of the body, authorization]
+requests = []  # received requests: [connection, method, path, the beginning of the body, authorization]
 context = None
 if len(sys.argv) > 2:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -29,7 +29,7 @@ def sized(status, body, *fields):
 
 
 def answer(request, connection):
-    """The bytes to send; none to close instead."""
+    """The bytes of the answer; none to close the connection instead."""
     url = urlsplit(request["path"])
     query = {key: values[0] for key, values in parse_qs(url.query).items()}
     number = int(query.get("n", 0))
@@ -61,7 +61,7 @@ def answer(request, connection):
 
 
 def read(stream):
-    """A request, or None at the connection's end."""
+    """Reads a request; None at the connection's end."""
     line = stream.readline().decode()
     if not line:
         return None
@@ -88,7 +88,7 @@ def serve(plain, connection):
                     return
                 client.sendall(answered)
     except OSError:
-        pass  # the client went away, or does not trust us
+        pass  # the client has closed, or does not trust this server
 
 
 def accept(listener):

@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.request
 
-# The signature of the tokens that this Kubernetes knows, of the service account "gateway" of the namespace "edge".
+# The signature of the tokens that this Kubernetes API accepts, of the service account "gateway" in the namespace "edge".
 KNOWN_SIGNATURE = "known-to-kubernetes-"
 
 
@@ -59,7 +59,7 @@ def main(bao, certificate, key):
     kubernetes = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Kubernetes)
     threading.Thread(target=kubernetes.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory() as folder:
-        # Another process may take a port before the server does.
+        # Another process may take a free port before the server does.
         for _ in range(5):
             port, tls_port = free_ports(2)
             config = pathlib.Path(folder, "server.hcl")

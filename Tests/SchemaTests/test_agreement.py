@@ -1,7 +1,6 @@
 """The JSON Schema and the program agree on every sample.
 
-Editors check with the schema, apply with the model. A file that one takes and the other refuses for its structure would
-make a liar of one of them.
+Editors check with the schema, aegis-apply with its model. They must not differ about which files have a valid structure.
 """
 
 import json
@@ -20,7 +19,7 @@ SAMPLES = ROOT / "Tests" / "Samples"
 
 
 def load(path):
-    """The file as YAML 1.2 has it, which is what editors read."""
+    """Parses a file as YAML 1.2, as editors do."""
     yaml = ruamel.yaml.YAML(typ="safe", pure=True)
     yaml.version = (1, 2)
     return yaml.load(path.read_bytes().decode("utf-8-sig"))
@@ -46,7 +45,7 @@ def test_schema_is_a_schema():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-# The manifest for Kubernetes has a configuration in it, and is none itself.
+# The Kubernetes manifest contains a configuration, and is none itself.
 EXAMPLES = [path for path in ROOT.glob("examples/*.yaml") if path.name != "kubernetes.yaml"]
 
 
@@ -68,7 +67,7 @@ def test_broken_rules_fail_the_program(path):
 
 
 def objects(schema, place="#"):
-    """Every object with properties, wherever it stands."""
+    """Every object schema with properties, wherever it is in the schema."""
     if isinstance(schema, dict):
         if "properties" in schema:
             yield place, schema

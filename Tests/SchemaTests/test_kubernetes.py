@@ -1,4 +1,4 @@
-"""The manifest for Kubernetes: its aegis.yaml is valid, and its parts fit together."""
+"""The manifest for Kubernetes: its aegis.yaml is valid, and its parts are consistent."""
 
 import os
 import pathlib
@@ -43,7 +43,7 @@ def test_its_parts_fit_together(objects, configuration):
         mounts = {one["name"] for one in container["volumeMounts"]}
         assert mounts == {volume["name"] for volume in pod["volumes"]}
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
-    # No port needs a capability, and the probes ask where the admin listener listens.
+    # No port needs a capability, and the probes use the admin listener's port.
     ports = {port["name"]: port["containerPort"] for port in gateway["ports"]}
     assert {f":{port}" for port in ports.values()} == {
         *settings["gateway"]["http"], *settings["gateway"]["https"], settings["gateway"]["admin"]}
