@@ -1,8 +1,8 @@
-// Tells ThreadSanitizer of Swift's Mutex, for runs under it: scripts/test preloads this.
+// Makes ThreadSanitizer see locks of Swift's Mutex: scripts/test preloads this library under that sanitizer.
 //
-// A Mutex that is free is taken and given back in the caller's code, which the sanitizer sees. One that is not free is waited
-// for within libswiftSynchronization.so, which is not built with the sanitizer: without these functions, who waited seems to
-// have taken nothing, and each access behind the lock a race. They stand before the library's and call them.
+// A free Mutex is locked and unlocked in the caller's code, which the sanitizer sees. A thread waits for a locked Mutex within
+// libswiftSynchronization.so, which is not built with the sanitizer. Without these functions such a thread seems not to have
+// locked it, so that accesses protected by the lock are reported as races. They replace the library's functions and call them.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdint.h>
@@ -10,7 +10,7 @@
 #define swiftcall __attribute__((swiftcall))
 #define self_parameter __attribute__((swift_context)) void *self
 
-// Of the sanitizer's runtime, where the program has one.
+// Functions of the sanitizer's runtime; null in a program without one.
 __attribute__((weak)) void __tsan_acquire(void *address);
 __attribute__((weak)) void __tsan_release(void *address);
 
