@@ -217,7 +217,7 @@ struct StateCompiler {
             case .gateway: settings = GatewaySettings()
             case .issuer:
                 issuers[id.name] = nil
-                lookAtAll()
+                forgetRenewalTimes()
             case .edgeCertificate: edgeCertificates[id.name] = nil
             case .identity:
                 materials.remove(identity: id.name)
@@ -244,11 +244,11 @@ struct StateCompiler {
         guard var issuer = read(Issuer.self, of: id, item) else { return }
         issuer.name = id.name
         issuers[id.name] = issuer
-        lookAtAll()
+        forgetRenewalTimes()
     }
 
     /// When an issuer changes, all renewal times must be calculated again, since they depend on the issuers.
-    private func lookAtAll() {
+    private func forgetRenewalTimes() {
         for certificate in certificates.values { certificate.restsUntil = 0 }
     }
 
