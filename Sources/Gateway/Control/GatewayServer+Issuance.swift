@@ -59,7 +59,7 @@ extension GatewayServer {
             return settle(name)
         }
         // The certificate may have come into force while the worker's report was on its way.
-        if isThere(certificate) { return settle(name) }
+        if isInForce(certificate) { return settle(name) }
         let mayTry = (issuance.progress[name]?.nextTryAt ?? 0) <= Self.now
         let wait = onDemandWait(for: certificate)
         guard mayTry, wait > 0 else {
@@ -71,7 +71,7 @@ extension GatewayServer {
     }
 
     /// Whether the certificate in force has all the wanted names and was issued by one of the wanted issuers.
-    private func isThere(_ certificate: ManagedCertificate) -> Bool {
+    private func isInForce(_ certificate: ManagedCertificate) -> Bool {
         compiler.certificates[certificate.name].map { certificate.isMet(by: $0.facts, from: compiler.issuers) } ?? false
     }
 
@@ -91,7 +91,7 @@ extension GatewayServer {
         guard !issuance.waits.isEmpty, heldChange == nil else { return }
         let now = Self.monotonicMilliseconds
         for (name, end) in issuance.waits
-        where end <= now || compiler.managed(name).map(isThere) ?? true { settle(name) }
+        where end <= now || compiler.managed(name).map(isInForce) ?? true { settle(name) }
     }
 
     // MARK: What is due
