@@ -53,17 +53,17 @@ struct VaultRefusal {
     }
 
     /// Whether one of the messages contains this text.
-    private func says(_ text: String) -> Bool { messages.contains { $0.contains(text) } }
+    private func mentions(_ text: String) -> Bool { messages.contains { $0.contains(text) } }
 
     /// Whether the same call may succeed soon. Status 412 means that a replica is behind, and 429 that a quota is used
     /// up. A KV engine that was just mounted answers 400 until it has upgraded its data.
     var isTransient: Bool {
         status == 412 || status == 429 || 500...599 ~= status && status != 501
-            || status == 400 && says("non-versioned")
+            || status == 400 && mentions("non-versioned")
     }
 
     /// Whether Vault may have done what the call requested, since a proxy may have lost Vault's answer.
-    var mayHideSuccess: Bool { 500...599 ~= status && !says("Vault is sealed") }
+    var mayHideSuccess: Bool { 500...599 ~= status && !mentions("Vault is sealed") }
 
     /// Makes an error from the refusal. `action` continues "Vault refuses to".
     func error(_ action: String, namespace: String?, hasToken: Bool) -> VaultError {
@@ -82,7 +82,7 @@ struct VaultRefusal {
                 ? "this port speaks TLS: write https:// in the address"
                 : "this is no answer of Vault's: is the address right, and does a proxy stand before it?"
         }
-        if let known = Self.hints.first(where: { says($0.message) }) { return known.hint }
+        if let known = Self.hints.first(where: { mentions($0.message) }) { return known.hint }
         let place =
             namespace == nil ? "is the mount right, and does it need a 'namespace'?" : "are mount and namespace right?"
         return switch status {

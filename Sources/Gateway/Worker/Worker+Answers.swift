@@ -93,11 +93,11 @@ extension Worker {
             }
         }
         // If the site's configuration sets or removes a field, the gateway does not add that field itself.
-        func says(_ name: StaticString) -> Bool { !strip.contains(Bytes(name)) }
-        if says("date") { memory.output.append(clock.dateLine) }
+        func adds(_ name: StaticString) -> Bool { !strip.contains(Bytes(name)) }
+        if adds("date") { memory.output.append(clock.dateLine) }
         let hasBody = status >= 200 && status != 204 && status != 304
         if hasBody {
-            if let type, says("content-type") {
+            if let type, adds("content-type") {
                 memory.output.append("Content-Type: ")
                 memory.output.append(type)
                 memory.output.append("\r\n")
@@ -106,7 +106,7 @@ extension Worker {
             memory.output.append(decimal: UInt64(body.count))
             memory.output.append("\r\n")
         }
-        if says("x-request-id") {
+        if adds("x-request-id") {
             memory.output.append("X-Request-Id: ")
             exchanges[exchange].requestID.write(to: memory.output)
             memory.output.append("\r\n")

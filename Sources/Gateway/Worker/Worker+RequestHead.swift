@@ -101,26 +101,26 @@ extension Worker {
         let client = exchanges[exchange].client
         // A field is not written if the site's configuration sets or removes that field, or if a trusted proxy has
         // already sent it.
-        func says(_ name: StaticString, unless id: KnownField? = nil) -> Bool {
+        func adds(_ name: StaticString, unless id: KnownField? = nil) -> Bool {
             if isTrusted, let id, requestHead.fields.first(id) != nil { return false }
             return !strip.contains(Bytes(name))
         }
-        if says("x-forwarded-for") {
+        if adds("x-forwarded-for") {
             memory.output.append("X-Forwarded-For: ")
             if isTrusted { writeStepsBefore(.xForwardedFor, head) }
             clients[client].peer.write(to: memory.output)
             memory.output.append("\r\n")
         }
-        if says("x-forwarded-proto", unless: sender.forwardedHTTPS == nil ? .xForwardedProto : nil) {
+        if adds("x-forwarded-proto", unless: sender.forwardedHTTPS == nil ? .xForwardedProto : nil) {
             memory.output.append("X-Forwarded-Proto: ")
             memory.output.append(sender.forwardedHTTPS ?? clients[client].isTLS ? "https\r\n" : "http\r\n")
         }
-        if says("x-forwarded-host", unless: .xForwardedHost) {
+        if adds("x-forwarded-host", unless: .xForwardedHost) {
             memory.output.append("X-Forwarded-Host: ")
             writeHost(head)
             memory.output.append("\r\n")
         }
-        if says("x-real-ip") {
+        if adds("x-real-ip") {
             memory.output.append("X-Real-IP: ")
             if let proxied = sender.proxied {
                 proxied.write(to: memory.output)
@@ -129,7 +129,7 @@ extension Worker {
             }
             memory.output.append("\r\n")
         }
-        if says("forwarded") {
+        if adds("forwarded") {
             memory.output.append("Forwarded: ")
             if isTrusted { writeStepsBefore(.forwarded, head) }
             writeNode(clients[client].peer)
@@ -137,7 +137,7 @@ extension Worker {
             writeHost(head)
             memory.output.append(clients[client].isTLS ? "\";proto=https\r\n" : "\";proto=http\r\n")
         }
-        if says("x-request-id") {
+        if adds("x-request-id") {
             memory.output.append("X-Request-Id: ")
             exchanges[exchange].requestID.write(to: memory.output)
             memory.output.append("\r\n")
