@@ -139,7 +139,7 @@ struct UpstreamPool: ~Copyable {
     }
 
     /// Returns the index of the next address that is not skipped. There must be at least one address.
-    mutating func takeTurn(at milliseconds: Int64) -> Int {
+    mutating func chooseAddress(at milliseconds: Int64) -> Int {
         let first = nextAddress % addresses.count
         var turn = first
         while skippedUntil[turn] > milliseconds {

@@ -47,10 +47,10 @@ extension Worker {
         let count = tables.sites[site].view.upstreamCount
         guard count > 1 else { return 0 }
         switch tables.sites[site].view.balance {
-        case .roundRobin: return tables.sites[site].takeTurn(of: count)
+        case .roundRobin: return tables.sites[site].chooseNextUpstream(of: count)
         case .ipHash: return Int(clientHash % UInt32(count))
         case .leastConnections:
-            let start = tables.sites[site].takeTurn(of: count)
+            let start = tables.sites[site].chooseNextUpstream(of: count)
             var best = start
             var fewest = Int.max
             for offset in 0..<count {
@@ -110,7 +110,7 @@ extension Worker {
         guard !tables.pools[pool].addresses.isEmpty else {
             return upstreamFailed(exchange, tables.pools[pool].resolutionFailure, .resolve, canTryOthers: true)
         }
-        let turn = tables.pools[pool].takeTurn(at: clock.milliseconds)
+        let turn = tables.pools[pool].chooseAddress(at: clock.milliseconds)
         exchanges[exchange].address = turn
         let address = tables.pools[pool].addresses[turn]
         do throws(SystemFailure) {

@@ -20,7 +20,7 @@ struct SiteSlot: ~Copyable {
     }
 
     /// Chooses the next upstream in turn and returns its index.
-    mutating func takeTurn(of count: Int) -> Int {
+    mutating func chooseNextUpstream(of count: Int) -> Int {
         turn = UInt16(truncatingIfNeeded: (Int(turn) + 1) % count)
         return Int(turn)
     }
