@@ -47,14 +47,14 @@ import Testing
             #expect(throws: SealError.damaged) { try sealer.open(sealed, purpose: "p", row: "r", partner: partner) }
         }
         #expect(throws: SealError.damaged) { try sealer.open(sealed, purpose: "p", row: "rleaf") }
-        let lonely = try sealer.seal(plain, purpose: "p", row: "r")
-        #expect(!Sealer.hasPartner(lonely))
-        #expect(try sealer.open(lonely, purpose: "p", row: "r", partner: "leaf") == plain)
+        let withoutPartner = try sealer.seal(plain, purpose: "p", row: "r")
+        #expect(!Sealer.hasPartner(withoutPartner))
+        #expect(try sealer.open(withoutPartner, purpose: "p", row: "r", partner: "leaf") == plain)
         // The version byte can't be changed after sealing.
         #expect(throws: SealError.damaged) {
             try sealer.open([1] + sealed[1...], purpose: "p", row: "r", partner: "leaf")
         }
-        #expect(throws: SealError.damaged) { try sealer.open([2] + lonely[1...], purpose: "p", row: "r") }
+        #expect(throws: SealError.damaged) { try sealer.open([2] + withoutPartner[1...], purpose: "p", row: "r") }
     }
 
     @Test("An envelope that was cut off at any length does not open")
@@ -128,10 +128,11 @@ import Testing
             "014916e4a96e22cf45070707070707070707070707b4287d27897d320af41effa508498b0f13f6a0597a7244abea5ba322bae1")
         let plain = try sealer.open(sealed, purpose: "certificate key", row: "42")
         #expect(plain.string == "attack at dawn")
-        let partnered = Self.bytes(
+        let withPartner = Self.bytes(
             "024916e4a96e22cf45070707070707070707070707b4287d27897d320af41effa50849f8f1fcbe730e6c5c48ae3dd0e2defcd1")
         #expect(
-            try sealer.open(partnered, purpose: "certificate key", row: "42", partner: "ab").string == "attack at dawn")
+            try sealer.open(withPartner, purpose: "certificate key", row: "42", partner: "ab").string
+                == "attack at dawn")
     }
 
     private static func bytes(_ hex: String) -> [UInt8] {

@@ -19,8 +19,8 @@ package struct Sealer: Sendable {
     /// How many bytes an envelope is longer than its content.
     package static let overheadBytes = headerBytes + nonceBytes + tagBytes
 
-    private static let lonely: UInt8 = 1
-    private static let partnered: UInt8 = 2
+    private static let versionWithoutPartner: UInt8 = 1
+    private static let versionWithPartner: UInt8 = 2
     private static let headerBytes = 9
     private static let nonceBytes = 12
     private static let tagBytes = 16
@@ -33,13 +33,13 @@ package struct Sealer: Sendable {
     /// Returns the id of the key that sealed an envelope, without opening the envelope.
     package static func keyID(of sealed: [UInt8]) throws(SealError) -> String {
         guard let version = sealed.first else { throw .truncated }
-        guard version == lonely || version == partnered else { throw .unknownVersion(version) }
+        guard version == versionWithoutPartner || version == versionWithPartner else { throw .unknownVersion(version) }
         guard sealed.count >= overheadBytes else { throw .truncated }
         return Hex.text(sealed[1..<headerBytes])
     }
 
     /// Whether an envelope was sealed with a partner. Such an envelope opens only with the same partner.
-    package static func hasPartner(_ sealed: [UInt8]) -> Bool { sealed.first == partnered }
+    package static func hasPartner(_ sealed: [UInt8]) -> Bool { sealed.first == versionWithPartner }
 
     /// Seals a secret. `purpose` is a fixed text such as "certificate key", and `row` is the id of the row in the
     /// state.
@@ -60,7 +60,7 @@ package struct Sealer: Sendable {
         do throws(PKIError) {
             let nonce = try OpenSSL.randomBytes(Self.nonceBytes)
             let cipher = try GCM(key: key.bytes, nonce: nonce, direction: .seal)
-            let version = partner == nil ? Self.lonely : Self.partnered
+            let version = partner == nil ? Self.versionWithoutPartner : Self.versionWithPartner
             try cipher.authenticate(Self.place(version, [purpose, row] + (partner.map { [$0] } ?? [])))
             var envelope: [UInt8] = []
             envelope.reserveCapacity(plain.count + Self.overheadBytes)
