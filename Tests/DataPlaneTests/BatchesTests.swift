@@ -24,7 +24,7 @@ struct NameListTests {
         let key = try #require(made)
         let starts = [0, key.parentStart ?? 0]
         let list = Array("app.test\0*.app.test\0".utf8)
-        let found = starts.map { start in list.withBytes { NameList($0).contains(key, from: start) } }
+        let found = starts.map { start in list.withBytes { NameList($0).contains(key, suffixFrom: start) } }
         #expect(found == [labels == 0, labels == 1])
         var names: [String] = []
         list.withBytes { NameList($0).forEach { names.append($0.text) } }

@@ -94,8 +94,8 @@ struct TableTests {
         let key = try #require(made)
         let found = [0, key.parentStart].compactMap { $0 }.lazy.compactMap { start in
             names.first { name, _ in
-                let isEqual = Array(name.utf8).withBytes { key.equals($0, from: start) }
-                return isEqual && key.hash(from: start) == NameHash.of(name)
+                let isEqual = Array(name.utf8).withBytes { key.equals($0, suffixFrom: start) }
+                return isEqual && key.hash(suffixFrom: start) == NameHash.of(name)
             }?.value
         }.first
         #expect(found == expected)

@@ -145,8 +145,8 @@ struct CertificateEntry: Named {
 
     /// Whether one of the certificate's domains is the whole name (`start` is 0), or is the wildcard `*` plus the bytes
     /// of the name from `start` (`start` is the offset of the first dot).
-    func isFor(_ key: HostKey, from start: Int) -> Bool {
-        lendingDomains { $0.contains(key, from: start) }
+    func isFor(_ key: HostKey, suffixFrom start: Int) -> Bool {
+        lendingDomains { $0.contains(key, suffixFrom: start) }
     }
 
     /// Calls `body` with the hash of each domain, for a `NameTable`.

@@ -69,7 +69,7 @@ struct HostKey {
 
     /// The hash of the whole name (`start` is 0), or of the wildcard `*` plus the bytes from `start` (`start` is the
     /// offset of the first dot).
-    func hash(from start: Int) -> UInt32 {
+    func hash(suffixFrom start: Int) -> UInt32 {
         var hash = NameHash()
         if start > 0 { hash.add(UInt8(ascii: "*")) }
         for index in start..<count { hash.add(bytes[index]) }
@@ -78,7 +78,7 @@ struct HostKey {
 
     /// Whether a stored name is this whole name (`start` is 0), or is the wildcard `*` plus the bytes from `start`
     /// (`start` is the offset of the first dot).
-    func equals(_ name: Bytes, from start: Int) -> Bool {
+    func equals(_ name: Bytes, suffixFrom start: Int) -> Bool {
         let prefix = start > 0 ? 1 : 0
         guard name.count == count - start + prefix else { return false }
         if prefix == 1, name[0] != UInt8(ascii: "*") { return false }

@@ -40,11 +40,11 @@ struct NameList {
 
     /// Whether the list has the whole name (`start` is 0), or the wildcard `*` plus the bytes of the name from `start`
     /// (`start` is the offset of the first dot).
-    func contains(_ key: HostKey, from start: Int) -> Bool {
+    func contains(_ key: HostKey, suffixFrom start: Int) -> Bool {
         var position = 0
         while position < bytes.count {
             let name = name(at: position)
-            if key.equals(name, from: start) { return true }
+            if key.equals(name, suffixFrom: start) { return true }
             position += name.count + 1
         }
         return false

@@ -58,8 +58,8 @@ struct SiteView {
 
     /// Whether the site has the whole name (`start` is 0), or the wildcard `*` plus the bytes of the name from `start`
     /// (`start` is the offset of the first dot).
-    func has(_ key: HostKey, from start: Int) -> Bool {
-        names.contains(key, from: start)
+    func has(_ key: HostKey, suffixFrom start: Int) -> Bool {
+        names.contains(key, suffixFrom: start)
     }
 
     /// The names of request fields that the gateway does not forward.

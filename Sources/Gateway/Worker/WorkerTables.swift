@@ -68,9 +68,9 @@ final class WorkerTables {
 
     /// The site with exactly this name, or else the site whose wildcard covers the name.
     func site(for key: HostKey) -> SlotID? {
-        if let exact = site(key, from: 0) { return exact }
+        if let exact = site(key, suffixFrom: 0) { return exact }
         guard let parent = key.parentStart else { return nil }
-        return site(key, from: parent)
+        return site(key, suffixFrom: parent)
     }
 
     /// The site of a name. `id` is a guess. If the guess is right, only the first name of that site is compared.
@@ -79,10 +79,10 @@ final class WorkerTables {
         return HostKey(name).flatMap { site(for: $0) }
     }
 
-    private func site(_ key: HostKey, from start: Int) -> SlotID? {
-        siteNames.find(key.hash(from: start)) { index in
+    private func site(_ key: HostKey, suffixFrom start: Int) -> SlotID? {
+        siteNames.find(key.hash(suffixFrom: start)) { index in
             guard let id = sites.id(at: index) else { return false }
-            return sites[id].view.has(key, from: start)
+            return sites[id].view.has(key, suffixFrom: start)
         }.flatMap { sites.id(at: $0) }
     }
 
@@ -116,7 +116,7 @@ final class WorkerTables {
     func isUncovered(_ key: HostKey, by site: SlotID) -> Bool {
         guard let own = certificate(named: sites[site].view.certificateName) else { return false }
         let isCovered = [0, key.parentStart].compactMap { $0 }.contains { start in
-            certificates[own].entry.isFor(key, from: start)
+            certificates[own].entry.isFor(key, suffixFrom: start)
         }
         return !isCovered && certificate(for: key) == nil
     }
@@ -152,9 +152,9 @@ final class WorkerTables {
 
     private func certificate(for key: HostKey) -> SlotID? {
         for start in [0, key.parentStart].compactMap({ $0 }) {
-            let found = certificateDomains.find(key.hash(from: start)) { index in
+            let found = certificateDomains.find(key.hash(suffixFrom: start)) { index in
                 guard let id = certificates.id(at: index) else { return false }
-                return certificates[id].entry.isFor(key, from: start)
+                return certificates[id].entry.isFor(key, suffixFrom: start)
             }
             if let found { return certificates.id(at: found) }
         }
