@@ -11,7 +11,7 @@ struct ChainSearch {
     private let qualities: [Quality]
     /// For each certificate, whether it or a certificate above it is valid. If not, the certificate is useless at the
     /// end of a chain.
-    private let leadsToValid: [Bool]
+    private let leadsToValidCertificate: [Bool]
 
     /// How good a certificate is: whether it is valid, and for how much of the leaf's lifetime.
     private struct Quality: Comparable, Hashable {
@@ -52,7 +52,7 @@ struct ChainSearch {
         let order = Dictionary(uniqueKeysWithValues: all.enumerated().map { ($1, $0) })
         self.certificates = certificates
         self.qualities = qualities
-        leadsToValid = Self.leadsToValid(certificates, qualities, issuers)
+        leadsToValidCertificate = Self.leadsToValidCertificate(certificates, qualities, issuers)
         self.issuers = issuers.map { indices in
             // Among issuers of equal quality a root comes last, since a root ends the chain. Otherwise the order of the
             // input decides.
@@ -65,7 +65,7 @@ struct ChainSearch {
         }
     }
 
-    private static func leadsToValid(
+    private static func leadsToValidCertificate(
         _ certificates: [Certificate], _ qualities: [Quality], _ issuers: [[Int]]
     ) -> [Bool] {
         var leads = qualities.map(\.isValid)
@@ -101,7 +101,7 @@ struct ChainSearch {
         let next = issuers[last].filter { issuer in
             // An expired root above an intermediate is left out, since clients have their own copy of the root. A
             // certificate whose key is already in the path is skipped, since it would make a loop.
-            (leadsToValid[issuer] || !(cutsTail || certificates[issuer].isSelfIssued) || path.count == 1)
+            (leadsToValidCertificate[issuer] || !(cutsTail || certificates[issuer].isSelfIssued) || path.count == 1)
                 && !path.dropFirst().contains { certificates[$0].publicKeyDER == certificates[issuer].publicKeyDER }
         }
         if next.isEmpty { return path }
