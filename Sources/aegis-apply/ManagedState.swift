@@ -68,7 +68,7 @@ extension ManagedState {
         let tellWaiting = { (_: Int, _: [(input: ManagedCertificate, reason: String)]) in
             Terminal.complain("  still asking CAs when they would have certificates renewed\n")
         }
-        try ParallelWork(count: 8).run(asked, at: { $0.place(among: issuers) }, stillWaiting: tellWaiting) {
+        try ParallelWork(count: 8).run(asked, at: { $0.caID(among: issuers) }, stillWaiting: tellWaiting) {
             (certificate, _: (Never) -> Void) in
             round.ask(about: certificate, from: all)
         } receive: { _ in
@@ -100,13 +100,13 @@ extension ManagedState {
 
     func jobs(
         _ wanted: [ManagedCertificate], _ tools: IssuanceContext, startsAnew: Bool
-    ) -> [(name: String, place: String, job: CertificateJob)] {
+    ) -> [(name: String, caID: String, job: CertificateJob)] {
         let sources = sources(tools)
         return wanted.map { certificate in
             let job = CertificateJob(
                 certificate, issuers: Array(issuers.values), store: tools.store, sealer: tools.sealer,
                 sources: sources, actor: tools.holder.actor, startsAnew: startsAnew)
-            return (certificate.name, certificate.place(among: issuers), job)
+            return (certificate.name, certificate.caID(among: issuers), job)
         }
     }
 

@@ -92,7 +92,7 @@ struct RenewCommand: ParsableCommand {
         return givenUp
     }
 
-    private typealias Entry = (name: String, place: String, job: CertificateJob)
+    private typealias Entry = (name: String, caID: String, job: CertificateJob)
 
     /// Runs the jobs, several at once, and prints the result of each. Returns how many jobs failed. Ends the program if
     /// a signal stopped the work.
@@ -105,15 +105,15 @@ struct RenewCommand: ParsableCommand {
             let waits = waits.map { (ItemID(.certificate, $0.input.name), $0.reason) }
             report.tell(.stillWaiting(queued: queued, waits: Dictionary(waits) { $1 }))
         }
-        try workers.run(jobs, at: \.place, stillWaiting: tellWaiting) { entry, tell in
-            tell((entry.name, entry.place, nil))
-            tell((entry.name, entry.place, entry.job.run()))
-        } receive: { (events: [(name: String, place: String, outcome: CertificateJob.Outcome?)]) in
+        try workers.run(jobs, at: \.caID, stillWaiting: tellWaiting) { entry, tell in
+            tell((entry.name, entry.caID, nil))
+            tell((entry.name, entry.caID, entry.job.run()))
+        } receive: { (events: [(name: String, caID: String, outcome: CertificateJob.Outcome?)]) in
             for event in events {
                 let item = ItemID(.certificate, event.name)
                 if event.outcome != nil { left.remove(event.name) }
                 switch event.outcome {
-                case nil: report.tell(.started(item, .renew, at: event.place))
+                case nil: report.tell(.started(item, .renew, at: event.caID))
                 case .stored(let warnings):
                     report.tell(.finished(item, .renew))
                     warnings.forEach { report.tell(.warning(item, $0)) }

@@ -55,7 +55,7 @@ struct RevokeCertificate: ParsableCommand {
             let issuers = try issuers(of: certificate, access.state)
             for issuer in issuers {
                 do {
-                    let identity = try tellingOfWaits(for: issuer.place) {
+                    let identity = try tellingOfWaits(for: issuer.caID) {
                         try sources.revoke(certificate, reason.code, by: issuer)
                     }
                     return try end(identity, of: certificate, access.store, keeper.holder)

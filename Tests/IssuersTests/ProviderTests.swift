@@ -33,16 +33,16 @@ import Testing
             try #require(Issuer(record: Array(#"{"type":"vault_pki","vault":"main","role":"web"\#(settings)}"#.utf8)))
         }
         let first = try issuer("")
-        #expect(first.place == "vault:main/pki")
-        #expect(try issuer(#","ttl":"720h","mount":"/pki/""#).place == first.place)
-        #expect(try issuer(#","mount":"team/pki""#).place == "vault:main/team/pki")
+        #expect(first.caID == "vault:main/pki")
+        #expect(try issuer(#","ttl":"720h","mount":"/pki/""#).caID == first.caID)
+        #expect(try issuer(#","mount":"team/pki""#).caID == "vault:main/team/pki")
         #expect(first.settings.defaultKeyType == .ecdsaP256 && first.settings.vaultName == "main")
     }
 
-    @Test("Issuers of one ACME CA are one place, and others are places of their own")
-    func places() throws {
-        let places = Issuer.samples.map(\.place)
-        #expect(places.first == "https://ca.test/dir" && Set(places).count == places.count)
+    @Test("Issuers of one ACME CA have one id, and others have ids of their own")
+    func caIDs() throws {
+        let ids = Issuer.samples.map(\.caID)
+        #expect(ids.first == "https://ca.test/dir" && Set(ids).count == ids.count)
     }
 }
 

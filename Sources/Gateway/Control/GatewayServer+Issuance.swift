@@ -239,8 +239,8 @@ extension GatewayServer {
 
     private func enqueue(_ names: [String], isUrgent: Bool) {
         for name in names {
-            let place = compiler.managed(name)?.place(among: compiler.issuers) ?? ""
-            issuance.queue.add(name, at: place, isUrgent: isUrgent)
+            let caID = compiler.managed(name)?.caID(among: compiler.issuers) ?? ""
+            issuance.queue.add(name, at: caID, isUrgent: isUrgent)
         }
         startJobs()
     }

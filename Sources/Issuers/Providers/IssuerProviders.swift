@@ -18,7 +18,7 @@ extension Issuer {
     }
 
     /// A text that is equal for two issuers of the same CA. Only a limited number of orders run at one CA at a time.
-    package var place: String {
+    package var caID: String {
         let directory = provider.directory
         return directory.isEmpty ? name : directory
     }

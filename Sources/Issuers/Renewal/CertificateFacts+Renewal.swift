@@ -34,9 +34,9 @@ extension CertificateFacts {
 }
 
 extension ManagedCertificate {
-    /// The CA of the certificate's first issuer, as `Issuer.place` writes it. Empty if that issuer is unknown.
-    package func place(among issuers: [String: Issuer]) -> String {
-        self.issuers.first.flatMap { issuers[$0]?.place } ?? ""
+    /// The CA of the certificate's first issuer, as `Issuer.caID` writes it. Empty if that issuer is unknown.
+    package func caID(among issuers: [String: Issuer]) -> String {
+        self.issuers.first.flatMap { issuers[$0]?.caID } ?? ""
     }
 
     /// Whether the stored certificate fits the declaration. It must have all names, and its CA's directory (if

@@ -142,7 +142,7 @@ extension Applier {
             guard !orders.isEmpty, !applier.stop.isMade else { return }
             let progress = applier.progress
             try ParallelWork(count: Applier.certificatesAtOnce, stop: applier.stop).run(
-                orders, at: \.place, isNeeded: isNeeded,
+                orders, at: \.caID, isNeeded: isNeeded,
                 stillWaiting: { queued, waits in
                     let waits = waits.map { ($0.input.change.item, $0.reason) }
                     progress(.stillWaiting(queued: queued, waits: Dictionary(waits) { $1 }))
@@ -182,7 +182,7 @@ extension Applier {
             // A certificate that was started and has ended in the same batch is only reported as ended.
             let ended = Set(batch.changes.map(\.item) + batch.failed.map(\.item))
             for order in begun where !ended.contains(order.change.item) {
-                batch.news.append(.started(order.change.item, order.change.action, at: order.place))
+                batch.news.append(.started(order.change.item, order.change.action, at: order.caID))
             }
             for name in settled { try add(hosts.release(by: name), to: &batch) }
             let news = batch.mutations.isEmpty && batch.failed.isEmpty ? batch.news : []

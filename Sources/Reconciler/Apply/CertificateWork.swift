@@ -8,9 +8,9 @@ struct CertificateWork: Sendable {
     /// A certificate to obtain, or to retire at its provider.
     struct Order: Sendable {
         let change: Change
-        /// The address of the CA, or the name of the issuer. Only a limited number of orders with the same place run at
+        /// The address of the CA, or the name of the issuer. Only a limited number of orders with the same id run at
         /// once.
-        let place: String
+        let caID: String
         /// Whether nobody could tell after an interruption if the provider has issued a certificate.
         let cannotBeResumed: Bool
 
@@ -18,14 +18,14 @@ struct CertificateWork: Sendable {
             guard let item = change.declared else { return nil }
             self.change = change
             if case .edgeCertificate(let index) = item.place {
-                place = configuration.edgeCertificates[index].baseURL.text
+                caID = configuration.edgeCertificates[index].baseURL.text
                 cannotBeResumed = false
                 return
             }
             let issuer = configuration.issuers(of: item).first.flatMap { name in
                 configuration.issuers.first { $0.name == name }
             }
-            place = issuer?.place ?? ""
+            caID = issuer?.caID ?? ""
             if case .certificate(let index) = item.place,
                 case .issued(let issued) = configuration.certificates[index].source
             {
@@ -37,7 +37,7 @@ struct CertificateWork: Sendable {
 
         init(retiring change: Change) {
             self.change = change
-            place =
+            caID =
                 if case .revoke(let issuer)? = change.retirement { type(of: issuer.provider).serviceName } else {
                     "Cloudflare"
                 }
