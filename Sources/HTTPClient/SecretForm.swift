@@ -27,7 +27,7 @@ struct SecretForm: Sendable {
     private let bytes: SecretBytes
     private let encoding: Encoding
 
-    /// Returns all forms of a secret. The secret must not be empty.
+    /// Returns a secret in every encoding to search for. The secret must not be empty.
     static func all(of secret: SecretBytes) -> [SecretForm] {
         let plain = SecretForm(bytes: secret, encoding: .plain)
         guard secret.count >= shortestEncoded else { return [plain] }

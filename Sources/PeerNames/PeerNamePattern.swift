@@ -67,10 +67,10 @@ package struct PeerNamePattern: Sendable, Hashable {
     /// The one name that the pattern matches; nil for a wildcard.
     package var name: PeerName? { hasWildcard ? nil : pattern }
 
-    /// The pattern without its kind. `init(_:)` reads it as the same pattern.
+    /// The pattern without a label such as `DNS:`. `init(_:)` reads it as the same pattern.
     package var text: String { pattern.text }
 
-    /// The pattern with its kind. Patterns that match the same names have the same text.
+    /// The pattern with a label such as `DNS:`. Patterns that match the same names have the same text.
     package var labeledText: String { pattern.labeledText }
 
     package func matches(_ name: PeerName) -> Bool {

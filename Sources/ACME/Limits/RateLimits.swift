@@ -3,9 +3,9 @@
 package struct RateLimits: Sendable, Hashable {
     /// At most `count` events in `windowSeconds`.
     package struct Limit: Sendable, Hashable {
-        /// The maximum number of events at once.
+        /// The number of events that are allowed at once after a long pause.
         package let count: Int64
-        /// The time after which all events are allowed again, in seconds.
+        /// The time until `count` events are allowed again after `count` events, in seconds.
         package let windowSeconds: Int64
 
         /// Makes a limit. `count` must be positive, and `windowSeconds` must be at least `count`.

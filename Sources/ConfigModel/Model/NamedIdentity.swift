@@ -125,7 +125,7 @@ package struct DevelopmentIdentity: Sendable, Equatable {
 }
 
 extension ValueShape where Value == String {
-    /// The shape of an environment variable's name.
+    /// Reads and checks the name of an environment variable.
     fileprivate static let variable = string(
         "the name of an environment variable", lengths: 1...100, pattern: "^[A-Za-z_][A-Za-z0-9_]*$",
         check: { (text) throws(ValueFault) in

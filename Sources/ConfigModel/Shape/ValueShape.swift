@@ -24,14 +24,14 @@ struct ValueShape<Value: Sendable>: Sendable {
 
 /// How an object is written, for the state or for people.
 package enum RecordStyle: Sendable {
-    /// For the state: only values that differ from the defaults.
+    /// Only values that differ from the defaults. The state stores objects in this form.
     case compact
     /// For people: like `compact`, but an optional object is written with all its values, since its presence matters.
-    /// Without secrets.
+    /// Secrets are left out.
     case creation
-    /// For people: every value that is set. Without secrets.
+    /// For people: every value that is set. Secrets are left out.
     case complete
-    /// For comparing: like `complete`, with secrets as `compact` writes them. People must not see this.
+    /// For comparing two objects: like `complete`, with secrets as `compact` writes them. People must not see this.
     case exact
 
     var omitsDefaults: Bool { self == .compact || self == .creation }

@@ -251,7 +251,7 @@ struct PeerMaterials {
         }
     }
 
-    /// The last content of a file that could be read.
+    /// Returns the content of a file as of the last successful reading.
     private func content(of path: String) throws -> [UInt8] {
         let file = files[path]
         guard let content = file.content else {

@@ -68,15 +68,15 @@ final class SharedParts: Sendable {
         }
     }
 
-    /// Two certificates share a `Common` if they have all these values in common.
+    /// The values that certificates must have in common to share one `CertificateEntry.Common`.
     private struct Origin: Hashable {
         let intermediates: ObjectIdentifier
         let directory: String
         let keyID: String
     }
 
-    /// Returns the `Common` for certificates with these intermediates, directory and key. The leaf of the first such
-    /// certificate becomes the base of the `Common`.
+    /// Returns the data that certificates share, for certificates with these intermediates, directory and key. The leaf of the first such
+    /// certificate becomes the base of the shared data.
     func common(
         _ intermediates: TLSIntermediates, leaf: [UInt8], directory: String, _ sealer: Sealer
     ) -> CertificateEntry.Common {

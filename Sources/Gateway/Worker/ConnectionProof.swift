@@ -65,8 +65,8 @@ extension WorkerTables {
 }
 
 extension ConnectionProof {
-    /// Whether the client's certificate satisfies `trust`, the rules in force now. It is verified again if other rules
-    /// have verified it. With `isRequired`, a client without a certificate is not admitted. `chain` returns the
+    /// Whether the client's certificate satisfies `trust`, the rules in force now. If former rules have verified the
+    /// certificate, it is verified again. With `isRequired`, a client without a certificate is not admitted. `chain` returns the
     /// certificates that the client has sent, in DER.
     mutating func holds(by trust: PeerTrust, isRequired: Bool, now: Int64, chain: () -> [[UInt8]]) -> Admission {
         guard self.trust != nil else { return .outdated(nil) }

@@ -309,7 +309,7 @@ struct Transport: ~Copyable {
 /// Limits how many records without data, such as key updates, a peer may send. Such a record costs more than a record
 /// with data, and may require a reply.
 struct QuietRecords {
-    /// The largest number of such records in a second. Clients need only a few, and servers send session tickets.
+    /// The largest number of records without data in a second. Clients need only a few; servers send session tickets.
     static let limit = 32
 
     private var second: Int64 = 0
