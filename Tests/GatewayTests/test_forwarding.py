@@ -161,7 +161,7 @@ def test_a_trusted_proxy_that_says_nothing_is_spoken_for(trusting, origin):
     ("127.0.0.0/8", "http", 301), ("127.0.0.0/8", None, 301),
 ])
 def test_who_came_to_a_trusted_proxy_by_https_is_not_sent_there_again(run, origin, who, scheme, status):
-    """It would be redirected for ever: the trusted proxy ends TLS."""
+    """The client would be redirected for ever: the trusted proxy ends TLS."""
     forced = {"ssl_mode": "custom", "certificate": "app", "force_https": True}
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url], **forced}], gateway={"trusted_proxies": [who]},

@@ -12,8 +12,8 @@ package enum TLSGroup: String, Sendable, CaseIterable {
         switch number {
         case NID_X9_62_prime256v1: self = .p256
         case NID_secp384r1: self = .p384
-        // After the post-quantum group X25519MLKEM768, this is also right: each client hello has a key for that group
-        // anyway.
+        // X25519 is right after the post-quantum group X25519MLKEM768 too: each client hello has a key share of the
+        // post-quantum group anyway.
         default: self = .x25519
         }
     }
