@@ -28,7 +28,7 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_sessionfinish(session):
-    """Hands a worker's figures to the process that shows them."""
+    """Passes a worker process's measurements to the main process, which shows them."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["figures"] = reporting.figures
 

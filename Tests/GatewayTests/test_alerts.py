@@ -301,7 +301,7 @@ def test_a_renewal_that_does_not_happen_is_told_when_it_is_overdue(start, clock,
     webhook.await_requests(1)
     looked_again(gateway, clock, 120)
     assert [body["name"] for body in bodies(webhook)] == ["shop"]
-    # Renewals that happen are not told of.
+    # A renewal that happens causes no alert.
     due = next_renewal(gateway)
     clock.set(int(due - time.time()) + 600)
     gateway.await_log("the certificate 'web' is there")

@@ -11,10 +11,10 @@ struct Alerting {
     var nextLook: Int64 = 0
     /// Whether a thread is calling the webhook.
     var isCalling = false
-    /// Whether there were alerts for the webhook while the thread was calling it.
+    /// Whether there were new alerts while the thread was calling the webhook.
     var mustCallAgain = false
 
-    /// The thread that calls the webhook has ended.
+    /// Called when the thread that calls the webhook has ended.
     mutating func called() {
         if mustCallAgain { nextLook = 0 }
         (isCalling, mustCallAgain) = (false, false)
