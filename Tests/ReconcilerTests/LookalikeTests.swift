@@ -81,6 +81,6 @@ import Testing
 }
 
 extension PlainValue: ExpressibleByStringLiteral {
-    /// A text.
+    /// Lets tests write a text value as a string literal.
     public init(stringLiteral value: String) { self = .string(value) }
 }

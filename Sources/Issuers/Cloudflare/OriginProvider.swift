@@ -6,7 +6,8 @@ import State
 struct OriginProvider: IssuerProvider {
     static let source = CertificateFacts.Source.cloudflareOrigin
     static let serviceName = "Cloudflare"
-    /// Its certificates are valid for up to 15 years, so renewing them at a third of the lifetime would be much too early.
+    /// Origin CA certificates are valid for up to 15 years, so renewing them at a third of the lifetime would be much too
+    /// early.
     static let longestLeadSeconds: Int64? = 30 * 86_400
 
     private let name: String
