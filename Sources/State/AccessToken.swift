@@ -4,7 +4,7 @@ package struct AccessToken: Sendable, Equatable {
     package enum Scope: String, Sendable, CaseIterable {
         /// Read everything except secrets.
         case read
-        /// Also change what the API can change.
+        /// Read as with `read`, and make the changes that the API offers.
         case write
     }
 

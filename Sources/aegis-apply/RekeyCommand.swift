@@ -61,8 +61,8 @@ struct RekeyCommand: ParsableCommand {
                     "Restart the gateway on \(node.machine) (process \(node.process)) with this key: until then it"
                         + " serves what it has, and takes no change in.\n")
             }
-            // This is thrown only after the output has named the new key. An operator who discarded the new key because
-            // of an error would lose everything.
+            // An error of `scrub` is thrown only after the output has named the new key. An operator who discarded the
+            // new key because of an error would lose everything.
             if case .failure(let error) = scrubbing {
                 throw CommandFailure(
                     message: "what the old key has sealed still stands in the file's unused parts: \(error)",

@@ -125,7 +125,7 @@ extension String {
         var hasColon = false
         var hasSeparator = false
         var dashes = 0
-        // One pass, since this is called for every scalar of a file.
+        // The text is read only once, since this property is used for every scalar of a file.
         let bytes = utf8.span
         for index in bytes.indices {
             let byte = bytes[index]

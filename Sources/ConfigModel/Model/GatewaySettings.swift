@@ -50,9 +50,9 @@ package enum ClientAddressField: String, ChoiceValue {
     case xForwardedFor = "x-forwarded-for"
     /// A list to which each proxy appends the address of its peer and more details, such as the protocol (RFC 7239).
     case forwarded
-    /// One address. The proxy overwrites an address that the client sent.
+    /// A field with one address. The proxy overwrites what the client sent in this field.
     case xRealIP = "x-real-ip"
-    /// One address, written by Cloudflare.
+    /// A field with one address, which Cloudflare writes.
     case cfConnectingIP = "cf-connecting-ip"
 }
 

@@ -6,7 +6,7 @@ package struct NodeSettings: Sendable, Equatable {
     package enum Scope: String, ChoiceValue {
         /// Read health, metrics and the API.
         case read
-        /// Also change what the API can change.
+        /// Read as with `read`, and make the changes that the API offers.
         case write
     }
 

@@ -73,7 +73,7 @@ package struct AdminRequest: Sendable {
 /// An answer of the admin API. The gateway adds the header fields that all its answers have, such as Date.
 package struct AdminResponse: Sendable {
     package var status: Int
-    /// Neither names nor values may contain control characters.
+    /// The answer's own header fields. Neither names nor values may contain control characters.
     package var fields: [(name: String, value: String)]
     package var body: [UInt8]
 

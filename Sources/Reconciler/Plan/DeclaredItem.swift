@@ -181,7 +181,7 @@ extension Plan {
 
 /// The result of reading a custom certificate's PEM texts.
 package enum CertificateMaterial: Sendable {
-    /// Both texts can be read. `digest` is the digest of the certificate's text.
+    /// The texts of the certificate and of the key can be read. `digest` is the digest of the certificate's text.
     case readable(digest: [UInt8])
     /// A text can't be read on this machine, for the given reason. This is usual on a machine that only plans, since it
     /// has no keys.
