@@ -114,7 +114,7 @@ package struct HeaderRules: Sendable, Equatable {
         package var set: [HeaderSetting] = []
         package var remove: [String] = []
 
-        /// The limit of `setBytes`.
+        /// The largest allowed value of `setBytes`.
         package static let maximumBytes = 32 << 10
         /// The size of the fields in `set` as they are sent, in bytes: name, colon, space, value and CRLF.
         package var setBytes: Int { self.set.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 4 } }

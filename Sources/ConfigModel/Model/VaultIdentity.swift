@@ -29,7 +29,7 @@ package struct VaultIdentity: Sendable, Equatable {
         package var authoritiesKey: String?
     }
 
-    /// The name of the Vault.
+    /// The name of an entry in `vaults`.
     package var vault = ""
     /// Nil when the identity is read from the key-value store.
     package var issued: Issued?

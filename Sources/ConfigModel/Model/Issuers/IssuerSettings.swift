@@ -36,7 +36,7 @@ protocol IssuerKind: IssuerSettings {
     /// Whether a certificate's own `zone_id` has an effect.
     static var hasZones: Bool { get }
 
-    /// Checks the settings.
+    /// Reports settings that contradict each other or the rest of the file.
     func check(_ issuer: Issuer, _ rules: inout Rules)
 
     /// Checks a certificate that the issuer is to issue.

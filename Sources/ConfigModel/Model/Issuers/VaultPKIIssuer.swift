@@ -2,7 +2,7 @@
 package struct VaultPKIIssuer: IssuerKind {
     package static let typeName = "vault_pki"
 
-    /// The name of the Vault.
+    /// The name of an entry in `vaults`.
     package var vault = ""
     /// The path where the PKI engine is mounted.
     package var mount = "pki"
