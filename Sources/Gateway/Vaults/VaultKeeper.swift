@@ -23,7 +23,7 @@ final class VaultKeeper: Sendable {
                 && one.sealer.key.id == other.sealer.key.id
         }
 
-        /// Whether `other` needs no new session with the Vault.
+        /// Whether the Vault's session can be kept when this work is replaced by `other`.
         func hasSameSession(as other: Work) -> Bool {
             settings == other.settings && directory == other.directory
         }

@@ -14,7 +14,7 @@ package enum GatewayProbe {
         return prefix + bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
-    /// Whether a text is a token of this form.
+    /// Whether a text has the form of a token from `makeToken`.
     package static func isToken(_ bytes: [UInt8]) -> Bool {
         bytes.count == prefix.utf8.count + digits && bytes.starts(with: prefix.utf8)
             && bytes.dropFirst(prefix.utf8.count).allSatisfy { byte in

@@ -151,7 +151,7 @@ package struct TLSConnection: ~Copyable {
         unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(SSL_get_rbio(ssl)))
     }
 
-    /// Whether `refuse` was called for an `SSL`.
+    /// Whether `refuse` has rejected the client hello on OpenSSL's connection object (`SSL`).
     static func isRefused(_ ssl: OpaquePointer?) -> Bool {
         unsafe SSL_get_ex_data(ssl, 0) == UnsafeMutableRawPointer(SSL_get_rbio(ssl))
     }

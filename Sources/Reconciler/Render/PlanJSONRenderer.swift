@@ -8,7 +8,7 @@ package struct PlanJSONRenderer {
 
     package init() {}
 
-    /// `errors` and `warnings` are values from `DiagnosticRenderer.values`.
+    /// Returns the plan as JSON. `errors` and `warnings` are lists of diagnostics, made by `DiagnosticRenderer.values`.
     package func json(_ plan: Plan, errors: PlainValue = .list([]), warnings: PlainValue) -> [UInt8] {
         // The changes are written one by one: a single value for a first plan of 100,000 hosts would take half a
         // gigabyte.
