@@ -201,7 +201,7 @@ let package = Package(
         .testTarget(name: "PKITests", dependencies: ["COpenSSL", "PKI", "PeerNames"], swiftSettings: house),
         .testTarget(
             name: "ReconcilerTests",
-            dependencies: ["ConfigModel", "Reconciler", "State", "TestSupport"],
+            dependencies: ["ConfigModel", "Issuers", "Reconciler", "State", "TestSupport"],
             exclude: ["Golden"],
             swiftSettings: house
         ),
