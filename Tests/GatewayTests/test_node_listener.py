@@ -134,6 +134,32 @@ def test_a_change_of_allow_holds_for_open_connections(gateway, tmp_path):
     assert isinstance(ask(gateway, settings), str)
 
 
+@pytest.mark.parametrize("change", ["empty", "gone", "narrower, with an identity that can't be used"])
+def test_who_is_no_longer_allowed_is_locked_out_whatever_else_is_wrong(gateway, tmp_path, change):
+    settings = context(client("a.ci.mesh.test"), folder=tmp_path)
+    scraper = context(client(f"URI:{SCRAPER}"), folder=tmp_path)
+    https, gateway.https = gateway.https, gateway.node
+    with connect(gateway, settings, None) as kept:
+        assert kept.ask("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status == 200
+        gateway.https = https
+        if change == "empty":
+            gateway.config["node"]["allow"] = []
+        elif change == "gone":
+            del gateway.config["node"]["allow"]
+        else:
+            gateway.config["identities"]["missing"] = {
+                "source": "file", "cert_file": "missing.pem", "key_file": "missing.key", "ca_file": "missing.pem"}
+            gateway.config["node"].update(
+                identity="missing", allow=[{"san": SCRAPER, "scope": "read"}, {"san": "new.test", "scope": "read"}])
+        gateway.reload()
+        gateway.await_log("error: the node listener:")
+        assert kept.ask("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status == 403
+    eventually("the refusal in the handshake", lambda: ask(gateway, settings) != 200)
+    # Whoever is still allowed keeps its access; nobody gets in who was not allowed before.
+    assert (ask(gateway, scraper) == 200) == change.startswith("narrower")
+    assert ask(gateway, context(client("new.test"), folder=tmp_path)) != 200
+
+
 def test_the_identity_and_its_cas_are_followed(gateway, tmp_path):
     settings = context(client("a.ci.mesh.test"), folder=tmp_path)
     assert ask(gateway, settings) == 200

@@ -3,6 +3,9 @@ import PKI
 import PeerNames
 
 /// Which clients may use the node listener, and the certificate that the gateway shows there.
+///
+/// If new settings can't be carried out, the former identity stays in use, for those of its clients that the new settings
+/// still list.
 struct NodeAccess: Sendable {
     let credential: TLSCredential
     /// The version of the identity that `credential` comes from.
@@ -11,21 +14,43 @@ struct NodeAccess: Sendable {
     let trust: PeerTrust
     /// The entries of `node.allow`, each with what the client may do.
     private let allowed: [NodeSettings.Allowed]
+    private let authorities: [[UInt8]]
+    private let allowsExpired: Bool
 
-    /// Throws the reason why no client can use the node listener.
+    /// Throws the reason why the settings can't be carried out.
     init(_ node: NodeSettings, _ materials: PeerMaterials) throws {
         guard let name = node.identity else { throw NodeAccessFault("it has no identity") }
-        guard !node.allowed.isEmpty else { throw NodeAccessFault("node.allow lets nobody in") }
         guard let identity = materials.identity(name) else {
             throw NodeAccessFault("the identity '\(name)' can't be used: \(materials.reasonForLack(of: name))")
         }
-        credential = identity.credential
-        identityVersion = identity.version
+        try self.init(
+            credential: identity.credential, identityVersion: identity.version, authorities: identity.authorities,
+            allowsExpired: materials.settings(of: name)?.peers.allowsExpired ?? false, allowed: node.allowed)
+    }
+
+    private init(
+        credential: TLSCredential, identityVersion: [UInt8], authorities: [[UInt8]], allowsExpired: Bool,
+        allowed: [NodeSettings.Allowed]
+    ) throws {
+        // Rules without required names would let in every client of the authorities.
+        guard !allowed.isEmpty else { throw NodeAccessFault("node.allow lets nobody in") }
+        self.credential = credential
+        self.identityVersion = identityVersion
+        self.authorities = authorities
+        self.allowsExpired = allowsExpired
+        self.allowed = allowed
         let rules = try PeerRules(
-            purpose: .client, authorities: identity.authorities, requiredNames: node.allowed.map(\.san),
-            allowsExpired: materials.settings(of: name)?.peers.allowsExpired ?? false)
+            purpose: .client, authorities: authorities, requiredNames: allowed.map(\.san), allowsExpired: allowsExpired)
         trust = try PeerTrust(rules: rules, now: { GatewayServer.now })
-        allowed = node.allowed
+    }
+
+    /// This access for those of its clients that new settings still list, since an entry that is removed must lock its
+    /// clients out whatever else is wrong. Nil if they list none of them.
+    func restricted(to node: NodeSettings) -> NodeAccess? {
+        let stillAllowed = allowed.filter { node.allowed.contains($0) }
+        return try? NodeAccess(
+            credential: credential, identityVersion: identityVersion, authorities: authorities,
+            allowsExpired: allowsExpired, allowed: stillAllowed)
     }
 
     /// The client whose certificate has these names, and whether it may change anything. If several names are listed in
