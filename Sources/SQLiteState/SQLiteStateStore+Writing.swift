@@ -71,10 +71,10 @@ extension SQLiteStateStore {
         case .restoreCertificate(let name): try restore(name, revision, in: database)
         case .purgeCertificate(let name):
             try execute(database, "DELETE FROM kept_certificates WHERE name = ?", [name])
-        case .redeclareCertificate(let name, let record, let autoRenew):
+        case .redeclareCertificate(let name, let owner, let record, let autoRenew):
             try execute(
-                database, "UPDATE certificates SET record = ?, auto_renew = ?, revision = ? WHERE name = ?",
-                [Data(record), autoRenew, revision, name])
+                database, "UPDATE certificates SET owner = ?, record = ?, auto_renew = ?, revision = ? WHERE name = ?",
+                [owner.rawValue, Data(record), autoRenew, revision, name])
         case .putSecret(let fingerprint, let sealed):
             try execute(
                 database, "INSERT OR REPLACE INTO secrets (fingerprint, sealed) VALUES (?, ?)",

@@ -171,8 +171,8 @@ package enum StateMutation: Sendable {
     case restoreCertificate(name: String)
     /// Deletes a kept certificate.
     case purgeCertificate(name: String)
-    /// Replaces only the declaration of a certificate.
-    case redeclareCertificate(name: String, record: [UInt8], autoRenew: Bool)
+    /// Replaces only the declaration of a certificate and its owner.
+    case redeclareCertificate(name: String, owner: StoredItem.Owner, record: [UInt8], autoRenew: Bool)
     /// Adds a secret that the file itself contains, sealed for its fingerprint.
     case putSecret(fingerprint: String, sealed: [UInt8])
     /// Deletes all secrets except these.

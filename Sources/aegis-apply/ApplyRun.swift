@@ -36,6 +36,7 @@ struct ApplyRun {
         }
         let drift = try self.drift(found.store, found.snapshot, reader)
         let first = plan(found.snapshot, authority, drift)
+        try refuse(first.plan.conflicts)
         if first.plan.isEmpty {
             file.complain(
                 MasterKeySource.warnings(configuration, found.store) + file.parsed.diagnostics + first.warnings)
@@ -51,6 +52,7 @@ struct ApplyRun {
         // The plan is made again under the lock if another apply has changed the state meanwhile.
         let isSame = try store.revision() == found.snapshot.revision
         let (plan, warnings) = isSame ? first : plan(try store.snapshot(), authority, drift)
+        try refuse(plan.conflicts)
         let unsafeKey = MasterKeySource.warnings(configuration, store)
         file.complain(unsafeKey + file.parsed.diagnostics + warnings)
         guard !plan.isEmpty else { return try endWithoutChanges(store, source.key, path) }
@@ -62,6 +64,14 @@ struct ApplyRun {
         }
         try noteLosses(drift, of: found.snapshot, store, keeper.holder)
         try carryOut(plan, store, keeper, source, authority, leaving: plan.leavingIssuers)
+    }
+
+    /// Ends the command if the file contradicts what the admin API owns.
+    private func refuse(_ conflicts: [Diagnostic]) throws {
+        guard !conflicts.isEmpty else { return }
+        file.complain(conflicts)
+        Terminal.complain("aegis-apply: nothing is applied: the file and the admin API contradict each other\n")
+        throw ExitStatus.invalidFile
     }
 
     private func carryOut(

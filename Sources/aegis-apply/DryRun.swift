@@ -48,7 +48,9 @@ struct DryRun {
         // If a certificate or host has an error, its warnings are left out.
         let others = found.filter { found in !refused.contains { $0.position == found.position } }
         let deletions = allowsDeletions ? [] : plan.massDeletion.map { [$0.refusal] } ?? []
-        let told = (deletions + keys + obstacles + file.parsed.diagnostics + others + refused + unknown + doubts)
+        let told =
+            (plan.conflicts + deletions + keys + obstacles + file.parsed.diagnostics + others + refused + unknown
+            + doubts)
             .sorted { $0.position < $1.position }
         try show(plan, told)
         if told.contains(where: { isStrict || $0.severity == .error }) { ProgramEnd.atOnce(ExitStatus.itemsFailed) }

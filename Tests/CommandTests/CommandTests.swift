@@ -119,7 +119,7 @@ import Testing
         #expect(Set(change.keys) == ["action", "kind", "name", "fields", "reason"])
         #expect(change["reason"] is NSNull)
         let summary = try #require(object["summary"] as? [String: Int])
-        #expect(Set(summary.keys) == ["create", "update", "delete", "issue", "renew", "upload", "order"])
+        #expect(Set(summary.keys) == ["create", "update", "delete", "issue", "renew", "upload", "order", "adopt"])
     }
 
     @Test("A dry run needs no secret, makes no file and asks no network", .enabled(if: !ApplyProgram.isSanitized))

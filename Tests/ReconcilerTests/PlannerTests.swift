@@ -309,7 +309,7 @@ import Testing
         #expect(changes.map(\.action) == [.upload])
     }
 
-    @Test("A certificate, an identity and its Vault that another host still uses are left")
+    @Test("A certificate and its issuer, an identity and its Vault that another host still uses are left")
     func certificateInUse() throws {
         var before = try Self.snapshotWithCertificates()
         let record = """
@@ -317,10 +317,10 @@ import Testing
             "client_auth":{"identity":"mesh"}}
             """
         let used = [
-            ItemID(.vault, "main"), ItemID(.identity, "mesh"), ItemID(.certificate, "nas"),
+            ItemID(.vault, "main"), ItemID(.identity, "mesh"), ItemID(.issuer, "lan"), ItemID(.certificate, "nas"),
             ItemID(.host, "api.example.com"),
         ]
-        before.items[used[3]] = StoredItem(owner: .api, record: Array(record.utf8))
+        before.items[used[4]] = StoredItem(owner: .api, record: Array(record.utf8))
         let plan = Planner(try Self.configuration("version: 1\n"), against: before, now: 0).plan()
         #expect(!plan.changes.contains { used.contains($0.item) })
         #expect(plan.unmanaged == used)

@@ -83,6 +83,14 @@ extension Configuration {
         return ParsedConfiguration(configuration, reader)
     }
 
+    /// The diagnostics of a document in which items are written as records of the state.
+    static func check(records document: YAMLDocument) -> [Diagnostic] {
+        guard let root = document.root else { return [] }
+        var reader = ModelReader(document, readsRecords: true)
+        if let configuration = shape.read(root, &reader) { Rules.check(configuration, root, &reader) }
+        return reader.diagnostics.sorted()
+    }
+
     private static let stateKey = "state"
 
     /// The version of the file's language that this program reads.

@@ -66,12 +66,22 @@ package struct CertificateJob: Sendable {
         let obtained = try sources.obtain(
             certificate.value, named: name, for: [], from: issuers, startsAnew: startsAnew)
         let stored = try obtained.stored(
-            named: name, owner: .file, record: certificate.record, sealer: sealer, now: Self.now)
+            named: name, owner: try owner(), record: certificate.record, sealer: sealer, now: Self.now)
         try store.commit(
             [certificate.requirement, .putCertificate(stored), .appendEvent(event(failure: nil))]
                 + obtained.material.closing,
             by: holder, under: .certificate(name))
         return obtained.material.warnings
+    }
+
+    /// The owner of the item that declares the certificate.
+    private func owner() throws(StateError) -> StoredItem.Owner {
+        let owner =
+            switch certificate.declaration {
+            case .host: try store.item(ItemID(.host, certificate.name))?.owner
+            case .named: try store.certificate(named: certificate.name)?.owner
+            }
+        return owner ?? .file
     }
 
     private func event(failure: String?) -> AuditEvent {

@@ -99,7 +99,7 @@ extension Applier {
                 let restored = change.isKept ? [StateMutation.restoreCertificate(name: change.item.name)] : []
                 return restored + [
                     .redeclareCertificate(
-                        name: change.item.name, record: record,
+                        name: change.item.name, owner: .file, record: record,
                         autoRenew: configuration.renewsAutomatically(declared))
                 ]
             }

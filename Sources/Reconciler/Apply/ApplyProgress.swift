@@ -46,6 +46,7 @@ extension Action {
         case .renew: "renewed"
         case .upload: "uploaded"
         case .order: "ordered"
+        case .adopt: "adopted"
         }
     }
 }

@@ -17,6 +17,8 @@ package struct Plan: Sendable, Equatable {
 
     /// Set when the plan takes so many enabled hosts out of service that it may be a mistake.
     package var massDeletion: MassDeletion?
+    /// Why the file can't be applied beside what the admin API owns. An apply with any of them changes nothing.
+    package var conflicts: [Diagnostic] = []
 
     /// How many hosts a plan takes out of service, for the operator to confirm.
     package struct MassDeletion: Sendable, Equatable {
@@ -58,6 +60,8 @@ package enum Action: String, Sendable, CaseIterable {
     case upload
     /// Orders a certificate pack at Cloudflare.
     case order
+    /// Makes an item of the admin API the file's, with the fields that the file has otherwise.
+    case adopt
 }
 
 /// The action of an apply for one item, and its reason.
@@ -95,7 +99,8 @@ package struct Change: Sendable, Equatable {
 extension Change {
     /// Whether the change reuses a certificate, so that none has to be issued.
     var isAtHand: Bool {
-        item.kind == .certificate && action != .delete && (isKept || predecessor != nil || action == .update)
+        item.kind == .certificate && action != .delete
+            && (isKept || predecessor != nil || action == .update || action == .adopt)
     }
 }
 

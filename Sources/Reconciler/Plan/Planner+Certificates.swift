@@ -251,10 +251,11 @@ private struct KeptByDomain {
 
 extension Configuration {
     func renewsAutomatically(_ item: DeclaredItem) -> Bool {
-        guard case .certificate(let index) = item.place, case .issued(let issued) = certificates[index].source else {
-            return true
+        guard case .certificate(let index) = item.place else { return true }
+        switch certificates[index].source {
+        case .issued(let issued): return issued.autoRenew
+        case .custom: return false
         }
-        return issued.autoRenew
     }
 }
 
@@ -264,7 +265,7 @@ extension Change {
 
     /// Whether the state has the host as enabled, if the change enables or disables it; nil for other changes.
     var wasEnabled: Bool? {
-        guard item.kind == .host, exists, action == .update,
+        guard item.kind == .host, exists, action == .update || action == .adopt,
             let field = fields.first(where: { $0.path == "enabled" })
         else { return nil }
         return field.after == .bool(false)

@@ -67,7 +67,7 @@ package struct Planner: Sendable {
         return Plan(
             generation: snapshot.generation, changes: changes,
             unmanaged: others.filter { $0.value.owner == .api || kept.contains($0.key) }.keys.sorted(),
-            massDeletion: massDeletion(among: others, changes))
+            massDeletion: massDeletion(among: others, changes), conflicts: conflicts())
     }
 
     private func massDeletion(among others: [ItemID: StoredItem], _ changes: [Change]) -> Plan.MassDeletion? {
@@ -96,7 +96,9 @@ package struct Planner: Sendable {
     private func compare(_ item: DeclaredItem, _ found: inout Comparison) {
         let stored = snapshot.items[item.id]
         if stored != nil { found.known += 1 }
-        guard var change = change(for: item, stored) else { return }
+        guard var change = stored?.owner == .api ? adoption(of: item, stored) : change(for: item, stored) else {
+            return
+        }
         change.former = stored
         found.changes.append(change)
     }
@@ -107,7 +109,7 @@ package struct Planner: Sendable {
         return others
     }
 
-    private func change(for item: DeclaredItem, _ stored: StoredItem?) -> Change? {
+    func change(for item: DeclaredItem, _ stored: StoredItem?) -> Change? {
         guard let stored else {
             guard item.isWanted else { return nil }
             if let kept = usable(item) {
@@ -213,19 +215,32 @@ package struct Planner: Sendable {
         FieldChange.difference(Value(record: record).map { ComparedValue($0) }, ComparedValue(value))
     }
 
-    /// The certificates, identities and Vaults that the file no longer names but that hosts created by the admin API
-    /// use. They must not be deleted.
-    private func itemsInUse(by others: [ItemID: StoredItem]) -> Set<ItemID> {
-        let hosts = others.filter { $0.key.kind == .host && $0.value.owner == .api }
-        return hosts.values.reduce(into: []) { used, item in
-            guard let host = Host(record: item.record) else { return }
-            if let certificate = host.certificate { used.insert(ItemID(.certificate, certificate)) }
-            for name in [host.clientAuth?.identity, host.upstreamTLS?.identity].compactMap(\.self) {
-                let id = ItemID(.identity, name)
-                used.insert(id)
-                let identity = others[id].flatMap { NamedIdentity(record: $0.record) }
-                if let vault = identity?.vaultName { used.insert(ItemID(.vault, vault)) }
-            }
+    /// The items among `items` that must stay, since items of the admin API need them, and those items.
+    func itemsInUse(by items: [ItemID: StoredItem]) -> Set<ItemID> {
+        var found: Set<ItemID> = []
+        var waiting = items.filter { $0.value.owner == .api }.map(\.key)
+        while let id = waiting.popLast() {
+            guard let item = items[id], found.insert(id).inserted else { continue }
+            waiting += references(of: id, item.record)
+        }
+        return found
+    }
+
+    /// The items that an item refers to.
+    private func references(of id: ItemID, _ record: [UInt8]) -> [ItemID] {
+        switch id.kind {
+        case .host:
+            guard let host = Host(record: record) else { return [] }
+            let identities = [host.clientAuth?.identity, host.upstreamTLS?.identity].compactMap(\.self)
+            return (host.certificateName.map { [ItemID(.certificate, $0)] } ?? [])
+                + host.effectiveIssuers.map { ItemID(.issuer, $0) } + identities.map { ItemID(.identity, $0) }
+        case .certificate:
+            guard case .issued(let issued)? = NamedCertificate(record: record)?.source else { return [] }
+            return [ItemID(.issuer, issued.issuer)]
+        case .issuer: return Issuer(record: record)?.settings.vaultName.map { [ItemID(.vault, $0)] } ?? []
+        case .identity: return NamedIdentity(record: record)?.vaultName.map { [ItemID(.vault, $0)] } ?? []
+        case .vault: return VaultServer(record: record)?.login.identity.map { [ItemID(.identity, $0)] } ?? []
+        case .gateway, .node, .alerts, .edgeCertificate: return []
         }
     }
 

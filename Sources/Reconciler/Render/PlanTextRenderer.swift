@@ -82,7 +82,7 @@ extension Change {
         switch action {
         case .delete: "-"
         case .create: "+"
-        case .update: "~"
+        case .update, .adopt: "~"
         case .upload: exists ? "~" : "+"
         case .issue, .order: exists ? "↻" : "+"
         case .renew: "↻"

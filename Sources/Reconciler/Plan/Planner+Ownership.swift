@@ -1,0 +1,139 @@
+import ConfigModel
+import State
+
+/// What the file declares beside what the admin API owns. Names and items are one space, and the rules of the file hold
+/// over both.
+extension Planner {
+    /// Why the file can't be applied beside what the API owns, at the places in the file where there are any. Empty when
+    /// it can.
+    func conflicts() -> [Diagnostic] {
+        let owned = snapshot.items.filter { $0.value.owner == .api }
+        guard !owned.isEmpty else { return [] }
+        return taken(owned) + claims(owned) + broken(owned)
+    }
+
+    /// Hosts of the file whose own certificates would take the place of certificates of the API.
+    private func taken(_ owned: [ItemID: StoredItem]) -> [Diagnostic] {
+        guard owned.keys.contains(where: { $0.kind == .certificate }) else { return [] }
+        return configuration.hosts.indices.compactMap { index in
+            let id = ItemID(.certificate, configuration.hosts[index].domain.text)
+            guard configuration.hosts[index].sslMode == .letsencrypt, let item = owned[id], id.canRead(item.record)
+            else { return nil }
+            return .error(
+                at: configuration.hosts[index].origin,
+                "certificate '\(id.name)', which the admin API owns, has the name of the one made for this host",
+                hint: "delete it there, and store it under another name")
+        }
+    }
+
+    /// The change that makes an item of the API the file's: nothing changes its owner without being told. A certificate
+    /// is issued or read again only if it would be for an item of the file.
+    func adoption(of item: DeclaredItem, _ stored: StoredItem?) -> Change? {
+        guard let stored else { return nil }
+        if let digest = item.sourceDigest, digest == stored.certificate?.sourceDigest {
+            return Change(
+                action: .adopt, item: item.id, exists: true,
+                fields: difference(stored.record, configuration.value(of: item)), reason: Self.adopted, declared: item)
+        }
+        var change =
+            self.change(for: item, stored)
+            ?? Change(action: .adopt, item: item.id, exists: true, fields: [], declared: item)
+        if change.action == .update { change.action = .adopt }
+        change.reason = change.reason.map { "\(Self.adopted); \($0)" } ?? Self.adopted
+        return change
+    }
+
+    private static let adopted = "the admin API owns it so far"
+
+    /// Names of the file's hosts that hosts of the API have.
+    private func claims(_ owned: [ItemID: StoredItem]) -> [Diagnostic] {
+        var owners: [String: String] = [:]
+        for (id, item) in owned where id.kind == .host {
+            for name in Host(record: item.record)?.names ?? [] { owners[name.text] = id.name }
+        }
+        guard !owners.isEmpty else { return [] }
+        var found: [Diagnostic] = []
+        for index in configuration.hosts.indices {
+            let domain = configuration.hosts[index].domain.text
+            // A host of the same domain is adopted.
+            for name in configuration.hosts[index].names {
+                guard let owner = owners[name.text], owner != domain else { continue }
+                found.append(
+                    .error(
+                        at: configuration.hosts[index].origin,
+                        "'\(name.text)' is claimed by host '\(owner)', which the admin API owns",
+                        hint: "take it out of one of the two hosts"))
+            }
+        }
+        return found
+    }
+
+    /// Items of the API that would break a rule beside the file, such as a host whose certificate loses its names.
+    private func broken(_ owned: [ItemID: StoredItem]) -> [Diagnostic] {
+        var file = ItemFile()
+        var known: Set<ItemID> = []
+        func add(_ id: ItemID, _ record: [UInt8]) -> Bool {
+            guard let section = id.kind.section, known.insert(id).inserted else { return false }
+            file.add(record, named: id.name, to: section)
+            return true
+        }
+        configuration.forEachItemBeforeHosts(materials: [:]) { item in
+            // A host's own certificate follows from the host, and is in no section.
+            if case .hostCertificate = item.place { return }
+            _ = add(item.id, configuration.record(of: item))
+        }
+        // An item that the file declares too becomes the file's.
+        let judged = owned.sorted { $0.key < $1.key }
+            .filter { $0.key.canRead($0.value.record) && add($0.key, $0.value.record) }.map(\.key)
+        for id in itemsInUse(by: snapshot.items).sorted() {
+            if let record = snapshot.items[id]?.record, id.canRead(record) { _ = add(id, record) }
+        }
+        return file.faults().compactMap { fault in
+            guard let kind = fault.section?.kind, judged.contains(ItemID(kind, fault.name)) else { return nil }
+            return .error(
+                at: .none,
+                "\(kind.rawValue) '\(fault.name)', which the admin API owns, would be faulty: \(fault.message)",
+                hint: "put back what it needs, or change it by the admin API")
+        }
+    }
+}
+
+extension ItemKind {
+    /// The section of the file for items of the kind that a host may need; nil for other kinds.
+    fileprivate var section: ItemFile.Section? {
+        switch self {
+        case .identity: .identities
+        case .vault: .vaults
+        case .issuer: .issuers
+        case .certificate: .certificates
+        case .host: .hosts
+        case .gateway, .node, .alerts, .edgeCertificate: nil
+        }
+    }
+}
+
+extension ItemFile.Section {
+    fileprivate var kind: ItemKind {
+        switch self {
+        case .identities: .identity
+        case .vaults: .vault
+        case .issuers: .issuer
+        case .certificates: .certificate
+        case .hosts: .host
+        }
+    }
+}
+
+extension ItemID {
+    /// Whether the record is one of the items in a section of the file, which a host's own certificate is not.
+    fileprivate func canRead(_ record: [UInt8]) -> Bool {
+        switch kind {
+        case .host: Host(record: record) != nil
+        case .certificate: NamedCertificate(record: record) != nil
+        case .identity: NamedIdentity(record: record) != nil
+        case .vault: VaultServer(record: record) != nil
+        case .issuer: Issuer(record: record) != nil
+        case .gateway, .node, .alerts, .edgeCertificate: false
+        }
+    }
+}
