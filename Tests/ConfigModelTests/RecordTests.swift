@@ -48,6 +48,16 @@ import Testing
         #expect(String(decoding: host.record(.compact).json(), as: UTF8.self) == present)
     }
 
+    @Test(
+        "A text is read back as it is, whatever YAML takes for the end of a line",
+        arguments: ["a\u{85}b", "a\u{2028}b", "\u{2029}", "a \u{85} b\u{A0}c\u{20AC}", "é\r\n\tx\u{7F}"])
+    func lineEnds(_ text: String) throws {
+        var host = try #require(Host(record: Array(#"{"domain":"a.example.com","respond":{}}"#.utf8)))
+        host.respond?.body = text
+        let read = try #require(Host(record: host.record(.compact).json()))
+        #expect(read.respond.map { Array($0.body.utf8) } == Array(text.utf8))
+    }
+
     @Test("What is no record is not read", arguments: ["", "{", "[]", "{\"domain\":1}", "{\"foo\":1}", "null"])
     func garbage(_ text: String) {
         #expect(Host(record: Array(text.utf8)) == nil)
