@@ -167,15 +167,12 @@ struct ExportCertificate: ParsableCommand {
 }
 
 extension SQLiteStateStore {
-    /// A certificate that is in force or kept. Throws a CommandFailure if none has this name.
+    /// A certificate that is in force or kept. Throws an OperationFailure when there is none of that name.
     func required(_ name: String) throws -> StoredCertificate {
         if let certificate = try certificate(named: name) ?? keptCertificate(named: name) { return certificate }
         let snapshot = try snapshot()
         let names = snapshot.items.keys.filter { $0.kind == .certificate }.map(\.name) + snapshot.kept.keys
-        let near = Suggestion.nearest(to: name, in: names.sorted().prefix(10_000))
-        throw CommandFailure(
-            message: "there is no certificate '\(name)'",
-            hint: near.map { "did you mean '\($0)'?" } ?? "'aegis-apply certificates' lists them")
+        throw OperationFailure.noCertificate(name, among: names.sorted())
     }
 }
 

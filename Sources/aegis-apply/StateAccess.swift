@@ -1,6 +1,7 @@
 import ArgumentParser
 import ConfigModel
 import Glibc
+import Operations
 import PKI
 import Reconciler
 import SQLiteState
@@ -26,6 +27,8 @@ func reporting<Value>(_ work: () throws -> Value) throws -> Value {
         return try work()
     } catch let failure as CommandFailure {
         throw failure.report()
+    } catch let failure as OperationFailure {
+        throw CommandFailure(message: failure.message, hint: failure.hint).report()
     } catch let error as StateError where error.isBusy {
         throw CommandFailure(message: "\(error)", hint: error.hint, status: ExitStatus.locked).report()
     } catch StateError.leaseLost {
