@@ -133,7 +133,8 @@ let package = Package(
         .executableTarget(
             name: "aegis-gateway",
             dependencies: [
-                "AdminAPI", "ConfigModel", "Gateway", "Issuers", "PKI", "ProgramArguments", "SQLiteState", "State",
+                "AdminAPI", "ConfigModel", "Gateway", "Issuers", "Operations", "PKI", "ProgramArguments", "SQLiteState",
+                "State",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -163,7 +164,8 @@ let package = Package(
         .testTarget(
             name: "AdminAPITests",
             dependencies: [
-                "AdminAPI", "ConfigModel", "Gateway", "Operations", "PKI", "SQLiteState", "State", "TestSupport",
+                "AdminAPI", "ConfigModel", "Gateway", "Issuers", "Operations", "PKI", "SQLiteState", "State",
+                "TestSupport",
             ],
             swiftSettings: house),
         .testTarget(name: "ACMETests", dependencies: ["ACME", "PKI", "Remote"], swiftSettings: house),

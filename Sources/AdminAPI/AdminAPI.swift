@@ -1,3 +1,4 @@
+import ConfigModel
 import Gateway
 import Operations
 import PKI
@@ -21,16 +22,45 @@ package final class AdminAPI: AdminService {
         /// relative to another directory. Returns nil if there is none.
         package var localAuthority: @Sendable (_ directory: String, _ base: String) -> Certificate?
         package var version: String
+        package var writing: Writing
 
         package init(
-            version: String, now: @escaping @Sendable () -> Int64,
+            version: String, writing: Writing, now: @escaping @Sendable () -> Int64,
             localAuthority: @escaping @Sendable (String, String) -> Certificate?,
             withStore: @escaping @Sendable ((any StateStore) throws -> AdminResponse) throws -> AdminResponse?
         ) {
             self.version = version
+            self.writing = writing
             self.now = now
             self.localAuthority = localAuthority
             self.withStore = withStore
+        }
+    }
+
+    /// What changes need besides the request.
+    package struct Writing: Sendable {
+        /// The key that the state is sealed with.
+        package var masterKey: @Sendable (any StateStore) throws -> MasterKey
+        /// Calls the function while this process holds the lock for applying. Waits for the lock until a time, and then
+        /// returns false without having called the function.
+        package var underLock:
+            @Sendable (
+                _ store: any StateStore, _ deadline: ContinuousClock.Instant, _ body: (LeaseHolder) throws -> Void
+            ) throws -> Bool
+        /// Waits, for a few seconds at most, until this gateway serves a revision.
+        package var awaitService: @Sendable (_ store: any StateStore, _ revision: Int) -> Void
+
+        package init(
+            masterKey: @escaping @Sendable (any StateStore) throws -> MasterKey,
+            underLock:
+                @escaping @Sendable (
+                    any StateStore, ContinuousClock.Instant, (LeaseHolder) throws -> Void
+                ) throws -> Bool,
+            awaitService: @escaping @Sendable (any StateStore, Int) -> Void
+        ) {
+            self.masterKey = masterKey
+            self.underLock = underLock
+            self.awaitService = awaitService
         }
     }
 
@@ -55,7 +85,7 @@ package final class AdminAPI: AdminService {
         } catch {
             return Problem(.internal, "The gateway's log says more.").response(to: request.requestID)
         }
-        if response.status == 200 { response.addTag(unlessIn: request.values(of: "if-none-match")) }
+        if response.status == 200, !request.isChange { response.addTag(unlessIn: request.values(of: "if-none-match")) }
         response.fields += [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
         return response
     }
@@ -77,7 +107,7 @@ package final class AdminAPI: AdminService {
         guard let path = RequestPath(request.target) else {
             throw Problem(.badPath, "Write the path without '//', '.', '..' and needless percent-encoding.")
         }
-        let isChange = !["GET", "HEAD", "OPTIONS"].contains(request.method)
+        let isChange = request.isChange
         guard !isChange || OriginRule.isMet(by: request) else {
             throw Problem(.foreignOrigin, "Only the admin page itself may change anything by a browser.")
         }
@@ -85,7 +115,9 @@ package final class AdminAPI: AdminService {
         let text = try request.holder == nil ? bearer(of: request) : ""
         let response = try surroundings.withStore { store in
             let identity =
-                try request.holder.map { Identity(name: $0.name, scope: $0.mayChange ? .write : .read) }
+                try request.holder.map {
+                    Identity(kind: .certificate, name: $0.name, scope: $0.mayChange ? .write : .read)
+                }
                 ?? identify(text, request, in: store)
             guard request.mayChange || !isChange else {
                 throw Problem(.readOnly, "gateway.admin says 'api: read'.")
@@ -117,9 +149,33 @@ package final class AdminAPI: AdminService {
                 fields: [("Allow", methods.joined(separator: ", "))])
         }
         let call = Call(
-            parameters: parameters, query: try Query(path.parameters, route.query), identity: identity, store: store,
+            path: route.path, parameters: parameters, query: try Query(path.parameters, route.query), request: request,
+            body: try isChange ? body(of: request, for: route) : .object([]), identity: identity, store: store,
             now: surroundings.now(), surroundings: surroundings)
         return try route.carryOut(call)
+    }
+
+    private static let bodyTypes = ["application/json", "application/merge-patch+json"]
+
+    /// The body of a change. A browser can't send these types to another origin without asking first.
+    private func body(of request: AdminRequest, for route: Route) throws(Problem) -> PlainValue {
+        guard route.body != nil || !request.body.isEmpty else { return .object([]) }
+        let types = request.values(of: "content-type").map { value in
+            value.prefix { $0 != ";" }.trimmingBlanks.lowercased()
+        }
+        guard types.count == 1, Self.bodyTypes.contains(types[0]) else {
+            throw Problem(.unsupportedType, "Send JSON, with 'Content-Type: application/json'.")
+        }
+        let value: PlainValue
+        do throws(JSONText.Fault) {
+            value = try JSONText.value(of: request.body)
+        } catch {
+            throw Problem(.invalid, "The body is no JSON: at byte \(error.offset), \(error.reason).")
+        }
+        guard route.body != nil || value == .object([]) else {
+            throw Problem(.invalid, "This takes no body.", errors: [(.pointer(""), "must be left out")])
+        }
+        return value
     }
 
     // MARK: Access
@@ -152,7 +208,7 @@ package final class AdminAPI: AdminService {
             // A state that can't be written now may still be read.
             try? store.noteUse(ofToken: token.name, at: now)
         }
-        return Identity(name: token.name, scope: token.scope)
+        return Identity(kind: .token, name: token.name, scope: token.scope)
     }
 
     private func wrongToken(_ request: AdminRequest) -> Problem {
@@ -164,9 +220,12 @@ package final class AdminAPI: AdminService {
 }
 
 extension AdminResponse {
+    /// The entity tag of the body, in quotes.
+    var tag: String { "\"\(Base64URL.text(Array(Digest.sha256(body).prefix(16))))\"" }
+
     /// Adds the body's tag, and leaves the body out if the client has it (RFC 9110 section 13.1.2).
     fileprivate mutating func addTag(unlessIn values: [String]) {
-        let tag = "\"\(Base64URL.text(Array(Digest.sha256(body).prefix(16))))\""
+        let tag = tag
         fields.append(("ETag", tag))
         let known = values.flatMap { $0.split(separator: ",") }.map { word in
             let word = word.drop { $0 == " " }

@@ -12,6 +12,22 @@ struct Problem: Error {
         case badPath = "bad-path"
         /// A part of the request is invalid; `errors` says which.
         case invalid
+        /// The file declares the item.
+        case ownedByFile = "owned-by-file"
+        /// Another item has the name.
+        case nameTaken = "name-taken"
+        /// Other items use the item.
+        case inUse = "in-use"
+        /// The item's present state does not allow it.
+        case notPossible = "not-possible"
+        /// The item is no longer as `If-Match` says.
+        case stale
+        /// The body is not of a type that is read here.
+        case unsupportedType = "unsupported-type"
+        /// Another request had the same `Idempotency-Key`.
+        case keyReused = "key-reused"
+        /// An apply, or another change, takes too long.
+        case locked
         /// There is no token, or it is not good.
         case unauthorized
         /// The token's scope does not allow this.
@@ -32,6 +48,11 @@ struct Problem: Error {
             case .notFound: 404
             case .methodNotAllowed: 405
             case .badPath, .invalid: 400
+            case .ownedByFile, .nameTaken, .inUse, .notPossible: 409
+            case .stale: 412
+            case .unsupportedType: 415
+            case .keyReused: 422
+            case .locked: 503
             case .unauthorized: 401
             case .insufficientScope, .readOnly, .foreignOrigin: 403
             case .tooManyTries: 429
@@ -46,6 +67,14 @@ struct Problem: Error {
             case .methodNotAllowed: "The method is not allowed here"
             case .badPath: "The path is not in its normal form"
             case .invalid: "The request is invalid"
+            case .ownedByFile: "The file owns this"
+            case .nameTaken: "The name is taken"
+            case .inUse: "It is in use"
+            case .notPossible: "This is not possible now"
+            case .stale: "It has changed meanwhile"
+            case .unsupportedType: "The body is of another type"
+            case .keyReused: "Another request had this key"
+            case .locked: "An apply is running"
             case .unauthorized: "A token is needed"
             case .insufficientScope: "The token does not allow this"
             case .readOnly: "The API is for reading only"

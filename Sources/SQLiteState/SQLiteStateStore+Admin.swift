@@ -62,8 +62,49 @@ extension SQLiteStateStore {
             [certificate, Data("\"\(certificate)\"".utf8)])
     }
 
-    package func issuers() throws(StateError) -> [(name: String, item: StoredItem)] {
-        try items("kind = 'issuer' ORDER BY name", [])
+    package func hosts(named names: [String]) throws(StateError) -> [(name: String, item: StoredItem)] {
+        let list = names.map { "\"\($0)\"" }.joined(separator: ",")
+        // Compact records of hosts without aliases don't mention them, and need not be parsed.
+        return try items(
+            """
+            kind = 'host' AND (name IN (SELECT value FROM json_each(?1))
+                OR instr(record, ?2) AND json_valid(CAST(record AS TEXT)) AND EXISTS (
+                    SELECT 1 FROM json_each(CAST(record AS TEXT), '$.aliases')
+                    WHERE value IN (SELECT value FROM json_each(?1)))) ORDER BY name
+            """, ["[\(list)]", Data("\"aliases\"".utf8)])
+    }
+
+    package func items(of kind: ItemKind) throws(StateError) -> [(name: String, item: StoredItem)] {
+        try items("kind = ? ORDER BY name", [kind.rawValue])
+    }
+
+    package func rememberedAnswer(
+        to key: String, of actor: String, since: Int64
+    ) throws(StateError) -> RememberedAnswer? {
+        try read { database in
+            let sql = "SELECT * FROM remembered_answers WHERE actor = ? AND key = ? AND at >= ?"
+            return try Row.fetchOne(database, sql: sql, arguments: [actor, key, since]).flatMap(RememberedAnswer.init)
+        }
+    }
+
+    func remember(_ answer: RememberedAnswer, _ revision: Int, in database: Database) throws {
+        try execute(
+            database, "DELETE FROM remembered_answers WHERE at < ?", [answer.at - RememberedAnswer.seconds])
+        let youngestToGo = "SELECT at FROM remembered_answers ORDER BY at DESC LIMIT 1 OFFSET ?"
+        if let time = try Int64.fetchOne(database, sql: youngestToGo, arguments: [RememberedAnswer.most - 1]) {
+            try execute(database, "DELETE FROM remembered_answers WHERE at <= ?", [time])
+        }
+        let isCertificate = answer.item.kind == .certificate
+        try execute(
+            database,
+            """
+            INSERT OR REPLACE INTO remembered_answers (actor, key, request, status, kind, name, number, revision, at)
+            VALUES (?, ?, ?, ?, ?, ?, coalesce(?, (SELECT id FROM certificates WHERE ? AND name = ?)), ?, ?)
+            """,
+            [
+                answer.actor, answer.key, Data(answer.request), answer.status, answer.item.kind.rawValue,
+                answer.item.name, answer.number, isCertificate, answer.item.name, revision, answer.at,
+            ])
     }
 
     private func items(
@@ -98,6 +139,17 @@ extension SQLiteStateStore {
                 arguments: [number ?? .max, limit]
             ).map(Generation.init)
         }
+    }
+}
+
+extension RememberedAnswer {
+    /// Nil for an item of a kind that this version does not know.
+    fileprivate init?(_ row: Row) {
+        guard let kind = ItemKind(rawValue: row["kind"]) else { return nil }
+        let request: Data = row["request"]
+        self.init(
+            actor: row["actor"], key: row["key"], request: Array(request), status: row["status"],
+            item: ItemID(kind, row["name"]), number: row["number"], revision: row["revision"], at: row["at"])
     }
 }
 

@@ -86,6 +86,9 @@ enum StateSchema {
         migrator.registerMigration("alerts of certificates and identities that end") { database in
             try database.execute(sql: expiryAlerts)
         }
+        migrator.registerMigration("answers of the admin API") { database in
+            try database.execute(sql: rememberedAnswers)
+        }
         return migrator
     }
 
@@ -288,6 +291,16 @@ enum StateSchema {
 
         -- A kept certificate has its number still. Null where an earlier version has kept it.
         ALTER TABLE kept_certificates ADD COLUMN id INTEGER;
+        """
+
+    private static let rememberedAnswers = """
+        -- What changes of the admin API have done, for clients that repeat them. number: of a certificate.
+        CREATE TABLE remembered_answers (
+            actor TEXT NOT NULL, key TEXT NOT NULL, request BLOB NOT NULL, status INTEGER NOT NULL,
+            kind TEXT NOT NULL, name TEXT NOT NULL, number INTEGER, revision INTEGER NOT NULL, at INTEGER NOT NULL,
+            PRIMARY KEY (actor, key)
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX remembered_answers_by_time ON remembered_answers (at);
         """
 
     private static let expiryAlerts = """

@@ -29,8 +29,14 @@ package protocol AdminRecords {
     /// that name.
     func hosts(mentioning certificate: String) throws(StateError) -> [(name: String, item: StoredItem)]
 
-    /// All issuers.
-    func issuers() throws(StateError) -> [(name: String, item: StoredItem)]
+    /// The hosts that have any of these names as their domain or among their aliases, sorted by domain.
+    func hosts(named names: [String]) throws(StateError) -> [(name: String, item: StoredItem)]
+
+    /// All items of a kind that is not certificates, sorted by name.
+    func items(of kind: ItemKind) throws(StateError) -> [(name: String, item: StoredItem)]
+
+    /// The answer that was given to the request of that key; nil when there is none, or when it came before `since`.
+    func rememberedAnswer(to key: String, of actor: String, since: Int64) throws(StateError) -> RememberedAnswer?
 
     /// Events with larger numbers than `query.after`, oldest first.
     func events(_ query: EventQuery) throws(StateError) -> [NumberedEvent]

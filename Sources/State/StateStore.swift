@@ -189,6 +189,11 @@ package enum StateMutation: Sendable {
     /// Records how the apply of a generation ended.
     case closeGeneration(Int, Generation.Outcome, summary: String)
     case appendEvent(AuditEvent)
+    /// Has the certificate renewed soon, if it still has this leaf, as if its CA advised it. A try that waits after a
+    /// failure waits no longer, and the CA is not asked for advice within the next hour. `now` is in seconds since 1970.
+    case requestRenewal(certificate: String, fingerprint: String, now: Int64)
+    /// Remembers the answer to the request that causes this commit. Must come after the mutations that change the item.
+    case rememberAnswer(RememberedAnswer)
     /// Deletes history beyond `Retention`. `now` is in seconds since 1970.
     case prune(Retention, now: Int64)
 }

@@ -3,6 +3,7 @@ import ArgumentParser
 import Gateway
 import Glibc
 import Issuers
+import Operations
 import PKI
 import ProgramArguments
 import SQLiteState
@@ -76,7 +77,7 @@ struct AegisGateway: ParsableCommand {
             },
             masterKey: { try keySource.key(for: $0) })
         options.cacheDirectory = Variable.value("AEGIS_SSL_CACHE_DIR")
-        options.adminService = Self.adminAPI(path, cacheDirectory: options.cacheDirectory)
+        options.adminService = Self.adminAPI(path, keySource, cacheDirectory: options.cacheDirectory)
         options.drainMilliseconds = Int64(drainTimeout) * 1000
         options.version = ProgramVersion.number
         options.program = ProgramArguments.all
@@ -100,10 +101,21 @@ extension AegisGateway {
 
     /// The admin API over the state at a path, which it opens for each request: admin requests are rare, and the file
     /// may be replaced at any time.
-    fileprivate static func adminAPI(_ path: String, cacheDirectory: String?) -> AdminAPI {
-        AdminAPI(
+    fileprivate static func adminAPI(_ path: String, _ keySource: KeySource, cacheDirectory: String?) -> AdminAPI {
+        let writing = AdminAPI.Writing(
+            masterKey: { try keySource.key(for: $0) },
+            underLock: { store, deadline, body in
+                guard let keeper = try LeaseKeeper.forApplying(in: store, until: deadline) else { return false }
+                defer { keeper.release() }
+                try body(keeper.holder)
+                return true
+            },
+            awaitService: { store, revision in
+                ServedRevision.wait(for: revision, in: store, process: Int(getpid()))
+            })
+        return AdminAPI(
             AdminAPI.Surroundings(
-                version: ProgramVersion.number, now: { Int64(time(nil)) },
+                version: ProgramVersion.number, writing: writing, now: { Int64(time(nil)) },
                 localAuthority: { directory, base in
                     let place = cacheDirectory.map { FilePath($0) } ?? FilePath(base).pushing(FilePath(directory))
                     return LocalAuthority.certificate(in: place)

@@ -18,6 +18,11 @@ final class APIFixture: Sendable {
     /// Whether the API finds a state.
     private let isThere = Mutex(true)
     private let failure = Mutex<StateError?>(nil)
+    /// Whether an apply has the lock.
+    let isLocked = Mutex(false)
+    /// The revisions that changes have waited for.
+    let awaited = Mutex<[Int]>([])
+    let masterKey: MasterKey
     let api: AdminAPI
     let holder = LeaseHolder(machine: "here", scope: "boot", process: 1, startTicks: 2, user: "ops")
 
@@ -30,9 +35,18 @@ final class APIFixture: Sendable {
         folder = try TemporaryFolder()
         store = try SQLiteStateStore(path: folder.path("state/state.db"))
         let access = Access()
+        let key = try MasterKey.generate()
+        masterKey = key
+        let writing = AdminAPI.Writing(
+            masterKey: { _ in key },
+            underLock: { _, _, body in
+                guard let fixture = access.fixture, !fixture.isLocked.withLock({ $0 }) else { return false }
+                try body(fixture.holder)
+                return true
+            }, awaitService: { _, revision in access.fixture?.awaited.withLock { $0.append(revision) } })
         api = AdminAPI(
             AdminAPI.Surroundings(
-                version: "1.2.3", now: { access.fixture?.now ?? 0 }, localAuthority: { _, _ in nil },
+                version: "1.2.3", writing: writing, now: { access.fixture?.now ?? 0 }, localAuthority: { _, _ in nil },
                 withStore: { body in
                     guard let fixture = access.fixture, fixture.isThere.withLock({ $0 }) else { return nil }
                     if let failure = fixture.failure.withLock({ $0 }) { throw failure }
@@ -84,14 +98,16 @@ final class APIFixture: Sendable {
 
     func ask(
         _ target: String, _ token: String? = nil, method: String = "GET", fields: [(String, String)] = [],
-        network: UInt64 = 1, mayChange: Bool = true
+        network: UInt64 = 1, mayChange: Bool = true, body: String? = nil
     ) -> AdminResponse {
+        let type = body == nil ? [] : [("content-type", "application/json")]
+        let fields = fields.contains { $0.0 == "content-type" } ? fields : fields + type
         let own = token.map { [(name: "authorization", value: "Bearer \($0)")] } ?? []
         return api.answer(
             AdminRequest(
                 method: method, target: target, authority: "127.0.0.1:9443",
-                fields: own + fields.map { (name: $0.0, value: $0.1) }, network: network, requestID: "request-1",
-                mayChange: mayChange))
+                fields: own + fields.map { (name: $0.0, value: $0.1) }, body: Array((body ?? "").utf8),
+                client: "192.0.2.7", network: network, requestID: "request-1", mayChange: mayChange))
     }
 }
 

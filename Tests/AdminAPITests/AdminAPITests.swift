@@ -69,7 +69,7 @@ import Testing
 
     @Test("Changes need a token that may change, the own origin, and a configuration that lets them")
     func changes() {
-        let path = "/api/v1/hosts"
+        let path = "/api/v1/nodes"
         #expect(fixture.ask(path, read, method: "POST").problem == "insufficient-scope")
         #expect(fixture.ask(path, write, method: "POST").problem == "method-not-allowed")
         #expect(fixture.ask(path, write, method: "POST")["Allow"] == "GET, HEAD")
@@ -95,7 +95,7 @@ import Testing
         }
         for _ in 0..<20 { #expect(ask(false).status == 200) }
         #expect(ask(false, method: "POST").problem == "insufficient-scope")
-        #expect(ask(true, method: "POST").problem == "method-not-allowed")
+        #expect(ask(true, method: "POST").problem == "unsupported-type")
     }
 
     @Test("A path that is not in its normal form is refused before anything else")

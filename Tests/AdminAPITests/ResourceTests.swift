@@ -275,7 +275,9 @@ import Testing
         let document = OpenAPIDocument.make(Routes.all, version: "1")
         let text = String(decoding: document.json(), as: UTF8.self)
         for route in Routes.all {
-            #expect(document["paths"]?[route.path.text]?["get"]?["operationId"] == .string(route.name))
+            let operation = document["paths"]?[route.path.text]?[route.method.lowercased()]
+            #expect(operation?["operationId"] == .string(route.name))
+            #expect(operation?["responses"]?["\(route.answer.status)"] != nil)
         }
         for match in text.matches(of: /#\/components\/schemas\/(\w+)/) {
             #expect(document["components"]?["schemas"]?[String(match.1)] != nil, "\(match.1)")

@@ -5,9 +5,17 @@ import State
 
 /// Who sent a request, and what this party may do.
 struct Identity: Sendable, Equatable {
+    enum Kind: String {
+        case token, certificate
+    }
+
+    let kind: Kind
     /// The name of the token, or of the certificate.
     let name: String
     let scope: AccessToken.Scope
+
+    /// The name that events record.
+    var actor: String { "\(kind.rawValue):\(name)" }
 }
 
 /// What a request shows to prove who sent it.

@@ -100,6 +100,20 @@ extension JSONForm {
     }
 }
 
+extension JSONForm {
+    /// An object that has further members besides those of `object`. `summary` and `others` describe it.
+    static func object(
+        _ name: String, _ summary: String, _ members: [JSONMember<Value>], others: String,
+        _ entries: @escaping @Sendable (Value) -> [PlainValue.Entry]
+    ) -> JSONForm {
+        let form = object(name, "\(summary). \(others)", members)
+        return JSONForm(schema: form.schema, definitions: form.definitions) { value in
+            guard case .object(let own) = form.write(value) else { return .object(entries(value)) }
+            return .object(own + entries(value))
+        }
+    }
+}
+
 /// A part of a list, and the place where the next part begins.
 struct Page<Item> {
     var items: [Item]

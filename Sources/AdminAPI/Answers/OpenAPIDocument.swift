@@ -60,21 +60,43 @@ enum OpenAPIDocument {
                 ("description", .string(parameter.summary)), ("schema", parameter.schema),
             ])
         }
-        let good = PlainValue.map([
-            ("description", .string(route.answer.summary)),
-            ("content", .map([(route.answer.type, .map([("schema", route.answer.schema)]))])),
-        ])
-        return .map([
-            ("operationId", .string(route.name)), ("summary", .string(route.summary)),
-            ("description", .string("Needs a token of the scope '\(route.scope.rawValue)' or wider.")),
-            ("parameters", .list(inPath + inQuery)),
-            (
-                "responses",
-                .map([
-                    ("200", good), ("304", .map([("description", .string("The client has it (If-None-Match)"))])),
-                    ("default", failed),
-                ])
-            ),
+        let content = PlainValue.map([(route.answer.type, .map([("schema", route.answer.schema)]))])
+        let good = PlainValue.map(
+            [("description", .string(route.answer.summary))]
+                + (route.answer.status == 204 ? [] : [("content", content)]))
+        let isChange = route.method != "GET"
+        let others: [(String, PlainValue)] =
+            isChange ? [] : [("304", .map([("description", .string("The client has it (If-None-Match)"))]))]
+        let body: [(String, PlainValue)] =
+            route.body.map { schema in
+                [
+                    (
+                        "requestBody",
+                        .map([
+                            ("required", .bool(true)),
+                            ("content", .map([("application/json", .map([("schema", schema)]))])),
+                        ])
+                    )
+                ]
+            } ?? []
+        return .map(
+            [
+                ("operationId", .string(route.name)), ("summary", .string(route.summary)),
+                ("description", .string("Needs a token of the scope '\(route.scope.rawValue)' or wider.")),
+                ("parameters", .list(inPath + inQuery + (isChange ? inFields : []))),
+            ] + body + [
+                ("responses", .map([("\(route.answer.status)", good)] + others + [("default", failed)]))
+            ])
+    }
+
+    /// The fields that each change may have.
+    private static let inFields = [
+        ("If-Match", "The ETag of what is changed: the change is refused if it has another by now"),
+        ("Idempotency-Key", "A text of the client's own: a request that is repeated with it is carried out once"),
+    ].map { name, summary in
+        PlainValue.map([
+            ("name", .string(name)), ("in", .string("header")), ("description", .string(summary)),
+            ("schema", .map([("type", .string("string"))])),
         ])
     }
 

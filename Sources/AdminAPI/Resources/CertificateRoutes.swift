@@ -1,32 +1,38 @@
 import ConfigModel
 import Gateway
 import Issuers
+import Operations
 import PKI
 import State
 
 /// The certificates in force, without their keys.
 enum CertificateRoutes {
-    static let all: [Route] = [
-        .reading(
-            "/api/v1/certificates", "listCertificates", "The certificates in force",
-            query: [
-                .text(
-                    "domain", "Only certificates for this name, or for a wildcard above it", expected: "must be a name"
-                ) {
-                    IPAddress($0)?.text ?? (try? DomainName.parse($0))?.text
-                },
-                .word(
-                    "source", "Only certificates that came from here", CertificateFacts.Source.allCases.map(\.rawValue)),
-                .time("expires_before", "Only certificates that end before this time"),
-            ] + QueryParameter.page(), .page(of: summary), list),
-        .reading(
-            "/api/v1/certificates/{id}", "getCertificate", "A certificate, with what uses it and when it is renewed",
-            details
-        ) { try CertificateDetails(find($0), $0) },
-        .file(
-            "/api/v1/certificates/{id}/chain.pem", "getChain", "A certificate and its intermediates, the leaf first",
-            type: "application/x-pem-file", chain),
-    ]
+    static let all: [Route] =
+        [
+            .reading(
+                "/api/v1/certificates", "listCertificates", "The certificates in force",
+                query: [
+                    .text(
+                        "domain", "Only certificates for this name, or for a wildcard above it",
+                        expected: "must be a name"
+                    ) {
+                        IPAddress($0)?.text ?? (try? DomainName.parse($0))?.text
+                    },
+                    .word(
+                        "source", "Only certificates that came from here",
+                        CertificateFacts.Source.allCases.map(\.rawValue)),
+                    .time("expires_before", "Only certificates that end before this time"),
+                ] + QueryParameter.page(), .page(of: summary), list),
+            .reading(
+                "/api/v1/certificates/{id}", "getCertificate",
+                "A certificate, with what uses it and when it is renewed",
+                details
+            ) { try CertificateDetails(find($0), $0) },
+            .file(
+                "/api/v1/certificates/{id}/chain.pem", "getChain",
+                "A certificate and its intermediates, the leaf first",
+                type: "application/x-pem-file", chain),
+        ] + CertificateChanges.all
 
     private static let members: [JSONMember<CertificateSummary>] = [
         JSONMember("id", .integer, "Its number, which no other certificate ever gets") { Int($0.number) },
@@ -135,16 +141,11 @@ private struct CertificateDetails: Sendable {
         var chains = ChainFaults(now: call.now)
         summary = CertificateSummary(numbered, &chains, now: call.now)
         let certificate = numbered.certificate
-        let hosts = try call.store.hosts(mentioning: certificate.name).compactMap { name, item in
-            Host(record: item.record).map { (name: name, host: $0, record: item.record) }
-        }.filter { $0.host.certificateName == certificate.name }
-        self.hosts = hosts.map(\.name)
+        let use = try CertificateUse(of: certificate, in: call.store)
+        hosts = use.hosts.map(\.name)
         let progress = try call.store.renewal(of: certificate.name)
         self.progress = progress
-        let own = hosts.first { $0.name == certificate.name }
-        let managed =
-            own.flatMap { ManagedCertificate($0.host, record: $0.record) } ?? ManagedCertificate(certificate)
-        let issuers = try call.store.issuers().compactMap { name, item in
+        let issuers = try call.store.items(of: .issuer).compactMap { name, item in
             Issuer(record: item.record).map { issuer in
                 var issuer = issuer
                 issuer.name = name
@@ -152,7 +153,7 @@ private struct CertificateDetails: Sendable {
             }
         }
         let known = Dictionary(issuers) { first, _ in first }
-        renewsAt = managed.map { $0.dueAt(certificate.facts, from: known, after: progress) }
+        renewsAt = use.renewed.map { $0.dueAt(certificate.facts, from: known, after: progress) }
     }
 }
 

@@ -6,12 +6,14 @@ import State
 
 /// The hosts as they are in force, and what is wrong with them.
 enum HostRoutes {
-    static let all: [Route] = [
-        .reading(
-            "/api/v1/hosts", "listHosts", "The hosts, sorted by domain", query: QueryParameter.page(), .page(of: form),
-            list),
-        .reading("/api/v1/hosts/{id}", "getHost", "A host", form, one),
-    ]
+    static let all: [Route] =
+        [
+            .reading(
+                "/api/v1/hosts", "listHosts", "The hosts, sorted by domain", query: QueryParameter.page(),
+                .page(of: form),
+                list),
+            .reading("/api/v1/hosts/{id}", "getHost", "A host", form, one),
+        ] + HostChanges.all
 
     private static let form = JSONForm<HostView>.object(
         "Host", "A host that is served",
@@ -32,13 +34,10 @@ enum HostRoutes {
             ) {
                 $0.certificateNumber.map { Int($0) }
             },
-            JSONMember(
-                "settings", .any("object"),
-                "Its settings as the file has them. Values of headers that are set on the way to upstreams are not shown"
-            ) {
-                $0.settings
-            },
-        ])
+        ],
+        others:
+            "All settings of a host in the file, and hsts_enabled, hsts_max_age and so on for its HSTS policy. Values of headers that are set on the way to upstreams are not shown"
+    ) { $0.settings }
 
     private static func list(_ call: Call) throws -> Page<HostView> {
         let limit = call.query.limit
@@ -59,7 +58,7 @@ enum HostRoutes {
 struct HostView: Sendable {
     let name: String
     let owner: StoredItem.Owner
-    let settings: PlainValue
+    let settings: [PlainValue.Entry]
     let status: HostStatus?
     /// The number of the host's own certificate.
     let certificateNumber: Int64?
@@ -98,18 +97,8 @@ struct HostView: Sendable {
         return items.map { name, item in
             let host = Host(record: item.record)
             return HostView(
-                name: name, owner: item.owner, settings: host?.shownSettings ?? .object([]), status: byName[name],
+                name: name, owner: item.owner, settings: host.map(HostBody.shown) ?? [], status: byName[name],
                 certificateNumber: host?.certificateName.flatMap { numbers[$0] })
         }
-    }
-}
-
-extension Host {
-    /// All settings by the keys of the file. What is set on the way to upstreams may be a credential, which clients of
-    /// the host never see, so it is not shown here either.
-    fileprivate var shownSettings: PlainValue {
-        var host = self
-        host.headers.request.set = host.headers.request.set.map(\.hidden)
-        return host.record(.complete)
     }
 }

@@ -1,5 +1,6 @@
 import ConfigModel
 import Gateway
+import Operations
 import State
 
 /// One thing that the API does, as data: how it is asked for, who may, and what it answers. The OpenAPI document follows
@@ -13,12 +14,14 @@ struct Route: Sendable {
     let name: String
     let summary: String
     let query: [QueryParameter]
+    /// The JSON Schema of the body that is sent; nil for no body.
+    var body: PlainValue?
     let answer: Answer
-    /// Whether the path's parameters may name something that does not exist.
     let carryOut: @Sendable (Call) throws -> AdminResponse
 
     /// The body of a good answer.
     struct Answer: Sendable {
+        var status = 200
         let summary: String
         let type: String
         let schema: PlainValue
@@ -35,6 +38,19 @@ struct Route: Sendable {
             answer: Answer(
                 summary: summary, type: "application/json", schema: form.schema, definitions: form.definitions)
         ) { call in .json(form.write(try read(call))) }
+    }
+
+    /// A route that changes an item of the state.
+    static func changing(
+        _ method: String, _ path: PathPattern, _ name: String, _ summary: String, status: Int, body: PlainValue? = nil,
+        _ make: @escaping @Sendable (Call) throws -> OwnedItems.Change
+    ) -> Route {
+        Route(
+            method: method, path: path, scope: .write, name: name, summary: summary, query: [], body: body,
+            answer: Answer(
+                status: status, summary: ChangeAnswer.summary, type: "application/json",
+                schema: ChangeAnswer.form.schema, definitions: ChangeAnswer.form.definitions)
+        ) { call in try ChangeRun(call, action: name, status: status, make).run() }
     }
 
     /// A route that answers a file.
@@ -58,9 +74,13 @@ struct Route: Sendable {
 
 /// A request for a route, with what its answer may be made of.
 struct Call {
+    let path: PathPattern
     /// The values of the path's parameters.
     let parameters: [String: String]
     let query: Query
+    let request: AdminRequest
+    /// The body that was sent; an empty object for a route that takes none.
+    let body: PlainValue
     let identity: Identity
     let store: any StateStore
     /// In seconds since 1970.

@@ -104,6 +104,8 @@ package struct HSTS: Sendable, Equatable {
     package var includeSubdomains = false
     /// Whether browsers may put the site on their preload list.
     package var preload = false
+
+    package init() {}
 }
 
 /// Header fields to set and to remove.

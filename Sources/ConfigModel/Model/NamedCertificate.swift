@@ -32,6 +32,17 @@ package struct NamedCertificate: Sendable, Equatable, NamedValue {
         ])
 }
 
+extension NamedCertificate {
+    /// The operator's own certificate whose texts stand in no file. `mark` takes their place in the record, and must be
+    /// another one for another leaf.
+    package init(own name: String, mark: String) {
+        var custom = CustomCertificate()
+        custom.certificate = Secret(.fingerprint(mark))
+        custom.key = custom.certificate
+        self.init(name: name, origin: .none, source: .custom(custom))
+    }
+}
+
 /// A certificate that the operator provides.
 package struct CustomCertificate: Sendable, Equatable {
     /// The certificate and its chain in PEM.

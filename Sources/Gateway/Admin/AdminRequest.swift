@@ -1,7 +1,7 @@
 /// Answers requests to the admin API. The gateway receives the requests and sends the answers; it knows nothing of the
 /// API's resources.
 package protocol AdminService: Sendable {
-    /// May take long: the gateway calls this on threads of its own, several at once.
+    /// May take long: the gateway calls this on threads of its own, several at once, but changes one after another.
     func answer(_ request: AdminRequest) -> AdminResponse
 }
 
@@ -48,6 +48,8 @@ package struct AdminRequest: Sendable {
     package var holder: Holder?
     /// Whether the configuration lets the API change anything.
     package var mayChange: Bool
+    /// When the gateway had received the whole request.
+    package var receivedAt = ContinuousClock.now
 
     package init(
         method: String, target: String, authority: String = "", fields: [(name: String, value: String)] = [],
@@ -65,6 +67,9 @@ package struct AdminRequest: Sendable {
         self.holder = holder
         self.mayChange = mayChange
     }
+
+    /// Whether the request's method may change anything.
+    package var isChange: Bool { !["GET", "HEAD", "OPTIONS"].contains(method) }
 
     /// The values of a field, in their order.
     package func values(of name: String) -> [String] { fields.filter { $0.name == name }.map(\.value) }

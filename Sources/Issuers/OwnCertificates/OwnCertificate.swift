@@ -22,28 +22,65 @@ package struct OwnCertificate: Sendable {
         -> IssuedMaterial
     {
         let text = try reader.read(custom.certificate)
-        let keyText = try reader.read(custom.key)
+        let key = try reader.read(custom.key)
+        do throws(Fault) {
+            return try Self.examine(text, key: key, for: hosts, allowsExpired: custom.allowsExpired, now: now)
+        } catch {
+            let part = error.isOfKey ? custom.key : custom.certificate
+            throw IssuanceFailure("\(part): \(error.reason)", hint: error.hint)
+        }
+    }
+
+    /// Why a certificate or its key can't be used.
+    package struct Fault: Error, Sendable {
+        /// Whether the key is at fault, and not the certificate.
+        package let isOfKey: Bool
+        /// Follows the place of the faulty text and a colon.
+        package let reason: String
+        package var hint: String?
+
+        fileprivate init(_ reason: String, isOfKey: Bool = false, hint: String? = nil) {
+            self.isOfKey = isOfKey
+            self.reason = reason
+            self.hint = hint
+        }
+    }
+
+    /// Parses a chain and its key in PEM. Throws unless they match, are strong, cover the hosts and are not expired (or
+    /// expired certificates are allowed).
+    private static func examine(
+        _ text: SecretBytes, key keyText: SecretBytes, for hosts: [DomainName], allowsExpired: Bool, now: Int64
+    ) throws(Fault) -> IssuedMaterial {
         let key: PrivateKey
         do throws(PKIError) {
             key = try PrivateKey(pem: keyText)
         } catch {
-            throw IssuanceFailure(error, "\(custom.key)")
+            throw Fault("\(error)", isOfKey: true)
         }
         let chain: CertificateChain
         do throws(PKIError) {
             chain = try CertificateChain(pem: text.plainCopy(), key: key, now: now)
             try chain.checkStrength()
         } catch {
-            throw IssuanceFailure(error, "\(custom.certificate)")
+            throw Fault("\(error)")
         }
-        var warnings = try Self.check(chain.leaf, custom, hosts, now: now)
+        var warnings = try check(chain.leaf, hosts, allowsExpired: allowsExpired, now: now)
         let refusal = chain.refusal(now: now)
-        if let refusal, refusal.isOfLeaf {
-            throw IssuanceFailure("\(custom.certificate): clients refuse it: \(refusal)")
-        }
+        if let refusal, refusal.isOfLeaf { throw Fault("clients refuse it: \(refusal)") }
         warnings += Self.warnings(of: chain, refusal, now: now)
         return IssuedMaterial(
             chain: chain, key: key, source: .custom, sourceDigest: Digest.sha256(text), warnings: warnings)
+    }
+
+    /// Examines a certificate that was sent with its key, in PEM. Its digest is that of a file with the chain alone, which
+    /// an export writes.
+    package static func examine(
+        sent text: SecretBytes, key: SecretBytes, for hosts: [DomainName] = [], now: Int64
+    ) throws(Fault) -> ObtainedCertificate {
+        var material = try examine(text, key: key, for: hosts, allowsExpired: false, now: now)
+        // Readers of files leave the last line end out.
+        material.sourceDigest = Digest.sha256(Array(material.chain.pem.utf8.dropLast()))
+        return ObtainedCertificate(material: material, autoRenew: false)
     }
 
     /// The warnings that `load` would return now. Empty if the PEM text can't be read.
@@ -67,26 +104,23 @@ package struct OwnCertificate: Sendable {
     }
 
     /// Checks whether a leaf can be used for these hosts now. Returns warnings, and throws if it can't be used.
-    private static func check(_ leaf: Certificate, _ custom: CustomCertificate, _ hosts: [DomainName], now: Int64)
-        throws(IssuanceFailure) -> [String]
-    {
+    private static func check(
+        _ leaf: Certificate, _ hosts: [DomainName], allowsExpired: Bool, now: Int64
+    ) throws(Fault) -> [String] {
         let uncovered = hosts.filter { !leaf.covers($0.text) }
         guard uncovered.isEmpty else {
-            throw IssuanceFailure("\(custom.certificate): it \(misses(uncovered, leaf.names.map(\.text)))")
+            throw Fault("it \(misses(uncovered, leaf.names.map(\.text)))")
         }
         let usages = ["1.3.6.1.5.5.7.3.1", "2.5.29.37.0"]
         guard leaf.extendedKeyUsages.isEmpty || leaf.extendedKeyUsages.contains(where: usages.contains) else {
-            throw IssuanceFailure("\(custom.certificate): it is not for servers (extended key usage)")
+            throw Fault("it is not for servers (extended key usage)")
         }
-        guard leaf.notBefore <= now else {
-            throw IssuanceFailure("\(custom.certificate): it is not valid before \(UTCTime.text(leaf.notBefore))")
-        }
+        guard leaf.notBefore <= now else { throw Fault("it is not valid before \(UTCTime.text(leaf.notBefore))") }
         let daysLeft = (leaf.notAfter - now) / 86_400
         if leaf.notAfter <= now {
-            guard custom.allowsExpired else {
-                throw IssuanceFailure(
-                    "\(custom.certificate): it expired on \(UTCTime.text(leaf.notAfter))",
-                    hint: "renew it, or set allow_expired: true")
+            guard allowsExpired else {
+                throw Fault(
+                    "it expired on \(UTCTime.text(leaf.notAfter))", hint: "renew it, or set allow_expired: true")
             }
             return ["has expired on \(UTCTime.text(leaf.notAfter))"]
         }

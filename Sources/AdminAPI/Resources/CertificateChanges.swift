@@ -1,0 +1,104 @@
+import ConfigModel
+import Operations
+import PKI
+import State
+
+/// Stores, renews and deletes certificates of the API.
+enum CertificateChanges {
+    static let all: [Route] = [
+        .changing(
+            "POST", "/api/v1/certificates", "createCertificate", "Stores a certificate of your own with its key",
+            status: 201, body: schema, upload),
+        .changing(
+            "DELETE", "/api/v1/certificates/{id}", "deleteCertificate", "Deletes a certificate that no host uses",
+            status: 204
+        ) { try $0.owned.deleteCertificate(numbered: number($0)) },
+        .changing(
+            "POST", "/api/v1/certificates/{id}/renew", "renewCertificate",
+            "Has a gateway renew a certificate soon, due or not. Events tell how that ends", status: 202
+        ) { try $0.owned.renewCertificate(numbered: number($0)) },
+    ]
+
+    private static let chain = "cert_pem"
+    private static let key = "key_pem"
+
+    /// The number in the path; 0, which no certificate has, for what is no number.
+    private static func number(_ call: Call) -> Int64 {
+        let text = call.parameters["id"] ?? ""
+        return Int64(text).flatMap { "\($0)" == text ? $0 : nil } ?? 0
+    }
+
+    private static func upload(_ call: Call) throws -> OwnedItems.Change {
+        let sent = try read(call.body)
+        return call.owned.store(
+            try call.owned.examine(
+                sent, at: OwnedItems.Places(chain: "/\(chain)", key: "/\(key)"), try call.sealer()))
+    }
+
+    private static func read(_ body: PlainValue) throws -> SentCertificate {
+        guard case .object(let entries) = body else {
+            throw Problem(.invalid, "Send a JSON object.", errors: [(.pointer(""), "must be an object")])
+        }
+        var errors: [(place: Problem.Place, detail: String)] = []
+        var texts: [String: String] = [:]
+        var domains: [DomainName] = []
+        for entry in entries where entry.value != .null {
+            let pointer = "/\(entry.key)"
+            switch (entry.key, entry.value) {
+            case (chain, .string(let text)), (key, .string(let text)), ("name", .string(let text)):
+                texts[entry.key] = text
+            case (chain, _), (key, _), ("name", _): errors.append((.pointer(pointer), "must be a text"))
+            case ("domains", .list(let items)):
+                for (index, item) in items.enumerated() {
+                    if case .string(let text) = item, let name = try? DomainName.parse(text) {
+                        domains.append(name)
+                    } else {
+                        errors.append((.pointer("/domains/\(index)"), "must be a host name"))
+                    }
+                }
+            case ("domains", _): errors.append((.pointer(pointer), "must be a list of host names"))
+            default:
+                let near = Suggestion.nearest(to: entry.key, in: [chain, key, "name", "domains"])
+                errors.append(
+                    (
+                        .pointer(near == nil ? "" : pointer),
+                        near.map { "is unknown; did you mean '\($0)'?" }
+                            ?? "has an unknown member; there are: \(chain), domains, \(key), name"
+                    ))
+            }
+        }
+        for name in [chain, key] where texts[name] == nil && body[name] ?? .null == .null {
+            errors.append((.pointer("/\(name)"), "is missing"))
+        }
+        guard errors.isEmpty, let chain = texts[chain], let key = texts[key] else {
+            throw Problem(.invalid, "The certificate has faults.", errors: errors)
+        }
+        return SentCertificate(
+            chain: SecretBytes(Array(chain.utf8)), key: SecretBytes(Array(key.utf8)), name: texts["name"],
+            domains: domains)
+    }
+
+    private static let schema: PlainValue = {
+        func text(_ summary: String) -> PlainValue {
+            .map([("type", .string("string")), ("description", .string(summary))])
+        }
+        return .map([
+            ("type", .string("object")),
+            (
+                "properties",
+                .map([
+                    (chain, text("The certificate and its intermediates in PEM, the leaf first")),
+                    (key, text("Its private key in PEM, not encrypted")),
+                    ("name", text("A name for it; left out: one is made of its first domain")),
+                    (
+                        "domains",
+                        .map([
+                            ("type", .string("array")), ("items", .map([("type", .string("string"))])),
+                            ("description", .string("Names that it must cover; left out: any")),
+                        ])
+                    ),
+                ])
+            ), ("required", .list([.string(chain), .string(key)])), ("additionalProperties", .bool(false)),
+        ])
+    }()
+}

@@ -1,0 +1,178 @@
+import ConfigModel
+import Operations
+import PKI
+import State
+
+/// The form of a host in the API: the settings of a host in the file, but with the HSTS policy in members of its own,
+/// and with the number of a certificate in place of its name.
+enum HostBody {
+    static let certificateNumber = "ssl_cert_id"
+    static let chain = "ssl_cert_pem"
+    static let key = "ssl_key_pem"
+    private static let policy = "hsts"
+    private static let certificate = "certificate"
+    private static let policyMembers = ["enabled", "max_age", "include_subdomains", "preload"]
+
+    /// What the API shows in place of a value that may be a secret.
+    private static let hidden = "(hidden)"
+
+    // MARK: From the file
+
+    /// The settings of a host in the form of the API, without the certificate. `settings` are a record of the host.
+    static func members(of settings: PlainValue) -> [PlainValue.Entry] {
+        guard case .object(let entries) = settings else { return [] }
+        return entries.flatMap { entry -> [PlainValue.Entry] in
+            switch entry.key {
+            case certificate: return []
+            case policy:
+                guard case .object(var members) = entry.value else { return [] }
+                // In the file a policy is enabled by being there; in the API, by name.
+                if entry.value["enabled"] == nil { members.append(PlainValue.Entry("enabled", .bool(true))) }
+                return members.map { PlainValue.Entry("\(policy)_\($0.key)", $0.value) }
+            default: return [entry]
+            }
+        }
+    }
+
+    /// All settings of a host, with their defaults. What is set on the way to upstreams may be a credential, which
+    /// clients of the host never see, so it is not shown here either.
+    static func shown(_ host: Host) -> [PlainValue.Entry] {
+        var host = host
+        host.headers.request.set = host.headers.request.set.map(\.hidden)
+        let hasPolicy = host.hsts != nil
+        host.hsts = host.hsts ?? HSTS()
+        if !hasPolicy { host.hsts?.enabled = false }
+        return members(of: host.record(.complete))
+    }
+
+    // MARK: To the file
+
+    /// A host that was sent.
+    struct Sent {
+        /// In the language of the file.
+        var settings: PlainValue
+        /// A certificate that was sent with the host.
+        var certificate: (chain: String, key: String)?
+    }
+
+    /// Reads a host. `certificateName` finds the name of the certificate with a number.
+    static func read(_ value: PlainValue, certificateName: (Int64) throws -> String?) throws -> Sent {
+        guard case .object(let entries) = value else {
+            throw Problem(.invalid, "Send a JSON object.", errors: [(.pointer(""), "must be an object")])
+        }
+        var errors: [(place: Problem.Place, detail: String)] = []
+        var settings: [PlainValue.Entry] = []
+        var policyEntries: [PlainValue.Entry] = []
+        var texts: [String: String] = [:]
+        for entry in entries where entry.value != .null {
+            let pointer = Problem.Place.pointer("/\(entry.key)")
+            switch entry.key {
+            case policy:
+                errors.append((.pointer("/hsts"), "write hsts_enabled, hsts_max_age and so on"))
+            case certificate: errors.append((.pointer("/certificate"), "write ssl_cert_id"))
+            case certificateNumber:
+                guard case .int(let number) = entry.value, let name = try certificateName(Int64(number)) else {
+                    errors.append((pointer, "there is no certificate in force with this id"))
+                    continue
+                }
+                settings.append(PlainValue.Entry(certificate, .string(name)))
+            case chain, key:
+                guard case .string(let text) = entry.value else {
+                    errors.append((pointer, "must be a text in PEM"))
+                    continue
+                }
+                texts[entry.key] = text
+            case let name where policyMembers.contains { name == "\(policy)_\($0)" }:
+                policyEntries.append(PlainValue.Entry(String(name.dropFirst(policy.count + 1)), entry.value))
+            default: settings.append(entry)
+            }
+        }
+        if !policyEntries.isEmpty {
+            if !policyEntries.contains(where: { $0.key == "enabled" }) {
+                policyEntries.append(PlainValue.Entry("enabled", .bool(false)))
+            }
+            settings.append(PlainValue.Entry(policy, .object(policyEntries)))
+        }
+        for direction in ["request", "response"] where hidesValues(settings, direction) {
+            errors.append(
+                (.pointer("/headers/\(direction)/set"), "'\(hidden)' stands for a value; leave it out to keep it"))
+        }
+        var sent = Sent(settings: .object(settings))
+        switch (texts[chain], texts[key]) {
+        case (let chain?, let key?): sent.certificate = (chain, key)
+        case (nil, nil): break
+        case (.some, nil): errors.append((.pointer("/\(key)"), "is missing: both are needed"))
+        case (nil, .some): errors.append((.pointer("/\(chain)"), "is missing: both are needed"))
+        }
+        if sent.certificate != nil, sent.settings[certificate] != nil {
+            errors.append(
+                (.pointer("/\(certificateNumber)"), "a certificate is given by its id or its texts, not both"))
+        }
+        guard errors.isEmpty else { throw Problem(.invalid, "The host has faults.", errors: errors) }
+        return sent
+    }
+
+    /// Whether a client sends back what the API shows in place of a value.
+    private static func hidesValues(_ settings: [PlainValue.Entry], _ direction: String) -> Bool {
+        let set = PlainValue.object(settings)["headers"]?[direction]?["set"]
+        guard case .object(let fields)? = set else { return false }
+        return fields.contains { $0.value == .string(hidden) }
+    }
+
+    /// Gives a host the certificate of that name.
+    static func use(_ name: String, in settings: PlainValue) -> PlainValue {
+        settings.merged(with: .map([(certificate, .string(name))]))
+    }
+
+    /// The place in the API's form of a place in the file's.
+    static func pointer(_ pointer: String, sendsCertificate: Bool) -> String {
+        let parts = pointer.split(separator: "/", omittingEmptySubsequences: true)
+        switch parts.first.map(String.init) {
+        case certificate: return sendsCertificate ? "/\(chain)" : "/\(certificateNumber)"
+        case policy: return "/\(policy)_\(parts.count > 1 ? String(parts[1]) : "enabled")"
+        default: return pointer
+        }
+    }
+
+    // MARK: Description
+
+    static let schema: PlainValue = {
+        func member(_ name: String, _ type: String, _ summary: String) -> (String, PlainValue) {
+            (name, .map([("type", .string(type)), ("description", .string(summary))]))
+        }
+        func list(_ name: String, _ summary: String) -> (String, PlainValue) {
+            (
+                name,
+                .map([
+                    ("type", .string("array")), ("items", .map([("type", .string("string"))])),
+                    ("description", .string(summary)),
+                ])
+            )
+        }
+        return .map([
+            ("type", .string("object")),
+            ("description", .string("A host. Besides these members it may have all that a host of aegis.yaml has")),
+            (
+                "properties",
+                .map([
+                    member("domain", "string", "Its name; *. in front stands for one label. It can't change"),
+                    list("aliases", "Other names of it"), list("upstreams", "Who its requests are passed on to"),
+                    member("enabled", "boolean", "Whether it is served at all"),
+                    (
+                        "ssl_mode",
+                        .map([("enum", .list(["none", "letsencrypt", "custom"].map(PlainValue.string)))])
+                    ),
+                    member(certificateNumber, "integer", "The number of its certificate, with ssl_mode custom"),
+                    member(chain, "string", "A new certificate for it and its chain, in PEM"),
+                    member(key, "string", "The private key of that, in PEM"),
+                    member("force_https", "boolean", "Whether plain HTTP is redirected to HTTPS"),
+                    member("hsts_enabled", "boolean", "Whether HSTS is sent (RFC 6797)"),
+                    member("hsts_max_age", "integer", "How long browsers keep to it, in seconds"),
+                    member("hsts_include_subdomains", "boolean", "Whether it holds for all subdomains too"),
+                    member("hsts_preload", "boolean", "Whether browsers may build it in"),
+                    ("tls_min_version", .map([("enum", .list(["1.2", "1.3"].map(PlainValue.string)))])),
+                ])
+            ),
+        ])
+    }()
+}

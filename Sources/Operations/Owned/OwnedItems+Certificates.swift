@@ -1,0 +1,135 @@
+import ConfigModel
+import Issuers
+import PKI
+import State
+
+/// A certificate with its key, as it was sent.
+package struct SentCertificate: Sendable {
+    /// PEM, the leaf first.
+    package let chain: SecretBytes
+    /// PEM, not encrypted.
+    package let key: SecretBytes
+    /// The name by which hosts will refer to it; nil for one that is made from its first domain.
+    package let name: String?
+    /// Names that it must cover.
+    package let domains: [DomainName]
+
+    package init(chain: SecretBytes, key: SecretBytes, name: String? = nil, domains: [DomainName] = []) {
+        self.chain = chain
+        self.key = key
+        self.name = name
+        self.domains = domains
+    }
+}
+
+extension OwnedItems {
+    /// The places of a certificate's parts, in faults.
+    package struct Places: Sendable {
+        package let chain: String
+        package let key: String
+
+        package init(chain: String, key: String) {
+            self.chain = chain
+            self.key = key
+        }
+    }
+
+    /// Examines a certificate that was sent, and seals its key. `name` is that of the certificate which it replaces; nil
+    /// for a new one.
+    package func examine(
+        _ sent: SentCertificate, replacing name: String? = nil, at places: Places, _ sealer: Sealer
+    ) throws -> StoredCertificate {
+        let obtained: ObtainedCertificate
+        do throws(OwnCertificate.Fault) {
+            obtained = try OwnCertificate.examine(sent: sent.chain, key: sent.key, now: now)
+        } catch {
+            throw OperationFailure(
+                .invalid, "the certificate can't be used",
+                faults: [OperationFailure.Fault(at: error.isOfKey ? places.key : places.chain, error.reason)])
+        }
+        let leaf = obtained.material.chain.leaf
+        let uncovered = sent.domains.enumerated().filter { !leaf.covers($0.element.text) }
+        guard uncovered.isEmpty else {
+            let names = leaf.names.prefix(5).map(\.text).joined(separator: ", ")
+            throw OperationFailure(
+                .invalid, "the certificate is not for all these domains",
+                faults: uncovered.map { OperationFailure.Fault(at: "/domains/\($0.offset)", "it is for \(names)") })
+        }
+        let name = try name ?? self.name(of: sent, fingerprint: leaf.fingerprint, leaf.names.first?.text)
+        // The record must not say more of the key than that it belongs to the leaf.
+        let record = NamedCertificate(own: name, mark: String(leaf.fingerprint.prefix(8))).record(.compact).json()
+        var file = ItemFile()
+        file.add(record, named: name, to: .certificates)
+        if let fault = file.faults().first {
+            throw OperationFailure(
+                .invalid, "the certificate breaks rules",
+                faults: [OperationFailure.Fault(at: "/name", fault.hint ?? fault.message)])
+        }
+        do throws(IssuanceFailure) {
+            return try obtained.stored(
+                named: name, owner: .api, record: record, sealer: sealer, now: now)
+        } catch {
+            throw OperationFailure(.notPossible, error.reason)
+        }
+    }
+
+    private func name(of sent: SentCertificate, fingerprint: String, _ domain: String?) throws -> String {
+        let name = sent.name ?? Self.name(for: domain ?? "certificate", fingerprint)
+        let isTaken =
+            try store.certificate(named: name) != nil || store.keptCertificate(named: name) != nil
+            || store.item(ItemID(.host, name)).flatMap { Host(record: $0.record) }?.sslMode == .letsencrypt
+        guard isTaken else { return name }
+        throw OperationFailure(
+            .nameTaken,
+            sent.name == nil
+                ? "this certificate is there already, as '\(name)'"
+                : "there is a certificate of this name, or one is made for a host of this name",
+            faults: sent.name == nil ? [] : [OperationFailure.Fault(at: "/name", "is taken")])
+    }
+
+    /// A name of at most 100 bytes that no other leaf gets.
+    private static func name(for domain: String, _ fingerprint: String) -> String {
+        let plain = domain.hasPrefix("*.") ? "wildcard" + domain.dropFirst() : domain
+        let safe = plain.unicodeScalars.prefix(80).map { scalar in
+            scalar.isASCII && scalar.properties.isAlphabetic || ("0"..."9").contains(scalar) || scalar == "."
+                ? Character(scalar) : "-"
+        }
+        return String(safe) + "-\(fingerprint.prefix(16))"
+    }
+
+    package func store(_ certificate: StoredCertificate) -> Change {
+        Change(item: ItemID(.certificate, certificate.name), mutations: [.putCertificate(certificate)])
+    }
+
+    package func deleteCertificate(numbered number: Int64) throws -> Change {
+        let use = try certificate(numbered: number)
+        let id = ItemID(.certificate, use.certificate.name)
+        try refuseFileOwned(id, use.certificate.owner)
+        guard use.hosts.isEmpty else {
+            let names = use.hosts.prefix(10).map(\.name).joined(separator: ", ")
+            throw OperationFailure(
+                .inUse, "it is used by \(names)\(use.hosts.count > 10 ? ", …" : "")",
+                hint: "give them another certificate first")
+        }
+        return Change(item: id, mutations: [.deleteItem(id)])
+    }
+
+    /// Has a gateway renew a certificate soon, due or not.
+    package func renewCertificate(numbered number: Int64) throws -> Change {
+        let use = try certificate(numbered: number)
+        let facts = use.certificate.facts
+        guard use.renewed != nil else { throw use.obstacle }
+        return Change(
+            item: ItemID(.certificate, use.certificate.name),
+            mutations: [
+                .requestRenewal(certificate: use.certificate.name, fingerprint: facts.fingerprint, now: now)
+            ])
+    }
+
+    private func certificate(numbered number: Int64) throws -> CertificateUse {
+        guard let found = try store.certificate(numbered: number) else {
+            throw OperationFailure(.missing, "there is no certificate in force with this id")
+        }
+        return try CertificateUse(of: found.certificate, in: store)
+    }
+}

@@ -1,0 +1,150 @@
+import ConfigModel
+import Issuers
+import Reconciler
+import State
+
+extension OwnedItems {
+    /// Creates a host. `settings` are a host in the language of the file. `certificate` is a new certificate that the
+    /// host refers to, stored with it.
+    package func createHost(_ settings: PlainValue, with certificate: StoredCertificate? = nil) throws -> Change {
+        let host = try check(settings, former: nil, with: certificate)
+        return put(host, with: certificate, besides: [])
+    }
+
+    /// Replaces the settings of a host.
+    package func changeHost(
+        _ name: String, to settings: PlainValue, with certificate: StoredCertificate? = nil
+    ) throws -> Change {
+        let former = try ownedHost(name)
+        let host = try check(settings, former: name, with: certificate)
+        guard host.domain.text == name else {
+            throw OperationFailure(
+                .invalid, "a host keeps its domain", hint: "create another host, and delete this one",
+                faults: [OperationFailure.Fault(at: "/domain", "can't change")])
+        }
+        let losesOwn = former.sslMode == .letsencrypt && host.sslMode != .letsencrypt
+        return put(host, with: certificate, besides: losesOwn ? try deletionOfOwn(name) : [])
+    }
+
+    /// Deletes a host, and the certificate that was made for it.
+    package func deleteHost(_ name: String) throws -> Change {
+        _ = try ownedHost(name)
+        let id = ItemID(.host, name)
+        return Change(item: id, mutations: [.deleteItem(id)] + (try deletionOfOwn(name)))
+    }
+
+    /// A host that the API may change.
+    package func ownedHost(_ name: String) throws -> Host {
+        let id = ItemID(.host, name)
+        guard let item = try store.item(id) else {
+            throw OperationFailure(.missing, "there is no host with this domain")
+        }
+        try refuseFileOwned(id, item.owner)
+        guard let host = Host(record: item.record) else {
+            throw OperationFailure(.notPossible, "the host's record can't be read", hint: "delete it")
+        }
+        return host
+    }
+
+    private func put(_ host: Host, with certificate: StoredCertificate?, besides: [StateMutation]) -> Change {
+        let id = ItemID(.host, host.domain.text)
+        let stored = certificate.map { [StateMutation.putCertificate($0)] } ?? []
+        return Change(
+            item: id, mutations: stored + [.putItem(id, owner: .api, record: host.record(.compact).json())] + besides)
+    }
+
+    /// The certificate that was made for a host of the API has the host's name and owner.
+    private func deletionOfOwn(_ name: String) throws -> [StateMutation] {
+        guard let own = try store.certificate(named: name), own.owner == .api,
+            HostCertificate(record: own.record) != nil
+        else { return [] }
+        return [.deleteItem(ItemID(.certificate, name))]
+    }
+
+    // MARK: Rules
+
+    /// Reads and checks a host. `former` is the domain of the host that it replaces; nil for a new one.
+    private func check(_ settings: PlainValue, former: String?, with certificate: StoredCertificate?) throws -> Host {
+        let record = settings.json()
+        let faults = try file(of: settings, record, with: certificate).faults()
+        guard faults.isEmpty, let host = Host(record: record) else {
+            throw OperationFailure(
+                .invalid, "the host breaks rules",
+                faults: faults.map { fault in
+                    OperationFailure.Fault(
+                        at: fault.section == .hosts ? fault.pointer : "",
+                        fault.hint.map { "\(fault.message); \($0)" } ?? fault.message)
+                })
+        }
+        try refuseClaims(of: host, former: former)
+        try refuseUncovered(host, with: certificate)
+        return host
+    }
+
+    /// The host beside all that it may refer to.
+    private func file(
+        of settings: PlainValue, _ record: [UInt8], with certificate: StoredCertificate?
+    ) throws -> ItemFile {
+        var file = ItemFile()
+        let sections: [(ItemKind, ItemFile.Section)] = [
+            (.identity, .identities), (.vault, .vaults), (.issuer, .issuers),
+        ]
+        for (kind, section) in sections {
+            for (name, item) in try store.items(of: kind) { file.add(item.record, named: name, to: section) }
+        }
+        // Of certificates, only the one that the host names, and one that takes the name of the one made for the host.
+        var names: Set<String> = []
+        for key in ["certificate", "domain"] {
+            if case .string(let name)? = settings[key] { names.insert(name) }
+        }
+        for name in names.sorted() {
+            let named = certificate?.name == name ? certificate : try store.certificate(named: name)
+            guard let named, NamedCertificate(record: named.record) != nil else { continue }
+            file.add(named.record, named: name, to: .certificates)
+        }
+        file.add(record, named: "", to: .hosts)
+        return file
+    }
+
+    /// Names and domains are one space, whoever owns the hosts.
+    private func refuseClaims(of host: Host, former: String?) throws {
+        let others = try store.hosts(named: host.names.map(\.text)).filter { $0.name != former }
+        guard !others.isEmpty else { return }
+        var owners: [String: (host: String, owner: StoredItem.Owner)] = [:]
+        for (name, item) in others {
+            owners[name] = (name, item.owner)
+            for alias in Host(record: item.record)?.aliases ?? [] { owners[alias.text] = (name, item.owner) }
+        }
+        let faults = host.names.enumerated().compactMap { index, name in
+            owners[name.text].map { owner in
+                OperationFailure.Fault(
+                    at: index == 0 ? "/domain" : "/aliases/\(index - 1)",
+                    "'\(name.text)' is claimed by host '\(owner.host)', which \(owner.owner.words)")
+            }
+        }
+        throw OperationFailure(.nameTaken, "another host has a name of this one", faults: faults)
+    }
+
+    /// The rules of the file know the names of issued certificates alone; those of uploaded ones are in the state.
+    private func refuseUncovered(_ host: Host, with certificate: StoredCertificate?) throws {
+        guard let name = host.certificate else { return }
+        let named = certificate?.name == name ? certificate : try store.certificate(named: name)
+        guard let facts = named?.facts, facts.source == .custom, !facts.covers(host.names) else { return }
+        let uncovered = host.names.filter { !facts.covers([$0]) }
+        throw OperationFailure(
+            .invalid, "the host breaks rules",
+            faults: [
+                OperationFailure.Fault(at: "/certificate", "it \(OwnCertificate.misses(uncovered, facts.domains))")
+            ])
+    }
+}
+
+extension StoredItem.Owner {
+    /// Follows the item's name and `which`.
+    fileprivate var words: String {
+        switch self {
+        case .file: "the file declares"
+        case .api: "the admin API owns"
+        }
+    }
+}

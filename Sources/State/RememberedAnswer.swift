@@ -1,0 +1,38 @@
+/// What a change of the admin API has done, remembered so that a client that repeats its request gets the same answer
+/// and changes nothing twice.
+package struct RememberedAnswer: Sendable, Equatable {
+    /// How long an answer is remembered, in seconds.
+    package static let seconds: Int64 = 86_400
+    /// The most answers that are remembered; beyond, the oldest go.
+    package static let most = 10_000
+
+    /// Who has sent the request.
+    package let actor: String
+    /// The key that the client gave its request.
+    package let key: String
+    /// SHA-256 of the request: another request must not have the same key.
+    package let request: [UInt8]
+    package let status: Int
+    /// The item that the request has changed.
+    package let item: ItemID
+    /// The certificate's number; nil for other items, and as long as the answer is not stored.
+    package var number: Int64?
+    /// The revision that the change has made; 0 as long as the answer is not stored.
+    package var revision = 0
+    /// In seconds since 1970.
+    package let at: Int64
+
+    package init(
+        actor: String, key: String, request: [UInt8], status: Int, item: ItemID, number: Int64? = nil,
+        revision: Int = 0, at: Int64
+    ) {
+        self.actor = actor
+        self.key = key
+        self.request = request
+        self.status = status
+        self.item = item
+        self.number = number
+        self.revision = revision
+        self.at = at
+    }
+}

@@ -1,0 +1,295 @@
+"""What the admin API changes: it is in force when the answer comes, once, under the rules of the file, and no key is ever
+told."""
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import pathlib
+import sqlite3
+import subprocess
+import time
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from admin_api import ask, command, make_token
+from authority import Holder, pem
+from client import BrokenTransfer, Client, tls_context
+from gateway import PATIENCE, PROGRAMS, eventually
+
+CANARY = "CANARY-93aa51"
+SITE = {
+    "issuers": {"lan": {"type": "local_ca"}},
+    "certificates": {"site": {"issuer": "lan", "domains": ["app.test", "*.more.test"]}}}
+FILE_HOST = {"domain": "app.test", "aliases": ["www.app.test"], "ssl_mode": "none", "respond": {"body": "file\n"}}
+LONG = bool(os.environ.get("AEGIS_LONG"))
+
+root = Holder("root", is_ca=True)
+
+
+@pytest.fixture(scope="module")
+def gateway(run_once):
+    gateway = run_once([FILE_HOST], **SITE)
+    gateway.writer = make_token(gateway, "writer", "--scope", "write")
+    return gateway
+
+
+@pytest.fixture
+def own(run):
+    gateway = run([FILE_HOST], **SITE)
+    gateway.writer = make_token(gateway, "writer", "--scope", "write")
+    return gateway
+
+
+def post(gateway, what, send, *fields):
+    return ask(gateway, f"/api/v1/{what}", gateway.writer, *fields, method="POST", send=send)
+
+
+def change(gateway, what, send, *fields):
+    return ask(gateway, f"/api/v1/{what}", gateway.writer, *fields, method="PATCH", send=send)
+
+
+def delete(gateway, what, *fields):
+    return ask(gateway, f"/api/v1/{what}", gateway.writer, *fields, method="DELETE")
+
+
+def get(gateway, what):
+    return ask(gateway, f"/api/v1/{what}", gateway.writer)
+
+
+def served(gateway, name):
+    """What a client gets of a host by plain HTTP."""
+    with Client(gateway.http) as client:
+        answer = client.get(name)
+        return answer.body.decode() if answer.status == 200 else answer.status
+
+
+def leaf(gateway, name):
+    """The leaf that a host shows, in DER."""
+    with Client(gateway.https, tls=tls_context(), name=name) as client:
+        return client.socket.getpeercert(binary_form=True)
+
+
+def pair(*names, **options):
+    """A certificate and its key as they are sent."""
+    holder = Holder(names[0], root, names=names, **options)
+    return holder, {"cert_pem": pem(holder.certificate).decode(), "key_pem": holder.key_pem.decode()}
+
+
+def der(holder):
+    return holder.certificate.public_bytes(serialization.Encoding.DER)
+
+
+def test_a_host_is_served_when_the_answer_comes(gateway):
+    for number in range(20):
+        name = f"h{number}.test"
+        made = post(gateway, "hosts", {"domain": name, "respond": {"body": "first\n"}})
+        assert made.status == 201 and made.json == {"status": "created", "id": name}
+        assert served(gateway, name) == "first\n"
+        assert change(gateway, f"hosts/{name}", {"respond": {"body": "second\n"}}).status == 200
+        assert served(gateway, name) == "second\n"
+        assert change(gateway, f"hosts/{name}", {"aliases": [f"alias-{name}"]}).status == 200
+        assert served(gateway, f"alias-{name}") == "second\n"
+        assert change(gateway, f"hosts/{name}", {"enabled": False}).status == 200
+        assert served(gateway, name) == 404
+        gone = delete(gateway, f"hosts/{name}")
+        assert gone.status == 204 and int(gone["Aegis-Revision"]) > int(made["Aegis-Revision"])
+        assert get(gateway, f"hosts/{name}").problem == "not-found"
+
+
+def test_a_certificate_is_served_when_the_answer_comes(gateway):
+    first, sent = pair("tls.test", "*.tls.test")
+    made = post(gateway, "certificates", {**sent, "domains": ["tls.test"]})
+    assert made.status == 201 and made.json["status"] == "created"
+    number = made.json["id"]
+    host = {"domain": "tls.test", "ssl_mode": "custom", "ssl_cert_id": number, "hsts_enabled": True, "respond": {}}
+    assert post(gateway, "hosts", host).status == 201
+    assert leaf(gateway, "tls.test") == der(first)
+    shown = get(gateway, f"certificates/{number}").json
+    assert (shown["owner"], shown["source"], shown["hosts"]) == ("api", "custom", ["tls.test"])
+    refused = delete(gateway, f"certificates/{number}")
+    assert refused.problem == "in-use" and "tls.test" in refused.json["detail"]
+    # Another one, sent with the host, takes its place and number.
+    second, sent = pair("tls.test")
+    assert change(gateway, "hosts/tls.test", {"ssl_cert_pem": sent["cert_pem"], "ssl_key_pem": sent["key_pem"]}).status == 200
+    assert leaf(gateway, "tls.test") == der(second)
+    assert get(gateway, "hosts/tls.test").json["ssl_cert_id"] == number
+    assert delete(gateway, "hosts/tls.test").status == 204 and delete(gateway, f"certificates/{number}").status == 204
+    assert get(gateway, f"certificates/{number}").problem == "not-found"
+
+
+def test_the_file_keeps_what_it_declares(gateway):
+    for answer in (
+        change(gateway, "hosts/app.test", {"enabled": False}), delete(gateway, "hosts/app.test"),
+        delete(gateway, "certificates/1"),
+    ):
+        assert answer.problem == "owned-by-file" and "generation 1" in answer.json["detail"]
+    for name in ("app.test", "www.app.test", "WWW.App.Test"):
+        taken = post(gateway, "hosts", {"domain": name, "respond": {}})
+        assert taken.problem == "name-taken" and "which the file declares" in taken.json["errors"][0]["detail"]
+    assert served(gateway, "app.test") == "file\n"
+
+
+def test_the_file_and_the_api_live_side_by_side(own):
+    holder, sent = pair("api.test", "b.test")
+    number = post(own, "certificates", {**sent, "name": "mine"}).json["id"]
+    host = {"domain": "api.test", "aliases": ["b.test"], "ssl_mode": "custom", "ssl_cert_id": number, "respond": {"body": "api\n"}}
+    assert post(own, "hosts", host).status == 201
+    own.config["hosts"].append({"domain": "new.test", "respond": {"body": "new\n"}})
+    assert "host api.test" in own.apply().partition("left alone")[2]
+    assert served(own, "api.test") == "api\n" and leaf(own, "api.test") == der(holder)
+    before = get(own, "hosts").body
+    # The owner is named, and nothing changes.
+    for clash in (
+        {"domain": "b.test", "respond": {}}, {"domain": "x.test", "aliases": ["b.test"], "respond": {}},
+        {"domain": "x.test", "aliases": ["api.test"], "respond": {}},
+    ):
+        own.config["hosts"].append(clash)
+        (own.folder / "aegis.yaml").write_text(json.dumps(own.config, indent=1))
+        for arguments, code in ((["--dry-run"], 3), ([], 65)):
+            done = subprocess.run(
+                [PROGRAMS / "aegis-apply", *arguments], cwd=own.folder, capture_output=True, text=True)
+            assert done.returncode == code, done.stdout + done.stderr
+            assert "claimed by host 'api.test', which the admin API owns" in done.stderr
+        own.config["hosts"].pop()
+    assert get(own, "hosts").body == before
+    # What the API needs of the file's stays.
+    assert change(own, "hosts/api.test", {"ssl_cert_id": 1}).problem == "invalid"
+    assert post(own, "hosts", {"domain": "x.more.test", "ssl_mode": "custom", "ssl_cert_id": 1, "respond": {}}).status == 201
+    own.config["certificates"], own.config["issuers"] = {}, {}
+    own.apply()
+    left = command(own, "--dry-run").partition("left alone")[2]
+    assert "certificate site" in left and "issuer lan" in left
+
+
+def test_one_of_many_at_once_gets_the_name(gateway):
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: post(gateway, "hosts", {"domain": "race.test", "respond": {}}), range(8)))
+    assert sorted(answer.status for answer in answers) == [201] + [409] * 7
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(
+            lambda _: post(gateway, "hosts", {"domain": "same.test", "respond": {}}, "Idempotency-Key: once"), range(8)))
+    assert {(answer.status, answer.body, answer["Aegis-Revision"]) for answer in answers} == {
+        (201, answers[0].body, answers[0]["Aegis-Revision"])}
+    for name in ("race.test", "same.test"):
+        assert delete(gateway, f"hosts/{name}").status == 204
+
+
+def test_a_change_that_is_out_of_date_is_refused(gateway):
+    assert post(gateway, "hosts", {"domain": "tag.test", "respond": {}}).status == 201
+    tag = get(gateway, "hosts/tag.test")["ETag"]
+    assert change(gateway, "hosts/tag.test", {"enabled": False}, f"If-Match: {tag}").status == 200
+    stale = change(gateway, "hosts/tag.test", {"enabled": True}, f"If-Match: {tag}")
+    assert (stale.status, stale.problem) == (412, "stale")
+    assert delete(gateway, "hosts/tag.test", f"If-Match: {get(gateway, 'hosts/tag.test')['ETag']}").status == 204
+
+
+def test_a_renewal_is_made_soon(own):
+    def fingerprint():
+        return get(own, "certificates/1").json["fingerprint"]
+
+    before = fingerprint()
+    accepted = ask(own, "/api/v1/certificates/1/renew", own.writer, method="POST")
+    assert accepted.status == 202 and accepted.json == {"status": "accepted", "id": 1}
+    eventually("it is renewed", lambda: fingerprint() != before, patience=60)
+    actions = [event["action"] for event in get(own, "events?item=certificate:site").json["items"]]
+    assert actions[-2:] == ["renew", "issue"]
+
+
+def holding(gateway, seconds):
+    """Gives the lock to an apply on another machine, of which nobody can tell whether it lives."""
+    now = int(time.time())
+    with contextlib.closing(sqlite3.connect(gateway.folder / "state.db", isolation_level=None)) as state:
+        state.execute(
+            "INSERT INTO leases VALUES ('apply', 'elsewhere another-boot 1 7 ops', ?, ?)", (now, now + seconds))
+
+
+def test_a_change_waits_for_an_apply_and_readers_wait_for_no_change(own):
+    holding(own, 3)
+    assert post(own, "hosts", {"domain": "waits.test", "respond": {}}).status == 201
+    holding(own, 30)
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        waiting = [pool.submit(post, own, "hosts", {"domain": f"w{number}.test", "respond": {}}) for number in range(5)]
+        # All of them wait 10 s from their arrival, and not one after another.
+        while not all(future.done() for future in waiting):
+            assert get(own, "hosts").status == 200 and own.ask("/healthz")[0] == 200
+        answers = [future.result() for future in waiting]
+    assert [(answer.status, answer.problem, answer["Retry-After"]) for answer in answers] == [(503, "locked", "10")] * 5
+
+
+def test_no_answer_and_no_log_has_a_key(own):
+    holder, sent = pair("secret.test")
+    _, other = pair("secret.test")
+    lines = [line for text in (sent["key_pem"], other["key_pem"]) for line in text.splitlines() if "-----" not in line]
+    told = [
+        post(own, "certificates", {**sent, "key_pem": other["key_pem"]}),
+        post(own, "certificates", {"cert_pem": sent["key_pem"], "key_pem": sent["key_pem"]}),
+        post(own, "certificates", {**sent, "key_pem": CANARY + sent["key_pem"][40:]}),
+        post(own, "certificates", {**sent, CANARY: sent["key_pem"]}),
+        post(own, "certificates", {**sent, "name": sent["key_pem"]}),
+        post(own, "hosts", {"domain": sent["key_pem"], "respond": {}}),
+        post(own, "hosts", {"domain": "s.test", "respond": {}, "balance": sent["key_pem"]}),
+        post(own, "hosts", {"domain": "s.test", "respond": {}, "upstream_tls": {"identity": sent["key_pem"]}}),
+        post(own, "certificates", sent),
+        post(own, "hosts", {"domain": "secret.test", "respond": {}, "ssl_mode": "custom", "ssl_cert_pem": sent["cert_pem"],
+                            "ssl_key_pem": sent["key_pem"]}),
+    ]
+    assert [answer.status for answer in told] == [400] * 8 + [201, 409], [answer.body for answer in told]
+    for what in ("hosts", "certificates", "events", "status", "certificates/2", "certificates/2/chain.pem", "openapi.json"):
+        told.append(get(own, what))
+    texts = [answer.body.decode() + str(answer.fields) for answer in told] + [own.log]
+    for secret in (*lines, CANARY, own.writer):
+        assert not any(secret in text for text in texts), secret
+    command(own, "admin", "token", "list")
+    for path in own.folder.rglob("*"):
+        if path.is_file() and path.parent.name != "ca":
+            assert not any(line.encode() in path.read_bytes() for line in lines), path
+
+
+@contextlib.contextmanager
+def traced(pid, *rules):
+    """A process and all of its threads under strace."""
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-qq", "-o", "/dev/null", *rules, "-p", str(pid)], stderr=subprocess.DEVNULL)
+    try:
+        eventually("strace", lambda: all(
+            "TracerPid:\t0" not in (task / "status").read_text() for task in pathlib.Path(f"/proc/{pid}/task").iterdir()))
+        yield
+    finally:
+        tracer.kill()
+        tracer.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("call, every", [("fdatasync", 1), ("pwrite64", 9)])
+@pytest.mark.parametrize("what", ["hosts", "certificates"])
+def test_a_gateway_is_killed_as_it_changes_something(own, what, call, every):
+    """A client that repeats its request gets what it asked for, once, wherever the gateway was killed."""
+    kills = 0
+    for place in range(1, 400, 1 if LONG else every):
+        if what == "hosts":
+            send, fields = {"domain": f"k{place}.test", "respond": {"body": "kept\n"}}, [f"Idempotency-Key: {what}-{place}"]
+        else:
+            send, fields = pair(f"k{place}.test")[1], [f"Idempotency-Key: {what}-{place}"]
+        before = len(get(own, what + "?limit=1000").json["items"])
+        answer = None
+        with traced(own.process.pid, "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={place}"):
+            with contextlib.suppress(OSError, BrokenTransfer):
+                answer = post(own, what, send, *fields)
+        died = own.process.poll() is not None or answer is None
+        if died:
+            kills += 1
+            own.process.wait(PATIENCE)
+            own.start()
+        again = post(own, what, send, *fields)
+        assert again.status == 201, again.body
+        assert answer is None or answer.body == again.body
+        items = get(own, what + "?limit=1000").json["items"]
+        assert len(items) == before + 1 and again.json["id"] in [item["id"] for item in items]
+        if what == "hosts":
+            assert served(own, send["domain"]) == "kept\n"
+        with contextlib.closing(sqlite3.connect(own.folder / "state.db")) as state:
+            assert state.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        if not died:
+            break
+    assert kills >= 2, "no place was reached"
