@@ -82,7 +82,7 @@ struct AegisApply: ParsableCommand {
         subcommands: [
             ApplyCommand.self, ValidateCommand.self, SchemaCommand.self, StatusCommand.self, HistoryCommand.self,
             RollbackCommand.self, RenewCommand.self, RekeyCommand.self, CertificatesCommand.self,
-            AccountsCommand.self, AdminCommand.self, IdentitiesCommand.self, InitCommand.self,
+            AccountsCommand.self, AdminCommand.self, ExportCommand.self, IdentitiesCommand.self, InitCommand.self,
         ],
         defaultSubcommand: ApplyCommand.self
     )

@@ -58,6 +58,41 @@ import Testing
         #expect(read.respond.map { Array($0.body.utf8) } == Array(text.utf8))
     }
 
+    @Test("A value as YAML is the value that the file's reader gets")
+    func yaml() throws {
+        let text = #"""
+            {"domain":"a.example.com","aliases":["b.example.com","*.c.example.com"],"upstreams":["http://127.0.0.1:1"],\#
+            "headers":{"request":{"set":{"x-a":"yes","x-b":"1.0","x-c":"a: b # c","x-d":"- \"e\"","x-e":"null"}},\#
+            "response":{"remove":["server"]}},"preserve_host":false,"timeouts":{"read":"1h"},"limits":{"body_bytes":0}}
+            """#
+        let host = try #require(Host(record: Array(text.utf8)))
+        #expect(
+            PlainValue.map([("hosts", .list([host.record(.compact)]))]).yaml() == """
+                hosts:
+                  - domain: a.example.com
+                    aliases: [b.example.com, "*.c.example.com"]
+                    upstreams: ["http://127.0.0.1:1"]
+                    headers:
+                      request:
+                        set:
+                          x-a: "yes"
+                          x-b: "1.0"
+                          x-c: "a: b # c"
+                          x-d: "- \\"e\\""
+                          x-e: "null"
+                      response:
+                        remove: [server]
+                    preserve_host: false
+                    timeouts:
+                      read: "1h"
+                    limits:
+                      body_bytes: "0"
+
+                """)
+        let one = PlainValue.map([("version", .int(1)), ("hosts", .list([host.record(.compact)]))]).yaml()
+        #expect(Configuration.parse(SourceText(name: "x", one)).configuration?.hosts == [host])
+    }
+
     @Test("What is no record is not read", arguments: ["", "{", "[]", "{\"domain\":1}", "{\"foo\":1}", "null"])
     func garbage(_ text: String) {
         #expect(Host(record: Array(text.utf8)) == nil)

@@ -12,6 +12,7 @@ import time
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from ruamel.yaml import YAML
 
 from admin_api import ask, command, make_token
 from authority import Holder, pem
@@ -161,6 +162,45 @@ def test_the_file_and_the_api_live_side_by_side(own):
     own.apply()
     left = command(own, "--dry-run").partition("left alone")[2]
     assert "certificate site" in left and "issuer lan" in left
+
+
+def test_what_the_api_owns_becomes_the_files(own):
+    holder, sent = pair("api.test")
+    number = post(own, "certificates", {**sent, "name": "mine"}).json["id"]
+    host = {
+        "domain": "api.test", "ssl_mode": "custom", "ssl_cert_id": number, "hsts_enabled": True,
+        "respond": {"body": "- a: \"b\"\n# c\u2028"}}
+    assert post(own, "hosts", host).status == 201
+    exported = YAML(typ="safe", pure=True).load(command(own, "export", "--with-keys", "own"))
+    assert sorted(path.name for path in (own.folder / "own").iterdir()) == ["mine.key", "mine.pem"]
+    for path in (own.folder / "own").iterdir():
+        assert path.stat().st_mode & 0o777 == 0o600
+    refused = subprocess.run(
+        [PROGRAMS / "aegis-apply", "export", "--with-keys", "own"], cwd=own.folder, capture_output=True, text=True)
+    assert refused.returncode == 1 and "exists" in refused.stderr
+    own.config["hosts"] += exported["hosts"]
+    own.config["certificates"] = {**own.config["certificates"], **exported["certificates"]}
+    (own.folder / "aegis.yaml").write_text(json.dumps(own.config, indent=1))
+    plan = command(own, "--dry-run")
+    assert "certificate mine: adopt" in plan and "host api.test: adopt" in plan and "Plan: 2 to adopt." in plan
+    before = get(own, "hosts/api.test").json
+    assert "2 adopted" in own.apply()
+    after = get(own, "hosts/api.test").json
+    assert after == {**before, "owner": "file"}
+    assert get(own, f"certificates/{number}").json["owner"] == "file"
+    assert get(own, f"certificates/{number}").json["auto_renew"] is False
+    assert leaf(own, "api.test") == der(holder)
+    assert "No changes" in own.apply()
+    assert delete(own, "hosts/api.test").problem == "owned-by-file"
+    # With another setting, the plan shows the field too.
+    assert post(own, "hosts", {"domain": "more.test", "respond": {"body": "x"}}).status == 201
+    own.config["hosts"].append({"domain": "more.test", "respond": {"body": "y"}})
+    (own.folder / "aegis.yaml").write_text(json.dumps(own.config, indent=1))
+    plan = command(own, "--dry-run")
+    assert "host more.test: adopt" in plan and "respond.body  x → y" in plan
+    assert "1 adopted" in own.apply() and served(own, "more.test") == "y"
+    assert "owns nothing" in subprocess.run(
+        [PROGRAMS / "aegis-apply", "export"], cwd=own.folder, capture_output=True, text=True).stderr
 
 
 def test_one_of_many_at_once_gets_the_name(gateway):
