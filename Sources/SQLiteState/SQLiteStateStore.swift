@@ -1,6 +1,7 @@
 import GRDB
 import PrivateFiles
 import State
+import Synchronization
 import SystemPackage
 
 // SQLiteState: stores the state in an SQLite file, through GRDB.
@@ -12,7 +13,9 @@ import SystemPackage
 /// A store that keeps the state in an SQLite database in WAL mode.
 package final class SQLiteStateStore: StateStore {
     package let path: String
+    /// Tests look into it. Everything else goes through `using`.
     let database: DatabaseQueue
+    private let isClosed = Mutex(false)
     /// How long to wait while another process has locked the state, in milliseconds.
     private let patience: Int
     /// The file's identity before the database was opened, to notice when the file is replaced.
@@ -95,15 +98,18 @@ package final class SQLiteStateStore: StateStore {
     /// - Throws: `StateError` when that is not possible, for example while another process reads. Commits stay in
     /// force.
     package func scrub() throws(StateError) {
-        try Self.translating(path, patience) {
-            _ = try database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
-        }
+        try using(patience) { _ = try $0.writeWithoutTransaction { try $0.checkpoint(.truncate) } }
     }
 
-    /// Closes the database. The last process to close a database checkpoints and deletes the -wal file.
+    /// Closes the database. The last process to close a database checkpoints and deletes the -wal file. Other threads may
+    /// still call this store; they get errors.
     package func close() {
-        let close = { [database] in _ = try? database.close() }
-        if let index { index.closing(close) } else { close() }
+        isClosed.withLock { isClosed in
+            guard !isClosed else { return }
+            isClosed = true
+            let close = { [database] in _ = try? database.close() }
+            if let index { index.closing(close) } else { close() }
+        }
     }
 
     /// Whether the open file is still the file at its path. If not, the open file was deleted or replaced, and other
@@ -142,26 +148,24 @@ package final class SQLiteStateStore: StateStore {
     }
 
     func read<Value>(_ body: (Database) throws -> Value) throws(StateError) -> Value {
-        try Self.translating(path, patience) { try database.read { database in try reading { try body(database) } } }
+        try using(patience) { try $0.read { database in try reading { try body(database) } } }
     }
 
     func write<Value>(_ body: (Database) throws -> Value) throws(StateError) -> Value {
-        try Self.translating(path, patience) { try database.writeWithoutTransaction { try commit($0, body) } }
+        try using(patience) { try $0.writeWithoutTransaction { try commit($0, body) } }
     }
 
     /// Runs a single reading statement. A transaction as in `read` would cost more than the statement.
     func readStatement<Value>(_ body: (Database) throws -> Value) throws(StateError) -> Value {
-        try Self.translating(path, patience) {
-            try database.unsafeRead { database in try reading { try body(database) } }
-        }
+        try using(patience) { try $0.unsafeRead { database in try reading { try body(database) } } }
     }
 
     /// Reads under the lock for writing, without a wait.
     ///
     /// - Throws: `StateError.busy` when another connection is writing.
     func whileNobodyWrites<Value>(_ body: (Database) throws -> Value) throws(StateError) -> Value {
-        try Self.translating(path, 0) {
-            try database.writeWithoutTransaction { database in
+        try using(0) { queue in
+            try queue.writeWithoutTransaction { database in
                 try database.execute(sql: "PRAGMA busy_timeout = 0")
                 let outcome = Result {
                     var value: Value?
@@ -181,8 +185,8 @@ package final class SQLiteStateStore: StateStore {
     /// Writes without waiting for the disk: a crash of the machine may lose the change. A later synced write also syncs
     /// the change. Without `waiting`, the call throws `StateError.busy` at once when another process is writing.
     func writeWithoutSync(waiting: Bool = true, _ body: (Database) throws -> Void) throws(StateError) {
-        try Self.translating(path, waiting ? patience : 0) {
-            try database.writeWithoutTransaction { database in
+        try using(waiting ? patience : 0) { queue in
+            try queue.writeWithoutTransaction { database in
                 try database.execute(sql: "PRAGMA synchronous = NORMAL")
                 if !waiting { try database.execute(sql: "PRAGMA busy_timeout = 0") }
                 let outcome = Result { try commit(database, body) }
@@ -207,6 +211,20 @@ package final class SQLiteStateStore: StateStore {
         if let index { try index.committing(run) } else { try run() }
         guard let value else { preconditionFailure("a transaction has committed that has not run") }
         return value
+    }
+
+    /// Does work with the database, one thread at a time. GRDB crashes if a closed database is used, so the work doesn't
+    /// begin then.
+    private func using<Value>(_ patience: Int, _ work: (DatabaseQueue) throws -> Value) throws(StateError) -> Value {
+        try Self.translating(path, patience) {
+            var value: Value?
+            try isClosed.withLock { isClosed in
+                guard !isClosed else { throw StateError.failed(path: path, reason: "it is closed") }
+                value = try work(database)
+            }
+            guard let value else { preconditionFailure("work that has not run") }
+            return value
+        }
     }
 
     /// Runs database work and converts its errors into `StateError`s, which contain no value of a row.

@@ -198,7 +198,8 @@ def test_what_the_api_owns_becomes_the_files(own):
     (own.folder / "aegis.yaml").write_text(json.dumps(own.config, indent=1))
     plan = command(own, "--dry-run")
     assert "host more.test: adopt" in plan and "respond.body  x → y" in plan
-    assert "1 adopted" in own.apply() and served(own, "more.test") == "y"
+    assert "1 adopted" in own.apply()
+    eventually("the change is served", lambda: served(own, "more.test") == "y")
     assert "owns nothing" in subprocess.run(
         [PROGRAMS / "aegis-apply", "export"], cwd=own.folder, capture_output=True, text=True).stderr
 

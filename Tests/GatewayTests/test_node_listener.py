@@ -70,7 +70,7 @@ def test_the_certificate_is_the_credential_of_the_api(gateway, tmp_path):
     both = context(client("a.ci.mesh.test", f"URI:{SCRAPER}"), folder=tmp_path)
     assert [api(gateway, who) for who in (may_change, may_look, both)] == 3 * [(200, "")]
     assert api(gateway, may_look, "POST") == (403, "insufficient-scope")
-    assert [api(gateway, who, "POST") for who in (may_change, both)] == 2 * [(405, "method-not-allowed")]
+    assert [api(gateway, who, "POST") for who in (may_change, both)] == 2 * [(415, "unsupported-type")]
     # A token grants nothing more, and a wrong token takes nothing away.
     assert api(gateway, may_look, fields="Authorization: Bearer x\r\n") == (200, "")
     assert api(gateway, may_change, path="/api/v1/hosts/..") == (400, "bad-path")
@@ -82,13 +82,13 @@ def test_a_change_of_a_scope_holds_for_open_connections(gateway, tmp_path):
     post = "POST /api/v1/hosts HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
     gateway.https = gateway.node
     with connect(gateway, settings, None) as kept:
-        assert kept.ask(post).status == 405
+        assert kept.ask(post).status == 415
         gateway.config["node"]["allow"][0]["scope"] = "read"
         gateway.reload()
         eventually("it may only look", lambda: kept.ask(post).status == 403)
         gateway.config["node"]["allow"][0]["scope"] = "write"
         gateway.reload()
-        eventually("it may change again", lambda: kept.ask(post).status == 405)
+        eventually("it may change again", lambda: kept.ask(post).status == 415)
 
 
 @pytest.mark.parametrize("what, holder", {

@@ -106,6 +106,20 @@ def test_a_good_certificate_in_force_stays(odd, what):
     assert chain(gateway) != good
 
 
+@pytest.mark.parametrize("what", ["over", "constrained to other names"])
+def test_a_good_certificate_in_force_stays_when_its_names_change(odd, what):
+    gateway, ca = odd()
+    gateway.apply(everything=True)
+    good = chain(gateway)
+    ca.twist = lambda kind, answer: refused_chain(what)(ca, answer) if kind == "certificate" else None
+    gateway.config["hosts"][0]["aliases"] = ["w.app.test"]
+    done = gateway.run_apply()
+    assert done.returncode == 3 and CHAINS[what][1] in done.stdout + done.stderr, done.stdout + done.stderr
+    assert chain(gateway) == good
+    ca.twist = lambda kind, answer: None
+    assert gateway.run_apply().returncode == 0 and chain(gateway) != good
+
+
 @pytest.mark.parametrize("what", LEAVES)
 def test_a_leaf_that_all_clients_refuse_is_not_put_in_force(odd, what):
     gateway, ca = odd()

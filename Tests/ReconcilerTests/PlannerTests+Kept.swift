@@ -239,5 +239,9 @@ extension PlannerTests {
             let change = try change(text, day: day)
             #expect(change?.action == .issue && change?.predecessor == nil)
         }
+        // Of two, the one that was kept last is used, whatever its name.
+        snapshot.kept["a.test@ffffffff"] = kept
+        snapshot.kept["a.test@01234567"]?.since = kept.since + 60
+        #expect(try change(Self.back)?.predecessor == "a.test@01234567")
     }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import State
+import Synchronization
 import TestSupport
 import Testing
 
@@ -289,5 +290,26 @@ import Testing
         try store.forEachCertificate { all.append($0) }
         #expect(all == [certificate("a", key: [8]), certificate("b")])
         #expect(try store.changes(since: 1) == [.certificate(certificate("a", key: [8]))])
+    }
+
+    @Test("After the store was closed, calls of other threads fail, and nothing crashes")
+    func closing() throws {
+        let store = try store()
+        try store.commit([.putItem(host, owner: .file, record: [])], by: me)
+        let failures = Mutex(0)
+        DispatchQueue.concurrentPerform(iterations: 8) { thread in
+            if thread == 0 { store.close() }
+            while true {
+                do throws(StateError) {
+                    _ = try store.snapshot()
+                } catch {
+                    return failures.withLock { $0 += 1 }
+                }
+            }
+        }
+        #expect(failures.withLock { $0 } == 8)
+        #expect(throws: StateError.self) { try store.commit([.putItem(host, owner: .file, record: [])], by: me) }
+        #expect(throws: StateError.self) { try store.scrub() }
+        store.close()
     }
 }

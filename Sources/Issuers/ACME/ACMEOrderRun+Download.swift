@@ -147,11 +147,11 @@ extension ACMEOrderRun {
     }
 
     /// The chain that the state has under the certificate's name. Nil if there is none, or if clients would not accept
-    /// it for the wanted names.
+    /// it. It may be for other names than the wanted ones: hosts are served with it.
     private func chainInForce() throws -> CertificateChain? {
         let time = now()
         guard let former = try store.certificate(named: need.name), former.facts.loss == nil,
-            let chain = try? CertificateChain(pem: former.chain), chain.misfit(for: need.names, now: time) == nil,
+            let chain = try? CertificateChain(pem: former.chain), chain.misfit(for: [], now: time) == nil,
             chain.refusal(now: time) == nil
         else { return nil }
         return chain

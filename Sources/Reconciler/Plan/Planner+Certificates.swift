@@ -99,11 +99,17 @@ extension Planner {
             guard change.item.kind == .certificate, change.action == .issue else { return false }
             guard change.exists else { return true }
             guard let declared = change.declared, let former = change.former else { return false }
-            return isAnotherOrder(declared, than: former)
+            // An order has the replaced certificate revoked, which reuse would not.
+            return isAnotherOrder(declared, than: former) && !isRevokedWhenReplaced(former)
         }
         guard !new.isEmpty else { return }
         var going: [Order: [(item: StoredItem, name: String, index: Int?)]] = [:]
-        for (name, kept) in snapshot.kept.sorted(by: { $0.key < $1.key }) where whyOver(kept) == nil {
+        // Of several for the same order, the one that was kept last is used.
+        let byAge = snapshot.kept.sorted {
+            let ends = ($0.value.item.certificate?.expiresAt ?? 0, $1.value.item.certificate?.expiresAt ?? 0)
+            return ($0.value.since, ends.0, $0.key) < ($1.value.since, ends.1, $1.key)
+        }
+        for (name, kept) in byAge where whyOver(kept) == nil {
             guard let order = anySubject(formerOrder(of: kept.item.record)) else { continue }
             going[order, default: []].append((kept.item, name, nil))
         }

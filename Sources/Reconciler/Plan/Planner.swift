@@ -271,6 +271,12 @@ package struct Planner: Sendable {
         return issuer(named: issued.issuer)?.provider.revokesReplaced == false
     }
 
+    /// Whether a certificate is revoked when another one replaces it.
+    func isRevokedWhenReplaced(_ item: StoredItem) -> Bool {
+        guard case .issued(let issued)? = NamedCertificate(record: item.record)?.source else { return false }
+        return issuer(named: issued.issuer)?.provider.revokesReplaced == true
+    }
+
     private func keptUntil(_ item: StoredItem) -> Int64 {
         min(now + configuration.retention.components.seconds, item.certificate?.expiresAt ?? now)
     }
