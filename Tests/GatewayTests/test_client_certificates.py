@@ -52,6 +52,7 @@ CASES = {
     "RSA 2048": Case(leaf(key=rsa.generate_private_key(65537, 2048))),
     "RSA 1024": Case(leaf(key=rsa.generate_private_key(65537, 1024)), reason="weak_key"),
     "P-384": Case(leaf(key=ec.generate_private_key(ec.SECP384R1()))),
+    "P-521": Case(leaf(key=ec.generate_private_key(ec.SECP521R1()))),
     "Ed25519": Case(leaf(key=ed25519.Ed25519PrivateKey.generate())),
     "no extended key usage": Case(leaf(purposes=())),
     "for servers and clients": Case(leaf(purposes=[SERVER, CLIENT])),

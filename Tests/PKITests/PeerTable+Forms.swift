@@ -7,9 +7,7 @@ extension PeerTable {
     func addStrengths() throws {
         let root = try authority("root")
         for kind: Forge.Kind in [.rsa(2048), .ec("P-384"), .ec("P-521"), .ed25519] {
-            // TLS 1.2 accepts no signature with a curve that is not used for key exchange.
-            let versions: [TLSConnection.Version] = kind == .ec("P-521") ? [.v1_3] : [.v1_2, .v1_3]
-            try add("a leaf of \(kind)", [try leaf(root, kind: kind)], trusting: [root], Settings(versions: versions))
+            try add("a leaf of \(kind)", [try leaf(root, kind: kind)], trusting: [root])
             let strong = try authority("strong", kind: kind)
             try add("a root of \(kind)", [try leaf(strong)], trusting: [strong])
         }

@@ -1,10 +1,12 @@
 import COpenSSL
 
-/// The groups for key exchange that every version of OpenSSL supports.
+/// The groups for key exchange that every version of OpenSSL supports. P-521 is among them for certificates: TLS 1.2
+/// accepts no key of a curve outside the groups (RFC 8422 section 5.1.1).
 package enum TLSGroup: String, Sendable, CaseIterable {
     case x25519 = "X25519"
     case p256 = "P-256"
     case p384 = "P-384"
+    case p521 = "P-521"
 
     /// Chooses the group that a client should offer first when it connects to the same server again. `number` is
     /// OpenSSL's number of the group that the last handshake used.
@@ -12,6 +14,7 @@ package enum TLSGroup: String, Sendable, CaseIterable {
         switch number {
         case NID_X9_62_prime256v1: self = .p256
         case NID_secp384r1: self = .p384
+        case NID_secp521r1: self = .p521
         // X25519 is right after the post-quantum group X25519MLKEM768 too: each client hello has a key share of the
         // post-quantum group anyway.
         default: self = .x25519
