@@ -76,7 +76,7 @@ package struct EventLog: Sendable {
         let line: String
         switch format {
         case .text:
-            let details = fields.map { " \($0.0)=\(Self.plain($0.1))" }.joined()
+            let details = fields.map { " \($0.0)=\(Self.value($0.1))" }.joined()
             line = "\(now) \(level == .info ? "" : "\(level.rawValue): ")\(Self.plain(message))\(details)\n"
         case .json:
             let all = [("time", now), ("level", level.rawValue), ("message", message)] + fields
@@ -87,9 +87,28 @@ package struct EventLog: Sendable {
         return bytes.prefix(Self.maximumBytes - 1) + [UInt8(ascii: "\n")]
     }
 
-    /// Replaces control characters with `?`, so that each event stays on one line.
+    /// Replaces control characters and line separators with `?`, so that each event stays on one line.
     private static func plain(_ text: String) -> String {
-        String(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "?" : Character($0) })
+        String(text.unicodeScalars.map { breaksLine($0) ? "?" : Character($0) })
+    }
+
+    private static func breaksLine(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .lineSeparator, .paragraphSeparator: true
+        default: false
+        }
+    }
+
+    /// A field's value in the text format, quoted unless it is one plain word (logfmt). So a value from a peer, such as
+    /// the subject of a certificate, can't look like further fields.
+    static func value(_ text: String) -> String {
+        let plain = plain(text)
+        let isWord =
+            !plain.isEmpty
+            && plain.unicodeScalars.allSatisfy {
+                !$0.properties.isWhitespace && $0 != "=" && $0 != "\"" && $0 != "\\"
+            }
+        return isWord ? plain : quoted(plain)
     }
 
     /// The text as a JSON string, with its quotation marks (RFC 8259 section 7).
