@@ -24,7 +24,7 @@ package struct VaultServer: Sendable {
     ///   - namespace: The namespace of all calls, with or without slashes around it.
     ///   - timeout: The time limit of one try. All tries of a call together take at most twice as long.
     package init(
-        address: String, authorities: [UInt8]? = nil, namespace: String? = nil, timeout: Duration = .seconds(30)
+        address: String, authorities: [UInt8]? = nil, namespace: String? = nil, timeout: Duration = .seconds(10)
     ) {
         self.address = String(address.reversed().drop { $0 == "/" }.reversed())
         trust = authorities.map { .authorities(pem: $0) } ?? .system

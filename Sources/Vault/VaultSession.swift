@@ -24,6 +24,8 @@ package final class VaultSession: Sendable {
         var failures = 0
         /// After a failure, a token that is still valid is not renewed before this time, in seconds since 1970.
         var restsUntil: Int64 = .min
+        /// Why the last renewal or login has failed; nil if it has not.
+        var failure: VaultError?
         /// When a token was last replaced because a call was denied, in seconds since 1970.
         var replacedAt: Int64 = .min / 2
         var notes: [String] = []
@@ -52,19 +54,13 @@ package final class VaultSession: Sendable {
     /// Renews or replaces the token if it is due, and logs in if there is none.
     package func tend() -> Tending {
         state.withLock { state in
-            var failure: VaultError?
-            if client.now() >= state.restsUntil {
-                do throws(VaultError) {
-                    try refresh(&state)
-                } catch {
-                    failure = error
-                }
-            }
+            // A failure is kept in the state, also where a call has met it and moved the time of the next try.
+            if client.now() >= state.restsUntil { try? refresh(&state) }
             let now = client.now()
             let dueAt = state.failures > 0 ? state.restsUntil : state.token?.life.dueAt(jitter: jitter) ?? .max
             defer { state.notes = [] }
             return Tending(
-                nextAt: min(max(dueAt, now + Self.shortestRest), now + Self.longestRest), failure: failure,
+                nextAt: min(max(dueAt, now + Self.shortestRest), now + Self.longestRest), failure: state.failure,
                 notes: state.notes)
         }
     }
@@ -158,7 +154,7 @@ package final class VaultSession: Sendable {
 
     private func accept(_ grant: VaultGrant, _ state: inout State) {
         state.token = grant.token
-        (state.failures, state.restsUntil) = (0, .min)
+        (state.failures, state.restsUntil, state.failure) = (0, .min, nil)
         state.notes = Array((state.notes + grant.notes).suffix(Self.maximumNotes))
     }
 
@@ -169,7 +165,7 @@ package final class VaultSession: Sendable {
         let delay = max(
             VaultTokenRetry.delaySeconds(failures: state.failures), min(error.retryAfter?.components.seconds ?? 0, 3600)
         )
-        state.restsUntil = client.now() + delay
+        (state.restsUntil, state.failure) = (client.now() + delay, error)
         return error
     }
 }

@@ -71,6 +71,17 @@ import Testing
         #expect(try session.secret(at: Self.place("revoked")).version == 1)
     }
 
+    @Test("A token that is not valid is told at each look until it is replaced, also between two tries")
+    func invalid() throws {
+        let clock = TestClock()
+        let session = VaultSession(try server.client(clock), login: VaultLogin(.token(secret("hvs.none"))), jitter: 0)
+        let nextAt = session.tend().nextAt
+        // A call meets the failure too, and puts off the next try of a login.
+        clock.advance(nextAt - clock.now)
+        #expect(throws: VaultError.self) { try session.secret(at: Self.place("invalid")) }
+        for _ in 0..<2 { #expect(session.tend().failure?.kind == .deadToken) }
+    }
+
     @Test("A token for few calls is told, and replaced when it is used up")
     func uses() throws {
         try write("uses")
