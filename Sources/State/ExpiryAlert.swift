@@ -72,6 +72,9 @@ package struct ExpiryThreshold: Sendable, Hashable, Comparable {
     /// The certificate should have been renewed but was not. This threshold comes before all thresholds in seconds.
     package static let overdue = ExpiryThreshold(seconds: .max)
 
+    /// The certificate has expired.
+    package static let end = ExpiryThreshold(seconds: 0)
+
     package static func < (left: ExpiryThreshold, right: ExpiryThreshold) -> Bool { left.seconds < right.seconds }
 }
 

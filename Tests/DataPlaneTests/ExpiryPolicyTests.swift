@@ -35,7 +35,7 @@ import Testing
             Moment(left: 31 * day, threshold: nil), Moment(left: 30 * day + 1, threshold: nil),
             Moment(left: 30 * day, threshold: 30 * day), Moment(left: 8 * day, threshold: 30 * day),
             Moment(left: 7 * day, threshold: 7 * day), Moment(left: day, threshold: day),
-            Moment(left: 0, threshold: day), Moment(left: -1000 * day, threshold: day),
+            Moment(left: 1, threshold: day), Moment(left: 0, threshold: 0), Moment(left: -1000 * day, threshold: 0),
         ])
     func nearest(_ moment: Moment) {
         let crossed = policy.crossed(by: item(), now: Self.end - moment.left)
@@ -48,7 +48,7 @@ import Testing
         let expected: [(left: Int64, threshold: ExpiryThreshold?)] = [
             (30 * Self.day, nil), (20 * Self.day, nil), (19 * Self.day + 1, nil), (19 * Self.day, .overdue),
             (8 * Self.day, .overdue), (7 * Self.day, ExpiryThreshold(seconds: 7 * Self.day)),
-            (-Self.day, ExpiryThreshold(seconds: Self.day)),
+            (1, ExpiryThreshold(seconds: Self.day)), (0, .end), (-Self.day, .end),
         ]
         for (left, threshold) in expected {
             #expect(policy.crossed(by: renewing, now: Self.end - left) == threshold, "\(left)")
@@ -60,7 +60,8 @@ import Testing
         let renewing = item(renewsAt: Self.end - 8 * 3600)
         #expect(policy.crossed(by: renewing, now: Self.end - 6 * 3600 - 1) == nil)
         #expect(policy.crossed(by: renewing, now: Self.end - 6 * 3600) == .overdue)
-        #expect(policy.crossed(by: renewing, now: Self.end) == .overdue)
+        #expect(policy.crossed(by: renewing, now: Self.end - 1) == .overdue)
+        #expect(policy.crossed(by: renewing, now: Self.end) == .end)
         // If the renewal is planned for the expiry or later, it is overdue at that time.
         #expect(item(renewsAt: Self.end).overdueAt == Self.end)
         #expect(item(renewsAt: Self.end + 5).overdueAt == Self.end + 5)
@@ -79,7 +80,7 @@ import Testing
         for left in stride(from: 40, through: -10, by: -1) {
             told += policy.untold([item()], told: told, now: Self.end - Int64(left) * Self.day)
         }
-        #expect(told.map(\.threshold.seconds) == [30 * Self.day, 7 * Self.day, Self.day])
+        #expect(told.map(\.threshold.seconds) == [30 * Self.day, 7 * Self.day, Self.day, 0])
         let wider = ExpiryPolicy(thresholds: [.seconds(90 * Self.day)], hasWebhook: true)
         #expect(wider.untold([item()], told: told, now: Self.end - Self.day) == [])
     }
@@ -88,7 +89,16 @@ import Testing
     func atOnce() {
         let told = policy.untold([item()], told: [], now: Self.end - 3600)
         #expect(told.map(\.threshold.seconds) == [Self.day])
-        #expect(policy.untold([item()], told: told, now: Self.end) == [])
+        #expect(policy.untold([item()], told: told, now: Self.end - 1) == [])
+    }
+
+    @Test("What has ended is told of once more, also where all thresholds were told of before")
+    func ended() {
+        var told = policy.untold([item()], told: [], now: Self.end - 3600)
+        told += policy.untold([item()], told: told, now: Self.end)
+        #expect(told.map(\.threshold) == [ExpiryThreshold(seconds: Self.day), .end])
+        #expect(told.map(\.event) == [.expiring, .expired] && told.last?.threshold.text == "expired")
+        #expect(policy.untold([item()], told: told, now: Self.end + Self.day) == [])
     }
 
     @Test("A renewal that is overdue is told once, though its time moves")

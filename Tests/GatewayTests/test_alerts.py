@@ -165,7 +165,7 @@ def test_a_certificate_that_has_expired_is_told_of(start, clock, webhook):
     clock.set(3 * DAY)
     gateway.start(*clock.wrapper)
     webhook.await_requests(1)
-    assert [(body["event"], body["threshold"]) for body in bodies(webhook)] == [("expired", "1h")]
+    assert [(body["event"], body["threshold"]) for body in bodies(webhook)] == [("expired", "expired")]
     gateway.await_log("the certificate 'shop' expired on")
 
 

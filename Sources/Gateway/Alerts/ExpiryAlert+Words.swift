@@ -2,8 +2,14 @@ import ConfigModel
 import State
 
 extension ExpiryThreshold {
-    /// The threshold as the configuration writes it, such as `7d`; or `overdue`.
-    var text: String { self == .overdue ? "overdue" : TimeSpan.format(.seconds(seconds)) }
+    /// The threshold as the configuration writes it, such as `7d`; or `overdue` or `expired`.
+    var text: String {
+        switch self {
+        case .overdue: "overdue"
+        case .end: "expired"
+        default: TimeSpan.format(.seconds(seconds))
+        }
+    }
 }
 
 extension ExpiryAlert {

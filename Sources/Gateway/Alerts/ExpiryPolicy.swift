@@ -23,13 +23,13 @@ struct ExpiringItem: Equatable {
 
 /// Decides which expiring certificates and identities are reported, and when.
 struct ExpiryPolicy: Equatable {
-    /// Sorted: the threshold with the least time before the expiry comes first.
+    /// Sorted: the threshold with the least time before the expiry comes first, which is the expiry itself.
     private let thresholds: [ExpiryThreshold]
     /// Whether the configuration names a webhook.
     private let hasWebhook: Bool
 
     init(thresholds: [Duration], hasWebhook: Bool) {
-        self.thresholds = thresholds.map { ExpiryThreshold(seconds: $0.components.seconds) }.sorted()
+        self.thresholds = ([.end] + thresholds.map { ExpiryThreshold(seconds: $0.components.seconds) }).sorted()
         self.hasWebhook = hasWebhook
     }
 

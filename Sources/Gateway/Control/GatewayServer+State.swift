@@ -245,7 +245,7 @@ extension GatewayServer {
         Array(listenFailures.values)
             + [accessLogFailure, accessLogTrouble.reason.map { "the access log \($0)" }].compactMap(\.self)
             + Array(compiler.problems.values)
-            + compiler.trustFailures.sorted()
+            + compiler.trustFailures.sorted() + compiler.materials.expired(now: Self.now).sorted()
             + [nodeFailure].compactMap(\.self)
     }
 

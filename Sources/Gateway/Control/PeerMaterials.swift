@@ -76,6 +76,16 @@ struct PeerMaterials {
         }
     }
 
+    /// A message for each identity in force that has expired, and is not known to be replaced by a bad one.
+    func expired(now: Int64) -> [String] {
+        identities.compactMap { name, declared in
+            guard declared.kept.failure == nil, let end = declared.kept.identity?.expiresAt, end <= now else {
+                return nil
+            }
+            return "the identity '\(name)' expired on \(UTCTime.text(end)), and is shown all the same"
+        }
+    }
+
     /// The reason why the identity of this name is not available.
     func reasonForLack(of identity: String) -> String {
         guard let declared = identities[identity] else { return "the state has no such identity" }
