@@ -62,6 +62,11 @@ extension ValueShape where Value == ServiceURL {
             guard !text.contains("?") else {
                 throw ValueFault("the address of a Vault has no query", hint: "write it as https://host:8200")
             }
+            let path = text.reversed().drop { $0 == "/" }.reversed()
+            guard !path.suffix(3).elementsEqual("/v1") else {
+                throw ValueFault(
+                    "the address of a Vault has no '/v1'", hint: "leave it out: Aegis adds it to each call")
+            }
             return try ServiceURL.parse(text, allowsLoopback: true)
         },
         format: \.text

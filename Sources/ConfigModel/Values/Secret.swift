@@ -72,6 +72,14 @@ extension ValueShape where Value == Secret {
                 reader.fail(node, "expected a secret, found \(found)", hint: "write { env: NAME } or { file: path }")
                 return nil
             }
+            let inner = text.unicodeScalars.drop { $0.properties.isWhitespace }.reversed()
+                .drop { $0.properties.isWhitespace }
+            guard !inner.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) else {
+                reader.fail(
+                    node, "a secret has a line break or another control character in it",
+                    hint: "write it on one line, or use { file: path }")
+                return nil
+            }
             let hint =
                 text.hasPrefix("$")
                 ? "variables are not expanded; write { env: NAME }"
