@@ -14,7 +14,7 @@ struct CheckIdentity: ParsableCommand {
         commandName: "check", abstract: "Try a TLS handshake with a peer, as a client of an identity.",
         discussion: """
             Shows what the peer presents, whether the identity's CAs and rules accept that, and whether the peer asks for
-            the identity's certificate and accepts it. Nothing but the handshake is sent.
+            the identity's certificate and refuses it. Nothing but the handshake is sent.
 
             Example: aegis-apply identities check mesh '[2001:db8::5]:8443' --server-name app.internal
             """)
@@ -150,7 +150,6 @@ extension PeerProbe.Report.Ours {
     fileprivate var word: String {
         switch self {
         case .notAsked: "not_asked"
-        case .accepted: "accepted"
         case .unopposed: "unopposed"
         case .refused: "refused"
         }
@@ -161,7 +160,6 @@ extension PeerProbe.Report.Ours {
     fileprivate var text: String {
         switch self {
         case .notAsked: "the peer asks for no certificate"
-        case .accepted: "the peer asked for the identity's certificate and accepted it"
         case .unopposed: "the peer asked for the identity's certificate, and has not objected to it"
         case .refused(let reason): "problem: the peer asked for the identity's certificate and refused it: \(reason)"
         }

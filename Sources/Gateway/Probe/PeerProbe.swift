@@ -4,7 +4,7 @@ import PKI
 
 /// Connects to a TLS server as the gateway would connect to an upstream, and sends nothing but the handshake. Reports
 /// the server's certificates, whether they are trusted, and whether the server asks for a client certificate and
-/// accepts the gateway's.
+/// refuses the gateway's.
 package struct PeerProbe {
     private let host: String
     private let port: Int
@@ -28,8 +28,8 @@ package struct PeerProbe {
         /// What the server did about the client certificate.
         package enum Ours: Sendable, Equatable {
             case notAsked
-            case accepted
-            /// The server asked for a certificate, and then neither refused it nor sent anything.
+            /// The server asked for a certificate and has not refused it in TLS. It may refuse it later: nginx answers
+            /// the first request with 400.
             case unopposed
             /// The server refused the certificate. The text describes its alert.
             case refused(String)
@@ -149,7 +149,7 @@ package struct PeerProbe {
             let patience = GatewayServer.monotonicMilliseconds + Self.objectionMilliseconds
             report.ours =
                 report.version == .v1_3
-                ? awaitObjection(&transport, memory, until: min(deadline, patience)) : .accepted
+                ? awaitObjection(&transport, memory, until: min(deadline, patience)) : .unopposed
         }
         transport.finishWriting(memory.wire)
         return report
@@ -196,14 +196,14 @@ package struct PeerProbe {
 
     /// Waits for the server's reaction to the client certificate. In TLS 1.3 the client's handshake is complete before
     /// the server has checked the certificate. An alert refuses the certificate; anything else from the server, such as
-    /// a session ticket, shows that it was accepted.
+    /// a session ticket, shows that the server has completed the handshake.
     private func awaitObjection(
         _ transport: inout Transport, _ memory: borrowing WorkerMemory, until deadline: Int64
     ) -> Report.Ours {
         while true {
             switch transport.receive(memory, second: 0) {
             // An incomplete record may be the beginning of an alert.
-            case .bytes: if transport.tls?.hasPending != true { return .accepted }
+            case .bytes: if transport.tls?.hasPending != true { return .unopposed }
             case .failed(.tls(let failure)) where failure.cause == .alert: return .refused(failure.words)
             case .failed(let failure): return .refused(failure.reason)
             case .ended, .truncated: return .refused("the connection was closed without a word")
