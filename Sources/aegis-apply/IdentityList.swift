@@ -166,13 +166,15 @@ struct LoadedIdentity {
         }
     }
 
+    var isUnusable: Bool { if case .unusable = condition { true } else { false } }
+
     /// Why the identity is a problem now; nil if it is not.
     var problem: String? {
         if case .unusable(let reason) = condition { return "can't be used: \(reason)" }
         guard let expiresAt, !renewsItself, expiresAt - now < HostStatus.problemDays * 86_400 else {
             return nil
         }
-        return "is about to expire"
+        return "is about to expire, on \(UTCTime.text(expiresAt))"
     }
 
     /// A clause that the certificate expires within weeks. Nil if it does not, or if it is renewed without the

@@ -8,13 +8,20 @@ import SystemPackage
 /// A file of revocation lists that hosts use, as `status` shows it.
 struct ListStatus {
     let path: String
-    /// The hosts that use the file, and whether one of them refuses clients when a list is overdue.
+    /// The hosts that use the file.
     private var hosts: [String] = []
-    private var refuses = false
-    /// The lists that are past their next update.
-    private var overdue: [(issuer: String, since: Int64)] = []
+    /// The lists of the file that are past their next update, and whose hosts have no other list in their place.
+    private var overdue: [Overdue] = []
+    private var lists: [RevocationList] = []
     /// Why the file can't be used; nil if it can, or this user may not read it.
     private var fault: String?
+
+    private struct Overdue {
+        let list: RevocationList
+        /// The hosts for which the list counts, and whether one of them refuses clients when a list is overdue.
+        var hosts: [String] = []
+        var refuses = false
+    }
 
     /// The files of all hosts, sorted by path. Relative paths start at `directory`.
     static func all(in snapshot: StateSnapshot, directory: FilePath, now: Int64) -> [ListStatus] {
@@ -22,35 +29,43 @@ struct ListStatus {
         let mark = Array("\"crl_files\"".utf8)
         for (id, item) in snapshot.items where id.kind == .host && item.record.contains(mark) {
             guard let host = Host(record: item.record), host.enabled, let settings = host.clientAuth else { continue }
-            for path in settings.revocationLists {
-                found[path, default: ListStatus(path, in: directory, now: now)].add(host, settings)
+            let paths = settings.revocationLists
+            for path in paths {
+                found[path, default: ListStatus(path, in: directory)].hosts.append(host.domain.text)
             }
+            // A list may be overdue in one host and replaced by that of another file in the next.
+            let overdue = RevocationList.overdue(paths.flatMap { found[$0]?.lists ?? [] }, now: now)
+            for path in paths { found[path]?.note(overdue, host.domain.text, settings.overdueLists) }
         }
         return found.values.sorted { $0.path < $1.path }
     }
 
-    private init(_ path: String, in directory: FilePath, now: Int64) {
+    private init(_ path: String, in directory: FilePath) {
         self.path = path
         let place = SecretReader(directory: directory).resolve(path)
         do {
             let content = try PrivateFile.content(of: place, atMost: 2 * RevocationList.maximumBytes)
-            overdue = try RevocationList.lists(in: content.plainCopy()).compactMap {
-                list -> (issuer: String, since: Int64)? in
-                guard let end = list.nextUpdate, end <= now else { return nil }
-                return (list.issuer, end)
-            }
+            lists = try RevocationList.lists(in: content.plainCopy())
         } catch {
             fault = place.isDenied ? nil : "\(error)"
         }
     }
 
-    private mutating func add(_ host: Host, _ settings: ClientAuthSettings) {
-        hosts.append(host.domain.text)
-        refuses = refuses || settings.overdueLists == .refuse
+    private mutating func note(_ found: [RevocationList], _ host: String, _ rule: ClientAuthSettings.OverdueList) {
+        for list in lists where found.contains(where: { $0 === list }) {
+            let index =
+                overdue.firstIndex { $0.list === list }
+                ?? {
+                    overdue.append(Overdue(list: list))
+                    return overdue.count - 1
+                }()
+            overdue[index].hosts.append(host)
+            overdue[index].refuses = overdue[index].refuses || rule == .refuse
+        }
     }
 
     /// Whether hosts refuse clients because of the file.
-    var hasProblem: Bool { fault != nil || !overdue.isEmpty && refuses }
+    var hasProblem: Bool { fault != nil || overdue.contains(where: \.refuses) }
 
     /// The lines about all files, after an empty line. Empty if nothing is wrong.
     static func text(_ all: [ListStatus]) -> String {
@@ -60,15 +75,19 @@ struct ListStatus {
 
     /// A line for each problem with the file; empty if there is none.
     private var text: String {
-        let who = Self.names(hosts.sorted())
         if let fault {
+            let who = Self.names(hosts.sorted())
             return "problem: the revocation lists in '\(path)' of \(who) can't be used: \(fault)".printable + "\n"
         }
-        return overdue.map { issuer, since in
+        return overdue.map { item in
+            let (who, since) = (Self.names(item.hosts.sorted()), UTCTime.text(item.list.nextUpdate ?? 0))
             let what =
-                "the revocation list of '\(issuer)' in '\(path)' is past its next update since \(UTCTime.text(since))"
-            return (refuses ? "problem: \(what): \(who) refuses its clients" : "note: \(what), which \(who) accepts")
-                .printable + "\n"
+                "the revocation list of '\(item.list.issuer)' in '\(path)' is past its next update since \(since)"
+            return
+                (item.refuses
+                ? "problem: \(what): \(who) refuses clients of this CA" : "note: \(what), which \(who) accepts")
+                .printable
+                + "\n"
         }.joined()
     }
 
@@ -82,8 +101,11 @@ struct ListStatus {
             (
                 "overdue",
                 .list(
-                    overdue.map { issuer, since in
-                        .map([("issuer", .string(issuer)), ("next_update", .string(UTCTime.rfc3339(since)))])
+                    overdue.map { item in
+                        .map([
+                            ("issuer", .string(item.list.issuer)),
+                            ("next_update", .string(UTCTime.rfc3339(item.list.nextUpdate ?? 0))),
+                        ])
                     })
             ),
             ("fault", fault.map(PlainValue.string) ?? .null), ("is_problem", .bool(hasProblem)),

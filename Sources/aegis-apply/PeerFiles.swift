@@ -68,6 +68,8 @@ struct PeerFiles {
     private var known: [Wanted: TrustFile] = [:]
     /// The results of checking a CA file together with revocation lists, by their paths.
     private var together: [[String]: Together] = [:]
+    /// Why the CAs of a file accept no certificate, by what was asked; nil if they accept some.
+    private var useless: [String: String?] = [:]
     private let directory: FilePath
     private let identities: [String: NamedIdentity]
     private let now = currentTime()
@@ -114,7 +116,9 @@ struct PeerFiles {
             }
             let host = configuration.hosts[index]
             for wanted in Self.files(of: host) { check(wanted, of: host) }
-            if refused[ItemID(.host, host.domain.text)] == nil { checkTogether(host) }
+            guard refused[ItemID(.host, host.domain.text)] == nil else { continue }
+            checkAuthorities(host)
+            checkTogether(host)
         }
     }
 
@@ -152,8 +156,40 @@ struct PeerFiles {
         warnings.append(
             .warning(
                 at: identity.origin, "identity '\(identity.name)' \(trouble)",
-                hint: loaded.problem == nil
+                hint: !loaded.isUnusable
                     ? nil : "the gateway goes on with the former one; if it has none, what uses it is not served"))
+    }
+
+    /// Warns of files of CAs that accept no certificate at all, such as one with only an expired CA.
+    private mutating func checkAuthorities(_ host: Host) {
+        var found: [(path: String, allowsExpired: Bool)] = []
+        if let tls = host.upstreamTLS, let path = tls.caFile, host.upstreams.contains(where: \.isTLS) {
+            found.append((path, tls.requirements(of: nil).allowsExpired))
+        }
+        if let settings = host.clientAuth, let path = authoritiesFile(settings) {
+            let requirements = settings.requirements(of: settings.identity.flatMap { identities[$0] })
+            if requirements.verifiesChain { found.append((path, requirements.allowsExpired)) }
+        }
+        for (path, allowsExpired) in found {
+            let key = "\(allowsExpired) \(path)"
+            let reason = useless[key] ?? reasonForNoAuthority(in: path, allowsExpired)
+            useless[key] = .some(reason)
+            guard let reason else { continue }
+            warnings.append(
+                .warning(
+                    at: host.origin,
+                    "host '\(host.domain.text)': the CAs in '\(path)' accept no certificate: \(reason)",
+                    hint: "put a CA there that is valid, with a key of RSA 2048, EC 256 or Ed25519 at least"))
+        }
+    }
+
+    private func reasonForNoAuthority(in path: String, _ allowsExpired: Bool) -> String? {
+        let place = SecretReader(directory: directory).resolve(path)
+        guard let pem = try? PrivateFile.content(of: place, atMost: PrivateFile.maxBytes).plainCopy(),
+            let rules = try? PeerRules(
+                purpose: .client, authorities: PEM.certificates(in: pem), allowsExpired: allowsExpired)
+        else { return nil }
+        return rules.reasonForNoAuthority(at: now)
     }
 
     /// The CA file by which a host's clients are verified; nil if the CAs are not in a file.
@@ -214,10 +250,7 @@ struct PeerFiles {
                 guard let content = bytes(list, 2 * RevocationList.maximumBytes) else { continue }
                 parsed += try RevocationList.lists(in: content)
             }
-            found.overdue = parsed.compactMap { list -> (issuer: String, since: Int64)? in
-                guard let end = list.nextUpdate, end <= now else { return nil }
-                return (list.issuer, end)
-            }
+            found.overdue = RevocationList.overdue(parsed, now: now).map { ($0.issuer, $0.nextUpdate ?? 0) }
             guard let pem = caFile.flatMap({ bytes($0, PrivateFile.maxBytes) }) else { return found }
             let rules = try PeerRules(purpose: .client, authorities: PEM.certificates(in: pem), lists: parsed)
             found.foreign = rules.foreignLists.map(\.issuer)

@@ -8,6 +8,7 @@ import subprocess
 import threading
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from authority import CLIENT, SERVER, Holder, pem, revocation_list
 from gateway import PATIENCE, PROGRAMS, Gateway
@@ -129,15 +130,15 @@ def peers():
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
-def test_a_peer_that_accepts(folder, peers, version):
+def test_a_peer_that_does_not_object(folder, peers, version):
     applied(folder)
     peers.append(server(folder, peer(), root, version))
     found = check(folder, peers[0])
     assert found["tls_version"] == ("1.2" if version == ssl.TLSVersion.TLSv1_2 else "1.3")
-    assert found["is_good"] and found["peer_trusted"] and found["certificate"] == "accepted"
+    assert found["is_good"] and found["peer_trusted"] and found["certificate"] == "unopposed"
     assert found["peer_chain"][0]["sans"] == ["IP:127.0.0.1", "DNS:up.test"]
     text = tell(folder, "identities", "check", "mesh", f"{HOST}:{peers[0].port}")
-    assert "peer is trusted" in text and "asked for the identity's certificate and accepted it" in text
+    assert "peer is trusted" in text and "asked for the identity's certificate, and has not objected to it" in text
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
@@ -174,7 +175,7 @@ def test_why_a_peer_is_not_trusted(folder, peers, what, shown, options, identity
     peers.append(server(folder, peer(**shown), root))
     found = check(folder, peers[0], *options, expect=3 if reason else 0)
     assert found["peer_refusal_reason"] == reason
-    assert found["peer_chain"][0]["subject"] == "CN=peer" and found["certificate"] == "accepted"
+    assert found["peer_chain"][0]["subject"] == "CN=peer" and found["certificate"] == "unopposed"
     if reason == "missing_name":
         assert "DNS:up.test" in found["peer_refusal"]
 
@@ -253,7 +254,13 @@ def test_status_names_identities_and_lists_that_need_somebody(folder):
     (folder / "mesh.crl").write_bytes(revocation_list(root, days=(-9, -1)))
     text = tell(folder, "status", "--check", expect=3)
     assert "problem: the revocation list of 'CN=mesh' in 'mesh.crl' is past its next update" in text
-    assert "a.test refuses its clients" in text
+    assert "a.test refuses clients of this CA" in text
+    # A newer list of the same CA in another file takes its place.
+    (folder / "newer.crl").write_bytes(revocation_list(root, number=2))
+    lists = gateway.config["hosts"][0]["client_auth"]["crl_files"]
+    lists.append("newer.crl")
+    assert "next update" not in gateway.apply(everything=True) + tell(folder, "status", "--check")
+    lists.remove("newer.crl")
     # The operator has allowed this use.
     gateway.config["hosts"][0]["client_auth"]["crl_expired"] = "accept"
     gateway.apply()
@@ -299,3 +306,23 @@ def test_a_dry_run_tells_of_lists_and_identities(folder):
             (lambda: (folder / "node.crt").unlink(), "No such file")]:
         change()
         assert words in tell(folder, "--dry-run")
+
+
+@pytest.mark.parametrize("what, options, words", [
+    ("expired", {"days": (-9, -1)}, "the authority 'CN=old' has expired"),
+    ("weak", {"key": rsa.generate_private_key(65537, 1024)}, "the authority 'CN=old' has a key that is too weak"),
+    ("good", {}, None),
+])
+def test_an_apply_warns_of_cas_that_accept_nobody(folder, what, options, words):
+    ca = folder / "old.pem"
+    ca.write_bytes(pem(Holder("old", is_ca=True, **options).certificate))
+    host = {
+        "domain": "a.test", "ssl_mode": "custom", "certificate": "all", "respond": {"status": 200},
+        "client_auth": {"ca_file": "old.pem"}}
+    gateway = applied(
+        folder, hosts=[host], issuers={"lan": {"type": "local_ca"}},
+        certificates={"all": {"issuer": "lan", "domains": ["a.test"]}})
+    told = gateway.apply(everything=True)
+    assert ("accept no certificate" in told) == bool(words) and (words or "") in told
+    ca.write_bytes(ca.read_bytes() + pem(root.certificate))
+    assert "accept no certificate" not in gateway.apply(everything=True)

@@ -147,9 +147,10 @@ import Testing
                 purpose: .client, authorities: [root.der], lists: [list], acceptsOverdueLists: accepts)
         }
         let strict = try rules(false)
-        #expect(!strict.isOverdue(since: end - 10, at: end - 1))
-        #expect(strict.isOverdue(since: end - 1, at: end) && strict.isOverdue(since: end - 10, at: end + 10))
-        #expect(!strict.isOverdue(since: end, at: end + 10))
-        #expect(try !rules(true).isOverdue(since: end - 10, at: end + 10))
+        #expect(!strict.listsHaveTurned(since: end - 10, at: end - 1))
+        #expect(
+            strict.listsHaveTurned(since: end - 1, at: end) && strict.listsHaveTurned(since: end - 10, at: end + 10))
+        #expect(!strict.listsHaveTurned(since: end, at: end + 10))
+        #expect(try !rules(true).listsHaveTurned(since: end - 10, at: end + 10))
     }
 }

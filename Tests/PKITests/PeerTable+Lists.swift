@@ -73,7 +73,8 @@ extension PeerTable {
             Settings(allowsExpired: true), reason: .listOverdue)
         let next = try Forge.list(of: inter, revoking: [bad.serial], days: (1, 20))
         try add(
-            "a list that is yet to begin", [good, inter], trusting: [root], lists: [rootList, next], tool: .says(false))
+            "a list that is yet to begin", [good, inter], trusting: [root], lists: [rootList, next],
+            reason: .listNotYetValid)
         try add(
             "a leaf on a list that is yet to begin", [bad, inter], trusting: [root], lists: [rootList, next],
             reason: .revoked)
@@ -129,5 +130,84 @@ extension PeerTable {
             of: inter, revoking: [bad.serial], [.text(NID_issuing_distribution_point, "critical,onlyuser:TRUE")])
         try add(
             "a leaf on a list for leaves", [bad, inter], trusting: [root], lists: [users, empty], reason: .revoked)
+    }
+
+    /// Lists for a part of an issuer's certificates, by the kind of certificate or by a distribution point.
+    func addListScopes() throws {
+        let listed = try Listed(self)
+        let (root, inter, good, bad, rootList) = (listed.root, listed.inter, listed.good, listed.bad, listed.rootList)
+        func list(_ scope: String, of issuer: Forge.Made, _ serials: [Int], to: Int64? = 7) throws -> [UInt8] {
+            try Forge.list(
+                of: issuer, revoking: serials, days: (-1, to),
+                [.text(NID_issuing_distribution_point, "critical,\(scope)")])
+        }
+        let authorities = try list("onlyCA:TRUE", of: inter, [])
+        let users = try list("onlyuser:TRUE", of: inter, [])
+        try add("a leaf on a list for leaves alone", [good, inter], trusting: [root], lists: [rootList, users])
+        try add(
+            "a leaf, and a list for authorities alone", [good, inter], trusting: [root],
+            lists: [rootList, authorities],
+            reason: .listMissing)
+        try add(
+            "a leaf, and lists for leaves and for authorities", [good, inter], trusting: [root],
+            lists: [rootList, authorities, users])
+        try add(
+            "an intermediate, and a list for authorities alone", [good, inter], trusting: [root],
+            lists: [try list("onlyCA:TRUE", of: root, []), users])
+        try add(
+            "an intermediate, and a list for leaves alone", [good, inter], trusting: [root],
+            lists: [try list("onlyuser:TRUE", of: root, []), users], reason: .listMissing, depth: 1)
+        let over = try list("onlyuser:TRUE", of: inter, [], to: -1)
+        try add(
+            "an overdue list for leaves", [good, inter], trusting: [root], lists: [rootList, over], reason: .listOverdue
+        )
+        try add(
+            "an overdue list for leaves beside a complete one", [good, inter], trusting: [root],
+            lists: [rootList, over, listed.list])
+        let (one, two) = ("fullname:URI:http://lists.test/1", "fullname:URI:http://lists.test/2")
+        let placed = try leaf(
+            inter,
+            [
+                .endEntity, .signsHandshakes, forPurpose,
+                .text(NID_crl_distribution_points, "URI:http://lists.test/0,URI:http://lists.test/1"),
+            ])
+        let (first, second) = (try list(one, of: inter, [bad.serial]), try list(two, of: inter, []))
+        try add("a leaf of a list's point", [placed, inter], trusting: [root], lists: [rootList, first])
+        try add(
+            "a leaf of another point than the list's", [placed, inter], trusting: [root], lists: [rootList, second],
+            reason: .listMissing)
+        try add(
+            "a leaf of one of two points", [placed, inter], trusting: [root], lists: [rootList, second, first])
+        try add(
+            "a leaf without a point", [good, inter], trusting: [root], lists: [rootList, first], reason: .listMissing)
+        try add(
+            "a leaf that is revoked at its point", [placed, inter], trusting: [root],
+            lists: [rootList, try list(one, of: inter, [placed.serial])], reason: .revoked)
+    }
+
+    /// Several lists of one issuer that were issued at the same time.
+    func addListNumbers() throws {
+        let listed = try Listed(self)
+        let (root, inter, bad, rootList) = (listed.root, listed.inter, listed.bad, listed.rootList)
+        func list(_ number: Int?, _ serials: [Int]) throws -> [UInt8] {
+            let value = number.map {
+                DER.value(tag: 0x02, $0 < 128 ? [UInt8($0)] : [UInt8($0 >> 8), UInt8($0 & 0xFF)])
+            }
+            return try Forge.list(
+                of: inter, revoking: serials,
+                value.map { [.raw(CertificateExtension(identifier: "2.5.29.20", isCritical: false, value: $0))] } ?? [])
+        }
+        for (what, numbers, isRevoked) in [
+            ("of the greater number", (9, 8), true), ("of the greater number, which is longer", (300, 255), true),
+            ("of the lesser number", (8, 9), false), ("of a number beside one of none", (1, nil), true),
+            ("of the same number", (5, 5), true), ("of no number", (nil, nil), true),
+        ] as [(String, (Int?, Int?), Bool)] {
+            let both = [try list(numbers.0, [bad.serial]), try list(numbers.1, [])]
+            for (order, lists) in [("first", both), ("last", Array(both.reversed()))] {
+                try add(
+                    "a leaf on a list \(what), \(order)", [bad, inter], trusting: [root], lists: [rootList] + lists,
+                    reason: isRevoked ? .revoked : nil, tool: .hasNoSuchRule)
+            }
+        }
     }
 }

@@ -111,6 +111,8 @@ final class PeerTable {
         try addLists()
         try addListTimes()
         try addListSigners()
+        try addListScopes()
+        try addListNumbers()
         try addNames()
         try addUnverified()
     }

@@ -78,7 +78,8 @@ import Testing
         case .notAnAuthority: "tlsv1 alert unknown ca"
         case .wrongPurpose: "sslv3 alert unsupported certificate"
         case .badSignature: "tlsv1 alert decrypt error"
-        case .listOverdue, .listForeign, .nameConstraint, .unknownExtension: "sslv3 alert certificate unknown"
+        case .listOverdue, .listForeign, .listMissing, .listNotYetValid: "sslv3 alert certificate unknown"
+        case .nameConstraint, .unknownExtension: "sslv3 alert certificate unknown"
         default: "sslv3 alert bad certificate"
         }
     }

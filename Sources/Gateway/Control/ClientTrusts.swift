@@ -104,6 +104,10 @@ struct ClientTrusts {
             entry.failure = materials.fault(of: files).map { complaint("\($0)", entry) }
             guard rules.digest != entry.trust?.rules.digest else { return }
             entry.trust = try PeerTrust(rules: rules, now: { GatewayServer.now })
+        } catch let error as PKIError where !settings.revocationLists.isEmpty {
+            let lists = settings.revocationLists.map { "'\($0)'" }.joined(separator: ", ")
+            let owner = settings.caFile.map { "'\($0)'" } ?? "the identity '\(settings.identity ?? "")'"
+            entry.failure = complaint("the CAs of \(owner), and the revocation lists in \(lists): \(error)", entry)
         } catch {
             entry.failure = complaint("\(error)", entry)
         }

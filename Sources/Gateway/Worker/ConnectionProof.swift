@@ -76,7 +76,7 @@ extension ConnectionProof {
             self.trust = trust
             return .admitted
         }
-        if self.trust !== trust || trust.rules.isOverdue(since: verifiedAt, at: now) {
+        if self.trust !== trust || trust.rules.listsHaveTurned(since: verifiedAt, at: now) {
             if let refusal = trust.refusal(of: chain()) {
                 // In a resumed session the intermediates are missing, so a valid certificate may seem to have an
                 // unknown issuer. In a new handshake the client sends them again.

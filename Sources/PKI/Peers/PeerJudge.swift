@@ -186,7 +186,7 @@ final class PeerJudge: Sendable {
         try unsafe checkNames(of: chain.certificate(at: 0))
     }
 
-    private static func checkKey(of certificate: OpaquePointer, depth: Int) throws(PeerFault) {
+    static func checkKey(of certificate: OpaquePointer, depth: Int) throws(PeerFault) {
         guard let key = unsafe X509_get0_pubkey(certificate) else { throw PeerFault(.unreadable, depth: depth) }
         let kind = unsafe KeyKind(of: key)
         do throws(PKIError) {

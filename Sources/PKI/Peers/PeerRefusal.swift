@@ -36,6 +36,10 @@ package struct PeerRefusal: Sendable, Equatable {
         case revoked
         /// The issuer's revocation list is past its next update.
         case listOverdue = "list_overdue"
+        /// The time of issue of the issuer's revocation list is in the future.
+        case listNotYetValid = "list_not_yet_valid"
+        /// The issuer has revocation lists, but they are for other certificates of the issuer.
+        case listMissing = "list_missing"
         /// Revocation lists with the issuer's name exist, but the issuer's key signed none of them.
         case listForeign = "list_foreign"
         /// The certificate has none of the required names.
@@ -105,6 +109,8 @@ extension PeerRefusal.Reason {
         case .weakSignature: "is signed with a hash below SHA-256"
         case .revoked: "is revoked"
         case .listOverdue: "can't be checked: its issuer's revocation list is past its next update"
+        case .listNotYetValid: "can't be checked: its issuer's revocation list is not valid yet"
+        case .listMissing: "can't be checked: its issuer's revocation lists are for other certificates of it"
         case .listForeign: "can't be checked: the revocation list of its issuer's name is not signed by its issuer"
         case .missingName: "has none of the required names"
         case .wrongHost: "is not for the server's name"
@@ -167,7 +173,7 @@ struct PeerFault: Error {
         case .notYetValid: X509_V_ERR_CERT_NOT_YET_VALID
         // For this error, OpenSSL sends the alert certificate_unknown. OpenSSL's error for an expired list would send
         // certificate_expired, and the client would think that its certificate has expired.
-        case .listOverdue, .listForeign: X509_V_ERR_CRL_PATH_VALIDATION_ERROR
+        case .listOverdue, .listNotYetValid, .listMissing, .listForeign: X509_V_ERR_CRL_PATH_VALIDATION_ERROR
         // For this error, OpenSSL sends the alert bad_certificate.
         case .missingName: X509_V_ERR_HOSTNAME_MISMATCH
         case .unreadable: X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD

@@ -4,10 +4,11 @@ extension PeerRules {
     /// Checks a certificate against the revocation lists of its issuer. If there is no list of that issuer, the check
     /// passes.
     ///
-    /// An issuer may have several lists with the same scope (issuing distribution point). The newest list whose time of
-    /// issue has passed counts. If the times of all lists are in the future, the newest list counts, since the issuer's
-    /// clock may be ahead. If lists have the issuer's name but the issuer's key signed none of them, the check fails,
-    /// since the issuer's real list is unknown.
+    /// Of the issuer's lists with the same scope (issuing distribution point), the newest counts. The check fails:
+    /// - if one of these lists has the certificate's serial number;
+    /// - if none of them covers the certificate, has begun, and is not past its next update;
+    /// - if lists have the issuer's name but the issuer's key signed none of them, since the issuer's real list is
+    ///   unknown.
     ///
     /// - Parameters:
     ///   - certificate: An `X509`.
@@ -31,33 +32,16 @@ extension PeerRules {
             throw PeerFault(.unreadable, depth: depth)
         }
         let serial = unsafe SerialNumber(number)
-        let current = Self.current(own, keysCount: unsafe issuer == nil, now: now)
-        // This check comes before the check for overdue lists, since "revoked" tells the operator more.
+        let current = RevocationList.current(own, keysCount: unsafe issuer == nil, now: now)
+        // This check comes first, since "revoked" tells the operator more. A list that does not cover the certificate
+        // counts too: an issuer gives each serial number only once.
         guard !current.contains(where: { $0.revokes(serial) }) else { throw PeerFault(.revoked, depth: depth) }
-        guard acceptsOverdueLists || !current.contains(where: { $0.isOverdue(at: now) }) else {
+        let covering = current.filter { unsafe $0.scope.covers(certificate) }
+        guard !covering.isEmpty else { throw PeerFault(.listMissing, depth: depth) }
+        let begun = covering.filter { $0.hasBegun(at: now) }
+        guard !begun.isEmpty else { throw PeerFault(.listNotYetValid, depth: depth) }
+        guard acceptsOverdueLists || begun.contains(where: { !$0.isOverdue(at: now) }) else {
             throw PeerFault(.listOverdue, depth: depth)
         }
-    }
-
-    /// Selects one list per scope. A list whose time of issue has passed takes precedence over a list with a future
-    /// time. Otherwise the newer list takes precedence. With `keysCount`, lists with different key identifiers are kept
-    /// apart, since several issuers may have the same name.
-    private static func current(_ lists: [RevocationList], keysCount: Bool, now: Int64) -> [RevocationList] {
-        struct Part: Hashable {
-            let scope: [UInt8]
-            let key: [UInt8]?
-        }
-        var newest: [Part: RevocationList] = [:]
-        for list in lists {
-            let part = Part(scope: list.scope, key: keysCount ? list.authorityKey : nil)
-            guard let other = newest[part] else {
-                newest[part] = list
-                continue
-            }
-            let isBegun = (list.thisUpdate <= now, other.thisUpdate <= now)
-            let isNewer = isBegun.0 == isBegun.1 ? list.thisUpdate > other.thisUpdate : isBegun.0
-            if isNewer { newest[part] = list }
-        }
-        return Array(newest.values)
     }
 }

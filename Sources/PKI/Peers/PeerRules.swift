@@ -86,11 +86,13 @@ package struct PeerRules: Sendable {
         try self.init(purpose: .server, authorities: PEM.certificates(in: authorities))
     }
 
-    /// Whether a revocation list became overdue between two times, in seconds since 1970. If so, certificates that were
-    /// accepted before may be refused now.
-    package func isOverdue(since time: Int64, at now: Int64) -> Bool {
-        guard !acceptsOverdueLists else { return false }
-        return lists.contains { list in list.nextUpdate.map { time < $0 && $0 <= now } ?? false }
+    /// Whether a revocation list has begun or became overdue between two times, in seconds since 1970. If so,
+    /// certificates that were accepted before may be refused now.
+    package func listsHaveTurned(since time: Int64, at now: Int64) -> Bool {
+        lists.contains { list in
+            list.hasBegun(at: now) && !list.hasBegun(at: time)
+                || !acceptsOverdueLists && list.isOverdue(at: now) && !list.isOverdue(at: time)
+        }
     }
 
     /// The lists whose issuer is not one of the CAs. They count only for certificates of an intermediate CA that a peer
@@ -98,6 +100,35 @@ package struct PeerRules: Sendable {
     package var foreignLists: [RevocationList] {
         lists.filter { list in
             !authorities.contains { unsafe list.isIssued(by: X509_get_subject_name($0.handle)) }
+        }
+    }
+
+    /// Why the CAs accept no certificate at all at a time in seconds since 1970, such as that the only one has expired.
+    /// Nil if one of them can be used.
+    package func reasonForNoAuthority(at now: Int64) -> String? {
+        guard verifiesChain, !trustsSystem else { return nil }
+        var reason: String?
+        for authority in authorities {
+            guard let fault = unsafe fault(of: authority.handle, at: now) else { return nil }
+            let subject = unsafe PeerCertificate.text(of: X509_get_subject_name(authority.handle))
+            let refusal = PeerRefusal(fault.reason, depth: 1, authority: subject, detail: fault.detail)
+            reason = reason ?? refusal.description
+        }
+        return reason
+    }
+
+    /// Why no chain can end at a CA (an `X509`).
+    private func fault(of authority: OpaquePointer, at now: Int64) -> PeerFault? {
+        do throws(PeerFault) {
+            guard let notBefore = unsafe OpenSSL.seconds(X509_get0_notBefore(authority)),
+                let notAfter = unsafe OpenSSL.seconds(X509_get0_notAfter(authority))
+            else { throw PeerFault(.unreadable) }
+            guard notBefore <= now else { throw PeerFault(.notYetValid) }
+            guard allowsExpired || now < notAfter else { throw PeerFault(.expired) }
+            try unsafe PeerJudge.checkKey(of: authority, depth: 1)
+            return nil
+        } catch {
+            return error
         }
     }
 

@@ -32,9 +32,11 @@ package final class RevocationList: Sendable {
     nonisolated(unsafe) let issuerName: OpaquePointer
     /// The identifier of the key that signed the list. Nil if the list does not have it.
     let authorityKey: [UInt8]?
-    /// The issuing distribution point in DER, which distinguishes lists for different parts of a CA's certificates.
-    /// Empty if the list covers all certificates of the CA.
-    let scope: [UInt8]
+    /// The part of the CA's certificates that the list covers.
+    let scope: RevocationScope
+    /// The list's number (RFC 5280 section 5.2.3), big-endian and without zeros in front. It grows with each list of a
+    /// CA and scope. Empty if the list does not have it.
+    let number: [UInt8]
     /// The SHA-256 of the list's DER.
     let digest: [UInt8]
     private let serials: Set<SerialNumber>
@@ -58,7 +60,7 @@ package final class RevocationList: Sendable {
         defer { unsafe X509_CRL_free(list) }
         signed = try Self.signedPart(of: der)
         let extensions = try unsafe RevocationListExtensions(of: list)
-        (authorityKey, scope) = (extensions.authorityKey, extensions.scope)
+        (authorityKey, scope, number) = (extensions.authorityKey, extensions.scope, extensions.number)
         serials = try unsafe Self.serials(of: list)
         guard let thisUpdate = unsafe OpenSSL.seconds(X509_CRL_get0_lastUpdate(list)) else {
             throw Self.malformed("its time of issue can't be read")
@@ -99,10 +101,62 @@ package final class RevocationList: Sendable {
     /// Whether the time of the next update has passed. `time` is in seconds since 1970.
     package func isOverdue(at time: Int64) -> Bool { nextUpdate.map { $0 <= time } ?? false }
 
+    /// Whether the time of issue has passed. An issuer's clock may be ahead by `mostHasteSeconds`. `time` is in seconds
+    /// since 1970.
+    func hasBegun(at time: Int64) -> Bool { thisUpdate <= time + Self.mostHasteSeconds }
+    private static let mostHasteSeconds: Int64 = 300
+
+    /// Whether the list takes the place of another one of the same CA and scope: it was issued later, or at the same
+    /// time with a greater number.
+    func replaces(_ other: RevocationList, at now: Int64) -> Bool {
+        let isBegun = (hasBegun(at: now), other.hasBegun(at: now))
+        guard isBegun.0 == isBegun.1 else { return isBegun.0 }
+        guard thisUpdate == other.thisUpdate else { return thisUpdate > other.thisUpdate }
+        guard number.count == other.number.count else { return number.count > other.number.count }
+        return other.number.lexicographicallyPrecedes(number)
+    }
+
+    /// The lists that count: those that no other list of the same CA and scope replaces. Of lists that were issued at
+    /// the same time under the same number, all count.
+    ///
+    /// - Parameters:
+    ///   - keysCount: Whether lists with different key identifiers are kept apart, since several CAs may have the same
+    ///     name.
+    ///   - now: In seconds since 1970.
+    static func current(_ lists: [RevocationList], keysCount: Bool, now: Int64) -> [RevocationList] {
+        lists.filter { list in
+            !lists.contains { other in
+                other.replaces(list, at: now) && other.scope == list.scope
+                    && (!keysCount || other.authorityKey == list.authorityKey)
+                    && other.hasIssuer(of: list)
+            }
+        }
+    }
+
+    /// The lists because of which certificates are refused while overdue lists are not accepted: those that are past
+    /// their next update, where the lists have no newer one of the same CA and scope, and no other for all of its
+    /// certificates.
+    package static func overdue(_ lists: [RevocationList], now: Int64) -> [RevocationList] {
+        let current = current(lists, keysCount: true, now: now)
+        return current.filter { list in
+            list.isOverdue(at: now)
+                && !current.contains { other in
+                    other.scope == .everything && other.authorityKey == list.authorityKey
+                        && other.hasIssuer(of: list)
+                        && other.hasBegun(at: now) && !other.isOverdue(at: now)
+                }
+        }
+    }
+
     /// Whether an `X509_NAME` equals the issuer's name.
     func isIssued(by name: OpaquePointer?) -> Bool {
         defer { extendLifetime(self) }
         return unsafe X509_NAME_cmp(issuerName, name) == 0
+    }
+
+    private func hasIssuer(of other: RevocationList) -> Bool {
+        defer { extendLifetime(other) }
+        return unsafe isIssued(by: other.issuerName)
     }
 
     /// Whether a CA (an `X509`) signed the list, and its key usage allows signing lists. The result is kept per key,
@@ -176,7 +230,8 @@ package final class RevocationList: Sendable {
 /// The extensions of a revocation list that Aegis understands (RFC 5280 section 5.2).
 private struct RevocationListExtensions {
     var authorityKey: [UInt8]?
-    var scope: [UInt8] = []
+    var scope = RevocationScope.everything
+    var number: [UInt8] = []
 
     init(of list: OpaquePointer) throws(PKIError) {
         for index in 0..<(unsafe X509_CRL_get_ext_count(list)) {
@@ -187,8 +242,8 @@ private struct RevocationListExtensions {
                 throw RevocationList.malformed(
                     "it is a delta, which says what has changed; the complete list is needed")
             case NID_issuing_distribution_point:
-                try unsafe Self.checkScope(of: list)
-                scope = unsafe X509_EXTENSION_get_data(item).map { unsafe OpenSSL.bytes(of: $0) } ?? []
+                scope = try unsafe RevocationScope(of: list)
+            case NID_crl_number: number = try unsafe Self.number(of: list)
             case NID_authority_key_identifier: authorityKey = try unsafe Self.authorityKey(of: list)
             default:
                 guard unsafe X509_EXTENSION_get_critical(item) == 0 else {
@@ -198,21 +253,16 @@ private struct RevocationListExtensions {
         }
     }
 
-    private static func checkScope(of list: OpaquePointer) throws(PKIError) {
-        guard let value = unsafe X509_CRL_get_ext_d2i(list, NID_issuing_distribution_point, nil, nil) else {
-            throw RevocationList.malformed("its distribution point can't be read")
+    private static func number(of list: OpaquePointer) throws(PKIError) -> [UInt8] {
+        guard let value = unsafe X509_CRL_get_ext_d2i(list, NID_crl_number, nil, nil) else {
+            throw RevocationList.malformed("its number can't be read")
         }
-        let point = unsafe value.assumingMemoryBound(to: ISSUING_DIST_POINT.self)
-        defer { unsafe ISSUING_DIST_POINT_free(point) }
-        if unsafe point.pointee.indirectCRL > 0 {
-            throw RevocationList.malformed("it is for other issuers too (indirect)")
+        let number = unsafe value.assumingMemoryBound(to: ASN1_INTEGER.self)
+        defer { unsafe ASN1_INTEGER_free(number) }
+        guard unsafe ASN1_STRING_type(number) != V_ASN1_NEG_INTEGER else {
+            throw RevocationList.malformed("its number is negative")
         }
-        if unsafe point.pointee.onlyattr > 0 {
-            throw RevocationList.malformed("it is for attribute certificates alone")
-        }
-        if unsafe point.pointee.onlysomereasons != nil {
-            throw RevocationList.malformed("it is for some reasons alone")
-        }
+        return Array(unsafe OpenSSL.bytes(of: number).drop { $0 == 0 })
     }
 
     private static func authorityKey(of list: OpaquePointer) throws(PKIError) -> [UInt8]? {
