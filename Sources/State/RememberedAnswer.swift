@@ -6,7 +6,7 @@ package struct RememberedAnswer: Sendable, Equatable {
     /// The most answers that are remembered; beyond, the oldest go.
     package static let most = 10_000
 
-    /// Who has sent the request.
+    /// The sender of the request, as events name it: a token or a certificate.
     package let actor: String
     /// The key that the client gave its request.
     package let key: String
