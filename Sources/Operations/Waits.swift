@@ -1,9 +1,8 @@
-import Glibc
 import Issuers
 import State
 
 extension LeaseKeeper {
-    /// Takes the lock for applying. Waits for an apply that has it, until a time; then returns nil.
+    /// Takes the lock for applying. While an apply has the lock, this waits until `deadline`, and then returns nil.
     package static func forApplying(
         in store: any StateStore, until deadline: ContinuousClock.Instant
     ) throws -> LeaseKeeper? {
@@ -12,7 +11,7 @@ extension LeaseKeeper {
                 return try LeaseKeeper(.apply, in: store)
             } catch is Held {
                 guard ContinuousClock.now < deadline else { return nil }
-                usleep(50_000)
+                Pause.wait(.milliseconds(50))
             }
         }
     }
@@ -21,15 +20,15 @@ extension LeaseKeeper {
 package enum ServedRevision {
     private static let patience = Duration.seconds(5)
 
-    /// Waits until the gateway of that process says that it serves a revision, for a few seconds at most. Returns at once
-    /// if the state lists no such gateway.
+    /// Waits until the gateway with the process ID `process` reports in the state that it serves a revision, for at most
+    /// `patience`. Returns at once if the state lists no such gateway.
     package static func wait(for revision: Int, in store: any StateStore, process: Int) {
         let deadline = ContinuousClock.now.advanced(by: patience)
         while ContinuousClock.now < deadline {
             // A gateway that died may have had the same process ID, as in containers.
             let node = try? store.nodes().filter { $0.process == process }.max { $0.heartbeatAt < $1.heartbeatAt }
             guard let node, node.position.revision < revision else { return }
-            usleep(5_000)
+            Pause.wait(.milliseconds(5))
         }
     }
 }

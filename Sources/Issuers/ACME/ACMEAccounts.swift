@@ -1,6 +1,5 @@
 import ACME
 import ConfigModel
-import Glibc
 import PKI
 import State
 import Synchronization
@@ -186,15 +185,5 @@ extension ACMEIssuer {
 extension CAAccount.ID {
     init(_ settings: ACMEIssuer) {
         self.init(directory: settings.directory.text, externalKeyID: settings.externalAccount?.keyID ?? "")
-    }
-}
-
-enum Pause {
-    @Sendable static func wait(_ duration: Duration) {
-        let (seconds, attoseconds) = duration.components
-        var wanted = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
-        var left = timespec()
-        // If a signal interrupts nanosleep, `left` contains the rest of the time.
-        while unsafe nanosleep(&wanted, &left) != 0, errno == EINTR { wanted = left }
     }
 }
