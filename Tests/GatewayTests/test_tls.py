@@ -136,6 +136,7 @@ def test_both_versions_are_spoken(gateway, version):
     ("-tls1_1", "-cipher", "ALL:@SECLEVEL=0"), ("-tls1", "-cipher", "ALL:@SECLEVEL=0"),
     ("-tls1_2", "-cipher", "AES128-SHA"), ("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA256"),
     ("-tls1_2", "-cipher", "aNULL:@SECLEVEL=0"), ("-tls1_2", "-groups", "secp224r1"),
+    ("-tls1_3", "-groups", "secp521r1"),
 ], ids=" ".join)
 def test_what_is_old_is_refused(gateway, arguments):
     done = s_client(gateway, "-servername", "one.test", *arguments)

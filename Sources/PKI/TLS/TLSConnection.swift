@@ -119,7 +119,9 @@ package struct TLSConnection: ~Copyable {
             unsafe SSL_set_session_id_context(ssl, bytes.baseAddress, UInt32(bytes.count))
         }
         if let clients = policy.clients {
-            guard unsafe clients.trust.ask(in: ssl, isRequired: clients.isRequired) else { return false }
+            guard unsafe clients.trust.ask(in: ssl, isRequired: clients.isRequired),
+                unsafe TLSGroups.serverOfCertifiedClients.set(for: ssl)
+            else { return false }
         }
         guard isBound == 1, unsafe aegis_set_min_version(ssl, version) == 1, unsafe credential.use(in: ssl) else {
             ERR_clear_error()

@@ -1,7 +1,7 @@
 import COpenSSL
 
-/// The groups for key exchange that every version of OpenSSL supports. P-521 is among them for certificates: TLS 1.2
-/// accepts no key of a curve outside the groups (RFC 8422 section 5.1.1).
+/// The groups for key exchange that every version of OpenSSL supports. P-521 is used only where the peer shows a
+/// certificate: TLS 1.2 accepts no key of a curve outside the groups (RFC 8422 section 5.1.1).
 package enum TLSGroup: String, Sendable, CaseIterable {
     case x25519 = "X25519"
     case p256 = "P-256"
@@ -32,10 +32,17 @@ enum TLSGroups {
     /// A server. If a client supports the post-quantum group but sent no key for it, the server asks for a second
     /// client hello. Among the groups after `/`, the server prefers one that the client sent a key for.
     case server
+    /// A server that asks its clients for certificates.
+    case serverOfCertifiedClients
 
     private var classic: String {
-        var groups = TLSGroup.allCases
-        if case .client(let first) = self { groups = [first] + groups.filter { $0 != first } }
+        let all = TLSGroup.allCases
+        let groups =
+            switch self {
+            case .client(let first): [first] + all.filter { $0 != first }
+            case .server: all.filter { $0 != .p521 }
+            case .serverOfCertifiedClients: all
+            }
         return groups.map(\.rawValue).joined(separator: ":")
     }
 
@@ -43,7 +50,7 @@ enum TLSGroups {
     private var hybrid: String {
         switch self {
         case .client: "*X25519MLKEM768:*\(classic)"
-        case .server: "X25519MLKEM768/\(classic)"
+        case .server, .serverOfCertifiedClients: "X25519MLKEM768/\(classic)"
         }
     }
 

@@ -1,7 +1,7 @@
 import COpenSSL
 
 /// The TLS settings for all server connections of one thread. Ciphers and groups follow Mozilla's intermediate
-/// configuration (guideline 6.0), and P-521 after its groups. Renegotiation and compression are off, session tickets are on.
+/// configuration (guideline 6.0). Renegotiation and compression are off, session tickets are on.
 ///
 /// Settings that differ from host to host (the certificate and the `TLSPolicy`) are set on a connection after its
 /// client hello has arrived. One context for all hosts costs less than one for each policy, and has the same effect.
