@@ -19,7 +19,12 @@ extension Worker {
             guard passes(field, isTrusted: isTrusted) else { continue }
             let name = head[field.name.range]
             if strip.contains(name) { continue }
-            writeField(name, head[field.value.range])
+            let value = head[field.value.range]
+            if field.id == .cookie, AdminCookie.mayBe(in: value) {
+                writeCookies(value)
+            } else {
+                writeField(name, value)
+            }
         }
         if requestHead.method == .options { writeForwardsLeft(head, without: strip) }
         writeForwarding(head, exchange, isTrusted: isTrusted, without: strip)
@@ -40,6 +45,16 @@ extension Worker {
             writeUpgrade(head[upgrade.range], exchange, view)
         }
         memory.output.append("\r\n")
+    }
+
+    /// Writes the cookies of a Cookie field without the admin page's.
+    private func writeCookies(_ value: Bytes) {
+        let start = memory.output.count
+        AdminCookie.forEachOther(in: value) { cookie in
+            memory.output.append(memory.output.count == start ? "Cookie: " : "; ")
+            memory.output.append(cookie)
+        }
+        if memory.output.count > start { memory.output.append("\r\n") }
     }
 
     /// Writes Max-Forwards of an OPTIONS request, lowered by one (RFC 9110 section 7.6.2). It is not 0, since the gateway
