@@ -5,11 +5,12 @@ import PKI
 import State
 import Synchronization
 
-// AdminAPI: answers requests to the admin API under /api/v1.
+// AdminAPI: answers requests to the admin API under /api/v1, and to its page.
 //
 // `Routing/` says what there is: each `Route` is data, from which the OpenAPI document follows. `Access/` decides who may
-// ask. `Resources/` reads the state for each route, and `Answers/` writes JSON. A request is a value, an answer is a
-// value, and what they need of the world comes from `Surroundings`. The gateway owns connections and threads.
+// ask. `Resources/` reads the state for each route, and `Answers/` writes JSON. `Page/` is the page for people, whose
+// forms do what routes do. A request is a value, an answer is a value, and what they need of the world comes from
+// `Surroundings`. The gateway owns connections and threads.
 
 package final class AdminAPI: AdminService {
     /// What the API needs besides the request.
@@ -65,30 +66,45 @@ package final class AdminAPI: AdminService {
     }
 
     private let surroundings: Surroundings
-    private let wrongTokens = Mutex(WrongTokens())
-    /// How old the record of a token's last use may be, in seconds: each record is a write to the state.
-    private static let useSeconds: Int64 = 60
+    private let gate: Gate
+    private let page: AdminPage
     /// When to try again while the state can't be read, in seconds.
     private static let retry = [(name: "Retry-After", value: "5")]
 
-    package init(_ surroundings: Surroundings) { self.surroundings = surroundings }
+    package init(_ surroundings: Surroundings) {
+        self.surroundings = surroundings
+        gate = Gate(now: surroundings.now)
+        page = AdminPage(surroundings, gate)
+    }
 
     package func answer(_ request: AdminRequest) -> AdminResponse {
         var response: AdminResponse
         do {
-            response = try respond(to: request)
-        } catch let problem as Problem {
-            return problem.response(to: request.requestID)
-        } catch let error as StateError {
-            return Problem(.unavailable, "The state can't be used: \(Self.reason(error)).", fields: Self.retry)
-                .response(to: request.requestID)
+            guard let path = RequestPath(request.target) else {
+                throw Problem(.badPath, "Write the path without '//', '.', '..' and needless percent-encoding.")
+            }
+            guard path.segments.first == "api" else { return page.answer(request, path) }
+            response = try respond(to: request, path)
         } catch {
-            return Problem(.internal, "The gateway's log says more.").response(to: request.requestID)
+            return Self.problem(error).response(to: request.requestID)
         }
         if response.status == 200, !request.isChange { response.addTag(unlessIn: request.values(of: "if-none-match")) }
         response.fields += [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
         return response
     }
+
+    /// What a client is told of an error.
+    static func problem(_ error: any Error) -> Problem {
+        switch error {
+        case let problem as Problem: problem
+        case let error as StateError:
+            Problem(.unavailable, "The state can't be used: \(reason(error)).", fields: retry)
+        default: Problem(.internal, "The gateway's log says more.")
+        }
+    }
+
+    /// What a client is told while there is no state.
+    static let noState = Problem(.unavailable, "There is no state yet: aegis-apply makes it.", fields: retry)
 
     /// A reason without the path of the state, which is nobody's business but the operator's.
     private static func reason(_ error: StateError) -> String {
@@ -103,30 +119,19 @@ package final class AdminAPI: AdminService {
 
     /// The checks come in an order that shows strangers nothing: what there is below the API is looked up only for those
     /// who may know.
-    private func respond(to request: AdminRequest) throws -> AdminResponse {
-        guard let path = RequestPath(request.target) else {
-            throw Problem(.badPath, "Write the path without '//', '.', '..' and needless percent-encoding.")
-        }
+    private func respond(to request: AdminRequest, _ path: RequestPath) throws -> AdminResponse {
         let isChange = request.isChange
-        guard !isChange || OriginRule.isMet(by: request) else {
-            throw Problem(.foreignOrigin, "Only the admin page itself may change anything by a browser.")
-        }
-        // A client that has shown a certificate needs no token.
-        let text = try request.holder == nil ? bearer(of: request) : ""
+        if isChange { try gate.checkOrigin(request) }
+        let credentials = try gate.credentials(of: request)
         let response = try surroundings.withStore { store in
-            let identity =
-                try request.holder.map {
-                    Identity(kind: .certificate, name: $0.name, scope: $0.mayChange ? .write : .read)
-                }
-                ?? identify(text, request, in: store)
-            guard request.mayChange || !isChange else {
-                throw Problem(.readOnly, "gateway.admin says 'api: read'.")
+            let identity = try gate.identify(credentials, request, in: store)
+            if isChange {
+                try gate.checkPage(request, credentials, token: request.values(of: "x-csrf-token").first)
+                guard request.mayChange else { throw Problem(.readOnly, "gateway.admin says 'api: read'.") }
             }
             return try carryOut(request, path, isChange, identity, store)
         }
-        guard let response else {
-            throw Problem(.unavailable, "There is no state yet: aegis-apply makes it.", fields: Self.retry)
-        }
+        guard let response else { throw Self.noState }
         return response
     }
 
@@ -176,46 +181,6 @@ package final class AdminAPI: AdminService {
             throw Problem(.invalid, "This takes no body.", errors: [(.pointer(""), "must be left out")])
         }
         return value
-    }
-
-    // MARK: Access
-
-    private static let challenge = [(name: "WWW-Authenticate", value: "Bearer realm=\"aegis\"")]
-
-    /// The text of the request's token. A network that has sent too many wrong tokens must wait, whatever it sends now.
-    private func bearer(of request: AdminRequest) throws(Problem) -> String {
-        let credentials = Credentials(request)
-        guard credentials != .none else {
-            throw Problem(
-                .unauthorized, "Send a token as 'Authorization: Bearer …'; 'aegis-apply admin token create' makes one.",
-                fields: Self.challenge)
-        }
-        let now = surroundings.now()
-        if let seconds = wrongTokens.withLock({ $0.wait(of: request.network, now: now) }) {
-            throw Problem(
-                .tooManyTries, "Too many wrong tokens came from this address.", fields: [("Retry-After", "\(seconds)")])
-        }
-        guard case .bearer(let text) = credentials else { throw wrongToken(request) }
-        return text
-    }
-
-    private func identify(_ text: String, _ request: AdminRequest, in store: any StateStore) throws -> Identity {
-        let now = surroundings.now()
-        guard let token = Credentials.token(text, among: try store.accessTokens()), !token.isExpired(at: now) else {
-            throw wrongToken(request)
-        }
-        if (token.lastUsedAt ?? 0) + Self.useSeconds <= now {
-            // A state that can't be written now may still be read.
-            try? store.noteUse(ofToken: token.name, at: now)
-        }
-        return Identity(kind: .token, name: token.name, scope: token.scope)
-    }
-
-    private func wrongToken(_ request: AdminRequest) -> Problem {
-        wrongTokens.withLock { $0.note(request.network, now: surroundings.now()) }
-        return Problem(
-            .unauthorized, "The token is not good: it is unknown, has expired or was revoked.",
-            fields: [("WWW-Authenticate", "Bearer realm=\"aegis\", error=\"invalid_token\"")])
     }
 }
 

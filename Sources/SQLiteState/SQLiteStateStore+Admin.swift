@@ -121,14 +121,14 @@ extension SQLiteStateStore {
 
     package func events(_ query: EventQuery) throws(StateError) -> [NumberedEvent] {
         try read { database in
-            var sql = "SELECT id, at, actor, action, kind, name, failure, details FROM events WHERE id > ?"
-            var arguments: StatementArguments = [query.after]
+            var sql = "SELECT id, at, actor, action, kind, name, failure, details FROM events WHERE id > ? AND id < ?"
+            var arguments: StatementArguments = [query.after, query.before]
             if let item = query.item {
                 sql += " AND kind = ? AND name = ?"
                 arguments += [item.kind.rawValue, item.name]
             }
-            return try Row.fetchAll(database, sql: sql + " ORDER BY id LIMIT \(query.limit)", arguments: arguments)
-                .compactMap(NumberedEvent.init)
+            sql += " ORDER BY id \(query.isNewestFirst ? "DESC" : "") LIMIT \(query.limit)"
+            return try Row.fetchAll(database, sql: sql, arguments: arguments).compactMap(NumberedEvent.init)
         }
     }
 

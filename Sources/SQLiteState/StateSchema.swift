@@ -89,6 +89,9 @@ enum StateSchema {
         migrator.registerMigration("answers of the admin API") { database in
             try database.execute(sql: rememberedAnswers)
         }
+        migrator.registerMigration("sessions of the admin page") { database in
+            try database.execute(sql: adminSessions)
+        }
         return migrator
     }
 
@@ -301,6 +304,17 @@ enum StateSchema {
             PRIMARY KEY (actor, key)
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX remembered_answers_by_time ON remembered_answers (at);
+        """
+
+    private static let adminSessions = """
+        -- Only digests, as in access_tokens.
+        CREATE TABLE login_links (
+            digest BLOB PRIMARY KEY, created_by TEXT NOT NULL, expires_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE admin_sessions (
+            digest BLOB PRIMARY KEY, opened_by TEXT NOT NULL, opened_at INTEGER NOT NULL,
+            last_used_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
         """
 
     private static let expiryAlerts = """

@@ -1,4 +1,5 @@
-/// The parts of the state that only the admin API uses: tokens, and items and events a page at a time.
+/// The parts of the state that only the admin API and its page use: tokens, sessions, and items and events a page at a
+/// time.
 package protocol AdminRecords {
     /// All tokens, sorted by name.
     func accessTokens() throws(StateError) -> [AccessToken]
@@ -12,6 +13,28 @@ package protocol AdminRecords {
 
     /// Records that a token was used, unless another process is writing. A crash of the machine may lose the record.
     func noteUse(ofToken name: String, at now: Int64) throws(StateError)
+
+    /// Adds a link that opens a session, and an event about it.
+    func addLoginLink(_ link: LoginLink, event: AuditEvent) throws(StateError)
+
+    /// Opens the session of a link, which can't be used again. Returns nil, and changes nothing, when there is no such
+    /// link or it has expired.
+    ///
+    /// - Parameters:
+    ///   - link: The digest of the link's secret.
+    ///   - session: The digest of the session's secret.
+    ///   - details: What the event about it records besides who opened it.
+    func openSession(byLink link: [UInt8], _ session: [UInt8], at now: Int64, details: [String: String])
+        throws(StateError) -> AdminSession?
+
+    /// The session with this digest; nil when there is none. It may be over (`AdminSession.isOver`).
+    func session(digest: [UInt8]) throws(StateError) -> AdminSession?
+
+    /// Records that a session was used, unless another process is writing. A crash of the machine may lose the record.
+    func noteUse(ofSession digest: [UInt8], at now: Int64) throws(StateError)
+
+    /// Ends a session and adds an event about it. Does nothing when there is no such session.
+    func endSession(digest: [UInt8], event: AuditEvent) throws(StateError)
 
     /// The certificates that a query finds, sorted by number, without their keys.
     func certificates(_ query: CertificateQuery) throws(StateError) -> [NumberedCertificate]
@@ -38,7 +61,7 @@ package protocol AdminRecords {
     /// The answer that was given to the request of that key; nil when there is none, or when it came before `since`.
     func rememberedAnswer(to key: String, of actor: String, since: Int64) throws(StateError) -> RememberedAnswer?
 
-    /// Events with larger numbers than `query.after`, oldest first.
+    /// The events that a query finds.
     func events(_ query: EventQuery) throws(StateError) -> [NumberedEvent]
 
     /// Generations with smaller numbers than `number`, newest first, at most `limit`. With nil, the latest generations.
@@ -76,8 +99,12 @@ package struct CertificateQuery: Sendable {
 package struct EventQuery: Sendable {
     /// Only events with larger numbers than this one.
     package var after: Int64 = 0
+    /// Only events with smaller numbers than this one.
+    package var before = Int64.max
     package var item: ItemID?
     package var limit = 100
+    /// Whether the newest events come first, not the oldest.
+    package var isNewestFirst = false
 
     package init() {}
 }

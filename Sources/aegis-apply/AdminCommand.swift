@@ -9,8 +9,8 @@ import State
 /// `aegis-apply admin`: manages access to the admin API.
 struct AdminCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "admin", abstract: "Say who may use the admin API of the gateways.",
-        subcommands: [TokenCommand.self])
+        commandName: "admin", abstract: "Say who may use the admin API of the gateways, and its page.",
+        subcommands: [TokenCommand.self, LoginCommand.self])
 }
 
 struct TokenCommand: ParsableCommand {
@@ -55,11 +55,11 @@ struct CreateToken: ParsableCommand {
             defer { store.close() }
             let text: String
             do {
-                text = try AccessTokenText.make()
+                text = try AccessSecret.token.make()
             } catch {
                 throw CommandFailure(message: "no token can be made: \(error)")
             }
-            guard let digest = AccessTokenText.digest(of: text) else { preconditionFailure("our own token is one") }
+            guard let digest = AccessSecret.token.digest(of: text) else { preconditionFailure("our own token is one") }
             let now = currentTime()
             let actor = LeaseHolder.current().actor
             let token = AccessToken(

@@ -65,17 +65,9 @@ extension HostStatus {
     fileprivate var cells: [String] {
         [
             name, certificate ?? "(fallback)", issuer ?? "",
-            expiresAt.map { Self.distance(to: $0, from: currentTime()) } ?? "", problem ?? "",
+            expiresAt.map { TimeLeft.text(until: $0, from: currentTime()) } ?? "", problem ?? "",
             warning ?? note ?? "",
         ]
-    }
-
-    /// The time until `end` in words, such as `in 5 days` or `expired 5 days ago`.
-    private static func distance(to end: Int64, from now: Int64) -> String {
-        let days = abs(end - now) / 86_400
-        let text = days == 1 ? "1 day" : "\(days) days"
-        if end > now { return days == 0 ? "today" : "in \(text)" }
-        return days == 0 ? "expired today" : "expired \(text) ago"
     }
 
     fileprivate var value: PlainValue {

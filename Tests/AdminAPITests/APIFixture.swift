@@ -70,9 +70,9 @@ final class APIFixture: Sendable {
 
     /// A new token's text.
     func token(_ name: String = "ops", _ scope: AccessToken.Scope = .read, expiresAt: Int64? = nil) throws -> String {
-        let text = try AccessTokenText.make()
+        let text = try AccessSecret.token.make()
         let token = AccessToken(
-            name: name, scope: scope, digest: try #require(AccessTokenText.digest(of: text)), createdAt: now,
+            name: name, scope: scope, digest: try #require(AccessSecret.token.digest(of: text)), createdAt: now,
             createdBy: "ops@here", expiresAt: expiresAt)
         let event = AuditEvent(at: now, actor: "ops@here", action: "create-token", item: ItemID(single: .gateway))
         #expect(try store.addAccessToken(token, event: event))

@@ -41,15 +41,15 @@ import Testing
 
     @Test("A token's text has its form, and no two are alike")
     func texts() throws {
-        let text = try AccessTokenText.make()
+        let text = try AccessSecret.token.make()
         #expect(text.hasPrefix("aegis_"))
         #expect(text.utf8.count == 49)
-        #expect(try AccessTokenText.make() != text)
-        #expect(AccessTokenText.digest(of: text)?.count == 32)
+        #expect(try AccessSecret.token.make() != text)
+        #expect(AccessSecret.token.digest(of: text)?.count == 32)
         for other in [
             "", "aegis_", String(text.dropLast()), text + "A", "Aegis_" + text.dropFirst(6), text.dropLast() + "=",
         ] {
-            #expect(AccessTokenText.digest(of: String(other)) == nil)
+            #expect(AccessSecret.token.digest(of: String(other)) == nil)
         }
     }
 
@@ -70,14 +70,14 @@ import Testing
 
     @Test("A token is found by its digest")
     func tokens() throws {
-        let texts = try (0..<3).map { _ in try AccessTokenText.make() }
+        let texts = try (0..<3).map { _ in try AccessSecret.token.make() }
         let tokens = try texts.enumerated().map { index, text in
             AccessToken(
-                name: "\(index)", scope: .read, digest: try #require(AccessTokenText.digest(of: text)), createdAt: 0,
+                name: "\(index)", scope: .read, digest: try #require(AccessSecret.token.digest(of: text)), createdAt: 0,
                 createdBy: "", expiresAt: nil)
         }
         for (index, text) in texts.enumerated() { #expect(Credentials.token(text, among: tokens)?.name == "\(index)") }
-        #expect(Credentials.token(try AccessTokenText.make(), among: tokens) == nil)
+        #expect(Credentials.token(try AccessSecret.token.make(), among: tokens) == nil)
         #expect(Credentials.token("aegis_", among: tokens) == nil)
         #expect(Credentials.token(texts[0], among: []) == nil)
     }

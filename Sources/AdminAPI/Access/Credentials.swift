@@ -7,10 +7,12 @@ import State
 struct Identity: Sendable, Equatable {
     enum Kind: String {
         case token, certificate
+        /// A person at the admin page.
+        case person
     }
 
     let kind: Kind
-    /// The name of the token, or of the certificate.
+    /// The name of the token, of the certificate, or of the person who made the login link.
     let name: String
     let scope: AccessToken.Scope
 
@@ -23,13 +25,16 @@ enum Credentials: Equatable {
     case none
     /// A bearer token (RFC 6750 section 2.1).
     case bearer(String)
+    /// The secret of a session, from the page's cookie.
+    case session(String)
     /// Several credentials, or of another kind.
     case unusable
 
     init(_ request: AdminRequest) {
         let values = request.values(of: "authorization")
         guard let value = values.first else {
-            self = .none
+            let cookies = SessionCookie.values(in: request)
+            self = cookies.count > 1 ? .unusable : cookies.first.map { .session($0) } ?? .none
             return
         }
         let words = value.split(separator: " ", maxSplits: 1)
@@ -43,7 +48,7 @@ enum Credentials: Equatable {
     /// The token with this text among `tokens`; nil if there is none. Compares with each token in full, so the time
     /// shows nothing about the tokens.
     static func token(_ text: String, among tokens: [AccessToken]) -> AccessToken? {
-        guard let digest = AccessTokenText.digest(of: text).map({ SecretBytes($0) }) else { return nil }
+        guard let digest = AccessSecret.token.digest(of: text).map({ SecretBytes($0) }) else { return nil }
         var found: AccessToken?
         for token in tokens where SecretBytes(token.digest) == digest { found = token }
         return found

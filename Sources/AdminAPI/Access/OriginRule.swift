@@ -7,8 +7,14 @@ import Gateway
 enum OriginRule {
     /// Whether the request comes from the API's own origin, or from no page at all.
     static func isMet(by request: AdminRequest) -> Bool {
-        let own = "https://\(request.authority.lowercased())"
-        return request.values(of: "origin").allSatisfy { $0 == own }
+        request.values(of: "origin").allSatisfy { $0 == own(request) }
             && request.values(of: "sec-fetch-site").allSatisfy { ["same-origin", "none"].contains($0) }
     }
+
+    /// Whether a browser says that the request comes from the admin page.
+    static func isProven(by request: AdminRequest) -> Bool {
+        request.values(of: "origin") == [own(request)] && request.values(of: "sec-fetch-site") == ["same-origin"]
+    }
+
+    private static func own(_ request: AdminRequest) -> String { "https://\(request.authority.lowercased())" }
 }

@@ -24,8 +24,7 @@ enum CertificateChanges {
 
     /// The number in the path; 0, which no certificate has, for what is no number.
     private static func number(_ call: Call) -> Int64 {
-        let text = call.parameters["id"] ?? ""
-        return Int64(text).flatMap { "\($0)" == text ? $0 : nil } ?? 0
+        call.parameters["id"].flatMap(CertificateRoutes.number) ?? 0
     }
 
     private static func upload(_ call: Call) throws -> OwnedItems.Change {

@@ -27,7 +27,7 @@ enum CertificateRoutes {
                 "/api/v1/certificates/{id}", "getCertificate",
                 "A certificate, with what uses it and when it is renewed",
                 details
-            ) { try CertificateDetails(find($0), $0) },
+            ) { try CertificateDetails(find($0), in: $0.store, now: $0.now) },
             .file(
                 "/api/v1/certificates/{id}/chain.pem", "getChain",
                 "A certificate and its intermediates, the leaf first",
@@ -91,9 +91,12 @@ enum CertificateRoutes {
         }
     }
 
+    /// The number that an id in a path stands for; nil for what is no number in its usual form.
+    static func number(_ id: String) -> Int64? { Int64(id).flatMap { "\($0)" == id ? $0 : nil } }
+
     private static func find(_ call: Call) throws -> NumberedCertificate {
-        let text = call.parameters["id"] ?? ""
-        guard let number = Int64(text), "\(number)" == text, let found = try call.store.certificate(numbered: number)
+        guard let number = call.parameters["id"].flatMap(number),
+            let found = try call.store.certificate(numbered: number)
         else { throw Problem(.notFound, "There is no certificate in force with this id.") }
         return found
     }
@@ -129,7 +132,7 @@ struct CertificateSummary: Sendable {
     }
 }
 
-private struct CertificateDetails: Sendable {
+struct CertificateDetails: Sendable {
     let summary: CertificateSummary
     /// The domains of the hosts whose certificate it is.
     let hosts: [String]
@@ -137,15 +140,17 @@ private struct CertificateDetails: Sendable {
     /// In seconds since 1970; nil when nobody renews it.
     let renewsAt: Int64?
 
-    init(_ numbered: NumberedCertificate, _ call: Call) throws {
-        var chains = ChainFaults(now: call.now)
-        summary = CertificateSummary(numbered, &chains, now: call.now)
+    var isRenewed: Bool { renewsAt != nil }
+
+    init(_ numbered: NumberedCertificate, in store: any StateStore, now: Int64) throws {
+        var chains = ChainFaults(now: now)
+        summary = CertificateSummary(numbered, &chains, now: now)
         let certificate = numbered.certificate
-        let use = try CertificateUse(of: certificate, in: call.store)
+        let use = try CertificateUse(of: certificate, in: store)
         hosts = use.hosts.map(\.name)
-        let progress = try call.store.renewal(of: certificate.name)
+        let progress = try store.renewal(of: certificate.name)
         self.progress = progress
-        let issuers = try call.store.items(of: .issuer).compactMap { name, item in
+        let issuers = try store.items(of: .issuer).compactMap { name, item in
             Issuer(record: item.record).map { issuer in
                 var issuer = issuer
                 issuer.name = name

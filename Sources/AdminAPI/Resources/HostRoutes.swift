@@ -43,13 +43,13 @@ enum HostRoutes {
         let limit = call.query.limit
         let found = try call.store.hosts(after: call.query.cursor?.parts[0], limit: limit + 1)
         let page = Page(found, limit, { $0 }, next: { Cursor($0.name) })
-        return Page(items: try HostView.all(page.items, call), next: page.next)
+        return Page(items: try HostView.all(page.items, in: call.store, now: call.now), next: page.next)
     }
 
     private static func one(_ call: Call) throws -> HostView {
         let name = call.parameters["id"] ?? ""
         guard let item = try call.store.item(ItemID(.host, name)),
-            let view = try HostView.all([(name, item)], call).first
+            let view = try HostView.all([(name, item)], in: call.store, now: call.now).first
         else { throw Problem(.notFound, "There is no host with this domain.") }
         return view
     }
@@ -64,11 +64,13 @@ struct HostView: Sendable {
     let certificateNumber: Int64?
 
     /// The hosts with their states, which depend only on them and on their certificates.
-    static func all(_ items: [(name: String, item: StoredItem)], _ call: Call) throws -> [HostView] {
+    static func all(_ items: [(name: String, item: StoredItem)], in store: any StateStore, now: Int64) throws
+        -> [HostView]
+    {
         var snapshot = StateSnapshot.empty
         var faults: [String: String] = [:]
         var numbers: [String: Int64] = [:]
-        var chains = ChainFaults(now: call.now)
+        var chains = ChainFaults(now: now)
         func add(_ numbered: NumberedCertificate) {
             let certificate = numbered.certificate
             snapshot.items[ItemID(.certificate, certificate.name)] = StoredItem(
@@ -79,8 +81,8 @@ struct HostView: Sendable {
         for (name, item) in items {
             snapshot.items[ItemID(.host, name)] = item
             guard let host = Host(record: item.record) else { continue }
-            if let wanted = host.certificateName, let number = try call.store.number(ofCertificate: wanted),
-                let own = try call.store.certificate(numbered: number)
+            if let wanted = host.certificateName, let number = try store.number(ofCertificate: wanted),
+                let own = try store.certificate(numbered: number)
             {
                 add(own)
                 continue
@@ -89,10 +91,10 @@ struct HostView: Sendable {
             for domain in host.names {
                 var query = CertificateQuery()
                 query.domain = domain.text
-                try call.store.certificates(query).forEach(add)
+                try store.certificates(query).forEach(add)
             }
         }
-        let statuses = HostStatus.all(in: snapshot, chainFaults: faults, now: call.now)
+        let statuses = HostStatus.all(in: snapshot, chainFaults: faults, now: now)
         let byName = Dictionary(statuses.map { ($0.name, $0) }) { first, _ in first }
         return items.map { name, item in
             let host = Host(record: item.record)

@@ -28,35 +28,52 @@ enum TrustBundle {
         return certificate
     }
 
+    /// What makes systems trust the certificate, whose file is `aegis-local-ca.crt`.
+    static let steps: [(system: String, text: String)] = [
+        (
+            "macOS",
+            """
+            sudo security add-trusted-cert -d -r trustRoot \\
+              -k /Library/Keychains/System.keychain aegis-local-ca.crt
+            """
+        ), ("Windows (as administrator)", "certutil -addstore -f ROOT aegis-local-ca.crt"),
+        (
+            "Debian, Ubuntu",
+            """
+            sudo cp aegis-local-ca.crt /usr/local/share/ca-certificates/
+            sudo update-ca-certificates
+            """
+        ),
+        (
+            "RHEL, Fedora",
+            """
+            sudo cp aegis-local-ca.crt /etc/pki/ca-trust/source/anchors/
+            sudo update-ca-trust
+            """
+        ),
+        (
+            "Firefox (it has a store of its own)",
+            """
+            Settings > Privacy & Security > Certificates > View Certificates > Authorities
+            > Import, and choose "Trust this CA to identify websites".
+            """
+        ),
+    ]
+
     private static func readme(_ certificate: Certificate) -> String {
-        """
-        This is the certificate of the local CA of an Aegis gateway. Whoever trusts it
-        trusts the admin page, and all that this CA issues.
+        let steps = steps.map { system, text in
+            "\(system)\n" + text.split(separator: "\n").map { "  \($0)\n" }.joined()
+        }
+        return """
+            This is the certificate of the local CA of an Aegis gateway. Whoever trusts it
+            trusts the admin page, and all that this CA issues.
 
-        First compare the SHA-256 fingerprint with the one that the gateway's machine shows
-        ('openssl x509 -in aegis-local-ca.crt -noout -fingerprint -sha256'):
+            First compare the SHA-256 fingerprint with the one that the gateway's machine shows
+            ('openssl x509 -in aegis-local-ca.crt -noout -fingerprint -sha256'):
 
-          \(certificate.fingerprint)
+              \(certificate.fingerprint)
 
-        macOS
-          sudo security add-trusted-cert -d -r trustRoot \\
-            -k /Library/Keychains/System.keychain aegis-local-ca.crt
-
-        Windows (as administrator)
-          certutil -addstore -f ROOT aegis-local-ca.crt
-
-        Debian, Ubuntu
-          sudo cp aegis-local-ca.crt /usr/local/share/ca-certificates/
-          sudo update-ca-certificates
-
-        RHEL, Fedora
-          sudo cp aegis-local-ca.crt /etc/pki/ca-trust/source/anchors/
-          sudo update-ca-trust
-
-        Firefox (it has a store of its own)
-          Settings > Privacy & Security > Certificates > View Certificates > Authorities
-          > Import, and choose "Trust this CA to identify websites".
-
-        """
+            \(steps.joined(separator: "\n"))
+            """
     }
 }

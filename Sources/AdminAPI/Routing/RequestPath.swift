@@ -15,7 +15,8 @@ struct RequestPath: Equatable {
         let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         guard let path = parts.first, path.first == "/" else { return nil }
         var segments: [String] = []
-        for segment in path.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+        // The root has no segments.
+        for segment in path == "/" ? [] : path.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
             guard let text = Self.decoded(segment, isPath: true), !["", ".", ".."].contains(text) else { return nil }
             segments.append(text)
         }
@@ -63,7 +64,7 @@ struct RequestPath: Equatable {
         return text
     }
 
-    private static func digit(_ byte: UInt8) -> UInt8? {
+    static func digit(_ byte: UInt8) -> UInt8? {
         switch byte {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
         case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
@@ -73,7 +74,7 @@ struct RequestPath: Equatable {
     }
 
     /// Whether a byte always stands for itself (RFC 3986 section 2.3).
-    private static func isUnreserved(_ byte: UInt8) -> Bool {
+    static func isUnreserved(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
             UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),

@@ -84,6 +84,11 @@ package struct ListenAddress: Sendable, Hashable {
     package let address: IPAddress?
     package let port: Int
 
+    package init(address: IPAddress?, port: Int) {
+        self.address = address
+        self.port = port
+    }
+
     /// The address as the file writes it, such as `:8443` or `[::1]:8443`.
     package var text: String {
         switch address {

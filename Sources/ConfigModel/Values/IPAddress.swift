@@ -38,6 +38,17 @@ package struct IPAddress: Sendable, Hashable {
             return unsafe text.map { unsafe String(cString: $0) } ?? ""
         }
     }
+
+    /// Whether only this machine itself has the address (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3).
+    package var isLoopback: Bool {
+        switch family {
+        case .v4: bytes[0] == 127
+        case .v6: self == IPAddress("::1")
+        }
+    }
+
+    /// Whether the address stands for all addresses of a machine: `0.0.0.0` or `::`.
+    package var isUnspecified: Bool { bytes.allSatisfy { $0 == 0 } }
 }
 
 /// A range of addresses in CIDR notation (RFC 4632).

@@ -35,9 +35,7 @@ package struct ServiceURL: Sendable, Hashable {
     private static func isLoopback(_ host: HostPort.Host) -> Bool {
         switch host {
         case .name(let name): name == "localhost"
-        // 127.0.0.0/8 (RFC 1122 section 3.2.1.3). An IPv6 address may begin with the same byte.
-        case .address(let address):
-            address.bytes.count == 4 && address.bytes.first == 127 || address == IPAddress("::1")
+        case .address(let address): address.isLoopback
         case .any: false
         }
     }

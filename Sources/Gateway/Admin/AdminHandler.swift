@@ -6,6 +6,9 @@ struct AdminHandler: Sendable {
     /// Nil if this program has no admin API.
     var api: AdminQueue?
 
+    /// Whether the gateway itself answers this path.
+    static func isEndpoint(_ path: String) -> Bool { ["/healthz", "/readyz", "/metrics"].contains(path) }
+
     /// Returns nil for a path without an endpoint.
     func answer(_ path: String) -> AdminAnswer? {
         switch path {

@@ -7,8 +7,13 @@ extension Worker {
     func answerAsAdmin(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
         let host = head[requestHead.host.range].text
         guard adminHandler?.hosts.contains(host) ?? false else { return self.answer(exchange, 421) }
-        if head[requestHead.target.pathAndQuery.range].isAPI { return beginAPI(head, exchange, from: id) }
-        answerEndpoint(head, exchange)
+        let target = head[requestHead.target.pathAndQuery.range]
+        let hasPage = apiAccess != .off && adminHandler?.api != nil
+        // Whatever is no endpoint of the gateway is the page's.
+        guard target.isAPI || hasPage && !AdminHandler.isEndpoint(target.path) else {
+            return answerEndpoint(head, exchange)
+        }
+        beginAPI(head, exchange, from: id)
     }
 
     /// Answers a request to the node listener. `node.allow` may have changed since the handshake, so the client's
@@ -35,11 +40,10 @@ extension Worker {
     }
 
     private func answerEndpoint(_ head: Bytes, _ exchange: SlotID) {
-        var path = head[requestHead.target.pathAndQuery.range].text
-        if let query = path.firstIndex(of: "?") { path = String(path[..<query]) }
         let method = exchanges[exchange].method
         guard method == .get || method == .head else { return refuseMethod(exchange, allowing: "GET, HEAD") }
-        guard let answer = adminHandler?.answer(path) else { return self.answer(exchange, 404) }
+        guard let answer = adminHandler?.answer(head[requestHead.target.pathAndQuery.range].path)
+        else { return self.answer(exchange, 404) }
         let type: StaticString =
             switch answer.type {
             case .text: "text/plain; charset=utf-8"

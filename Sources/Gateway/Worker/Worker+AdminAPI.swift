@@ -2,7 +2,7 @@ import ConfigModel
 import HTTP1
 import PKI
 
-/// Requests to the admin API. The worker collects a request's body, passes the whole request to the threads of the
+/// Requests to the admin API and to its page. The worker collects a request's body, passes the whole request to the threads of the
 /// `AdminQueue`, and gets the answer by its mailbox.
 ///
 /// While the body is collected, `Exchange.request` holds the head and after it the decoded body. Only the admin worker
@@ -133,4 +133,7 @@ extension Bytes {
     var isAPI: Bool {
         starts(with: "/api") && (count == 4 || self[4] == UInt8(ascii: "/") || self[4] == UInt8(ascii: "?"))
     }
+
+    /// The path of these bytes, a path and query.
+    var path: String { String(text.prefix { $0 != "?" }) }
 }

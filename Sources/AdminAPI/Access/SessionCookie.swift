@@ -1,0 +1,37 @@
+import Gateway
+import Operations
+import PKI
+import State
+
+/// The cookie that has a session's secret. Its prefix has browsers accept it only over TLS and for the whole host, so no
+/// other name of the machine can set it (RFC 6265bis section 4.1.3.2).
+enum SessionCookie {
+    private static let name = AdminCookie.name
+
+    /// The different secrets that the request's cookies have.
+    static func values(in request: AdminRequest) -> Set<String> {
+        let pairs = request.values(of: "cookie").flatMap { $0.split(separator: ";") }
+        return Set(
+            pairs.compactMap { pair in
+                let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                guard parts.count == 2, parts[0].trimmingBlanks == name else { return nil }
+                return String(parts[1].trimmingBlanks)
+            })
+    }
+
+    /// The field that gives a browser the cookie.
+    static func setting(_ secret: String) -> (name: String, value: String) {
+        ("Set-Cookie", "\(name)=\(secret); Max-Age=\(AdminSession.lifetimeSeconds); \(attributes)")
+    }
+
+    /// The field that takes the cookie from a browser.
+    static let removal = (name: "Set-Cookie", value: "\(name)=; Max-Age=0; \(attributes)")
+
+    private static let attributes = "Path=/; Secure; HttpOnly; SameSite=Strict"
+
+    /// The token that a page sends with each change, so that no other page can make one (CSRF). It follows from the
+    /// session's secret, which other pages can't read, and does not tell it.
+    static func changeToken(of secret: String) -> String {
+        Base64URL.text(Digest.sha256(Array("change:\(secret)".utf8)))
+    }
+}

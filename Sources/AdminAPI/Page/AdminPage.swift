@@ -1,0 +1,148 @@
+import ConfigModel
+import Gateway
+import Operations
+import State
+
+/// The page for people at a browser: what is wrong, what there is, and forms that do what the API's routes do.
+///
+/// The server writes whole pages, and each works without script. A browser gets them only with a session's cookie, which
+/// a link of `aegis-apply admin login` opens.
+struct AdminPage: Sendable {
+    private let surroundings: AdminAPI.Surroundings
+    private let gate: Gate
+
+    init(_ surroundings: AdminAPI.Surroundings, _ gate: Gate) {
+        self.surroundings = surroundings
+        self.gate = gate
+    }
+
+    private static let routes: [PageRoute] =
+        [OverviewPage.routes, HostPages.routes, CertificatePages.routes, HistoryPages.routes, TrustPage.routes]
+        .flatMap(\.self)
+
+    func answer(_ request: AdminRequest, _ path: RequestPath) -> AdminResponse {
+        do {
+            if let asset = PageAssets.answer(to: request, path) { return asset }
+            if let login = try LoginPages(surroundings, gate).answer(request, path) { return login }
+            return try respond(to: request, path)
+        } catch {
+            return Self.failure(AdminAPI.problem(error), request)
+        }
+    }
+
+    private func respond(to request: AdminRequest, _ path: RequestPath) throws -> AdminResponse {
+        let credentials = Credentials(request)
+        guard case .session(let secret) = credentials else { return LoginPages.isNeeded(hadSession: false) }
+        let isChange = request.isChange
+        if isChange { try gate.checkOrigin(request) }
+        let answer = try surroundings.withStore { store in
+            let identity: Identity
+            do {
+                identity = try gate.identify(credentials, request, in: store)
+            } catch let problem as Problem where problem.kind == .unauthorized {
+                return LoginPages.isNeeded(hadSession: true)
+            }
+            let form = try PageForm(request)
+            if isChange {
+                try gate.checkPage(request, credentials, token: form[PageForm.changeToken] ?? request.changeToken)
+                guard request.mayChange else { throw Problem(.readOnly, "gateway.admin says 'api: read'.") }
+            }
+            let method = request.method == "HEAD" ? "GET" : request.method
+            let found = Self.routes.compactMap { route in route.path.match(path.segments).map { (route, $0) } }
+            guard let (route, parameters) = found.first(where: { $0.0.method == method }) else {
+                throw found.isEmpty
+                    ? Problem(.notFound, "Nothing has this address.")
+                    : Problem(.methodNotAllowed, "This address can't be used like that.")
+            }
+            let call = PageCall(
+                parameters: parameters, query: path.parameters, form: form, request: request, identity: identity,
+                changeToken: SessionCookie.changeToken(of: secret), store: store, now: surroundings.now(),
+                surroundings: surroundings)
+            return try route.answer(call)
+        }
+        guard let answer else { throw AdminAPI.noState }
+        return answer
+    }
+
+    private static func failure(_ problem: Problem, _ request: AdminRequest) -> AdminResponse {
+        PageShell.page(
+            problem.kind.title,
+            """
+            <h1>\(problem.kind.title)</h1>
+            <p>\(problem.detail)</p>
+            <p class="quiet">Request \(request.requestID)</p>
+            <p><a href="/">To the overview</a></p>
+            """, status: problem.kind.status, fields: problem.fields)
+    }
+}
+
+extension AdminRequest {
+    /// The change token that a script has sent.
+    fileprivate var changeToken: String? { values(of: "x-csrf-token").first }
+}
+
+/// One address of the page.
+struct PageRoute: Sendable {
+    let method: String
+    let path: PathPattern
+    let answer: @Sendable (PageCall) throws -> AdminResponse
+
+    static func get(_ path: PathPattern, _ answer: @escaping @Sendable (PageCall) throws -> AdminResponse) -> PageRoute
+    {
+        PageRoute(method: "GET", path: path, answer: answer)
+    }
+
+    static func post(_ path: PathPattern, _ answer: @escaping @Sendable (PageCall) throws -> AdminResponse) -> PageRoute
+    {
+        PageRoute(method: "POST", path: path, answer: answer)
+    }
+}
+
+/// A request for a page, with what the page is made of.
+struct PageCall {
+    /// The values of the path's parameters.
+    let parameters: [String: String]
+    let query: [(name: String, value: String)]
+    let form: PageForm
+    let request: AdminRequest
+    let identity: Identity
+    /// What forms send to show that they are ours.
+    let changeToken: String
+    let store: any StateStore
+    /// In seconds since 1970.
+    let now: Int64
+    let surroundings: AdminAPI.Surroundings
+
+    func query(_ name: String) -> String? { query.first { $0.name == name }?.value }
+
+    /// Whether the page may change anything.
+    var mayChange: Bool { request.mayChange }
+
+    /// A page of the signed-in person.
+    func page(_ title: String, _ content: HTML, status: Int = 200) -> AdminResponse {
+        PageShell.page(title, content, status: status, navigation: PageShell.navigation(self))
+    }
+
+    /// Does what a route of the API does. `body` is the body that the route would be sent.
+    func carryOut(
+        _ name: String, _ parameters: [String: String] = [:], _ body: PlainValue = .object([])
+    ) throws -> AdminResponse {
+        guard let route = Routes.all.first(where: { $0.name == name }) else {
+            preconditionFailure("no route '\(name)'")
+        }
+        return try route.carryOut(
+            Call(
+                path: route.path, parameters: parameters, query: try Query([], []), request: request, body: body,
+                identity: identity, store: store, now: now, surroundings: surroundings))
+    }
+
+    /// The hidden field that each form of the page has.
+    var tokenField: HTML { "<input type=\"hidden\" name=\"\(PageForm.changeToken)\" value=\"\(changeToken)\">" }
+}
+
+extension AdminResponse {
+    /// Sends the browser to another page of ours, after a change.
+    static func redirect(_ target: String, fields: [(name: String, value: String)] = []) -> AdminResponse {
+        AdminResponse(status: 303, fields: [("Location", target), ("Cache-Control", "no-store")] + fields)
+    }
+}

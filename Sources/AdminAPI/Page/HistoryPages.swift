@@ -1,0 +1,47 @@
+import ConfigModel
+import Gateway
+import Operations
+import State
+
+/// What has happened, and what is due.
+enum HistoryPages {
+    static let routes: [PageRoute] = [.get("/events", events), .get("/renewals", renewals)]
+
+    private static let rowsAPage = 100
+
+    private static func events(_ call: PageCall) throws -> AdminResponse {
+        var query = EventQuery()
+        query.isNewestFirst = true
+        query.limit = rowsAPage + 1
+        query.before = call.query("before").flatMap { Int64($0) } ?? .max
+        let found = try call.store.events(query)
+        let shown = Array(found.prefix(rowsAPage))
+        let older: HTML? =
+            found.count > rowsAPage
+            ? shown.last.map { "<p><a href=\"/events?before=\($0.number)\">Older events</a></p>" } : nil
+        return call.page("Events", "<h1>Events</h1>\n\(PageParts.events(shown))\n\(older)")
+    }
+
+    private static func renewals(_ call: PageCall) throws -> AdminResponse {
+        let state = try ManagedState(call.store)
+        let due = state.calendar()
+        let rows = try due.prefix(rowsAPage).map { certificate, facts, dueAt -> [HTML] in
+            let progress = state.progress[certificate.name]
+            return [
+                PageParts.certificateLink(certificate.name, try call.store.number(ofCertificate: certificate.name)),
+                dueAt <= call.now ? PageParts.mark("warning", "due now") : PageParts.time(dueAt),
+                facts.map { PageParts.life(from: $0.notBefore, to: $0.expiresAt, now: call.now) } ?? "not there yet",
+                progress.flatMap(\.lastFailure).map { "\(PageParts.mark("bad", "failed")) \($0)" } ?? "",
+            ]
+        }
+        let rest: HTML? =
+            due.count > rowsAPage ? "<p>The next \(rowsAPage) of \(due.count) renewals.</p>" : nil
+        return call.page(
+            "Renewals",
+            """
+            <h1>Renewals</h1>
+            \(PageParts.table("Renewals, the next first", ["Certificate", "Due", "Expires", "Last try"], rows))
+            \(rest)
+            """)
+    }
+}

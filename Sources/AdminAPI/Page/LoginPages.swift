@@ -1,0 +1,109 @@
+import ConfigModel
+import Gateway
+import Operations
+import PKI
+import State
+
+/// Opens and ends sessions.
+///
+/// The link shows a page whose button opens the session: what only looks at links, such as a preview, does not use it up.
+struct LoginPages {
+    private let surroundings: AdminAPI.Surroundings
+    private let gate: Gate
+
+    init(_ surroundings: AdminAPI.Surroundings, _ gate: Gate) {
+        self.surroundings = surroundings
+        self.gate = gate
+    }
+
+    /// Nil for a request that neither opens nor ends a session.
+    func answer(_ request: AdminRequest, _ path: RequestPath) throws -> AdminResponse? {
+        switch (request.method, path.segments.first, path.segments.count) {
+        case ("GET", "login", 2), ("HEAD", "login", 2): question(path.segments[1])
+        case ("POST", "login", 2): try open(path.segments[1], request)
+        case ("POST", "logout", 1): try end(request)
+        default: nil
+        }
+    }
+
+    private func question(_ secret: String) -> AdminResponse {
+        guard AccessSecret.loginLink.digest(of: secret) != nil else { return Self.isUsedUp }
+        return PageShell.page(
+            "Log in",
+            """
+            <h1>Log in</h1>
+            <form method="post" action="/login/\(secret)"><button autofocus>Log in</button></form>
+            <p class="quiet">The link works once.</p>
+            """)
+    }
+
+    /// Opens a session. No page but the link's own may ask for it, so that nobody is logged in by another's link.
+    private func open(_ link: String, _ request: AdminRequest) throws -> AdminResponse {
+        guard OriginRule.isProven(by: request) else {
+            throw Problem(.foreignOrigin, "Open the link itself.")
+        }
+        guard IPAddress(request.client)?.isLoopback == true else {
+            throw Problem(.foreignOrigin, "The link works only in a browser on the gateway's machine.")
+        }
+        let secret = try AccessSecret.session.make()
+        guard let digest = AccessSecret.session.digest(of: secret) else {
+            preconditionFailure("our own secret is one")
+        }
+        let response = try surroundings.withStore { store in
+            let session = try AccessSecret.loginLink.digest(of: link).flatMap { link in
+                try store.openSession(
+                    byLink: link, digest, at: surroundings.now(),
+                    details: ["client": request.client, "request_id": request.requestID])
+            }
+            guard session != nil else { return Self.isUsedUp }
+            return .redirect("/", fields: [SessionCookie.setting(secret)])
+        }
+        guard let response else { throw AdminAPI.noState }
+        return response
+    }
+
+    private static var isUsedUp: AdminResponse {
+        PageShell.page(
+            "The link is used up",
+            """
+            <h1>The link is used up</h1>
+            <p>It works once, for two minutes. Make another one:</p>
+            <pre><code>aegis-apply admin login</code></pre>
+            """, status: 403)
+    }
+
+    private func end(_ request: AdminRequest) throws -> AdminResponse {
+        let credentials = Credentials(request)
+        try gate.checkOrigin(request)
+        guard case .session(let secret) = credentials, let digest = AccessSecret.session.digest(of: secret) else {
+            return Self.isNeeded(hadSession: false)
+        }
+        try gate.checkPage(request, credentials, token: PageForm(request)[PageForm.changeToken])
+        let response = try surroundings.withStore { store in
+            if let session = try store.session(digest: digest) {
+                try store.endSession(
+                    digest: digest,
+                    event: AuditEvent(
+                        at: surroundings.now(), actor: session.openedBy, action: "logout",
+                        item: ItemID(single: .gateway),
+                        details: ["client": request.client, "request_id": request.requestID]))
+            }
+            return Self.isNeeded(hadSession: true)
+        }
+        guard let response else { throw AdminAPI.noState }
+        return response
+    }
+
+    /// The page for those without a session. `hadSession`: whether the browser has a cookie, which it then loses.
+    static func isNeeded(hadSession: Bool) -> AdminResponse {
+        PageShell.page(
+            "Log in",
+            """
+            <h1>\(hadSession ? "You are logged out" : "Log in")</h1>
+            <p>On the gateway's machine, make a link and open it in a browser there:</p>
+            <pre><code>aegis-apply admin login</code></pre>
+            <p class="quiet">From another machine, forward the port first:
+            <code>ssh -L 9443:127.0.0.1:9443 HOST</code></p>
+            """, status: 401, fields: hadSession ? [SessionCookie.removal] : [])
+    }
+}

@@ -1,0 +1,399 @@
+"""The admin page, in a real browser: who gets in, what it shows, and what its forms do."""
+
+import re
+import subprocess
+import zipfile
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from admin_api import ask, command, connect
+from authority import Holder, pem
+from browser import browser as start_browser
+from client import Client, tls_context
+from gateway import PROGRAMS, eventually
+
+SITE = {"issuers": {"lan": {"type": "local_ca"}},
+        "certificates": {"site": {"issuer": "lan", "domains": ["app.test", "localhost"]}}}
+FILE_HOST = {"domain": "app.test", "ssl_mode": "custom", "certificate": "site", "respond": {"body": "file\n"}}
+PATHS = ["/", "/renewals", "/events", "/trust", "/hosts/app.test", "/certificates/1", "/add/host", "/add/certificate"]
+
+root = Holder("root", is_ca=True)
+
+
+@pytest.fixture(scope="module")
+def gateway(run_once):
+    return run_once([FILE_HOST], **SITE)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory, gateway):
+    with start_browser(tmp_path_factory.mktemp("home"), gateway.root) as browser:
+        yield browser
+
+
+def link(gateway, host="127.0.0.1"):
+    text = command(gateway, "admin", "login").strip()
+    assert re.fullmatch(rf"https://127\.0\.0\.1:{gateway.admin}/login/[\w-]{{43}}", text)
+    return text.replace("127.0.0.1", host)
+
+
+def log_in(gateway, browser, host="127.0.0.1", **options):
+    """A page of a new session."""
+    page = browser.new_context(**options).new_page()
+    page.set_default_timeout(20_000)
+    page.goto(link(gateway, host))
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    return page
+
+
+@pytest.fixture
+def page(gateway, browser):
+    page = log_in(gateway, browser)
+    page.base = f"https://127.0.0.1:{gateway.admin}"
+    yield page
+    page.context.close()
+
+
+def session(page):
+    (cookie,) = page.context.cookies()
+    return cookie
+
+
+def send(gateway, path, *fields, body=b"", method="POST"):
+    """Sends a form, as a program that pretends to be a browser does."""
+    lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{gateway.admin}", *fields, f"Content-Length: {len(body)}"]
+    if body:
+        lines.append("Content-Type: application/x-www-form-urlencoded")
+    with connect(gateway) as client:
+        return client.ask("\r\n".join(lines) + "\r\n\r\n", *([body] if body else []), method=method)
+
+
+def own(gateway):
+    return f"Origin: https://127.0.0.1:{gateway.admin}", "Sec-Fetch-Site: same-origin"
+
+
+# Getting in
+
+
+def test_the_link_works_once(gateway, browser):
+    text = link(gateway)
+    page = browser.new_page()
+    for _ in range(2):
+        # Looking at the link does not use it up.
+        assert page.goto(text).status == 200
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    cookie = session(page)
+    assert cookie["name"] == "__Host-aegis" and cookie["path"] == "/" and cookie["domain"] == "127.0.0.1"
+    assert cookie["secure"] and cookie["httpOnly"] and cookie["sameSite"] == "Strict"
+    other = browser.new_page()
+    other.goto(text)
+    other.get_by_role("button", name="Log in").click()
+    expect(other.get_by_role("heading", name="The link is used up")).to_be_visible()
+    assert other.context.cookies() == []
+    assert text.rpartition("/")[2] not in gateway.log
+    for each in page, other:
+        each.context.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_the_page_works_by_address_and_by_name(gateway, browser, host):
+    page = log_in(gateway, browser, host)
+    assert page.url == f"https://{host}:{gateway.admin}/"
+    page.context.close()
+
+
+def test_strangers_get_no_page(gateway):
+    for path in PATHS:
+        answer = ask(gateway, path)
+        assert answer.status == 401 and b"app.test" not in answer.body
+    for path in "/style.css", "/script.js", "/icon.svg", "/favicon.ico":
+        assert ask(gateway, path).status == 200
+    assert ask(gateway, "/", host="evil.example").status == 421
+
+
+def test_logging_out_ends_the_session(gateway, page):
+    cookie = f"Cookie: __Host-aegis={session(page)['value']}"
+    assert ask(gateway, "/", None, cookie).status == 200
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("heading", name="You are logged out")).to_be_visible()
+    assert page.context.cookies() == []
+    assert ask(gateway, "/", None, cookie).status == 401
+    assert ask(gateway, "/api/v1/hosts", None, cookie).status == 401
+
+
+# Looking
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_are_accessible(page, width, scheme):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    axe = Axe()
+    for path in PATHS:
+        assert page.goto(page.base + path).status == 200
+        found = axe.run(page)
+        assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+        # Nothing is wider than the screen.
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+def test_the_browser_has_nothing_to_complain_of(page):
+    complaints = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("requestfailed", lambda request: complaints.append(request.url))
+    for path in PATHS:
+        page.goto(page.base + path, wait_until="networkidle")
+    assert complaints == []
+
+
+def test_the_overview_finds_and_sorts(gateway, page):
+    page.goto(page.base + "/?search=nothing")
+    expect(page.get_by_text("Hosts (0)")).to_be_visible()
+    page.get_by_label("Search").fill("APP")
+    page.get_by_label("Sort by").select_option("expiry")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_text("Hosts (1)")).to_be_visible()
+    assert page.get_by_label("Search").input_value() == "APP"
+    page.goto(page.base + "/?search=" + "%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
+    assert page.get_by_label("Search").input_value() == '"><script>alert(1)</script>'
+
+
+def test_what_there_is_not(page):
+    for path in "/nothing", "/hosts/none.test", "/certificates/99", "/certificates/x", "/hosts/app.test/x":
+        assert page.goto(page.base + path).status == 404
+        expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
+
+
+# Changing
+
+
+def pair(*names, **options):
+    holder = Holder(names[0], root, names=names, **options)
+    return pem(holder.certificate).decode(), holder.key_pem.decode()
+
+
+def served(gateway, name):
+    with Client(gateway.https, tls=tls_context(), name=name) as client:
+        return client.get(name)
+
+
+def test_a_host_is_added_changed_and_deleted(gateway, page, origin):
+    page.get_by_role("link", name="Add a host").click()
+    page.get_by_label("Domain").fill("new.test")
+    page.get_by_label("Upstreams, one URL a line").fill(f"http://127.0.0.1:{origin.port}")
+    page.get_by_label("Certificate", exact=True).select_option("none")
+    page.get_by_role("button", name="Add").click()
+    expect(page.get_by_role("heading", name="new.test")).to_be_visible()
+    assert served(gateway, "new.test").body == b"ok"
+    page.get_by_label("Other names, one a line").fill("www.new.test\nweb.new.test")
+    page.get_by_label("Oldest TLS version").select_option("1.3")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Save").click()
+    assert page.get_by_role("alert").count() == 0
+    assert page.get_by_label("Oldest TLS version").input_value() == "1.3"
+    assert served(gateway, "web.new.test").body == b"ok"
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    assert served(gateway, "new.test").status == 404
+
+
+def test_a_host_with_faults_is_told_at_its_fields(page):
+    page.goto(page.base + "/add/host")
+    page.get_by_label("Domain").fill("app.test")
+    page.get_by_label("Upstreams, one URL a line").fill("ftp://x")
+    page.get_by_label("Certificate", exact=True).select_option("none")
+    page.get_by_role("button", name="Add").click()
+    expect(page.get_by_role("alert")).to_contain_text("Not done")
+    upstreams = page.get_by_label("Upstreams, one URL a line")
+    assert upstreams.input_value() == "ftp://x" and upstreams.get_attribute("aria-invalid") == "true"
+    assert page.get_by_label("Domain").input_value() == "app.test"
+
+
+def test_what_the_file_has_is_not_changed_here(gateway, page):
+    page.goto(page.base + "/hosts/app.test")
+    expect(page.get_by_text("the file: change this host there, and apply it")).to_be_visible()
+    assert page.get_by_role("button", name="Save").count() == 0
+    token = page.locator("input[name=_csrf]").first.get_attribute("value")
+    cookie = f"Cookie: __Host-aegis={session(page)['value']}"
+    answer = send(gateway, "/hosts/app.test/delete", *own(gateway), cookie, body=f"_csrf={token}".encode())
+    assert answer.status == 409 and b"The file declares host" in answer.body
+
+
+def bad_pairs():
+    chain, key = pair("up.test")
+    yield "another key", chain, pair("up.test")[1], "cert_pem"
+    yield "no certificate", "hello", key, "cert_pem"
+    yield "no key", chain, "hello", "key_pem"
+    yield "expired", *pair("up.test", days=(-9, -1)), "cert_pem"
+    yield "nothing", "", "", "cert_pem"
+
+
+@pytest.mark.parametrize("chain, key, field", [case[1:] for case in bad_pairs()], ids=[case[0] for case in bad_pairs()])
+def test_a_bad_pair_is_refused_at_its_field(gateway, browser, chain, key, field):
+    # Without script the server is asked; with it the browser refuses some of these before.
+    page = log_in(gateway, browser, java_script_enabled=False)
+    page.goto(f"https://127.0.0.1:{gateway.admin}/add/certificate")
+    page.locator("[name=cert_pem]").fill(chain)
+    page.locator("[name=key_pem]").fill(key)
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("alert")).to_contain_text("Not done")
+    assert page.locator(f"[name={field}]").get_attribute("aria-invalid") == "true"
+    assert page.locator("[name=key_pem]").input_value().strip() == ""
+    page.context.close()
+
+
+DROP = """([area, texts]) => {
+  const data = new DataTransfer();
+  texts.forEach((text, index) => data.items.add(new File([text], `file${index}.pem`)));
+  area.dispatchEvent(new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true}));
+}"""
+
+
+def test_a_pair_is_uploaded_by_dropping_its_files(gateway, page):
+    page.goto(page.base + "/add/certificate")
+    area = page.locator("[name=cert_pem]")
+    page.evaluate(DROP, [area.element_handle(), ["hello"]])
+    area.fill("hello")
+    area.blur()
+    assert "no certificate" in area.evaluate("area => area.validationMessage")
+    area.fill("")
+    area.blur()
+    page.evaluate(DROP, [area.element_handle(), list(pair("up.test"))])
+    expect(page.locator("[name=key_pem]")).to_have_value(re.compile("PRIVATE KEY"))
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("heading", name=re.compile("up.test-"))).to_be_visible()
+    expect(page.get_by_text("the API", exact=True)).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the chain").click()
+    assert "BEGIN CERTIFICATE" in open(download.value.path()).read()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def test_a_certificate_is_renewed(gateway, page):
+    page.goto(page.base + "/certificates/1")
+    before = page.locator("dd code").first.inner_text()
+    page.get_by_role("button", name="Renew now").click()
+
+    def is_renewed():
+        page.reload()
+        return page.locator("dd code").first.inner_text() != before
+
+    eventually("another leaf", is_renewed, pause=0.2)
+    expect(page.get_by_role("cell", name=re.compile("renew")).first).to_be_visible()
+
+
+def test_everything_works_without_script(gateway, browser, origin):
+    page = log_in(gateway, browser, java_script_enabled=False)
+    page.get_by_role("link", name="Add a host").click()
+    page.get_by_label("Domain").fill("plain.test")
+    page.get_by_label("Upstreams, one URL a line").fill(f"http://127.0.0.1:{origin.port}")
+    page.get_by_label("Certificate", exact=True).select_option("none")
+    page.get_by_role("button", name="Add").click()
+    expect(page.get_by_role("heading", name="plain.test")).to_be_visible()
+    assert served(gateway, "plain.test").body == b"ok"
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    page.get_by_role("button", name="Log out").click()
+    page.context.close()
+
+
+def test_the_keyboard_is_enough(page):
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "app.test":
+            break
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="app.test")).to_be_visible()
+
+
+def test_the_trust_bundle_is_what_curl_needs(gateway, page, tmp_path):
+    page.get_by_role("link", name="Trust", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download its certificate").click()
+    with zipfile.ZipFile(download.value.path()) as bundle:
+        bundle.extract("aegis-local-ca.crt", tmp_path)
+    subprocess.run(
+        ["curl", "--silent", "--fail", "--cacert", tmp_path / "aegis-local-ca.crt",
+         f"https://127.0.0.1:{gateway.admin}/healthz"], check=True)
+
+
+# Other pages
+
+
+def token_and_cookie(page):
+    return page.locator("input[name=_csrf]").first.get_attribute("value"), f"Cookie: __Host-aegis={session(page)['value']}"
+
+
+def test_a_change_must_come_from_the_page_itself(gateway, page):
+    token, cookie = token_and_cookie(page)
+    origin, site = own(gateway)
+    body = f"_csrf={token}&domain=x.test&ssl_mode=none".encode()
+    cases = {
+        "no origin": ([site], body), "no site": ([origin], body), "neither": ([], body),
+        "another port": (["Origin: https://127.0.0.1:1", site], body),
+        "same site": ([origin, "Sec-Fetch-Site: same-site"], body),
+        "no token": ([origin, site], b"domain=x.test&ssl_mode=none"),
+        "another token": ([origin, site], body.replace(token.encode(), token[::-1].encode())),
+        "two origins": ([origin, origin, site], body),
+    }
+    for name, (fields, body) in cases.items():
+        for path in "/add/host", "/api/v1/hosts":
+            assert send(gateway, path, *fields, cookie, body=body).status in (403, 415), name
+    assert send(gateway, "/add/host", origin, site, body=body).status == 401
+    for method in "PUT", "DELETE", "PATCH":
+        assert send(gateway, "/add/host", origin, site, cookie, method=method, body=b"_csrf=" + token.encode()).status == 405
+    assert ask(gateway, "/hosts/x.test", None, cookie).status == 404
+
+
+EVIL = b"""<!doctype html><form method="post" action="https://localhost:%d/add/host" enctype="%s">
+<input name="domain" value="evil.test"><input name="ssl_mode" value="none"></form><script>document.forms[0].submit()</script>"""
+
+
+@pytest.mark.parametrize("encoding", ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data"])
+def test_a_page_of_another_port_can_change_nothing(gateway, browser, run, origin, encoding):
+    site = run(
+        [{"domain": "localhost", "ssl_mode": "custom", "certificate": "site", "upstreams": [f"http://127.0.0.1:{origin.port}"]}],
+        **SITE)
+    victim = log_in(gateway, browser, "localhost", ignore_https_errors=True)
+    evil = EVIL % (gateway.admin, encoding.encode())
+    origin.answer = lambda connection, request: connection.send(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%s" % (len(evil), evil))
+    with victim.expect_response(lambda response: response.url.endswith("/add/host")) as answer:
+        victim.goto(f"https://localhost:{site.https}/")
+    assert "__Host-aegis=" in answer.value.request.all_headers()["cookie"]
+    assert answer.value.status in (403, 415)
+    # The browser has sent the cookie to the site, too; the upstream did not get it.
+    assert origin.requests and all("aegis" not in (request["Cookie"] or "") for request in origin.requests)
+    victim.context.close()
+
+
+def test_no_page_may_frame_it(gateway):
+    assert ask(gateway, "/")["Content-Security-Policy"].endswith("frame-ancestors 'none'")
+
+
+@pytest.mark.parametrize("api", ["read", "off"])
+def test_the_page_keeps_to_what_the_file_allows(run, browser, api):
+    gateway = run([FILE_HOST], **SITE)
+    gateway.config["gateway"]["admin"] = {"listen": f"127.0.0.1:{gateway.admin}", "api": api}
+    gateway.apply()
+    if api == "off":
+        eventually("no page", lambda: ask(gateway, "/").status == 404)
+        done = subprocess.run([PROGRAMS / "aegis-apply", "admin", "login"], cwd=gateway.folder, capture_output=True, text=True)
+        assert done.returncode == 1 and "api: off" in done.stderr
+        return
+    eventually("the new settings", lambda: "reload" in gateway.log or "generation 2" in gateway.log)
+    page = log_in(gateway, browser, ignore_https_errors=True)
+    assert page.get_by_role("link", name="Add a host").count() == 0
+    token, cookie = token_and_cookie(page)
+    answer = send(gateway, "/add/host", *own(gateway), cookie, body=f"_csrf={token}&domain=x.test&ssl_mode=none".encode())
+    assert answer.status == 403 and b"api: read" in answer.body
+    page.context.close()
