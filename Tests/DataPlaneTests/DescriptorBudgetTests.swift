@@ -48,8 +48,8 @@ import Testing
         #expect(budget(needed).shortage == nil)
         #expect(
             budget(needed - 1).shortage?.description
-                == "this process may have \(needed - 1) descriptors open, and 2 workers with 3 listening addresses need"
-                + " \(needed): raise the limit, as LimitNOFILE= of a unit or ulimit -n")
+                == "this process may have \(needed - 1) descriptors open, and the gateway needs \(needed)"
+                + " (workers: 2, listening addresses: 3): raise the limit, as LimitNOFILE= of a unit or ulimit -n")
         // What it has open itself, and eight clients with an upstream each, stay below what is kept for files.
         #expect(budget(needed).ceiling >= 28 + 2 * 8)
         #expect(DescriptorBudget.needed(workers: 64, listeners: 4) < 1024)

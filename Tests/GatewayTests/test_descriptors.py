@@ -215,7 +215,7 @@ def test_a_gateway_with_too_few_descriptors_does_not_start(tmp_path, origin, lim
     refusals = 0
     while True:
         gateway.launch(wrapper=("prlimit", f"--nofile={limit}:{limit}"))
-        told = rf"may have {limit} descriptors open, and \d workers with \d listening addresses need (\d+): raise the limit"
+        told = rf"may have {limit} descriptors open, and the gateway needs (\d+) \(workers: \d, listening addresses: \d\): raise the limit"
         needed = eventually("its end, or its service", lambda: re.search(told, gateway.log) or answers(plain, gateway, b"fixed.test"))
         if needed is True:
             break

@@ -72,7 +72,7 @@ extension GatewayServer {
         guard wanted != workers.count, wanted != toldWorkerCount else { return }
         toldWorkerCount = wanted
         log.warning(
-            "there are \(workers.count) workers: \(wanted) take over with the next start, or upgrade by SIGUSR2")
+            "workers: \(workers.count) now, \(wanted) after the next start, or upgrade by SIGUSR2")
     }
 
     /// Tells the admin worker of a change. The admin worker gets the upstreams, since it runs the health checks, but no

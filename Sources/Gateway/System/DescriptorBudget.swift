@@ -108,7 +108,7 @@ package struct DescriptorShortage: Error, CustomStringConvertible {
         let needed = DescriptorBudget.needed(workers: workers, listeners: listeners)
         guard descriptors < needed else { return nil }
         description =
-            "this process may have \(descriptors) descriptors open, and \(workers) workers with \(listeners) listening"
-            + " addresses need \(needed): raise the limit, as LimitNOFILE= of a unit or ulimit -n"
+            "this process may have \(descriptors) descriptors open, and the gateway needs \(needed)"
+            + " (workers: \(workers), listening addresses: \(listeners)): raise the limit, as LimitNOFILE= of a unit or ulimit -n"
     }
 }
