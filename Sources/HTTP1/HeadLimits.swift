@@ -3,8 +3,7 @@ public struct HeadLimits: Equatable, Sendable {
     /// The most bytes of a head, including its empty line. A longer request gets 431, or 414 when the limit falls
     /// within the first line.
     public let maxHeadBytes: Int
-    /// The most fields. Each cookie of a Cookie field counts as one, and so does each option of Connection that may
-    /// name a field. A request with more fields gets 431.
+    /// The most fields. Each cookie of a Cookie field counts as one. A request with more fields gets 431.
     public let maxFields: Int
     /// The most options of Connection that may name a field. Each is compared with all fields.
     static let maxNominated = 32

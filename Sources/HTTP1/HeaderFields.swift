@@ -120,21 +120,20 @@ public struct HeaderFields: ~Copyable {
         switch field.id {
         case .contentLength: try facts.noteContentLength(head, field.value)
         case .transferEncoding: try facts.noteTransferEncoding(head, field.value)
-        case .connection: try noteConnection(field.value, head, &room)
+        case .connection: try noteConnection(field.value, head)
         case .keepAlive: facts.noteKeepAlive(head, field.value)
         case .cookie: room -= head.occurrences(of: .ascii(";"), in: field.value)
         default: break
         }
     }
 
-    private mutating func noteConnection(_ value: ByteRange, _ head: Span<UInt8>, _ room: inout Int) throws(HeadFault) {
+    private mutating func noteConnection(_ value: ByteRange, _ head: Span<UInt8>) throws(HeadFault) {
         var list = TokenList(value)
         while let option = list.next(in: head) {
             if option.isEmpty { continue }
             if try facts.noteConnectionOption(head, option) {
                 nominated.append(option)
-                room -= 1
-                guard room >= 0, nominated.count <= HeadLimits.maxNominated else { throw .tooManyFields }
+                guard nominated.count <= HeadLimits.maxNominated else { throw .tooManyFields }
             }
         }
     }

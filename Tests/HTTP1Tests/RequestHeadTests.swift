@@ -216,7 +216,7 @@ import Testing
         #expect(expects("Content-Length: 1\r\n", version: "1.0") == false)
     }
 
-    @Test("Fields, crumbs and options count; the target has a limit of its own")
+    @Test("Fields and crumbs count; options of Connection and the target have limits of their own")
     func limits() {
         func read(_ line: String, _ fields: String, _ limits: HeadLimits) -> HeadFault? {
             readRequest("\(line) HTTP/1.1\r\nHost: a\r\n\(fields)\r\n", limits).fault
@@ -228,8 +228,7 @@ import Testing
         #expect(read("GET /", "Cookie: a; b; c; d\r\n", four) == .tooManyFields)
         #expect(read("GET /", "Cookie: a; b\r\nCookie: c; d\r\n", four) == .tooManyFields)
         #expect(read("GET /", "Set-Cookie: a; b; c; d; e\r\n", four) == nil)
-        #expect(read("GET /", "Connection: a, b\r\n", four) == nil)
-        #expect(read("GET /", "Connection: a, b, c\r\n", four) == .tooManyFields)
+        #expect(read("GET /", "Connection: a, b, c, d, e\r\n", four) == nil)
         // As many options as a client may need, but not so many that comparing them with all fields takes long.
         let options = (0...32).map { "o\($0)" }
         #expect(read("GET /", "Connection: \(options.dropLast().joined(separator: ","))\r\n", HeadLimits()) == nil)

@@ -92,7 +92,7 @@ package struct GatewayLimits: Sendable, Equatable {
                 "header_bytes", \.headerBytes, .byteSize(in: 1024...1_048_576),
                 "Size of a request's line and header fields together"),
             .defaulted(
-                "header_fields", \.headerFields, .integer(in: 1...10_000),
+                "header_fields", \.headerFields, .integer(in: 16...10_000),
                 "Header fields in a request; each cookie counts"),
             .defaulted("body_bytes", \.bodyBytes, .bodySize, "Size of a request's body; 0: no bound"),
             .defaulted(
