@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import socket
 import ssl
 import threading
@@ -135,6 +136,24 @@ def test_an_answer_that_comes_with_the_handshake_is_none(run, files):
         for _ in range(5):
             assert client.get().status == 502
     gateway.await_log("sent something", "before the request")
+    server.stop()
+
+
+@pytest.mark.parametrize("delays", [False, True], ids=["at once", "with Nagle's algorithm"])
+@pytest.mark.parametrize("kind", ["plain", *VERSIONS])
+def test_an_upstream_that_speaks_first_answers_nobody(run, files, kind, delays):
+    """Its kernel acknowledges requests before it has read them, so acknowledgements do not show that it speaks first."""
+    server = TLSServer(*files, honest, VERSIONS[kind]) if kind in VERSIONS else Server(honest)
+    server.greeting, server.delays_small_data = EARLY, delays
+    trust = {"upstream_tls": {"ca_file": str(files[0])}} if server.context else {}
+    gateway = run([{"domain": "app.test", "upstreams": [server.url], **trust}], gateway={"workers": 1})
+    with Client(gateway.http) as client, Client(gateway.http) as other:
+        for _ in range(3):
+            assert [client.get().status, other.get().status] == [502, 502]
+        gateway.await_log("sent something", "before the request")
+        # As soon as it waits for requests, it gets them.
+        server.greeting = b""
+        assert answers_in_turn(client)
     server.stop()
 
 
@@ -378,8 +397,36 @@ def test_head_keeps_its_connection_with_an_upstream_that_sends_no_body(run, make
     origin = make_origin()
     origin.answers["/head"] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
     gateway = run([{"domain": "app.test", "upstreams": [origin.url]}], gateway={"workers": 1})
+
+    def same_connection(client):
+        assert client.ask("HEAD /head HTTP/1.1\r\nHost: app.test\r\n\r\n", method="HEAD").status == 200
+        assert client.get().body == b"ok"
+        return origin.requests[-2].connection == origin.requests[-1].connection
+
     with Client(gateway.http) as client:
-        for _ in range(3):
-            assert client.ask("HEAD /head HTTP/1.1\r\nHost: app.test\r\n\r\n", method="HEAD").status == 200
-            assert client.get().body == b"ok"
-    assert {request.connection for request in origin.requests} == {0}
+        # After the first HEAD, a connection is watched for a while.
+        assert not same_connection(client)
+        eventually("the end of the watch", lambda: same_connection(client))
+        assert all(same_connection(client) for _ in range(3))
+
+
+def test_the_first_late_body_of_an_answer_to_head_is_nobody_elses_answer(run, make_origin):
+    """It comes when the connection has another request, if the gateway sends one there."""
+    origin = make_origin()
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url]}], gateway={"workers": 1})
+    answered = threading.Event()
+
+    def late(connection, request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(EARLY))
+        eventually("another request", lambda: answered.is_set() or select.select([connection.socket], [], [], 0)[0])
+        connection.send(EARLY)
+
+    origin.answers["/late"] = late
+    with Client(gateway.http) as client, Client(gateway.http) as other:
+        # The first connection shows that the upstream waits for requests.
+        assert other.get().body == b"ok"
+        assert client.ask("HEAD /late HTTP/1.1\r\nHost: app.test\r\n\r\n", method="HEAD").status == 200
+        assert [other.get().body for _ in range(3)] == [b"ok"] * 3
+        answered.set()
+        eventually("the end of the first connection", lambda: origin.connections[0].socket.fileno() == -1)
+        assert [other.get().body for _ in range(3)] == [b"ok"] * 3

@@ -34,12 +34,13 @@ def make_certificate(folder, address="127.0.0.1"):
 
 class Server:
     """Runs `serve`, a function of a `Peer`, for each connection, then closes it. `context`: TLS settings, if the server
-    uses TLS."""
+    uses TLS; `greeting`: data that the server says first; `delays_small_data`: whether Nagle's algorithm is on."""
 
     def __init__(self, serve, context=None):
         self.context = context
         self.serve = serve
         self.greeting, self.log = b"", None
+        self.delays_small_data = False
         self.connections = 0
         self.faults = []
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -66,9 +67,12 @@ class Server:
     def _serve(self, accepted):
         with accepted:
             accepted.settimeout(PATIENCE)
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not self.delays_small_data)
             try:
-                peer = TLSPeer(accepted, self.context, self.greeting, self.log) if self.context else Peer(accepted)
+                if self.context:
+                    peer = TLSPeer(accepted, self.context, self.greeting, self.log)
+                else:
+                    peer = Peer(accepted).say(self.greeting).push()
                 self.serve(peer)
             except OSError as fault:
                 self.faults.append(fault)

@@ -112,6 +112,9 @@ enum Socket {
     /// Turns off Nagle's algorithm, so that small writes are sent at once.
     static func setNoDelay(_ descriptor: Int32) { set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
 
+    /// Acknowledges the received bytes at once.
+    static func acknowledge(_ descriptor: Int32) { set(descriptor, Int32(IPPROTO_TCP), TCP_QUICKACK, 1) }
+
     /// The peer sees the end of the stream after the bytes that were sent.
     static func shutDownWriting(_ descriptor: Int32) { _ = shutdown(descriptor, Int32(SHUT_WR)) }
 

@@ -103,9 +103,8 @@ struct UpstreamPool: ~Copyable {
     var group = TLSGroup.x25519
     /// The scope of TLS sessions that new connections may resume; 0 until there is one. It changes with the trust.
     var sessionScope: UInt64 = 0
-    /// Whether the upstream has sent a body in answer to HEAD. If so, connections are not used again after a HEAD: a late
-    /// body would be taken for the next answer.
-    var answersHEADWithBody = false
+    /// What the upstream was seen to send unasked.
+    var habits = UpstreamHabits()
     /// The number of exchanges that use the upstream at present.
     var active = 0
     /// The traffic since the worker's previous report.
@@ -122,7 +121,10 @@ struct UpstreamPool: ~Copyable {
     /// ejected, since its failures concern the old addresses.
     mutating func place(at places: [SocketAddress]) -> Bool {
         guard places != addresses else { return false }
-        if !places.allSatisfy(addresses.contains) { forgetFailures() }
+        if !places.allSatisfy(addresses.contains) {
+            forgetFailures()
+            habits = UpstreamHabits()
+        }
         addresses = places
         skippedUntil = Array(repeating: 0, count: places.count)
         return true

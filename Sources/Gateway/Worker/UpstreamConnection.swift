@@ -5,6 +5,9 @@ struct UpstreamConnection: ~Copyable {
     enum Phase {
         case connecting
         case handshake
+        /// The connection is ready for its first request. The gateway listens for a moment whether the upstream speaks
+        /// first.
+        case listening
         case active
         /// The connection waits in its pool for an exchange.
         case idle
@@ -17,20 +20,29 @@ struct UpstreamConnection: ~Copyable {
     let address: SocketAddress
     /// Whether this address no longer belongs to the upstream's name. If so, the connection closes after its exchange.
     var isOutdated = false
-    /// Whether the upstream sent its first bytes before the whole first request had reached it. These bytes are perhaps
-    /// not a response to the request, and the next request could get a wrong response. So the connection closes after
-    /// its exchange.
+    /// When the connection was opened, in milliseconds of the event loop's clock.
+    let openedAt: Int64
+    /// Whether the first bytes of the next response must be shown to come after the request (`isUnasked`). True for the
+    /// first response, and after a response without a body, whose body may come late.
+    var needsProof = true
+    /// Whether the upstream sent the first bytes of a response before the whole request had reached it. These bytes are
+    /// perhaps not a response to the request, and the next request could get a wrong response. So the connection closes
+    /// after its exchange.
     var isDoubtful = false
-    /// Whether the upstream has answered a HEAD on this connection.
-    var hasAnsweredHEAD = false
+    /// How many final responses have begun on this connection.
+    var responses = 0
+    /// The kind of the last response, if it can have no body.
+    var bodiless: BodilessResponses = []
+    /// Whether the connection takes no request, while the gateway watches whether the body of a HEAD comes late.
+    var isWatched = false
     var phase: Phase
     var exchange: SlotID
     /// Received bytes of a response head that is still incomplete.
     var inbox = ByteQueue()
     var scanner = HeadScanner.response
     var deadline = Deadline()
-    /// How many bytes the TLS handshake sent, before the first request.
-    var sentBeforeRequests: Int64 = 0
+    /// How many bytes were sent before the present request.
+    var sentBeforeRequest: Int64 = 0
     var isReused = false
     /// How long the connection may stay idle, in milliseconds.
     var idleMilliseconds = UpstreamPool.idleMilliseconds

@@ -117,8 +117,8 @@ extension Worker {
             let descriptor = try makeUpstreamSocket(family: address.family)
             // From here on `connection` owns the descriptor and closes it.
             let connection = UpstreamConnection(
-                transport: Transport(descriptor: descriptor), pool: pool, address: address, phase: .connecting,
-                exchange: exchange)
+                transport: Transport(descriptor: descriptor), pool: pool, address: address,
+                openedAt: clock.milliseconds, phase: .connecting, exchange: exchange)
             if !address.isUnix { Socket.setNoDelay(descriptor) }
             let isConnected = try Socket.connect(descriptor, to: address)
             guard let id = upstreams.insert(connection) else { throw SystemFailure("connect", code: 0) }
@@ -141,10 +141,8 @@ extension Worker {
     func upstreamConnected(_ id: SlotID) {
         let pool = upstreams[id].pool
         guard let serverName = tables.pools[pool].definition.serverName else {
-            // Bytes that the upstream sent before this request would be taken for the response. The real response would
-            // then go to the next request. So the connection is not used.
-            guard upstreams[id].transport.isSilent() else { return upstreamBroke(id, Self.unasked, .malformed) }
-            return sendFirstRequest(on: id)
+            // The bytes are not read, since `memory.plain` may hold a client's bytes.
+            return upstreams[id].transport.isSilent() ? upstreamReady(id) : hearSomething(id)
         }
         guard case .known(let context, let rules, let shown)? = tables.pools[pool].definition.trust else {
             return upstreamBroke(id, tables.pools[pool].definition.trust?.failure ?? "nobody is trusted", .tls)
@@ -171,14 +169,19 @@ extension Worker {
         }
     }
 
-    /// The reason why a new connection is not used: before the request, the upstream sent bytes or closed the
-    /// connection.
-    static let unasked = "it sent something, or closed the connection, before the request"
+    /// Called when a new connection is ready for its first request. If it is unknown whether the upstream waits for
+    /// requests, the gateway listens for a moment before it sends the request.
+    func upstreamReady(_ id: SlotID) {
+        guard !tables.pools[upstreams[id].pool].habits.waitsForRequests else { return sendFirstRequest(on: id) }
+        upstreams[id].phase = .listening
+        // A server may hold its bytes back until those of its handshake are acknowledged (Nagle's algorithm).
+        Socket.acknowledge(upstreams[id].transport.descriptor)
+        let connecting = clock.milliseconds - upstreams[id].openedAt
+        setDeadline(upstream: id, inMilliseconds: max(UpstreamHabits.listeningMilliseconds, connecting))
+    }
 
-    /// Called when a new connection is ready for its first request.
     func sendFirstRequest(on id: SlotID) {
         upstreams[id].phase = .active
-        upstreams[id].sentBeforeRequests = upstreams[id].transport.sentBytes
         sendRequest(upstreams[id].exchange)
     }
 
@@ -186,6 +189,7 @@ extension Worker {
     func sendRequest(_ exchange: SlotID) {
         let id = exchanges[exchange].upstream
         exchanges[exchange].sentAt = clock.nanoseconds
+        upstreams[id].sentBeforeRequest = upstreams[id].transport.sentBytes
         let request = exchanges[exchange].request.bytes
         let hostOffset = exchanges[exchange].hostOffset
         var failure: TransportFailure?
@@ -235,11 +239,11 @@ extension Worker {
     ) {
         let exchange = upstreams[id].exchange
         let phase = upstreams[id].phase
-        let neverUp = phase == .connecting || phase == .handshake
+        let neverUp = phase == .connecting || phase == .handshake || phase == .listening
         let known: UpstreamFault =
             timedOut ? .timeout : phase == .connecting ? .connect : phase == .handshake ? .tls : .closed
         let wasReused = upstreams[id].isReused
-        if fault == .malformed { noteBodyAfterHEAD(id) }
+        if fault == .malformed { noteUnasked(id) }
         exchanges[exchange].upstream = .none
         close(upstream: id)
         if wasReused, isUntouched || canRepeat(exchange), !timedOut { return repeatOnNewConnection(exchange) }

@@ -4,8 +4,8 @@ extension Worker {
     /// Processes the bytes in `memory.plain`, which an upstream has sent as a response.
     func takeResponse(_ id: SlotID) {
         let exchange = upstreams[id].exchange
-        if !upstreams[id].isReused, !exchanges[exchange].hasResponseBytes, isUnasked(id) {
-            return upstreamBroke(id, Self.unasked, .malformed)
+        if upstreams[id].needsProof, isUnasked(id) {
+            return upstreamBroke(id, "it sent something before the request had reached it", .malformed)
         }
         exchanges[exchange].hasResponseBytes = true
         // While the client still sends its body, and no answer has begun, the client has a deadline, and the upstream
@@ -40,15 +40,16 @@ extension Worker {
         }
     }
 
-    /// Whether the first bytes on a new connection can't be a response, because the upstream sent them before the
-    /// request had reached it. If they counted as the response, each later request would get the response to an earlier
+    /// Whether the first bytes after a request can't be its response, because the upstream sent them before the request
+    /// had reached its machine. If they counted as the response, each later request would get the response to an earlier
     /// one.
     ///
     /// Each segment that the upstream's kernel sends acknowledges all bytes received before (RFC 9293 section
     /// 3.10.7.4). So if no byte of the request is acknowledged, the bytes came too early. For a Unix socket the kernel
     /// only tells whether bytes are unread, not how many, so the question can't be decided.
     private func isUnasked(_ id: SlotID) -> Bool {
-        let taken = upstreams[id].transport.taken(of: upstreams[id].sentBeforeRequests)
+        upstreams[id].needsProof = false
+        let taken = upstreams[id].transport.taken(of: upstreams[id].sentBeforeRequest)
         upstreams[id].isDoubtful = taken != .all
         return taken == .nothing && !upstreams[id].address.isUnix
     }
@@ -133,6 +134,9 @@ extension Worker {
         exchanges[exchange].status = UInt16(responseHead.status)
         exchanges[exchange].hasResponseHead = true
         exchanges[exchange].keepsUpstream = responseHead.keepAlive
+        let isBodiless = responseHead.framing == .none
+        upstreams[id].bodiless = isBodiless ? exchanges[exchange].method == .head ? .toHEAD : .byStatus : []
+        upstreams[id].responses &+= 1
         exchanges[exchange].responseBody =
             responseHead.framing == .none ? nil : BodyDecoder(responseHead.framing, of: .response)
         if let seconds = responseHead.keepAliveTimeout { limitIdleTime(of: id, exchange, toSeconds: seconds) }
@@ -243,19 +247,11 @@ extension Worker {
     /// Writes the Content-Length of a response to HEAD or with status 304. Such a response has no body, but may have
     /// this field (RFC 9110 section 8.6).
     private func writeLengthOfNoBody(_ exchange: SlotID) {
-        if exchanges[exchange].method == .head { noteHEAD(exchange) }
         let tellsLength = exchanges[exchange].method == .head || responseHead.status == 304
         guard tellsLength, let length = responseHead.contentLength else { return }
         memory.output.append("Content-Length: ")
         memory.output.append(decimal: length)
         memory.output.append("\r\n")
-    }
-
-    /// Keeps a late body of an answer to HEAD, which has none (RFC 9110 section 9.3.2), from being taken for the next
-    /// answer: an upstream that was seen to send one gets no other request on the connection.
-    private func noteHEAD(_ exchange: SlotID) {
-        upstreams[exchanges[exchange].upstream].hasAnsweredHEAD = true
-        if tables.pools[exchanges[exchange].pool].answersHEADWithBody { exchanges[exchange].keepsUpstream = false }
     }
 
     /// Passes body bytes on to the client, after the bytes that are already in `memory.output`. If `isBeginning` is
@@ -300,7 +296,7 @@ extension Worker {
         // Bytes after the end of the response belong to no request, so the connection is not used again.
         if offset < bytes.count {
             exchanges[exchange].keepsUpstream = false
-            noteBodyAfterHEAD(exchanges[exchange].upstream)
+            noteUnasked(exchanges[exchange].upstream)
         }
         endResponse(exchange)
     }

@@ -61,13 +61,12 @@ extension Worker {
         switch upstreams[id].phase {
         case .connecting: return
         case .handshake: continueUpstreamHandshake(id, hasInput: true)
+        case .listening: if hearsNothing(id) { Socket.acknowledge(upstreams[id].transport.descriptor) }
         case .active, .tunnel:
             handle(upstreams[id].transport.receive(memory, second: clock.seconds), fromUpstream: id)
         case .idle:
-            if upstreams[id].hasAnsweredHEAD,
-                case .bytes = upstreams[id].transport.receive(memory, second: clock.seconds), memory.plain.count > 0
-            {
-                noteBodyAfterHEAD(id)
+            if case .bytes = upstreams[id].transport.receive(memory, second: clock.seconds), memory.plain.count > 0 {
+                noteUnasked(id)
             }
             return closeIdle(id)
         }
@@ -119,20 +118,16 @@ extension Worker {
                 // Session tickets may have arrived. A response can't have arrived, since no request was sent. So if
                 // there are any other bytes, the connection is not used.
                 let received = upstreams[id].transport.decrypt(memory, second: clock.seconds)
-                guard case .bytes = received, memory.plain.count == 0, isQuiet(id) else {
-                    // In TLS 1.2, only a full handshake shows that an upstream speaks before the request.
-                    upstreams[id].transport.tls?.forgetSessions()
-                    return upstreamBroke(id, Self.unasked, .malformed)
-                }
-                return sendFirstRequest(on: id)
+                guard case .bytes = received, memory.plain.count == 0 else { return hearSomething(id) }
+                return hearsNothing(id) ? upstreamReady(id) : ()
             }
         }
     }
 
-    /// Called when an upstream has sent bytes that belong to no request. If it has answered a HEAD before, they may be
-    /// the body of that answer.
-    func noteBodyAfterHEAD(_ id: SlotID) {
-        if upstreams[id].hasAnsweredHEAD { tables.pools[upstreams[id].pool].answersHEADWithBody = true }
+    /// Called when an upstream has sent bytes that belong to no request.
+    func noteUnasked(_ id: SlotID) {
+        tables.pools[upstreams[id].pool].habits.noteUnasked(
+            after: upstreams[id].responses, last: upstreams[id].bodiless)
     }
 
     /// Handles a handshake that has broken. A server that can't resume a session makes a full handshake, but some fail
@@ -148,13 +143,23 @@ extension Worker {
         connect(exchange)
     }
 
-    /// Whether only TLS's own messages have arrived, and no data.
-    private func isQuiet(_ id: SlotID) -> Bool {
+    /// Reads from a connection that has had no request. If anything but TLS's own messages has arrived, the connection
+    /// is closed, and the result is false.
+    func hearsNothing(_ id: SlotID) -> Bool {
         switch upstreams[id].transport.receive(memory, second: clock.seconds) {
-        case .nothing: true
-        case .bytes: memory.plain.count == 0
-        case .ended, .truncated, .failed: false
+        case .nothing: return true
+        case .bytes where memory.plain.count == 0: return true
+        case .bytes, .ended, .truncated, .failed:
+            hearSomething(id)
+            return false
         }
+    }
+
+    /// Closes a connection on which something came before the first request. It would be taken for the response.
+    func hearSomething(_ id: SlotID) {
+        // In TLS 1.2, only a full handshake shows that an upstream speaks before the request.
+        upstreams[id].transport.tls?.forgetSessions()
+        upstreamBroke(id, "it sent something, or closed the connection, before the request", .malformed)
     }
 
     /// Handles the result of a read from an upstream. The bytes are in `memory.plain`.
@@ -204,6 +209,13 @@ extension Worker {
             let isFlushed = upstreams[id].transport.isFlushed
             upstreamBroke(
                 id, isFlushed ? "the answer took too long" : "it took too long to take the request", timedOut: true)
+        case .listening:
+            guard hearsNothing(id) else { return }
+            tables.pools[upstreams[id].pool].habits.noteSilence()
+            sendFirstRequest(on: id)
+        case .idle where upstreams[id].isWatched:
+            endWatch(id, isSilent: true)
+            setDeadline(upstream: id, inMilliseconds: upstreams[id].idleMilliseconds)
         case .idle: closeIdle(id)
         case .tunnel: endTunnel(exchanges[upstreams[id].exchange].client)
         }
@@ -217,12 +229,15 @@ extension Worker {
         // A doubtful connection is closed. If it had unread bytes, for example, the next request could get a wrong
         // response.
         guard upstreams[id].inbox.isEmpty, upstreams[id].transport.isFlushed, !upstreams[id].isOutdated,
-            !upstreams[id].isDoubtful, !tables.pools[pool].isRetired, !isDraining
+            !upstreams[id].isDoubtful, !tables.pools[pool].isRetired, !isDraining,
+            tables.pools[pool].habits.mayKeep(after: upstreams[id].bodiless)
         else { return close(upstream: id) }
         if tables.pools[pool].idleCount >= UpstreamPool.maxIdle { closeIdle(tables.pools[pool].oldestIdle) }
         upstreams[id].phase = .idle
         upstreams[id].exchange = .none
         upstreams[id].isReused = true
+        upstreams[id].needsProof = !upstreams[id].bodiless.isEmpty
+        upstreams[id].isWatched = tables.pools[pool].habits.watch(after: upstreams[id].bodiless)
         upstreams[id].scanner = .response
         let newest = tables.pools[pool].newestIdle
         upstreams[id].older = newest
@@ -230,16 +245,25 @@ extension Worker {
         if newest.isNone { tables.pools[pool].oldestIdle = id } else { upstreams[newest].newer = id }
         tables.pools[pool].newestIdle = id
         tables.pools[pool].idleCount += 1
-        setDeadline(upstream: id, inMilliseconds: upstreams[id].idleMilliseconds)
+        let time = upstreams[id].isWatched ? UpstreamHabits.watchMilliseconds : upstreams[id].idleMilliseconds
+        setDeadline(upstream: id, inMilliseconds: time)
         if upstreams[id].transport.mayRead { enqueue(upstream: id) }
     }
 
-    /// Takes the newest idle connection out of the pool. A connection with unread bytes is closed, since the bytes
+    private func endWatch(_ id: SlotID, isSilent: Bool) {
+        guard upstreams[id].isWatched else { return }
+        upstreams[id].isWatched = false
+        tables.pools[upstreams[id].pool].habits.endWatch(isSilent: isSilent)
+    }
+
+    /// Takes the newest idle connection that is not watched out of the pool. A connection with unread bytes is closed, since the bytes
     /// would be taken for the next response. The socket is checked each time, since the event that reports such bytes
     /// may still be waiting.
     func takeIdle(from pool: SlotID) -> SlotID? {
         while true {
-            let id = tables.pools[pool].newestIdle
+            var id = tables.pools[pool].newestIdle
+            // At most one connection of a pool is watched.
+            if !id.isNone, upstreams[id].isWatched { id = upstreams[id].older }
             guard !id.isNone else { return nil }
             guard upstreams[id].transport.isSilent() else {
                 closeIdle(id)
@@ -261,6 +285,7 @@ extension Worker {
 
     func closeIdle(_ id: SlotID) {
         unlink(id)
+        endWatch(id, isSilent: false)
         close(upstream: id)
     }
 
