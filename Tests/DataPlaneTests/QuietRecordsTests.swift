@@ -3,11 +3,11 @@ import Testing
 @testable import Gateway
 
 struct QuietRecordsTests {
-    private static let limit = QuietRecords.limit
+    private static let limit = QuietRecords.ofClients
 
     @Test("So many records without data may come within a second, and one more is too many")
     func limit() {
-        var records = QuietRecords()
+        var records = QuietRecords(limit: Self.limit)
         #expect((0..<Self.limit).allSatisfy { _ in records.admits(1, second: 7, isRead: true) })
         let oneMore = records.admits(1, second: 7, isRead: true)
         #expect(!oneMore)
@@ -15,7 +15,7 @@ struct QuietRecordsTests {
 
     @Test("Each second begins anew")
     func seconds() {
-        var records = QuietRecords()
+        var records = QuietRecords(limit: Self.limit)
         for second in 1...100 as ClosedRange<Int64> {
             let isAdmitted = records.admits(Self.limit, second: second, isRead: true)
             #expect(isAdmitted)
@@ -24,7 +24,7 @@ struct QuietRecordsTests {
 
     @Test("No second begins anew for an end that does not read the answers")
     func unread() {
-        var records = QuietRecords()
+        var records = QuietRecords(limit: Self.limit)
         let first = records.admits(Self.limit, second: 1, isRead: false)
         let later = records.admits(1, second: 50, isRead: false)
         let afterReading = records.admits(1, second: 51, isRead: true)
@@ -33,7 +33,7 @@ struct QuietRecordsTests {
 
     @Test("What comes together counts together")
     func together() {
-        var records = QuietRecords()
+        var records = QuietRecords(limit: Self.limit)
         let isAdmitted = records.admits(Self.limit + 1, second: 1, isRead: true)
         #expect(!isAdmitted)
     }

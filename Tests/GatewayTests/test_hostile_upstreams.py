@@ -430,3 +430,14 @@ def test_the_first_late_body_of_an_answer_to_head_is_nobody_elses_answer(run, ma
         answered.set()
         eventually("the end of the first connection", lambda: origin.connections[0].socket.fileno() == -1)
         assert [other.get().body for _ in range(3)] == [b"ok"] * 3
+
+
+def test_many_session_tickets_at_once_are_no_flood(run, files):
+    server = TLSServer(*files, honest, VERSIONS["TLS 1.3"])
+    server.context.num_tickets = 200
+    gateway = run(
+        [{"domain": "app.test", "upstreams": [server.url], "upstream_tls": {"ca_file": str(files[0])}}],
+        gateway={"workers": 1})
+    with Client(gateway.http) as client:
+        assert answers_in_turn(client)
+    server.stop()

@@ -22,15 +22,16 @@ struct Transport: ~Copyable {
     private var hasMore = false
     /// The end of the stream, if it arrived together with the last bytes. The next `receive` returns it.
     private var pendingEnd: Received?
-    private var quietRecords = QuietRecords()
+    private var quietRecords: QuietRecords
     /// How many bytes the peer had not acknowledged at the last check.
     private var untaken: Int64 = 0
     /// How many bytes the kernel has accepted in total.
     private(set) var sentBytes: Int64 = 0
 
-    init(descriptor: Int32, tls: consuming TLSConnection? = nil) {
+    init(descriptor: Int32, tls: consuming TLSConnection? = nil, quietRecords limit: Int = QuietRecords.ofClients) {
         self.descriptor = descriptor
         self.tls = tls
+        quietRecords = QuietRecords(limit: limit)
     }
 
     deinit { Socket.close(descriptor) }
@@ -309,18 +310,23 @@ struct Transport: ~Copyable {
 /// Limits how many records without data, such as key updates, a peer may send. Such a record costs more than a record
 /// with data, and may require a reply.
 struct QuietRecords {
-    /// The largest number of records without data in a second. Clients need only a few; servers send session tickets.
-    static let limit = 32
+    /// The largest number of such records in a second that clients may send. They need only a few.
+    static let ofClients = 32
+    /// The largest number of such records in a second that servers may send. Some send many session tickets at once.
+    static let ofServers = 300
 
+    private let limit: Int
     private var second: Int64 = 0
     private var count = 0
+
+    init(limit: Int) { self.limit = limit }
 
     /// Counts records. Returns false if there are too many. Each second the count starts again, but only if the peer
     /// reads the replies (`isRead`), since unread replies take memory.
     mutating func admits(_ more: Int, second now: Int64, isRead: Bool) -> Bool {
         if now != second, isRead { (second, count) = (now, 0) }
         count += more
-        return count <= Self.limit
+        return count <= limit
     }
 }
 

@@ -117,8 +117,8 @@ extension Worker {
             let descriptor = try makeUpstreamSocket(family: address.family)
             // From here on `connection` owns the descriptor and closes it.
             let connection = UpstreamConnection(
-                transport: Transport(descriptor: descriptor), pool: pool, address: address,
-                openedAt: clock.milliseconds, phase: .connecting, exchange: exchange)
+                transport: Transport(descriptor: descriptor, quietRecords: QuietRecords.ofServers), pool: pool,
+                address: address, openedAt: clock.milliseconds, phase: .connecting, exchange: exchange)
             if !address.isUnix { Socket.setNoDelay(descriptor) }
             let isConnected = try Socket.connect(descriptor, to: address)
             guard let id = upstreams.insert(connection) else { throw SystemFailure("connect", code: 0) }
