@@ -432,6 +432,43 @@ def test_the_first_late_body_of_an_answer_to_head_is_nobody_elses_answer(run, ma
         assert [other.get().body for _ in range(3)] == [b"ok"] * 3
 
 
+@pytest.mark.parametrize("kind", ["a head byte by byte", "interim answers"])
+def test_an_answer_that_never_begins_is_ended(run, make_origin, kind):
+    """Each byte comes soon enough after the last."""
+    origin = make_origin()
+
+    def drip(connection, request):
+        with contextlib.suppress(OSError):
+            connection.send(b"HTTP/1.1 200 OK\r\nA: " if kind == "a head byte by byte" else b"")
+            while not ended.wait(0.1):
+                connection.send(b"a" if kind == "a head byte by byte" else b"HTTP/1.1 102 Processing\r\n\r\n")
+        return False
+
+    origin.answers["/drip"], ended = drip, threading.Event()
+    gateway = run(
+        [{"domain": "app.test", "upstreams": [origin.url], "timeouts": {"read": "500ms"}}], gateway={"workers": 1})
+    with Client(gateway.http) as client:
+        assert client.get(path="/drip").status == 504
+        ended.set()
+        assert client.get().body == b"ok"
+
+
+def test_interim_answers_give_an_upstream_more_time(run, make_origin):
+    origin = make_origin()
+
+    def patient(connection, request):
+        for _ in range(8):
+            # As long as four of them, each is soon enough.
+            ended.wait(0.25)
+            connection.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+        connection.send(OK)
+
+    origin.answers["/patient"], ended = patient, threading.Event()
+    gateway = run([{"domain": "app.test", "upstreams": [origin.url], "timeouts": {"read": "1s"}}], gateway={"workers": 1})
+    with Client(gateway.http) as client:
+        assert client.get(path="/patient").body == b"ok"
+
+
 def test_many_session_tickets_at_once_are_no_flood(run, files):
     server = TLSServer(*files, honest, VERSIONS["TLS 1.3"])
     server.context.num_tickets = 200
@@ -441,3 +478,4 @@ def test_many_session_tickets_at_once_are_no_flood(run, files):
     with Client(gateway.http) as client:
         assert answers_in_turn(client)
     server.stop()
+

@@ -108,7 +108,8 @@ extension UpstreamTimeouts {
         "timeouts", "How long upstreams may take", initial: UpstreamTimeouts(),
         fields: [
             .defaulted("connect", \.connect, .timeout, "To accept a connection, with TLS"),
-            .defaulted("read", \.read, .timeout, "To begin an answer, and between two pieces of it"),
+            .defaulted(
+                "read", \.read, .timeout, "To send the whole head of an answer, and between two pieces of its body"),
             .defaulted("write", \.write, .timeout, "To take what it was sent, or a part of it"),
             .defaulted(
                 "tunnel", \.tunnel, .timeout, "Between two pieces that pass a WebSocket, in either direction"),

@@ -8,12 +8,9 @@ extension Worker {
             return upstreamBroke(id, "it sent something before the request had reached it", .malformed)
         }
         exchanges[exchange].hasResponseBytes = true
-        // While the client still sends its body, and no answer has begun, the client has a deadline, and the upstream
-        // has none.
-        if exchanges[exchange].isRequestComplete || exchanges[exchange].hasResponseHead {
-            setDeadline(upstream: id, inMilliseconds: tables.sites[exchanges[exchange].site].view.readMilliseconds)
-        }
+        // The bytes of a head don't renew the deadline. Otherwise an upstream could take forever for a head.
         guard !exchanges[exchange].hasResponseHead else {
+            setDeadline(upstream: id, inMilliseconds: tables.sites[exchanges[exchange].site].view.readMilliseconds)
             memory.output.clear()
             return relayResponse(memory.plain.bytes, exchange)
         }
@@ -82,6 +79,7 @@ extension Worker {
                         upstreamBroke(id, "it sent one interim answer after the other", .malformed)
                         return bytes.count
                     }
+                    if exchanges[exchange].interimAnswers <= Self.interimAnswersThatRenew { awaitHead(exchange, id) }
                     guard relayInterim(head, exchange) else { return bytes.count }
                     continue
                 }
@@ -93,12 +91,21 @@ extension Worker {
         }
     }
 
+    /// Gives the upstream the full time for a head. While the client still sends its body, the client has a deadline, and
+    /// the upstream has none.
+    private func awaitHead(_ exchange: SlotID, _ id: SlotID) {
+        guard exchanges[exchange].isRequestComplete else { return }
+        setDeadline(upstream: id, inMilliseconds: tables.sites[exchanges[exchange].site].view.readMilliseconds)
+    }
+
     /// The limits for the heads of responses. Upstreams may send larger heads than clients.
     private static var responseLimits: HeadLimits { HeadLimits(maxHeadBytes: 64 << 10, maxFields: 1000) }
 
     /// The largest number of interim responses before the final response. Some servers send interim responses to show
     /// progress.
     private static let mostInterimAnswers = 1000
+    /// How many interim responses give the upstream the full time for the next head.
+    private static let interimAnswersThatRenew = 10
 
     /// Passes on an interim response (RFC 9110 section 15.2). Status 100 is left out, since the gateway never asks an
     /// upstream for it. Returns false if the client's connection is broken.
@@ -141,6 +148,8 @@ extension Worker {
             responseHead.framing == .none ? nil : BodyDecoder(responseHead.framing, of: .response)
         if let seconds = responseHead.keepAliveTimeout { limitIdleTime(of: id, exchange, toSeconds: seconds) }
         forgetRequest(exchange)
+        let view = tables.sites[exchanges[exchange].site].view
+        setDeadline(upstream: id, inMilliseconds: view.readMilliseconds)
         if !exchanges[exchange].isRequestComplete { awaitProgress(exchange) }
         memory.output.clear()
         writeResponseHead(head, exchange, client)
