@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from client import Client, tls_context
-from gateway import PROGRAMS, eventually, free_port
+from gateway import PATIENCE, PROGRAMS, eventually, free_port
 from origin import OK
 
 
@@ -182,6 +182,37 @@ def test_a_line_keeps_its_form_when_the_log_takes_another(run, http, make_origin
             assert (json.loads(line)["target"], json.loads(line)["status"]) == (path, 200)
         else:
             assert re.fullmatch(rf'127.0.0.1 - - \[.*\] "GET {path} HTTP/1.1" 200 2 "-" "-" "app.test"', line), line
+
+
+@pytest.mark.parametrize("target", ["new.log", "none"])
+def test_a_line_goes_to_the_file_that_it_was_begun_for(run, http, make_origin, target):
+    origin = make_origin()
+    is_logged_elsewhere = threading.Event()
+
+    def answer(connection, request):
+        is_logged_elsewhere.wait(PATIENCE)
+        connection.send(OK)
+
+    origin.answers["/held"] = answer
+    gateway = run(
+        [{"domain": "app.test", "upstreams": [origin.url]}],
+        gateway={"workers": 1, "access_log": {"to": "old.log", "format": "json"}})
+    with http(gateway.http) as client, http(gateway.http) as other:
+        client.send("GET /held HTTP/1.1\r\nHost: app.test\r\n\r\n")
+        eventually("the request is on its way", lambda: origin.requests)
+        # This line is not written yet when the log changes.
+        assert other.get(path="/before").status == 200
+        gateway.config["gateway"]["access_log"] = {"to": target, "format": "combined"}
+        gateway.reload()
+        assert other.get(path="/after").status == 200
+        is_logged_elsewhere.set()
+        assert client.response().status == 200
+    eventually("both lines in the old file", lambda: len(lines(gateway.folder / "old.log")) == 2)
+    gateway.stop()
+    assert [json.loads(line)["target"] for line in lines(gateway.folder / "old.log")] == ["/before", "/held"]
+    if target == "new.log":
+        [line] = lines(gateway.folder / "new.log")
+        assert '"GET /after HTTP/1.1" 200 ' in line
 
 
 def test_a_log_that_can_not_be_opened_is_a_problem_that_ends_with_it(run, http):

@@ -23,21 +23,26 @@ extension GatewayServer {
 
     /// Opens the access log. If the log is open, it is opened again, since log rotation may have moved the file. If
     /// opening fails, workers still write to the old file, and the control side tries again every second.
+    ///
+    /// Another path gets a sink of its own. The former sink closes when the requests that were logged there have ended.
     func reopenAccessLog() {
         guard let path = accessLogTarget.path else {
-            accessLog?.closeLater()
             accessLog = nil
+            accessLogPath = nil
             accessLogFailure = nil
             return tellOfAccessLog()
         }
         do {
             let file = path == "-" ? LogFile.standardOutput : try LogFile.open(path: path)
             let endsWithinLine = file.endsWithinLine(path: path)
-            if let accessLog {
-                accessLog.move(to: file, endsWithinLine: endsWithinLine)
+            if let accessLog, accessLogPath == path {
+                accessLog.sink.move(to: file, endsWithinLine: endsWithinLine)
             } else {
-                accessLog = try AccessLogSink(
-                    file, endsWithinLine: endsWithinLine, counting: status.lostLogLines)
+                let sink = try AccessLogSink(file, endsWithinLine: endsWithinLine, counting: status.lostLogLines)
+                accessLogSinks.removeAll(where: \.isDone)
+                accessLogSinks.append(sink)
+                accessLog = AccessLogHold(sink)
+                accessLogPath = path
             }
         } catch {
             let reason = "the access log '\(path)' can't be opened: \(error)"
@@ -65,11 +70,11 @@ extension GatewayServer {
     func watchAccessLog(_ now: Int64) {
         if accessLogFailure != nil {
             reopenAccessLog()
-        } else if accessLog?.isDeleted ?? false {
+        } else if accessLog?.sink.isDeleted ?? false {
             log.warning("the access log was deleted, and is made anew")
             reopenAccessLog()
         }
-        let failure = accessLog?.failure.map(SystemFailure.text)
+        let failure = accessLog?.sink.failure.map(SystemFailure.text)
         guard let word = accessLogTrouble.look(failure: failure, lost: status.lostLogLines.count, at: now) else {
             return
         }
@@ -82,10 +87,9 @@ extension GatewayServer {
 
     /// Writes the remaining lines of the access log. Called after all workers have ended.
     func endAccessLog() {
-        guard let accessLog else { return }
         let lost = status.lostLogLines.count
-        accessLog.close()
-        accessLog.waitUntilWritten()
+        for sink in accessLogSinks { sink.close() }
+        for sink in accessLogSinks { sink.waitUntilDone() }
         let count = status.lostLogLines.count - lost
         if count > 0 { log.error("at the end \(count) lines of the access log could not be written") }
     }

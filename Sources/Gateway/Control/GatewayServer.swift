@@ -74,7 +74,11 @@ package final class GatewayServer {
     /// The local CA and the admin listener's certificate. Nil until the local CA can be used. Until then a temporary CA
     /// issues certificates.
     var localAuthority: (authority: LocalAuthority, admin: LocalAuthority.Server?)?
-    var accessLog: AccessLogSink?
+    var accessLog: AccessLogHold?
+    /// The path that `accessLog` was opened for.
+    var accessLogPath: String?
+    /// The sinks that are not done: that of `accessLog`, and those whose requests have not ended.
+    var accessLogSinks: [AccessLogSink] = []
     var accessLogTarget = AccessLogTarget()
     var accessLogFailure: String?
     /// Watches an open access log for failed writes and lost lines.

@@ -8,9 +8,12 @@ final class AccessLogBuffer {
     private static let size = 64 << 10
     private static let flushMilliseconds: Int64 = 1000
 
-    private let sink: AccessLogSink
-    /// The format of the lines that are started here. A line that was started before a reload may have another one.
+    let hold: AccessLogHold
     let format: AccessLog.Format
+    /// Identifies the buffer among those of its worker, so that a line is completed where it was started.
+    let number: UInt32
+    /// How many lines are started and not completed.
+    private(set) var openLines = 0
     private let line = Scratch(capacity: 4 << 20)
     /// The most bytes that a line takes from one text of the client, such as the target. Escaping can make a text six
     /// times as long, and the line's buffer must have room for several texts.
@@ -21,9 +24,10 @@ final class AccessLogBuffer {
     /// The formatted time, and the second for which it was formatted.
     private var time: (seconds: Int64, text: [UInt8]) = (.min, [])
 
-    init(_ sink: AccessLogSink, _ format: AccessLog.Format) {
-        self.sink = sink
+    init(_ hold: AccessLogHold, _ format: AccessLog.Format, number: UInt32) {
+        self.hold = hold
         self.format = format
+        self.number = number
         lines.reserveCapacity(Self.size + 4096)
     }
 
@@ -65,12 +69,13 @@ final class AccessLogBuffer {
             line.append(" ")
             appendQuoted(head, request.host)
         }
+        openLines += 1
         queue.append(line.bytes)
     }
 
-    /// Adds the reason of a failure to the line that was started in `queue`. `format` is that line's format; the
-    /// combined format has no place for a reason.
-    func add(error reason: StaticString, to queue: inout ByteQueue, _ format: AccessLog.Format) {
+    /// Adds the reason of a failure to the line that was started in `queue`. The combined format has no place for a
+    /// reason.
+    func add(error reason: StaticString, to queue: inout ByteQueue) {
         guard format == .json, !queue.isEmpty else { return }
         line.clear()
         line.append(",\"error\":\"")
@@ -79,12 +84,12 @@ final class AccessLogBuffer {
         queue.append(line.bytes)
     }
 
-    /// Completes a line and adds it to the batch. The line keeps the format in which it was started, since the setting
-    /// may have changed meanwhile.
+    /// Completes a line that was started here, and adds it to the batch.
     func end(
-        _ start: Bytes, _ format: AccessLog.Format, status: Int, bytes: UInt64, nanoseconds: UInt64, _ id: RequestID,
+        _ start: Bytes, status: Int, bytes: UInt64, nanoseconds: UInt64, _ id: RequestID,
         upstream: [UInt8]?
     ) {
+        openLines -= 1
         line.clear()
         switch format {
         case .json:
@@ -217,7 +222,7 @@ final class AccessLogBuffer {
 
     func flush() {
         guard lineCount > 0 else { return }
-        sink.enqueue(lines, count: lineCount)
+        hold.sink.enqueue(lines, count: lineCount)
         lines = []
         lines.reserveCapacity(Self.size + 4096)
         (lineCount, dueAt) = (0, nil)

@@ -64,26 +64,18 @@ final class AccessLogSink: Sendable {
         signal.post(())
     }
 
-    /// Closes the sink after two seconds. Until then, workers that still use the sink can pass on their lines.
-    func closeLater() {
-        NamedThread("access-log-end") { [self] in
-            _ = sleep(2)
-            close()
-        }.start()
-    }
-
     /// Returns at once. The sink's thread writes the waiting lines and then closes the file.
     func close() {
         shared.withLock { $0.isClosed = true }
         signal.post(())
     }
 
-    /// Waits until all lines are written or given up, but only a few seconds.
-    func waitUntilWritten() {
-        for _ in 0..<3000 {
-            if shared.withLock({ $0.isDone }) { return }
-            _ = usleep(1000)
-        }
+    /// Whether the sink is closed, and all lines are written or given up.
+    var isDone: Bool { shared.withLock { $0.isDone } }
+
+    /// Waits until the sink is done, but only a few seconds.
+    func waitUntilDone() {
+        for _ in 0..<3000 where !isDone { _ = usleep(1000) }
     }
 
     // MARK: The thread
@@ -157,6 +149,16 @@ final class AccessLogSink: Sendable {
         file.close()
         shared.withLock { $0.isDone = true }
     }
+}
+
+/// Keeps a sink open for the control side, and for each buffer whose lines go there. The sink closes when nobody keeps it
+/// open.
+final class AccessLogHold: Sendable {
+    let sink: AccessLogSink
+
+    init(_ sink: AccessLogSink) { self.sink = sink }
+
+    deinit { sink.close() }
 }
 
 /// The number of access log lines that were lost since the process started.

@@ -86,8 +86,8 @@ struct Exchange: ~Copyable {
     var status: UInt16 = 0
     var bytesSent: UInt64 = 0
     var logLine = ByteQueue()
-    /// The format of `logLine`.
-    var logFormat = AccessLog.Format.json
+    /// The number of the buffer in which `logLine` was started.
+    var logNumber: UInt32 = 0
     var requestID = RequestID()
 
     /// Whether the whole body of the request has arrived. Also true if the request has no body.

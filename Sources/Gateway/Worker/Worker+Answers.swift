@@ -199,13 +199,13 @@ extension Worker {
         }
         metrics.add(.malformedRequests, 1)
         metrics.countResponse(status)
-        accessLog?.recordRefusal(
+        accessLogs.current?.recordRefusal(
             status, reason, bytes: bytes, clients[client].peer, clients[client].proof.version, id, clock)
     }
 
     /// Adds the reason of a failure to the request's line in the access log.
     func logError(_ exchange: SlotID, _ reason: StaticString) {
-        accessLog?.add(error: reason, to: &exchanges[exchange].logLine, exchanges[exchange].logFormat)
+        accessLogs[exchanges[exchange].logNumber]?.add(error: reason, to: &exchanges[exchange].logLine)
     }
 
     // MARK: The end of an exchange
@@ -254,11 +254,13 @@ extension Worker {
         metrics.countResponse(status)
         countAnswer(id, status: status)
         metrics.observe(.request, nanoseconds: clock.nanoseconds - exchanges[id].startedAt)
-        guard let accessLog, !exchanges[id].logLine.isEmpty else { return }
+        let number = exchanges[id].logNumber
+        guard !exchanges[id].logLine.isEmpty, let log = accessLogs[number] else { return }
         let pool = exchanges[id].pool
-        accessLog.end(
-            exchanges[id].logLine.bytes, exchanges[id].logFormat, status: status, bytes: exchanges[id].bytesSent,
-            nanoseconds: clock.nanoseconds - exchanges[id].startedAt, exchanges[id].requestID,
-            upstream: pool.isNone ? nil : tables.pools[pool].definition.logName)
+        log.end(
+            exchanges[id].logLine.bytes, status: status, bytes: exchanges[id].bytesSent,
+            nanoseconds: clock.nanoseconds - exchanges[id].startedAt,
+            exchanges[id].requestID, upstream: pool.isNone ? nil : tables.pools[pool].definition.logName)
+        accessLogs.release(number)
     }
 }

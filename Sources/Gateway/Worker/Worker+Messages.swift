@@ -19,9 +19,7 @@ extension Worker {
             if let pool = tables.pool(number) { tables.pools[pool].isHealthy = isHealthy }
         case .certificateSettled(let name): goOn(withCertificate: name)
         case .tickets(let keys): serverTLS.tickets = keys
-        case .accessLog(let sink, let format):
-            accessLog?.flush()
-            accessLog = sink.map { AccessLogBuffer($0, format) }
+        case .accessLog(let hold, let format): accessLogs.change(to: hold, format)
         case .tick:
             reportAllowance = Self.reportsASecond
             refusalAllowance = RefusalAllowance.most

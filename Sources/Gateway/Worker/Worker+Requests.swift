@@ -24,8 +24,8 @@ extension Worker {
         }
         guard let exchangeID = exchanges.insert(exchange) else { return refuse(503, "too many requests at once", id) }
         clients[id].exchange = exchangeID
-        if let log = accessLog {
-            exchanges[exchangeID].logFormat = log.format
+        if let log = accessLogs.current {
+            exchanges[exchangeID].logNumber = log.number
             log.begin(
                 &exchanges[exchangeID].logLine, head, requestHead, sender, clients[id].peer,
                 clients[id].proof.version, clock)

@@ -56,7 +56,7 @@ final class Worker {
     /// Where the last search for a connection to close has ended. The next search continues there.
     var clientHand: UInt32 = 0
     var upstreamHand: UInt32 = 0
-    var accessLog: AccessLogBuffer?
+    var accessLogs = AccessLogBuffers()
     var adminHandler: AdminHandler?
     /// The largest access that clients of the admin API may have, whatever their tokens allow.
     var apiAccess = AdminListener.API.write
@@ -116,10 +116,10 @@ final class Worker {
             // This round may have taken long, and bytes that arrived meanwhile are not read yet. Clients that sent such
             // bytes are not late. So the timers use the time at the start of the round.
             fireTimers(now: heardUntil ?? clock.milliseconds)
-            accessLog?.flushIfDue(clock.milliseconds)
+            accessLogs.current?.flushIfDue(clock.milliseconds)
             if isDraining, clients.count == 0 { finishDraining() }
         }
-        accessLog?.flush()
+        accessLogs.flush()
         reportTraffic()
     }
 

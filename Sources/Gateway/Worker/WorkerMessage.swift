@@ -30,7 +30,7 @@ enum WorkerMessage: Sendable {
     case certificateSettled(name: String)
     /// Sets the keys that encrypt TLS session tickets.
     case tickets(TicketKeys)
-    case accessLog(AccessLogSink?, AccessLog.Format)
+    case accessLog(AccessLogHold?, AccessLog.Format)
     /// Sent every second. The worker reports its traffic, and may report events again after reaching `reportsASecond`.
     case tick
     /// Stops accepting connections, and ends the worker when its last connection has ended.
