@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import threading
@@ -213,6 +214,63 @@ def test_a_line_goes_to_the_file_that_it_was_begun_for(run, http, make_origin, t
     if target == "new.log":
         [line] = lines(gateway.folder / "new.log")
         assert '"GET /after HTTP/1.1" 200 ' in line
+
+
+def cut_by_upstream(gateway, client, origin):
+    client.send("GET /cut HTTP/1.1\r\nHost: app.test\r\n\r\n")
+    client.until(b"hello")
+    origin.connections[-1].close()
+
+
+def cut_by_slow_upstream(gateway, client, origin):
+    client.send("GET /cut HTTP/1.1\r\nHost: app.test\r\n\r\n")
+    client.until(b"hello")
+    client.to_end()
+
+
+def cut_by_client(gateway, client, origin):
+    client.send("GET /cut HTTP/1.1\r\nHost: app.test\r\n\r\n")
+    client.until(b"hello")
+    # A client that only ends its sending side may still read. A reset is the end of both.
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.close()
+
+
+# By name: who ends an answer before its end, and the error in the log line.
+CUTS = {
+    "upstream": (cut_by_upstream, "the upstream broke off its answer"),
+    "slow upstream": (cut_by_slow_upstream, "the upstream took too long"),
+    "client": (cut_by_client, "the client left"),
+}
+
+
+@pytest.mark.parametrize("form", ["json", "combined"])
+@pytest.mark.parametrize("who", CUTS)
+def test_a_line_tells_that_an_answer_was_cut(run, http, make_origin, who, form):
+    cut, error = CUTS[who]
+    origin = make_origin()
+
+    def begin(connection, request):
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello")
+        connection.more()
+        return False
+
+    origin.answers["/cut"] = begin
+    read = "1s" if who == "slow upstream" else "1m"
+    gateway = run(
+        [{"domain": "app.test", "upstreams": [origin.url], "timeouts": {"read": read}}],
+        gateway={"workers": 1, "access_log": {"to": "access.log", "format": form}})
+    with http(gateway.http) as client:
+        assert client.get("app.test", "/whole").status == 200
+        cut(gateway, client, origin)
+        whole, broken = eventually(
+            "both lines", lambda: (found := lines(gateway.folder / "access.log")) and len(found) == 2 and found)
+    if form == "json":
+        assert "error" not in json.loads(whole)
+        assert [json.loads(broken)[key] for key in ("status", "bytes", "error")] == [200, 5, error]
+    else:
+        assert whole.endswith(' 200 2 "-" "-" "app.test"')
+        assert broken.endswith(' 200 5 "-" "-" "app.test" X')
 
 
 def test_a_log_that_can_not_be_opened_is_a_problem_that_ends_with_it(run, http):

@@ -84,9 +84,10 @@ final class AccessLogBuffer {
         queue.append(line.bytes)
     }
 
-    /// Completes a line that was started here, and adds it to the batch.
+    /// Completes a line that was started here, and adds it to the batch. `isCut`: the client did not get the whole
+    /// answer, which an X at the end of a combined line says, as `%X` does in Apache.
     func end(
-        _ start: Bytes, status: Int, bytes: UInt64, nanoseconds: UInt64, _ id: RequestID,
+        _ start: Bytes, status: Int, bytes: UInt64, isCut: Bool, nanoseconds: UInt64, _ id: RequestID,
         upstream: [UInt8]?
     ) {
         openLines -= 1
@@ -115,7 +116,7 @@ final class AccessLogBuffer {
             line.append(" ")
             line.append(decimal: bytes)
             line.append(start.from(min(start.count, split + 1)))
-            line.append("\n")
+            line.append(isCut ? " X\n" : "\n")
         }
         add()
     }

@@ -88,6 +88,8 @@ struct Exchange: ~Copyable {
     var logLine = ByteQueue()
     /// The number of the buffer in which `logLine` was started.
     var logNumber: UInt32 = 0
+    /// Whether the answer ended before its end. The access log says so.
+    var isCut = false
     var requestID = RequestID()
 
     /// Whether the whole body of the request has arrived. Also true if the request has no body.

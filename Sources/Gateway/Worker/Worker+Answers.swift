@@ -208,6 +208,13 @@ extension Worker {
         accessLogs[exchanges[exchange].logNumber]?.add(error: reason, to: &exchanges[exchange].logLine)
     }
 
+    /// Called when a client can't get the rest of its answer. Only the first reason counts.
+    func noteCut(_ exchange: SlotID, _ reason: StaticString) {
+        guard exchanges[exchange].hasResponseHead, !exchanges[exchange].isCut else { return }
+        exchanges[exchange].isCut = true
+        logError(exchange, reason)
+    }
+
     // MARK: The end of an exchange
 
     /// Ends an exchange whose whole response was sent, or waits in the transport.
@@ -259,7 +266,7 @@ extension Worker {
         let pool = exchanges[id].pool
         log.end(
             exchanges[id].logLine.bytes, status: status, bytes: exchanges[id].bytesSent,
-            nanoseconds: clock.nanoseconds - exchanges[id].startedAt,
+            isCut: exchanges[id].isCut, nanoseconds: clock.nanoseconds - exchanges[id].startedAt,
             exchanges[id].requestID, upstream: pool.isNone ? nil : tables.pools[pool].definition.logName)
         accessLogs.release(number)
     }

@@ -265,7 +265,7 @@ extension Worker {
             // An error can be answered only if no answer has begun, and if the client has received all earlier answers.
             let canAnswer = exchange.isNone || !exchanges[exchange].hasResponseHead
             guard canAnswer, clients[id].transport.isFlushed, clients[id].discarding == nil else {
-                if !exchange.isNone { logError(exchange, "the client took too long") }
+                if !exchange.isNone { noteCut(exchange, "the client took too long") }
                 return cutOff(id)
             }
             guard !exchange.isNone else {
@@ -351,6 +351,7 @@ extension Worker {
         guard !exchange.isNone else { return }
         exchanges[exchange].keepsClient = false
         metrics.add(.clientAborts, 1)
+        if clients[id].phase != .tunnel { noteCut(exchange, "the client left") }
         // An HTTP/1.0 client would mistake an orderly close for the end of a complete answer. A reset shows that the
         // answer was cut off.
         if exchanges[exchange].hasResponseHead, !exchanges[exchange].clientSpeaksHTTP11 {

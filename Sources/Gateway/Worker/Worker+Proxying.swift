@@ -316,7 +316,10 @@ extension Worker {
                 host: tables.sites[site].site.name, upstream: tables.pools[pool].definition.upstream.text,
                 reason: isAboutAll ? "\(reason) (and all of its \(addresses) addresses were tried)" : reason,
                 requestID: exchanges[exchange].requestID.text))
-        guard !exchanges[exchange].hasResponseHead else { return abort(client) }
+        guard !exchanges[exchange].hasResponseHead else {
+            noteCut(exchange, timedOut ? "the upstream took too long" : "the upstream broke off its answer")
+            return abort(client)
+        }
         exchanges[exchange].keepsUpstream = false
         answer(exchange, timedOut ? 504 : 502)
     }

@@ -269,7 +269,7 @@ extension Worker {
     func failRequestBody(_ exchange: SlotID, _ status: Int, _ reason: StaticString) {
         let client = exchanges[exchange].client
         guard !exchanges[exchange].hasResponseHead else {
-            logError(exchange, reason)
+            noteCut(exchange, reason)
             return abort(client)
         }
         refuse(status, reason, client, exchange, isHead: exchanges[exchange].method == .head)
