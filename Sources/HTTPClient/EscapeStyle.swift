@@ -3,8 +3,8 @@ import PKI
 /// A way in which a text may escape bytes. A byte that is not escaped stands for itself.
 enum EscapeStyle: Sendable {
     case none
-    /// The escapes of URLs and JSON. In URLs, percent signs may be encoded several times; `times` is that number.
-    case percent(times: Int)
+    /// The escapes of URLs and JSON. A text may be encoded several times, as when JSON quotes JSON; `times` is that number.
+    case encoded(times: Int)
     case html
 
     /// The first bytes of escapes that consist of several ASCII characters. A text may be cut within such an escape.
@@ -18,8 +18,10 @@ enum EscapeStyle: Sendable {
 
     /// Returns the styles that may occur in a text, judging by the bytes in it.
     static func all(in text: [UInt8]) -> [EscapeStyle] {
-        var styles: [EscapeStyle] = [.percent(times: 1)]
-        if text.contains(UInt8(ascii: "%")) { styles += [.percent(times: 2), .percent(times: 3)] }
+        let backslash = UInt8(ascii: "\\")
+        let quotesJSON = zip(text, text.dropFirst()).contains { $0 == backslash && $1 == backslash }
+        var styles: [EscapeStyle] = [.encoded(times: 1)]
+        if quotesJSON || text.contains(UInt8(ascii: "%")) { styles += [.encoded(times: 2), .encoded(times: 3)] }
         if text.contains(UInt8(ascii: "&")) { styles.append(.html) }
         return styles + [.none]
     }
@@ -28,13 +30,13 @@ enum EscapeStyle: Sendable {
     /// encode it. Returns the character and the length of the escape, or nil if there is no such escape.
     func scalar(in text: [UInt8], at index: Int) -> (scalar: Unicode.Scalar, length: Int)? {
         switch (self, text[index]) {
-        case (.percent(times: 1), UInt8(ascii: "\\")):
-            guard let high = Self.codeUnit(in: text, at: index) else { return nil }
-            if let scalar = Unicode.Scalar(high) { return (scalar, 6) }
-            guard UTF16.isLeadSurrogate(high), let low = Self.codeUnit(in: text, at: index + 6),
+        case (.encoded(let times), UInt8(ascii: "\\")):
+            guard let (high, length) = Self.codeUnit(in: text, at: index, times) else { return nil }
+            if let scalar = Unicode.Scalar(high) { return (scalar, length) }
+            guard UTF16.isLeadSurrogate(high), let (low, rest) = Self.codeUnit(in: text, at: index + length, times),
                 UTF16.isTrailSurrogate(low)
             else { return nil }
-            return (UTF16.decode(UTF16.EncodedScalar([high, low])), 12)
+            return (UTF16.decode(UTF16.EncodedScalar([high, low])), length + rest)
         case (.html, UInt8(ascii: "&")):
             return Self.numericReference(in: text, at: index).flatMap { value, length in
                 Unicode.Scalar(value).map { ($0, length) }
@@ -43,12 +45,34 @@ enum EscapeStyle: Sendable {
         }
     }
 
-    /// Decodes `\u` and four hex digits, a code unit of UTF-16 (RFC 8259 section 7).
-    private static func codeUnit(in text: [UInt8], at index: Int) -> UInt16? {
-        guard index + 5 < text.count, text[index] == UInt8(ascii: "\\"), text[index + 1] == UInt8(ascii: "u"),
-            let high = hexByte(in: text, at: index + 2), let low = hexByte(in: text, at: index + 4)
-        else { return nil }
-        return UInt16(high) << 8 | UInt16(low)
+    /// Decodes a byte or an escape of JSON (RFC 8259 section 7) in a text that was encoded `times` times. Returns the code
+    /// unit and its length in the text. Nil at the end of the text, or if a backslash begins no escape.
+    private static func codeUnit(in text: [UInt8], at index: Int, _ times: Int) -> (value: UInt16, length: Int)? {
+        guard index < text.count else { return nil }
+        guard times > 0 else { return (UInt16(text[index]), 1) }
+        guard let (first, start) = codeUnit(in: text, at: index, times - 1) else { return nil }
+        guard first == UInt8(ascii: "\\") else { return (first, start) }
+        guard let (kind, rest) = codeUnit(in: text, at: index + start, times - 1) else { return nil }
+        var length = start + rest
+        switch UInt8(truncatingIfNeeded: kind) {
+        case UInt8(ascii: "u"):
+            var value: UInt16 = 0
+            for _ in 0..<4 {
+                guard let (unit, count) = codeUnit(in: text, at: index + length, times - 1),
+                    let digit = UInt8(exactly: unit).flatMap(Hex.value)
+                else { return nil }
+                value = value << 4 | UInt16(digit)
+                length += count
+            }
+            return (value, length)
+        case UInt8(ascii: "n"): return (0x0A, length)
+        case UInt8(ascii: "r"): return (0x0D, length)
+        case UInt8(ascii: "t"): return (0x09, length)
+        case UInt8(ascii: "b"): return (0x08, length)
+        case UInt8(ascii: "f"): return (0x0C, length)
+        case let byte where "/\"\\".utf8.contains(byte): return (kind, length)
+        default: return nil
+        }
     }
 
     /// Decodes the escape at an index. Returns the byte and the length of the escape, or nil if there is no escape.
@@ -57,13 +81,30 @@ enum EscapeStyle: Sendable {
         switch self {
         case .none: return nil
         case .html: return text[index] == UInt8(ascii: "&") ? Self.entity(in: text, at: index) : nil
-        case .percent(let times):
-            guard times > 1, text[index] == UInt8(ascii: "%") else { return Self.simpleEscape(in: text, at: index) }
-            // For example, `%252F` is `%2F` whose percent sign was encoded again.
-            let sign = "%" + String(repeating: "25", count: times - 1)
-            guard text[index...].starts(with: sign.utf8) else { return nil }
-            return Self.hexByte(in: text, at: index + sign.utf8.count).map { ($0, sign.utf8.count + 2) }
+        case .encoded(let times):
+            switch text[index] {
+            case UInt8(ascii: "+"): return (UInt8(ascii: " "), 1)
+            case 0xC2...0xC3 where index + 1 < text.count && 0x80...0xBF ~= text[index + 1]:
+                return (text[index] << 6 | text[index + 1] & 0x3F, 2)
+            case UInt8(ascii: "\\"):
+                return Self.codeUnit(in: text, at: index, times).flatMap { unit, length in
+                    UInt8(exactly: unit).map { ($0, length) }
+                }
+            case UInt8(ascii: "%"): return Self.percentByte(in: text, at: index, times)
+            default: return nil
+            }
         }
+    }
+
+    /// Decodes a percent sign and two hex digits, where the sign was encoded `times` times, such as `%252F`, or once.
+    private static func percentByte(in text: [UInt8], at index: Int, _ times: Int) -> (byte: UInt8, length: Int)? {
+        for count in Set([times, 1]).sorted(by: >) {
+            let sign = "%" + String(repeating: "25", count: count - 1)
+            guard text[index...].starts(with: sign.utf8) else { continue }
+            let length = sign.utf8.count
+            if let byte = hexByte(in: text, at: index + length) { return (byte, length + 2) }
+        }
+        return nil
     }
 
     /// The HTML entities for characters that HTML or URLs treat specially.
@@ -93,28 +134,6 @@ enum EscapeStyle: Sendable {
         let digits = String(decoding: text[(index + 2)..<end], as: UTF8.self)
         let value = digits.lowercased().hasPrefix("x") ? UInt32(digits.dropFirst(), radix: 16) : UInt32(digits)
         return value.map { ($0, end + 1 - index) }
-    }
-
-    /// Decodes an escape of URLs or JSON, or the UTF-8 encoding of U+0080 to U+00FF. Returns the byte and the length of
-    /// the escape.
-    private static func simpleEscape(in text: [UInt8], at index: Int) -> (byte: UInt8, length: Int)? {
-        switch text[index] {
-        case UInt8(ascii: "+"): return (UInt8(ascii: " "), 1)
-        case 0xC2...0xC3 where index + 1 < text.count && 0x80...0xBF ~= text[index + 1]:
-            return (text[index] << 6 | text[index + 1] & 0x3F, 2)
-        case UInt8(ascii: "%"): return hexByte(in: text, at: index + 1).map { ($0, 3) }
-        case UInt8(ascii: "\\") where index + 1 < text.count:
-            switch text[index + 1] {
-            case UInt8(ascii: "u") where text[(index + 2)...].starts(with: "00".utf8):
-                return hexByte(in: text, at: index + 4).map { ($0, 6) }
-            case UInt8(ascii: "n"): return (0x0A, 2)
-            case UInt8(ascii: "r"): return (0x0D, 2)
-            case UInt8(ascii: "t"): return (0x09, 2)
-            case let byte where "/\"\\".utf8.contains(byte): return (byte, 2)
-            default: return nil
-            }
-        default: return nil
-        }
     }
 
     private static func hexByte(in text: [UInt8], at index: Int) -> UInt8? {

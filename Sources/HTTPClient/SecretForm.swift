@@ -132,7 +132,7 @@ struct SecretForm: Sendable {
     private static func hasEnded(_ text: [UInt8], at index: Int) -> Bool {
         var rest = text[index...]
         if let first = rest.first, EscapeStyle.halves.contains(first), rest.count <= longestHalf {
-            rest = rest.dropFirst().drop { isBase64($0) || $0 == UInt8(ascii: "#") }
+            rest = rest.dropFirst().drop { isBase64($0) || "#\\".utf8.contains($0) }
         }
         if rest.starts(with: "...".utf8) || rest.starts(with: "\u{2026}".utf8) { return true }
         return rest.count <= 8 && rest.allSatisfy { $0 >= 0x80 || "\"'`)]}>.".utf8.contains($0) }

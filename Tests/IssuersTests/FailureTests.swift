@@ -170,12 +170,52 @@ import Testing
         }
     }
 
+    /// A text as the string of a JSON text, without the quotation marks. Some programs escape slashes too.
+    private static func quoted(_ text: String, slashes: Bool, unicode: Bool) throws -> String {
+        let formatting: JSONEncoder.OutputFormatting = slashes ? [] : .withoutEscapingSlashes
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = formatting
+        let json = String(decoding: try encoder.encode(text), as: UTF8.self).dropFirst().dropLast()
+        return json.unicodeScalars.map { unicode && $0.value > 0x7E ? jsonEscaped(String($0)) : String($0) }.joined()
+    }
+
+    @Test("A secret is hidden in JSON that JSON quotes, up to three times", arguments: 1..<4)
+    func nestedJSON(times: Int) throws {
+        let base64 = Data(Array("user:".utf8) + Array(Self.key.utf8) + Array("???>>>".utf8)).base64EncodedString()
+        for (slashes, unicode) in [(true, true), (true, false), (false, true), (false, false)] {
+            for secret in [Self.key, "a/b\\c\"d\n\t秘密-😀/", "////++++////", base64, "\\\\\\\\\\\\/\\"] {
+                let mask = SecretMask([SecretBytes(Array(secret.utf8))])
+                let forms = [secret, Data(secret.utf8).base64EncodedString(), Self.jsonEscaped(secret)]
+                for form in forms {
+                    let text = try (0..<times - (form == forms[2] ? 1 : 0)).reduce("<\(form)>") { text, _ in
+                        try Self.quoted(text, slashes: slashes, unicode: unicode)
+                    }
+                    #expect(mask.hiding(in: text).replacing("=", with: "") == "<****>", "\(text)")
+                    // The text ends within the secret.
+                    let start = try #require(text.firstIndex(of: "<"))
+                    let cut = text[start...].prefix(max(text.count * 3 / 4, 11 * 4))
+                    guard form == secret, secret.utf8.count > 20 else { continue }
+                    #expect(mask.hiding(in: String(cut)).hasPrefix("<****"), "\(cut)")
+                }
+            }
+            let text = try (0..<times).reduce("<\(base64)>") { text, _ in
+                try Self.quoted(text, slashes: slashes, unicode: unicode)
+            }
+            let hidden = Self.mask().hiding(in: text)
+            #expect(hidden.contains("****") && hidden.hasPrefix("<") && hidden.hasSuffix(">"), "\(text): \(hidden)")
+            #expect(hidden.count <= 6 + 4 + 8 + 4 * (times + 1), "\(text): \(hidden)")
+        }
+    }
+
     @Test("Short secrets are hidden as they are alone, and texts without any are left as they are")
     func short() {
         let mask = SecretMask([SecretBytes(Array("abc".utf8))])
         let text = "abc YWJj 616263 %61bc %"
         #expect(String(decoding: mask.hiding(in: Array(text.utf8)), as: UTF8.self) == "**** YWJj 616263 **** %")
-        for text in ["", "%", "%4", "\\", "\\u00", "\\u004", "+", "é", String(repeating: "p+4/", count: 1000)] {
+        for text in [
+            "", "%", "%4", "\\", "\\u00", "\\u004", "\\\\\\", "\\\\u00", "+", "é",
+            String(repeating: "p+4/", count: 1000),
+        ] {
             #expect(Self.mask().hiding(in: Array(text.utf8)) == Array(text.utf8))
         }
     }
