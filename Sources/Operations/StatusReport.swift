@@ -17,11 +17,8 @@ package struct StatusReport: Sendable {
     package init(of store: any StateStore, now: Int64, files: SecretReader? = nil) throws {
         snapshot = try store.snapshot()
         gateways = GatewaysStatus(try store.nodes(), revision: snapshot.revision, now: now)
-        var gaps: [String: String] = [:]
-        let faults = try store.chainFaults(now: now) { chains, stored in
-            gaps[stored.name] = files.flatMap { chains.gap(of: stored, in: $0) }
-        }
-        hosts = HostStatus.all(in: snapshot, chainFaults: faults, chainGaps: gaps, now: now)
+        let chains = try store.chainFindings(now: now, files: files)
+        hosts = HostStatus.all(in: snapshot, chainFaults: chains.faults, chainDoubts: chains.doubts, now: now)
         let failed = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
         // `ManagedState` reads every host, so it is made only if a certificate could not be obtained.
         let state = try failed.isEmpty ? nil : ManagedState(store)
@@ -63,17 +60,21 @@ package struct StatusReport: Sendable {
 }
 
 extension StateStore {
-    /// Why clients would refuse the chains of certificates in force, by certificate name. `now` is in seconds since
-    /// 1970. `alsoDo` gets each certificate.
-    package func chainFaults(
-        now: Int64, alsoDo: (ChainFaults, StoredCertificate) -> Void = { _, _ in }
-    ) throws -> [String: String] {
-        var chains = ChainFaults(now: now)
-        var faults: [String: String] = [:]
+    /// What is wrong with the chains of certificates in force, by certificate name. `faults` say why clients refuse a
+    /// chain. `doubts` say what some clients refuse, or all will; they are looked for if `files` reads the operator's own
+    /// certificates. `now` is in seconds since 1970.
+    package func chainFindings(
+        now: Int64, files: SecretReader? = nil
+    ) throws -> (faults: [String: String], doubts: [String: String]) {
+        var chains = try ChainFaults(now: now, of: self)
+        var found: (faults: [String: String], doubts: [String: String]) = ([:], [:])
         try forEachCertificate { stored in
-            faults[stored.name] = chains.fault(of: stored)
-            alsoDo(chains, stored)
+            if let fault = chains.fault(of: stored) {
+                found.faults[stored.name] = fault
+            } else if let files {
+                found.doubts[stored.name] = chains.gap(of: stored, in: files) ?? chains.doubt(of: stored)
+            }
         }
-        return faults
+        return found
     }
 }

@@ -38,8 +38,10 @@ struct ApplyRun {
         let first = plan(found.snapshot, authority, drift)
         try refuse(first.plan.conflicts)
         if first.plan.isEmpty {
+            let chains = try ChainsInForce.warnings(first.plan, of: configuration, in: file, found.store)
             file.complain(
-                MasterKeySource.warnings(configuration, found.store) + file.parsed.diagnostics + first.warnings)
+                MasterKeySource.warnings(configuration, found.store) + file.parsed.diagnostics + first.warnings + chains
+            )
             return try endWithoutChanges(found.store, presentKey, path)
         }
         found.store?.close()
@@ -54,7 +56,8 @@ struct ApplyRun {
         let (plan, warnings) = isSame ? first : plan(try store.snapshot(), authority, drift)
         try refuse(plan.conflicts)
         let unsafeKey = MasterKeySource.warnings(configuration, store)
-        file.complain(unsafeKey + file.parsed.diagnostics + warnings)
+        let chains = try ChainsInForce.warnings(plan, of: configuration, in: file, store)
+        file.complain(unsafeKey + file.parsed.diagnostics + warnings + chains)
         guard !plan.isEmpty else { return try endWithoutChanges(store, source.key, path) }
         let text = PlanTextRenderer(colour: Terminal.wantsColour(.standardOutput)).text(plan)
         try? Terminal.print(text + [UInt8(ascii: "\n")])

@@ -34,7 +34,7 @@ struct ListCertificates: ParsableCommand {
             let known = try options.configuration()
             let store = try options.openForReading(known)
             let snapshot = try store.snapshot()
-            let faults = try store.chainFaults(now: currentTime())
+            let faults = try store.chainFindings(now: currentTime()).faults
             let items = snapshot.items.filter { $0.key.kind == .certificate }.sorted { $0.key < $1.key }
             let kept = snapshot.kept.sorted { $0.key < $1.key }
             let certificates =
@@ -82,7 +82,7 @@ struct ShowCertificate: ParsableCommand {
             let store = try options.openForReading(known)
             let certificate = try store.required(name)
             let kept = try store.snapshot().kept[name].map { Keeping($0, known?.configuration.retention) }
-            var chains = ChainFaults(now: currentTime())
+            var chains = try ChainFaults(now: currentTime(), of: store)
             let problem = certificate.facts.loss ?? (kept == nil ? chains.fault(of: certificate) : nil)
             let value = certificate.facts.value(named: name, kept, problem: problem, remote: certificate.remote)
             switch format {

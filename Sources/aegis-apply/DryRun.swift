@@ -44,12 +44,14 @@ struct DryRun {
         let refused =
             CertificateMaterials.refusals(plan, of: configuration, in: file)
             + CertificateMaterials.refusedHosts(plan, of: configuration, against: snapshot)
+        let chains = try ChainsInForce.warnings(plan, of: configuration, in: file, store)
         let doubts = preflight ? try preflightWarnings(plan, store, snapshot) : []
         // If a certificate or host has an error, its warnings are left out.
         let others = found.filter { found in !refused.contains { $0.position == found.position } }
         let deletions = allowsDeletions ? [] : plan.massDeletion.map { [$0.refusal] } ?? []
         let told =
-            (plan.conflicts + deletions + keys + obstacles + file.parsed.diagnostics + others + refused + unknown
+            (plan.conflicts + deletions + keys + obstacles + file.parsed.diagnostics + others + refused + chains
+            + unknown
             + doubts)
             .sorted { $0.position < $1.position }
         try show(plan, told)

@@ -46,6 +46,8 @@ struct RenewCommand: ParsableCommand {
                 names.filter { !givenUp.contains($0) }, orAll: givenUp.isEmpty, forced: force)
             if !force { try state.takeAdvice(on: selected, access.tools) }
             let wanted = selected.filter { force || state.isDue($0, now: now) }
+            let begun = Set(wanted.map(\.name))
+            try tellFaults(of: Set(selected.map(\.name)).subtracting(begun), in: access.store)
             let waits = force ? 0 : try tellWaits(of: selected, state, now: now)
             if !wanted.isEmpty {
                 signals.beginWork()

@@ -83,7 +83,7 @@ enum CertificateRoutes {
         query.expiresBefore = call.query.integer("expires_before").map(Int64.init)
         query.limit = call.query.limit + 1
         let found = try call.store.certificates(query)
-        var chains = ChainFaults(now: call.now)
+        var chains = try ChainFaults(now: call.now, of: call.store)
         return Page(found, call.query.limit) {
             CertificateSummary($0, &chains, now: call.now)
         } next: {
@@ -143,7 +143,7 @@ struct CertificateDetails: Sendable {
     var isRenewed: Bool { renewsAt != nil }
 
     init(_ numbered: NumberedCertificate, in store: any StateStore, now: Int64) throws {
-        var chains = ChainFaults(now: now)
+        var chains = try ChainFaults(now: now, of: store)
         summary = CertificateSummary(numbered, &chains, now: now)
         let certificate = numbered.certificate
         let use = try CertificateUse(of: certificate, in: store)

@@ -70,7 +70,7 @@ struct HostView: Sendable {
         var snapshot = StateSnapshot.empty
         var faults: [String: String] = [:]
         var numbers: [String: Int64] = [:]
-        var chains = ChainFaults(now: now)
+        var chains = try ChainFaults(now: now, of: store)
         func add(_ numbered: NumberedCertificate) {
             let certificate = numbered.certificate
             snapshot.items[ItemID(.certificate, certificate.name)] = StoredItem(

@@ -46,7 +46,7 @@ extension ACMEOrderRun {
         try noteCertificate(pending)
         let warnings =
             usable.doubts + [usable.gap].compactMap(\.self) + doubts
-            + usable.chain.warnings(usable.chain.refusal(now: now()), now: now())
+            + usable.chain.warnings(usable.chain.refusal(now: now()), now: now()) + (try cut(usable.chain))
         return IssuedMaterial(
             chain: usable.chain, key: key, source: ACMEProvider.source, warnings: warnings,
             closing: [.endOrder(certificate: need.name)], directory: settings.directory.text)
@@ -134,6 +134,14 @@ extension ACMEOrderRun {
         return "has no intermediate: clients refuse it unless they know \(leaf.issuerShown)"
     }
 
+    /// A warning if an intermediate above the first is missing.
+    private func cut(_ chain: CertificateChain) throws -> [String] {
+        guard chain.certificates.count > 1 else { return [] }
+        let authorities = try authorities()
+        let gap = chain.gap { Certificate.isKnownToSystem($0.certificates) || $0.isIssued(byOneOf: authorities) }
+        return [gap].compactMap(\.self)
+    }
+
     /// Why a chain is worse than the chain that it would replace; nil if it is not. An alternate would replace the CA's
     /// default chain. Any other chain would replace the chain in force.
     private func fault(of chain: CertificateChain, isAlternate: Bool) throws -> String? {
@@ -159,9 +167,15 @@ extension ACMEOrderRun {
 
     /// Whether the issuer's `ca_file` contains the certificate that signed the leaf.
     private func isTrusted(issuerOf leaf: Certificate) throws -> Bool {
-        guard let file = settings.caFile else { return false }
-        let authorities = try PEM.certificates(in: secrets.read(Secret(.file(file))).plainCopy())
-        return authorities.contains { (try? Certificate(der: $0)).map(leaf.isIssued) ?? false }
+        try authorities().contains(where: leaf.isIssued)
+    }
+
+    /// The certificates in the issuer's `ca_file`.
+    private func authorities() throws -> [Certificate] {
+        guard let file = settings.caFile else { return [] }
+        return try PEM.certificates(in: secrets.read(Secret(.file(file))).plainCopy()).compactMap {
+            try? Certificate(der: $0)
+        }
     }
 
     /// Whether the previous certificate was signed with the same key of the CA and had an intermediate.

@@ -1,6 +1,7 @@
 import ConfigModel
 import PKI
 import State
+import SystemPackage
 
 extension CertificateChain {
     /// Warnings about the certificates above the leaf. A message puts the leaf's name before each warning. `refusal` is
@@ -12,15 +13,7 @@ extension CertificateChain {
             }
         }
         if let refusal, !refusal.isOfLeaf, let fault = refusal.lastingFault { warnings.append(fault) }
-        // Clients reject the chain as soon as its first CA certificate expires, so only that CA certificate is
-        // reported.
-        if let first = certificates.dropFirst().filter({ $0.notAfter > now }).min(by: { $0.notAfter < $1.notAfter }),
-            first.endsBefore(leaf)
-        {
-            warnings.append(
-                "is valid until \(UTCTime.text(leaf.notAfter)), but above it '\(first.subject)' ends first, on"
-                    + " \(UTCTime.text(first.notAfter))")
-        }
+        warnings += earlyEnd(now: now)
         if let tail = cutTail(now: now) {
             let state =
                 tail.notAfter <= now
@@ -36,6 +29,19 @@ extension CertificateChain {
                 "leads to a root that has expired: '\(root.subject)' on \(UTCTime.text(root.notAfter));"
                     + " it is not shown, and clients that know no newer one refuse the certificate"
             }
+    }
+
+    /// A warning if a CA certificate ends before the leaf. Clients reject the chain as soon as its first CA certificate
+    /// expires, so only that CA certificate is reported.
+    fileprivate func earlyEnd(now: Int64) -> [String] {
+        guard
+            let first = certificates.dropFirst().filter({ $0.notAfter > now })
+                .min(by: { $0.notAfter < $1.notAfter }), first.endsBefore(leaf)
+        else { return [] }
+        return [
+            "is valid until \(UTCTime.text(leaf.notAfter)), but above it '\(first.subject)' ends first, on"
+                + " \(UTCTime.text(first.notAfter))"
+        ]
     }
 
     /// What is left out at the end of the chain, because it is not valid now, as a note in words that follow the
@@ -64,15 +70,32 @@ extension CertificateChain {
         certificates.dropFirst().contains { $0.publicKeyDER == root.publicKeyDER && $0.isValid(at: now) }
     }
 
-    /// A warning if the leaf has no intermediate, since only clients that know the leaf's issuer accept it. Empty for
-    /// other chains.
-    var missingIntermediate: [String] {
-        guard certificates.count == 1, !leaf.isSelfIssued else { return [] }
-        let place = leaf.issuerAddress.map { " (\($0), mostly in DER: openssl x509 -inform der)" } ?? ""
-        return [
-            "has no intermediate: clients refuse it unless they know \(leaf.issuerShown);"
-                + " add the certificate of that\(place), also where it is the root"
-        ]
+    /// A warning if a CA certificate is missing: the leaf has no intermediate, or the chain ends with an intermediate
+    /// whose issuer is not known. Only clients that know that issuer accept the chain. A complete chain may end below a
+    /// root that only its clients know, so an unknown issuer counts only where the certificate says where its issuer's
+    /// certificate is. Nil for other chains.
+    func missingIntermediate(isKnown: (CertificateChain) -> Bool) -> String? {
+        guard let last = certificates.last, !last.isSelfIssued else { return nil }
+        if certificates.count == 1 {
+            return isKnown(self) ? nil : "has no intermediate: clients refuse it unless they know \(leaf.issuerShown)"
+        }
+        guard last.issuerAddress != nil, !leftOut.contains(where: last.isIssued), !isKnown(self) else { return nil }
+        return "has no certificate of \(last.issuerShown) above '\(last.subject)', and this machine knows none:"
+            + " clients refuse it unless they do"
+    }
+
+    /// The warning of `missingIntermediate` for a chain from an operator's file, with advice.
+    var gapInFile: String? {
+        let address = certificates.last?.issuerAddress
+        let place = address.map { " (\($0), mostly in DER: openssl x509 -inform der)" } ?? ""
+        return missingIntermediate { $0.certificates.count > 1 && Certificate.isKnownToSystem($0.certificates) }.map {
+            "\($0); add the certificate of that\(place), also where it is the root"
+        }
+    }
+
+    /// The warning of `missingIntermediate` for a chain from a CA, with the address of the missing certificate.
+    func gap(isKnown: (CertificateChain) -> Bool) -> String? {
+        missingIntermediate(isKnown: isKnown).map { $0 + (certificates.last?.issuerAddress.map { " (\($0))" } ?? "") }
     }
 }
 
@@ -104,37 +127,99 @@ extension Certificate {
     var issuerShown: String { issuerCommonName.map { "'\($0)'" } ?? "its issuer" }
 }
 
-/// Finds stored chains that clients refuse. Many chains have the same CA certificates, and leaves of the same shape, so
-/// each such pair is checked only once.
+/// Finds stored chains that clients refuse, or will refuse. `status`, plans and `renew` use it. Many chains have the same
+/// CA certificates, and leaves of the same shape, so each such pair is checked only once.
 package struct ChainFaults {
     private let now: Int64
-    private var known: [ArraySlice<UInt8>: String?] = [:]
+    /// Returns the CA certificates that the operator trusts for a CA, which `CertificateFacts.directory` names.
+    private let trusted: (String) -> [Certificate]
+    private var known: [ArraySlice<UInt8>: Authorities] = [:]
     /// The CA certificates of chains that clients accept, and that constrain no names, with the shapes of the leaves.
     private var accepted: [ArraySlice<UInt8>: Set<[UInt8]>] = [:]
+    /// Whether this machine knows a root above these CA certificates.
+    private var knownToSystem: [ArraySlice<UInt8>: Bool] = [:]
+    /// The CA certificates that the operator trusts for a CA, by its directory.
+    private var trustedOf: [String: [Certificate]] = [:]
 
-    /// Makes a check for the time `now`, in seconds since 1970.
-    package init(now: Int64) { self.now = now }
+    /// The findings about the CA certificates of a chain.
+    private struct Authorities {
+        let fault: String?
+        /// The earliest end among them, in seconds since 1970.
+        let end: Int64
+        let certificates: [Certificate]
+    }
+
+    /// Makes a check for the time `now`, in seconds since 1970. `trusted` returns the CA certificates of the `ca_file` of
+    /// the issuers with that directory.
+    package init(now: Int64, trusted: @escaping (String) -> [Certificate]) {
+        (self.now, self.trusted) = (now, trusted)
+    }
+
+    /// Makes a check for the time `now` that takes the issuers, and the directory of their files, from a state.
+    package init(now: Int64, of store: any StateStore) throws {
+        let reader = SecretReader(directory: FilePath(try store.directory() ?? "."))
+        let issuers = try store.items(of: .issuer).compactMap { Issuer(record: $0.item.record) }
+        self.init(now: now) { reader.authorities(of: issuers, for: $0) }
+    }
 
     /// Returns the fault of a stored chain with advice, or nil. A message puts the certificate's name before the fault.
-    /// Chains with an expired leaf have no fault here. A missing intermediate is a fault only in an operator's own
-    /// chain: Cloudflare knows the issuer of its certificates, and chains from ACME CAs were checked when they were
-    /// issued.
+    /// Chains with an expired leaf have no fault here. A missing intermediate is a fault in an operator's own chain and
+    /// in one of an ACME CA that is not in the issuer's `ca_file`: Cloudflare knows the issuer of its certificates, and
+    /// Vault gives all certificates that are no roots.
     package mutating func fault(of stored: StoredCertificate) -> String? {
         guard let end = PEM.endOfFirstBlock(in: stored.chain) else { return nil }
-        let isOwn = stored.facts.source == .custom
-        let fault =
-            fault(ofAuthorities: stored.chain[end...]) ?? lastingFault(of: stored, stored.chain[end...])
-        let isAlone = isOwn && stored.chain[end...].allSatisfy { $0 == UInt8(ascii: "\n") }
+        let above = stored.chain[end...]
+        let fault = authorities(above).fault ?? lastingFault(of: stored, above)
+        let isAlone =
+            [.custom, .letsencrypt].contains(stored.facts.source) && above.allSatisfy { $0 == UInt8(ascii: "\n") }
         guard fault != nil || isAlone, let chain = try? CertificateChain(pem: stored.chain), chain.leaf.notAfter > now
         else { return nil }
-        guard let fault else { return chain.missingIntermediate.first }
-        let advice =
-            isOwn
-            ? fault.hasPrefix("is ")
-                ? "put another in its place in its file, and apply"
-                : "put another in its place in its file, or take it out there, and apply"
-            : "'aegis-apply renew \(stored.name) --force' asks for another"
-        return "\(fault); \(advice)"
+        guard let fault else { return missing(stored, chain) }
+        return fault + Self.advice(for: stored, canTakeOut: !fault.hasPrefix("is "))
+    }
+
+    /// Returns what will become a fault of a stored chain that has none, or what only some clients refuse, as a note.
+    /// Nil if there is nothing.
+    package mutating func doubt(of stored: StoredCertificate) -> String? {
+        guard let end = PEM.endOfFirstBlock(in: stored.chain), stored.facts.expiresAt > now else { return nil }
+        let above = stored.chain[end...]
+        // The end of a stored certificate is the earliest end in its chain.
+        guard authorities(above).end <= stored.facts.expiresAt || mayBeCut(above),
+            let chain = try? CertificateChain(pem: stored.chain)
+        else { return nil }
+        return chain.earlyEnd(now: now).first ?? (mayBeCut(above) ? missing(stored, chain) : nil)
+    }
+
+    /// Whether a certificate is missing above these CA certificates, as far as the system's roots show it.
+    private mutating func mayBeCut(_ above: ArraySlice<UInt8>) -> Bool {
+        let certificates = authorities(above).certificates
+        guard let last = certificates.last, !last.isSelfIssued, last.issuerAddress != nil else { return false }
+        let isKnown = knownToSystem[above] ?? Certificate.isKnownToSystem(certificates)
+        knownToSystem[above] = isKnown
+        return !isKnown
+    }
+
+    /// The warning that a CA certificate is missing, with advice.
+    private mutating func missing(_ stored: StoredCertificate, _ chain: CertificateChain) -> String? {
+        switch stored.facts.source {
+        case .custom: return chain.gapInFile
+        case .letsencrypt:
+            let directory = stored.facts.directory
+            let authorities = trustedOf[directory] ?? trusted(directory)
+            trustedOf[directory] = authorities
+            let isKnown = chain.isIssued(byOneOf: authorities)
+            return chain.gap { _ in isKnown }.map { $0 + Self.advice(for: stored, canTakeOut: false) }
+        case .cloudflareOrigin, .localCA, .vaultPKI: return nil
+        }
+    }
+
+    private static func advice(for stored: StoredCertificate, canTakeOut: Bool) -> String {
+        guard stored.facts.source == .custom else {
+            return "; 'aegis-apply renew \(stored.name) --force' asks for another"
+        }
+        return canTakeOut
+            ? "; put another in its place in its file, or take it out there, and apply"
+            : "; put another in its place in its file, and apply"
     }
 
     /// A fault of the leaf or the chain that does not depend on dates.
@@ -159,11 +244,31 @@ package struct ChainFaults {
         return (try? CertificateChain(pem: text.plainCopy(), now: now))?.gap(now: now)
     }
 
-    private mutating func fault(ofAuthorities pem: ArraySlice<UInt8>) -> String? {
+    private mutating func authorities(_ pem: ArraySlice<UInt8>) -> Authorities {
         if let known = known[pem] { return known }
-        let authorities = (try? PEM.certificates(in: Array(pem))) ?? []
-        let fault = authorities.lazy.compactMap { [now] in (try? Certificate(der: $0))?.fault(now: now) }.first
-        known[pem] = .some(fault)
-        return fault
+        let certificates = ((try? PEM.certificates(in: Array(pem))) ?? []).compactMap { try? Certificate(der: $0) }
+        let found = Authorities(
+            fault: certificates.lazy.compactMap { [now] in $0.fault(now: now) }.first,
+            end: certificates.reduce(.max) { min($0, $1.notAfter) }, certificates: certificates)
+        known[pem] = found
+        return found
+    }
+}
+
+extension CertificateChain {
+    /// Whether one of these certificates has issued one of the chain.
+    func isIssued(byOneOf authorities: [Certificate]) -> Bool {
+        authorities.contains { authority in certificates.contains { $0.isIssued(by: authority) } }
+    }
+}
+
+extension SecretReader {
+    /// The CA certificates in the `ca_file` of the issuers that have this directory, as far as they can be read.
+    package func authorities(of issuers: [Issuer], for directory: String) -> [Certificate] {
+        let files = issuers.filter { $0.provider.directory == directory }.compactMap(\.settings.caFile)
+        return files.flatMap { file in
+            let pem = try? read(Secret(.file(file))).plainCopy()
+            return (pem.flatMap { try? PEM.certificates(in: $0) } ?? []).compactMap { try? Certificate(der: $0) }
+        }
     }
 }

@@ -92,7 +92,7 @@ package struct OwnCertificate: Sendable {
     }
 
     private static func warnings(of chain: CertificateChain, _ refusal: PeerRefusal?, now: Int64) -> [String] {
-        chain.warnings(refusal, now: now) + chain.missingIntermediate
+        chain.warnings(refusal, now: now) + [chain.gapInFile].compactMap(\.self)
     }
 
     /// A clause for a message about a certificate. It names a few hosts that the certificate does not cover, and a few

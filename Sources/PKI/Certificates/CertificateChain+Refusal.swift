@@ -19,6 +19,17 @@ extension CertificateChain {
     }
 }
 
+extension Certificate {
+    /// Whether a path leads from these certificates, the lowest first, to one of the system's roots. Dates do not matter.
+    package static func isKnownToSystem(_ certificates: [Certificate]) -> Bool {
+        guard let first = certificates.first,
+            let rules = try? PeerRules(purpose: .server, authorities: [], allowsExpired: true, trustsSystem: true),
+            let trust = try? PeerTrust(rules: rules, now: { first.notBefore })
+        else { return true }
+        return trust.refusal(of: certificates.map(\.der))?.reason != .unknownAuthority
+    }
+}
+
 extension PeerRefusal {
     /// Whether the fault is in the peer's own certificate. If so, clients refuse it whatever CA certificates they know.
     package var isOfLeaf: Bool { depth == 0 && reason != .nameConstraint && reason != .unknownAuthority }

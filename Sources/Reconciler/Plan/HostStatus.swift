@@ -29,20 +29,20 @@ package struct HostStatus: Sendable {
     package static let problemDays: Int64 = 7
 
     /// All hosts of a state, sorted by name. `chainFaults` says why clients refuse the chains of certificates, by
-    /// certificate name, and `chainGaps` what their ends lack.
+    /// certificate name, and `chainDoubts` what some clients refuse, or all will.
     package static func all(
-        in snapshot: StateSnapshot, chainFaults: [String: String] = [:], chainGaps: [String: String] = [:], now: Int64
+        in snapshot: StateSnapshot, chainFaults: [String: String] = [:], chainDoubts: [String: String] = [:], now: Int64
     ) -> [HostStatus] {
         let others = CertificatesByDomain(snapshot)
         return snapshot.items.filter { $0.key.kind == .host }.sorted { $0.key < $1.key }
             .map {
-                HostStatus($0.key.name, Host(record: $0.value.record), snapshot, others, chainFaults, chainGaps, now)
+                HostStatus($0.key.name, Host(record: $0.value.record), snapshot, others, chainFaults, chainDoubts, now)
             }
     }
 
     private init(
         _ name: String, _ host: Host?, _ snapshot: StateSnapshot, _ others: CertificatesByDomain,
-        _ chainFaults: [String: String], _ chainGaps: [String: String], _ now: Int64
+        _ chainFaults: [String: String], _ chainDoubts: [String: String], _ now: Int64
     ) {
         func facts(_ name: String) -> CertificateFacts? { snapshot.items[ItemID(.certificate, name)]?.certificate }
         self.name = name
@@ -77,8 +77,8 @@ package struct HostStatus: Sendable {
             case (_?, _, _): nil
             }
         let isExpiring = own?.isLeft(toExpireWithin: OwnCertificate.warningDays, now) ?? false
-        let gap = wanted.flatMap { chainGaps[$0] }.map { "its certificate \($0)" }
-        warning = problem != nil ? nil : isExpiring ? "its certificate expires soon" : gap
+        let doubt = wanted.flatMap { chainDoubts[$0] }.map { "its certificate \($0)" }
+        warning = problem != nil ? nil : isExpiring ? "its certificate expires soon" : doubt
     }
 
     /// Why the certificate of a disabled host can't be used, and whether enabling the host obtains another certificate.
