@@ -48,7 +48,8 @@ extension PlannerTests {
         let change = try #require(plan.changes.first { $0.item == ItemID(.certificate, "app.example.com") })
         #expect(change.action == (example.isUsed ? .create : .issue))
         #expect(change.reason?.contains("kept since 1970-01-11 00:00:00 UTC") == true)
-        #expect(change.reason?.hasSuffix(example.isUsed ? "UTC, used again" : " kept no longer") == true)
+        #expect(change.reason?.hasSuffix("UTC, used again") == example.isUsed)
+        #expect(change.reason?.contains(" kept no longer") == !example.isUsed)
     }
 
     @Test("Of what is deleted only certificates are kept that would take an order to have again")
@@ -72,6 +73,7 @@ extension PlannerTests {
         issuers:
           one: { type: acme, directory: "https://one.example.com/dir" }
           two: { type: acme, directory: "https://two.example.com/dir" }
+          rsa: { type: acme, directory: "https://one.example.com/dir", key_type: rsa-2048 }
         hosts:
           - { domain: a.test, aliases: [www.a.test], respond: {}, ssl_mode: letsencrypt, issuers: [one] }
 
@@ -100,20 +102,32 @@ extension PlannerTests {
         var day: Int64 = 1
         /// Whether the host is put in force before its certificate is obtained. Nil if no certificate stands in.
         var isAtOnce: Bool?
+        /// Why the kept certificate only stands in.
+        var cause = ""
         /// The plan's text about the kept certificate, after the date.
-        var words = "; it stands in until the new one is there, and is kept no longer"
+        var words = "; it stands in until the new one is there, and is kept no longer; it is not used again: "
     }
 
     static let comebacks = [
-        Comeback(testDescription: "another issuer", to: "issuers: [two]", isAtOnce: true),
-        Comeback(testDescription: "a name less", from: "aliases: [www.a.test], ", to: "", isAtOnce: true),
         Comeback(
-            testDescription: "a name more", from: "[www.a.test]", to: "[www.a.test, m.a.test]", isAtOnce: false),
+            testDescription: "another issuer", to: "issuers: [two]", isAtOnce: true, cause: "it is from issuer 'one'"),
+        Comeback(
+            testDescription: "a name less", from: "aliases: [www.a.test], ", to: "", isAtOnce: true,
+            cause: "it is also for www.a.test"),
+        Comeback(
+            testDescription: "a name more", from: "[www.a.test]", to: "[www.a.test, m.a.test]", isAtOnce: false,
+            cause: "it lacks m.a.test"),
+        Comeback(
+            testDescription: "other names of another issuer, with another key",
+            from: "aliases: [www.a.test], respond: {}, ssl_mode: letsencrypt, issuers: [one]",
+            to: "respond: {}, ssl_mode: letsencrypt, issuers: [rsa]", isAtOnce: true,
+            cause: "it is also for www.a.test, it is from issuer 'one', its key is ecdsa-p256"),
         Comeback(
             testDescription: "what is due", from: "version: 1", to: "version: 1\nstate: { retention: 90d }", day: 80,
-            isAtOnce: true),
+            isAtOnce: true, cause: "it expires in 10 days"),
         Comeback(
-            testDescription: "another name of what was kept", to: "issuers: [two]", kept: "shop", isAtOnce: true),
+            testDescription: "another name of what was kept", to: "issuers: [two]", kept: "shop", isAtOnce: true,
+            cause: "it is from issuer 'one'"),
         Comeback(
             testDescription: "revoked", to: "issuers: [two]", loss: "was revoked", words: " is kept no longer"),
         Comeback(
@@ -132,6 +146,7 @@ extension PlannerTests {
         #expect(change.standIn == (example.isAtOnce == nil ? nil : example.kept))
         let reason = try #require(change.reason)
         #expect(reason.contains("kept since 1970-01-01 00:00:00 UTC\(example.words)"), "\(reason)")
+        #expect(reason.hasSuffix(example.words + example.cause), "\(reason)")
         let schedule = HostSchedule(plan, of: configuration, now: example.day * Self.day)
         #expect(schedule.ready.isEmpty == (example.isAtOnce != true))
     }
@@ -239,6 +254,12 @@ extension PlannerTests {
             let change = try change(text, day: day)
             #expect(change?.action == .issue && change?.predecessor == nil)
         }
+        // What has the names and is passed over nevertheless is named, with the cause.
+        let other = try #require(try change(Self.back.replacing("issuers: [one]", with: "issuers: [rsa]"))?.reason)
+        #expect(
+            other
+                == "'a.test@01234567' was kept since 1970-01-01 00:00:00 UTC; it is not used again:"
+                + " it is from issuer 'one', its key is ecdsa-p256")
         // Of two, the one that was kept last is used, whatever its name.
         snapshot.kept["a.test@ffffffff"] = kept
         snapshot.kept["a.test@01234567"]?.since = kept.since + 60

@@ -42,6 +42,41 @@ extension Planner {
         return new == old
     }
 
+    /// Why a kept certificate is not used again as an item that an order is placed for, as a clause.
+    private func whyNotUsed(_ kept: StoredItem, as item: DeclaredItem) -> String {
+        let causes =
+            if let new = order(of: item), let old = formerOrder(of: kept.record), new != old {
+                Self.differences(of: old, from: new)
+            } else {
+                [whyReissued(kept, as: item) ?? "it is of another kind"]
+            }
+        return "it is not used again: " + causes.joined(separator: ", ")
+    }
+
+    /// Why a certificate of the same order is not good any more, such as `it expires in 10 days`.
+    private func whyReissued(_ stored: StoredItem, as item: DeclaredItem) -> String? {
+        var stored = stored
+        stored.certificate?.autoRenew = configuration.renewsAutomatically(item)
+        return refresh(of: item, stored)?.reason.map { $0.hasPrefix("its ") ? $0 : "it \($0)" }
+    }
+
+    private static func differences(of old: Order, from new: Order) -> [String] {
+        let (missing, other) = (new.names.subtracting(old.names), old.names.subtracting(new.names))
+        var causes: [String] = []
+        if !missing.isEmpty { causes.append("it lacks \(list(missing))") }
+        if !other.isEmpty { causes.append("it is also for \(list(other))") }
+        if new.issuer != old.issuer { causes.append("it is from issuer '\(old.issuer ?? "")'") }
+        if new.keyType != old.keyType { causes.append("its key is \(old.keyType?.rawValue ?? "of another type")") }
+        if new.zoneID != old.zoneID { causes.append("it is of another zone") }
+        return causes.isEmpty ? ["its first name is \(old.subject ?? "another")"] : causes
+    }
+
+    private static func list(_ names: Set<String>) -> String {
+        let shown = names.sorted().prefix(3)
+        let more = names.count > shown.count ? " and \(names.count - shown.count) more" : ""
+        return shown.joined(separator: ", ") + more
+    }
+
     /// The order without its subject, to compare certificates under different names: any of the names may come first.
     private func anySubject(_ order: Order?) -> Order? {
         var order = order
@@ -122,10 +157,20 @@ extension Planner {
         }
         guard !going.isEmpty else { return }
         for index in new {
-            guard let declared = changes[index].declared, let order = anySubject(order(of: declared)),
-                let place = going[order]?.lastIndex(where: { isGood($0.item, as: declared) }),
+            guard let declared = changes[index].declared, let order = anySubject(order(of: declared)) else { continue }
+            guard let place = going[order]?.lastIndex(where: { isGood($0.item, as: declared) }),
                 let former = going[order]?.remove(at: place)
-            else { continue }
+            else {
+                let names = configuration.names(of: declared)
+                if changes[index].exists,
+                    let (name, kept) = byAge.last(where: { canStandIn($0.key, $0.value) && $0.value.covers(names) })
+                {
+                    let words =
+                        "'\(name)' was kept since \(UTCTime.text(kept.since)); \(whyNotUsed(kept.item, as: declared))"
+                    changes[index].reason = (changes[index].reason.map { "\($0); " } ?? "") + words
+                }
+                continue
+            }
             changes[index].predecessor = former.name
             if changes[index].exists {
                 let since = snapshot.kept[former.name].map { "kept since \(UTCTime.text($0.since)), used again" }
@@ -194,13 +239,14 @@ extension Planner {
             change.exists = true
             change.former = own.item
             change.fields = difference(own.item.record, configuration.value(of: item))
-            change.reason = "kept since \(UTCTime.text(own.since)); \(words)"
+            change.reason = "kept since \(UTCTime.text(own.since)); \(words); \(whyNotUsed(own.item, as: item))"
             return
         }
         guard let (name, kept) = others.removeFirst(for: names) else { return }
         change.standIn = name
         change.former = kept.item
-        change.reason = "'\(name)' was kept since \(UTCTime.text(kept.since)); \(words)"
+        change.reason =
+            "'\(name)' was kept since \(UTCTime.text(kept.since)); \(words); \(whyNotUsed(kept.item, as: item))"
     }
 
     private func canStandIn(_ name: String, _ kept: KeptCertificate) -> Bool {
@@ -253,6 +299,11 @@ private struct KeptByDomain {
         }
         return nil
     }
+}
+
+extension KeptCertificate {
+    /// Whether the certificate covers all of these names.
+    fileprivate func covers(_ names: [String]) -> Bool { item.certificate?.uncovered(names).isEmpty == true }
 }
 
 extension Configuration {
