@@ -58,7 +58,7 @@ package final class SQLiteStateStore: StateStore {
         let configuration = Self.configuration(.following, patience)
         let seconds = max(patienceMilliseconds / 1000, 1)
         let opened: (StateFile.Identity, DatabaseQueue)? = try Self.translating(path, patience) {
-            guard StateFile.identity(path) != nil else { return nil }
+            guard try StateFile.isPresent(path) else { return nil }
             try StateFile.refuseOthers(path)
             let folder = FilePath(path).removingLastComponent()
             return try PrivateDirectory.exclusively(in: folder, patienceSeconds: seconds) {

@@ -59,6 +59,21 @@ enum StateFile {
         throw .notFile(path: path, isDirectory: type == .directory)
     }
 
+    /// Whether a file of any kind is at the path. Throws if this process can't tell, or if none can ever be there, as
+    /// below a file.
+    static func isPresent(_ path: String) throws -> Bool {
+        do {
+            _ = try FilePath(path).stat()
+            return true
+        } catch Errno.noSuchFileOrDirectory {
+            return false
+        } catch {
+            let obstacle =
+                error == .notDirectory ? PrivateDirectory.obstacle(at: FilePath(path).removingLastComponent()) : nil
+            throw StateError.failed(path: path, reason: obstacle ?? "\(error)")
+        }
+    }
+
     /// Refuses two kinds of files that SQLite would misjudge. SQLite takes an emptied file for a new database, and
     /// would delete the -wal file with the latest commits. SQLite would also continue to use a file that this process
     /// may no longer open, through a descriptor that SQLite has kept.

@@ -2,6 +2,7 @@
 follows a restored state without a restart."""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -15,7 +16,7 @@ import tempfile
 import pytest
 
 from client import Client
-from gateway import PATIENCE, Gateway, eventually
+from gateway import PATIENCE, PROGRAMS, Gateway, eventually
 
 WITNESS = {"domain": "app.test", "respond": {"body": "here"}}
 
@@ -475,3 +476,32 @@ def test_a_full_disk_is_told(gateway):
         tracer.wait(PATIENCE)
     eventually("reports again", lambda: gateway.metric("aegis_state_writable") == 1)
     gateway.await_log("the state can be written again")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "below a file"])
+def test_a_path_that_can_be_no_state_is_told_with_its_cause_as_by_aegis_apply(tmp_path, kind):
+    gateway = Gateway(tmp_path / "gateway", [{"domain": "app.test", "respond": {"body": "hello"}}])
+    path = gateway.folder / "state.db"
+    words = "the state can't be 'state.db': it is no regular file"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/null")
+    elif kind == "folder":
+        path.mkdir()
+        words = "the state can't be 'state.db': it is a directory"
+    else:
+        path.write_text("no folder")
+        words = "'state.db' is no directory"
+    name = "state.db/x" if kind == "below a file" else "state.db"
+    gateway.launch("--state", name)
+    try:
+        gateway.await_log(f"the state can't be taken in, and nothing is served:")
+        assert words in gateway.log and "is empty" not in gateway.log and "waiting until" not in gateway.log
+    finally:
+        gateway.stop()
+    gateway.config["state"] = {"path": name}
+    (gateway.folder / "aegis.yaml").write_text(json.dumps(gateway.config))
+    done = subprocess.run([PROGRAMS / "aegis-apply", "--dry-run"], cwd=gateway.folder, capture_output=True, text=True)
+    assert done.returncode != 0 and words.replace("'state.db", "'./state.db") in (done.stdout + done.stderr).replace(
+        "'state.db", "'./state.db"), done

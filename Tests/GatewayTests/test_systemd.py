@@ -76,3 +76,34 @@ def test_a_start_without_a_state_is_ready_to_wait_and_says_so(tmp_path):
             eventually("the host", lambda: body() == b"hello")
         finally:
             gateway.stop()
+
+
+def test_a_start_with_a_state_that_can_not_be_read_says_why_at_once(tmp_path):
+    gateway = Gateway(tmp_path / "gateway", [{"domain": "app.test", "respond": {"body": "hello"}}])
+    gateway.apply()
+    path = gateway.folder / "state.db"
+    good = path.read_bytes()
+    path.write_bytes(b"no state at all\n" * 512)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+        notices.bind(str(gateway.folder / "notify"))
+        notices.settimeout(PATIENCE)
+        try:
+            gateway.launch(wrapper=["env", f"NOTIFY_SOCKET={gateway.folder / 'notify'}"])
+            told = notices.recv(4000).decode()
+            assert told.startswith("STATUS=cannot read the state 'state.db': file is not a database"), told
+            assert len(told.splitlines()) == 1
+            (gateway.folder / "restored").write_bytes(good)
+            (gateway.folder / "restored").chmod(0o600)
+            (gateway.folder / "restored").rename(path)
+            told = notices.recv(400).decode().splitlines()
+            assert told == ["READY=1", f"MAINPID={gateway.process.pid}", "STATUS=serving"]
+            # While it serves, it says when the state can't be read any more.
+            (gateway.folder / "bad").write_bytes(b"no state at all\n" * 512)
+            (gateway.folder / "bad").rename(path)
+            assert notices.recv(4000).decode().startswith("STATUS=cannot read the state 'state.db'")
+            (gateway.folder / "restored").write_bytes(good)
+            (gateway.folder / "restored").chmod(0o600)
+            (gateway.folder / "restored").rename(path)
+            assert notices.recv(400) == b"STATUS=serving"
+        finally:
+            gateway.stop()

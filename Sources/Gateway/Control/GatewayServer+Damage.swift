@@ -89,7 +89,7 @@ extension GatewayServer {
         let files = StateFiles(path: options.statePath)
         // The store still reads the old database, but another database is now at the path, for example a restored one.
         if let opened = stateWatch.opened, !files.areStill(opened) { closeState() }
-        if files.database?.bytes == 0, !stateWatch.isDamaged {
+        if files.database?.isEmpty == true, !stateWatch.isDamaged {
             stateWatch.checked = files
             stateIsDamaged(Self.text(of: StateError.unreadable(path: options.statePath, reason: "the file is empty")))
         }
@@ -191,6 +191,7 @@ extension GatewayServer {
         log.error("the state can't be taken in, and \(stays): \(reason)")
         note(reason)
         loadFailure = reason
+        tellStatus(reason)
         status.change { $0.stateFailure = reason }
     }
 
@@ -200,6 +201,7 @@ extension GatewayServer {
         note(nil)
         loadFailure = nil
         stateWatch.isTold = false
+        if status.current.phase == .ready { tellStatus("serving") }
         status.change { $0.stateFailure = nil }
     }
 

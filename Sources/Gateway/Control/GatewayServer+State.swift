@@ -51,7 +51,14 @@ extension GatewayServer {
             uptime >= startedAt + Self.patienceSeconds
         else { return }
         isToldOfWaiting = true
-        ServiceNotice.send("READY=1\nMAINPID=\(getpid())\nSTATUS=waiting for the state '\(options.statePath)'")
+        tellStatus("waiting for the state '\(options.statePath)'", also: "READY=1\nMAINPID=\(getpid())\n")
+    }
+
+    /// Tells the service manager in one line what the gateway does, or why it can't.
+    /// `also` are other lines of the notice.
+    func tellStatus(_ text: String, also lines: String = "") {
+        isStatusTold = true
+        ServiceNotice.send(lines + "STATUS=" + text.split(whereSeparator: \.isNewline).joined(separator: " "))
     }
 
     /// How long to wait for a state before the service manager is told, in seconds.
@@ -231,7 +238,7 @@ extension GatewayServer {
 
     /// Called when the gateway first serves the whole configuration.
     func becameReady() {
-        ServiceNotice.send("READY=1\nMAINPID=\(getpid())" + (isToldOfWaiting ? "\nSTATUS=serving" : ""))
+        ServiceNotice.send("READY=1\nMAINPID=\(getpid())" + (isStatusTold ? "\nSTATUS=serving" : ""))
         if let descriptor = options.readyDescriptor {
             // This is safe, since `write` reads one byte of a constant text.
             _ = unsafe write(descriptor, "1", 1)

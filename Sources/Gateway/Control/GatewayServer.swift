@@ -104,6 +104,8 @@ package final class GatewayServer {
     /// Whether the log says that there is no state yet. `isToldOfWaiting` is whether the service manager was told so.
     var isWaiting = false
     var isToldOfWaiting = false
+    /// Whether the service manager has a status line, which must be replaced when it is no longer true.
+    var isStatusTold = false
     let startedAt = GatewayServer.uptime
     /// Whether a large change was read. When the change is in force, memory that is no longer used goes back to the
     /// system.

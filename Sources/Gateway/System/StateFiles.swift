@@ -15,6 +15,9 @@ struct StateFiles: Equatable {
         /// The time of the last write, in nanoseconds since 1970.
         var writtenAt: Int64
 
+        /// Whether it is an empty regular file. Pipes and devices have no bytes either.
+        var isEmpty: Bool { bytes == 0 && mode & UInt32(S_IFMT) == UInt32(S_IFREG) }
+
         func isSameFile(as other: File) -> Bool { device == other.device && number == other.number }
     }
 
