@@ -16,16 +16,41 @@ struct AegisApply: ParsableCommand {
         umask(0o077)
         OpenSSLMemory.wipeWhenFreed()
         OpenSSLMemory.keepWhenProgramEnds()
-        refuseMisspeltCommand()
-        main(ProgramArguments.words)
+        let words = commandFirst(ProgramArguments.words)
+        refuseMisspeltCommand(words)
+        main(words)
+    }
+
+    /// The words with the command before the options by which each command finds the state: in `--config FILE status`
+    /// ArgumentParser would take `status` for a file.
+    private static func commandFirst(_ words: [String]) -> [String] {
+        var commands = configuration.subcommands
+        var (path, options): ([String], [String]) = ([], [])
+        var rest = words[...]
+        while let word = rest.first {
+            if ["--config", "--state"].contains(word), rest.count > 1 {
+                options += rest.prefix(2)
+                rest = rest.dropFirst(2)
+            } else if word.hasPrefix("--config=") || word.hasPrefix("--state=") {
+                options.append(word)
+                rest = rest.dropFirst()
+            } else if let command = commands.first(where: { $0.configuration.commandName == word }) {
+                path.append(word)
+                commands = command.configuration.subcommands
+                rest = rest.dropFirst()
+            } else {
+                break
+            }
+        }
+        return path + options + rest
     }
 
     /// Ends the program if a word is not a file but resembles a command. Otherwise ArgumentParser would take the word
     /// for the file's name.
-    private static func refuseMisspeltCommand() {
+    private static func refuseMisspeltCommand(_ words: [String]) {
         var commands = configuration.subcommands
         var path = "aegis-apply"
-        for word in ProgramArguments.words where !word.hasPrefix("-") {
+        for word in words where !word.hasPrefix("-") {
             if let command = commands.first(where: { $0.configuration.commandName == word }) {
                 commands = command.configuration.subcommands
                 path += " \(word)"

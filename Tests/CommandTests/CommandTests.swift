@@ -38,6 +38,10 @@ import Testing
             Case("help", "--help", 0),
             Case("a subcommand's help", "validate --help", 0),
             Case("the version", "--version", 0),
+            Case("the file before the command", "--config good.yaml validate", 0),
+            Case("an invalid file before the command", "--config=bad.yaml validate", 65),
+            Case("the file before a command within a command", "certificates --config none.yaml list", 1),
+            Case("the file between commands", "--config none.yaml admin --state none.db token list", 1),
             Case("the schema", "schema", 0), Case("the schema by a file", "schema --config good.yaml", 0),
         ])
     func exitCodes(_ sample: Case) throws {

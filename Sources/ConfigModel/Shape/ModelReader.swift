@@ -37,10 +37,20 @@ struct ModelReader {
     /// Reports an error and marks the value as faulty, so that rules ignore it.
     mutating func fail(_ node: NodeID, _ message: String, hint: String? = nil, notes: [Diagnostic.Note] = []) {
         faulty.insert(node)
-        // `${` shows that the operator expects variables to be expanded. A hint about variables is more useful than the
-        // given hint.
-        let hint = scalarText(of: node).contains("${") ? YAMLSyntaxFault.variableHint : hint
+        // `${` and `{{` show that the operator expects variables to be expanded. A hint about them is more useful than
+        // the given hint.
+        let text = scalarText(of: node)
+        let hint =
+            text.contains("${")
+            ? YAMLSyntaxFault.variableHint
+            : text.contains("{{") || isTemplate(node) ? YAMLSyntaxFault.templateHint : hint
         report(.error, at: node, message, hint: hint, notes: notes)
+    }
+
+    /// Whether a value is written as `{{ NAME }}` without quotes, which is a mapping whose key is a mapping.
+    private func isTemplate(_ node: NodeID) -> Bool {
+        document.kind(of: node) == .mapping
+            && document.pairs(of: node).contains { document.kind(of: $0.key) == .mapping }
     }
 
     mutating func warn(_ node: NodeID, _ message: String, hint: String? = nil) {
@@ -147,7 +157,8 @@ struct ModelReader {
         var index = KeyIndex()
         for (key, value) in document.pairs(of: mapping) {
             guard document.kind(of: key).isScalar else {
-                fail(key, "expected a key, found \(description(of: key, quoting: false))")
+                let hint = document.kind(of: key) == .mapping ? YAMLSyntaxFault.templateHint : nil
+                fail(key, "expected a key, found \(description(of: key, quoting: false))", hint: hint)
                 continue
             }
             if isMergeKey(key) {

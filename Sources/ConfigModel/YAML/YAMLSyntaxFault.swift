@@ -27,7 +27,7 @@ enum YAMLSyntaxFault {
         let lines = SourceLines(source)
         let isAtEnd = problem == "found unexpected end of stream"
         return conflict(in: lines) ?? unclosedQuote(before: position, isAtEnd, in: lines)
-            ?? variable(at: position, in: lines)
+            ?? variable(at: position, in: lines) ?? surrogate(problem, at: position, in: lines)
     }
 
     /// Finds the markers that Git writes into a file with merge conflicts.
@@ -63,18 +63,38 @@ enum YAMLSyntaxFault {
         return nil
     }
 
-    /// Finds `{ key: ${NAME} }`, in which YAML takes the braces for a mapping.
+    /// Finds `{ key: ${NAME} }` and `key: {{ NAME }}`, in which YAML takes the braces for a mapping.
     private static func variable(at position: SourcePosition, in lines: SourceLines) -> YAMLFault? {
         let line = Array(lines[position.line].unicodeScalars)
-        let places = line.indices.dropLast().filter { line[$0] == "$" && line[$0 + 1] == "{" }
-        guard let place = places.last(where: { $0 < position.column }) else { return nil }
+        let places = line.indices.dropLast().filter { "${".unicodeScalars.contains(line[$0]) && line[$0 + 1] == "{" }
+        guard let last = places.last(where: { $0 < position.column }) else { return nil }
+        // In `{{` and `${{` the first character counts.
+        let place = places.contains(last - 1) ? last - 1 : last
         var scan = QuoteScan()
         scan.read(String(String.UnicodeScalarView(line[..<place])))
         guard scan.open == nil else { return nil }
         return YAMLFault(
-            SourcePosition(line: position.line, column: place + 1), "'${' stands outside of quotes",
-            hint: variableHint)
+            SourcePosition(line: position.line, column: place + 1), "'\(line[place]){' stands outside of quotes",
+            hint: line[place] == "$" ? variableHint : templateHint)
     }
+
+    /// Finds an escape such as `\uD83D`, one of the two with which JSON writes a character above U+FFFF (RFC 8259
+    /// section 7). libyaml's place is behind `\u`.
+    private static func surrogate(
+        _ problem: String, at position: SourcePosition, in lines: SourceLines
+    ) -> YAMLFault? {
+        guard problem == "found invalid Unicode character escape code" else { return nil }
+        let rest = lines[position.line].unicodeScalars.dropFirst(position.column - 1)
+        guard let unit = UInt32(String(String.UnicodeScalarView(rest.prefix(4))), radix: 16), 0xD800...0xDFFF ~= unit
+        else { return nil }
+        return YAMLFault(
+            SourcePosition(line: position.line, column: position.column - 2),
+            "this escape is half of a character, as JSON writes one above U+FFFF",
+            hint: "write the character itself, or one escape of eight digits for it, such as \"\\U0001F600\"")
+    }
+
+    /// The hint for values with `{{ NAME }}`.
+    static let templateHint = "a template was not filled in: '{{ … }}' must be replaced before Aegis reads the file"
 
     /// The hint for values with `${NAME}`.
     static let variableHint = "variables are not put in here: write { env: NAME } for a secret, and others in full"
