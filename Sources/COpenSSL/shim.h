@@ -23,6 +23,19 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+// Decodes base64 with line ends. Returns the number of bytes, or -1 if the text is not base64. `output` must have room for
+// three bytes for each four characters, and three more.
+static inline int aegis_decode_base64(const unsigned char *text, int count, unsigned char *output) {
+    EVP_ENCODE_CTX *context = EVP_ENCODE_CTX_new();
+    if (!context) return -1;
+    int written = 0, last = 0;
+    EVP_DecodeInit(context);
+    int result = EVP_DecodeUpdate(context, output, &written, text, count);
+    if (result >= 0) result = EVP_DecodeFinal(context, output + written, &last);
+    EVP_ENCODE_CTX_free(context);
+    return result < 0 ? -1 : written + last;
+}
+
 static inline EVP_PKEY *aegis_generate_ec(const char *curve) {
     return EVP_PKEY_Q_keygen(NULL, NULL, "EC", curve);
 }

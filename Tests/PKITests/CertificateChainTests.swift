@@ -184,6 +184,8 @@ struct TestChain {
         let text = PEM.text("CERTIFICATE", [1, 2, 3])
         for rest in ["", PEM.text("CERTIFICATE", [4]), "-----BEGIN CERTIFICATE-----\ncut off"] {
             #expect(try PEM.firstCertificate(in: Array((text + rest).utf8)) == [1, 2, 3])
+            let bytes = Array((text + rest).utf8)
+            #expect(PEM.firstCertificate(in: bytes, endingAt: PEM.endOfFirstBlock(in: bytes) ?? 0) == [1, 2, 3])
         }
         for other in ["", "hello", PEM.text("PRIVATE KEY", [4]) + text] {
             #expect(try PEM.firstCertificate(in: Array(other.utf8)) == nil)

@@ -133,20 +133,23 @@ package struct ChainFaults {
     private let now: Int64
     /// Returns the CA certificates that the operator trusts for a CA, which `CertificateFacts.directory` names.
     private let trusted: (String) -> [Certificate]
-    private var known: [ArraySlice<UInt8>: Authorities] = [:]
-    /// The CA certificates of chains that clients accept, and that constrain no names, with the shapes of the leaves.
-    private var accepted: [ArraySlice<UInt8>: Set<[UInt8]>] = [:]
-    /// Whether this machine knows a root above these CA certificates.
-    private var knownToSystem: [ArraySlice<UInt8>: Bool] = [:]
+    /// The CA certificates of the chains so far. `places` has their
+    /// indices by their PEM text, as Strings, which are hashed and compared fast.
+    private var known: [Authorities] = []
+    private var places: [String: Int] = [:]
     /// The CA certificates that the operator trusts for a CA, by its directory.
     private var trustedOf: [String: [Certificate]] = [:]
 
-    /// The findings about the CA certificates of a chain.
+    /// The CA certificates of a chain, and the findings about them.
     private struct Authorities {
+        let certificates: [Certificate]
         let fault: String?
         /// The earliest end among them, in seconds since 1970.
         let end: Int64
-        let certificates: [Certificate]
+        /// The shapes of the leaves that clients accept with them. Empty if they constrain names.
+        var accepted: Set<[UInt8]> = []
+        /// Whether this machine knows a root above them; nil if that was not looked for yet.
+        var isKnownToSystem: Bool?
     }
 
     /// Makes a check for the time `now`, in seconds since 1970. `trusted` returns the CA certificates of the `ca_file` of
@@ -168,10 +171,9 @@ package struct ChainFaults {
     /// Vault gives all certificates that are no roots.
     package mutating func fault(of stored: StoredCertificate) -> String? {
         guard let end = PEM.endOfFirstBlock(in: stored.chain) else { return nil }
-        let above = stored.chain[end...]
-        let fault = authorities(above).fault ?? lastingFault(of: stored, above)
-        let isAlone =
-            [.custom, .letsencrypt].contains(stored.facts.source) && above.allSatisfy { $0 == UInt8(ascii: "\n") }
+        let place = place(ofAuthorities: stored.chain[end...])
+        let fault = known[place].fault ?? lastingFault(of: stored, end, place)
+        let isAlone = known[place].certificates.isEmpty && [.custom, .letsencrypt].contains(stored.facts.source)
         guard fault != nil || isAlone, let chain = try? CertificateChain(pem: stored.chain), chain.leaf.notAfter > now
         else { return nil }
         guard let fault else { return missing(stored, chain) }
@@ -182,20 +184,29 @@ package struct ChainFaults {
     /// Nil if there is nothing.
     package mutating func doubt(of stored: StoredCertificate) -> String? {
         guard let end = PEM.endOfFirstBlock(in: stored.chain), stored.facts.expiresAt > now else { return nil }
-        let above = stored.chain[end...]
+        let place = place(ofAuthorities: stored.chain[end...])
+        let isCut = isCut(place)
         // The end of a stored certificate is the earliest end in its chain.
-        guard authorities(above).end <= stored.facts.expiresAt || mayBeCut(above),
+        let mayEndEarly = known[place].end <= stored.facts.expiresAt
+        guard isCut || mayEndEarly && endsEarly(stored, end, place),
             let chain = try? CertificateChain(pem: stored.chain)
         else { return nil }
-        return chain.earlyEnd(now: now).first ?? (mayBeCut(above) ? missing(stored, chain) : nil)
+        return chain.earlyEnd(now: now).first ?? (isCut ? missing(stored, chain) : nil)
+    }
+
+    private func endsEarly(_ stored: StoredCertificate, _ end: Int, _ place: Int) -> Bool {
+        guard let der = PEM.firstCertificate(in: stored.chain, endingAt: end),
+            let validity = Certificate.validity(of: der)
+        else { return true }
+        return known[place].certificates.contains { $0.endsBefore(validity) }
     }
 
     /// Whether a certificate is missing above these CA certificates, as far as the system's roots show it.
-    private mutating func mayBeCut(_ above: ArraySlice<UInt8>) -> Bool {
-        let certificates = authorities(above).certificates
+    private mutating func isCut(_ place: Int) -> Bool {
+        let certificates = known[place].certificates
         guard let last = certificates.last, !last.isSelfIssued, last.issuerAddress != nil else { return false }
-        let isKnown = knownToSystem[above] ?? Certificate.isKnownToSystem(certificates)
-        knownToSystem[above] = isKnown
+        let isKnown = known[place].isKnownToSystem ?? Certificate.isKnownToSystem(certificates)
+        known[place].isKnownToSystem = isKnown
         return !isKnown
     }
 
@@ -223,13 +234,13 @@ package struct ChainFaults {
     }
 
     /// A fault of the leaf or the chain that does not depend on dates.
-    private mutating func lastingFault(of stored: StoredCertificate, _ authorities: ArraySlice<UInt8>) -> String? {
-        let shape = (try? PEM.firstCertificate(in: stored.chain)).flatMap(CertificateShape.of)
-        if let shape, accepted[authorities]?.contains(shape) == true { return nil }
+    private mutating func lastingFault(of stored: StoredCertificate, _ end: Int, _ place: Int) -> String? {
+        let shape = PEM.firstCertificate(in: stored.chain, endingAt: end).flatMap(CertificateShape.of)
+        if let shape, known[place].accepted.contains(shape) { return nil }
         guard let chain = try? CertificateChain(pem: stored.chain) else { return nil }
         if let fault = chain.refusal(now: now)?.lastingFault { return fault }
-        if let shape, !chain.certificates.dropFirst().contains(where: \.constrainsNames) {
-            accepted[authorities, default: []].insert(shape)
+        if let shape, !known[place].certificates.contains(where: \.constrainsNames) {
+            known[place].accepted.insert(shape)
         }
         return nil
     }
@@ -244,14 +255,17 @@ package struct ChainFaults {
         return (try? CertificateChain(pem: text.plainCopy(), now: now))?.gap(now: now)
     }
 
-    private mutating func authorities(_ pem: ArraySlice<UInt8>) -> Authorities {
-        if let known = known[pem] { return known }
+    private mutating func place(ofAuthorities pem: ArraySlice<UInt8>) -> Int {
+        let text = String(decoding: pem, as: UTF8.self)
+        if let place = places[text] { return place }
         let certificates = ((try? PEM.certificates(in: Array(pem))) ?? []).compactMap { try? Certificate(der: $0) }
-        let found = Authorities(
-            fault: certificates.lazy.compactMap { [now] in $0.fault(now: now) }.first,
-            end: certificates.reduce(.max) { min($0, $1.notAfter) }, certificates: certificates)
-        known[pem] = found
-        return found
+        known.append(
+            Authorities(
+                certificates: certificates,
+                fault: certificates.lazy.compactMap { [now] in $0.fault(now: now) }.first,
+                end: certificates.reduce(.max) { min($0, $1.notAfter) }))
+        places[text] = known.count - 1
+        return known.count - 1
     }
 }
 

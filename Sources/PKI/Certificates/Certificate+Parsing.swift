@@ -89,6 +89,17 @@ extension Certificate {
     }
 
     /// Converts an ASN.1 time to seconds since 1970.
+    /// The validity of a certificate in DER, in seconds since 1970, without the cost of the rest. Nil if it can't be read.
+    package static func validity(of der: [UInt8]) -> (notBefore: Int64, notAfter: Int64)? {
+        guard let certificate = try? CertificateHandle(der: der) else { return nil }
+        defer { extendLifetime(certificate) }
+        guard
+            let notBefore = unsafe OpenSSL.seconds(X509_get0_notBefore(certificate.handle)),
+            let notAfter = unsafe OpenSSL.seconds(X509_get0_notAfter(certificate.handle))
+        else { return nil }
+        return (notBefore, notAfter)
+    }
+
     private static func seconds(_ time: UnsafePointer<ASN1_TIME>?) throws(PKIError) -> Int64 {
         guard let seconds = unsafe OpenSSL.seconds(time) else { throw malformed("a time can't be read") }
         return seconds

@@ -62,7 +62,10 @@ package struct Certificate: Sendable {
     /// Whether this CA certificate expires much earlier than a leaf below it: by more than a day, or by more than a
     /// tenth of a short leaf's lifetime. A difference of some seconds is normal when one program makes both
     /// certificates.
-    package func endsBefore(_ leaf: Certificate) -> Bool {
+    package func endsBefore(_ leaf: Certificate) -> Bool { endsBefore((leaf.notBefore, leaf.notAfter)) }
+
+    /// Does the same for a leaf of which only the validity is known, in seconds since 1970.
+    package func endsBefore(_ leaf: (notBefore: Int64, notAfter: Int64)) -> Bool {
         leaf.notAfter - notAfter > min(86_400, max(0, leaf.notAfter - leaf.notBefore) / 10)
     }
 

@@ -1,3 +1,5 @@
+import COpenSSL
+
 /// Reads and writes PEM blocks (RFC 7468, with the headers of RFC 1421 that OpenSSL's older format has). The reader
 /// accepts text around blocks, indented blocks, and line ends of any kind. It throws if a block is cut off or contains
 /// characters outside of base64.
@@ -41,6 +43,23 @@ package enum PEM {
         let text = pem.span
         guard let block = try blocks(in: text, atMost: 1).first, block.isCertificate else { return nil }
         return try content(of: block, in: text).plainCopy()
+    }
+
+    /// Does the same, many times faster, for a text that Aegis has written, such as a stored chain. `end` is what
+    /// `endOfFirstBlock` has returned. Returns nil for texts in another form.
+    package static func firstCertificate(in pem: [UInt8], endingAt end: Int) -> [UInt8]? {
+        let (first, last) = (Array("-----BEGIN CERTIFICATE-----\n".utf8), Array("-----END CERTIFICATE-----\n".utf8))
+        guard end <= pem.count, end >= first.count + last.count, pem.starts(with: first),
+            pem[(end - last.count)..<end].elementsEqual(last)
+        else { return nil }
+        let body = pem[first.count..<(end - last.count)]
+        let der = unsafe [UInt8](unsafeUninitializedCapacity: body.count / 4 * 3 + 3) { output, count in
+            unsafe body.withUnsafeBufferPointer { body in
+                // This is safe, since four characters become at most three bytes.
+                count = unsafe Int(max(0, aegis_decode_base64(body.baseAddress, Int32(body.count), output.baseAddress)))
+            }
+        }
+        return der.isEmpty ? nil : der
     }
 
     /// Returns the blocks that are certificates. Throws if the text has certificates in another form. Otherwise they
