@@ -286,12 +286,30 @@ def test_an_old_order_for_another_key_is_neither_taken_nor_asked_for_again_and_a
         assert code == 3, said
         assert "certificate other.test: issue failed: the CA gives an old order back" in said
         assert "another key" in said
-        # Each apply places one order and leaves none in the state.
-        assert ca.calls["new-order"] == 1 + number
+        # Each apply places one order and another one in its place, and leaves none in the state.
+        assert ca.calls["new-order"] == 1 + 2 * number
         assert nothing_is_left(gateway)
     assert rows(gateway, "SELECT fingerprint FROM certificates") == former
     ca.twist = lambda kind, answer: None
     gateway.apply()
+    assert rows(gateway, "SELECT count(*) FROM certificates") == [(2,)]
+
+
+def test_an_old_order_for_another_key_is_got_over_by_a_new_one_within_the_same_run(odd):
+    gateway, ca = odd()
+    gateway.apply()
+    given = []
+
+    def twist(kind, answer):
+        if kind == "new-order" and not given:
+            given.append(answer.fields["Location"])
+            answer.body, answer.status = dict(ca.orders[1]), 200
+            answer.fields["Location"] = ca.url("order/1")
+
+    ca.twist = twist
+    gateway.config["hosts"].append(host("other.test"))
+    gateway.apply()
+    assert given and ca.calls["new-order"] == 3 and nothing_is_left(gateway)
     assert rows(gateway, "SELECT count(*) FROM certificates") == [(2,)]
 
 

@@ -30,7 +30,21 @@ struct ACMEOrderRun {
                 // order may succeed.
             }
         }
-        return try carryOut(begin(), client)
+        do {
+            return try carryOut(begin(), client)
+        } catch is GivenBack {
+            // A CA may answer with an order that exists already (RFC 8555 section 7.4 does not forbid it). One that was
+            // finalized by an earlier request has a certificate for a key that is gone. It is over, so the next answer
+            // is usually a new order.
+            do {
+                return try carryOut(begin(), client)
+            } catch is GivenBack {
+                throw IssuanceFailure(
+                    "the CA gives an old order back that was finalized by another request: its certificate is for another"
+                        + " key",
+                    hint: "the CA gives a new order when it has forgotten that one, or for other names")
+            }
+        }
     }
 
     /// Returns the order in the journal if it can be resumed. Its names and terms must be those that are wanted now,
@@ -86,6 +100,9 @@ struct ACMEOrderRun {
 
     /// A resumed order failed for a reason from before this run, so a new order may succeed.
     private struct FailedBefore: Error {}
+
+    /// The CA has answered a new order with one that another request has finalized.
+    private struct GivenBack: Error {}
 
     private func carryOut(_ begun: PendingOrder, _ client: ACMEClient) throws -> IssuedMaterial {
         var pending = begun
@@ -146,17 +163,9 @@ struct ACMEOrderRun {
     /// error is `FailedBefore`, which makes `obtain` place a new order.
     private func giveUpUseless(_ order: ACMEOrder, _ begun: PendingOrder) throws -> any Error {
         try store.deleteOrder(for: need.name, by: holder)
-        return begun.url == nil ? Self.uselessOrder(order) : FailedBefore()
-    }
-
-    /// The failure for an order that can't lead to a certificate.
-    private static func uselessOrder(_ order: ACMEOrder) -> IssuanceFailure {
-        guard order.status == .valid else {
-            return IssuanceFailure("the CA's order does not say where its request goes: 'finalize' is missing")
-        }
-        return IssuanceFailure(
-            "the CA gives an old order back that was finalized by another request: its certificate is for another key",
-            hint: "the CA gives a new order when it has forgotten that one, or for other names")
+        if begun.url != nil { return FailedBefore() }
+        guard order.status != .valid else { return GivenBack() }
+        return IssuanceFailure("the CA's order does not say where its request goes: 'finalize' is missing")
     }
 
     /// Sends the certificate request. The journal first marks the order as finalized, since the CA may issue even if
