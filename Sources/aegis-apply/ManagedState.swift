@@ -18,8 +18,10 @@ extension ManagedState {
         let round = AdviceRound(tools)
         let issuers = self.issuers
         let all = Array(issuers.values)
+        let since = ContinuousClock.now
         let tellWaiting = { (_: Int, _: [(input: ManagedCertificate, reason: String)]) in
-            Terminal.complain("  still asking CAs when they would have certificates renewed\n")
+            Terminal.complain(
+                "  still asking CAs when they would have certificates renewed (\(since.secondsPassed) s)\n")
         }
         try ParallelWork(count: 8).run(asked, at: { $0.caID(among: issuers) }, stillWaiting: tellWaiting) {
             (certificate, _: (Never) -> Void) in

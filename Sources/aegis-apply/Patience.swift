@@ -1,12 +1,17 @@
 import Reconciler
 
+extension ContinuousClock.Instant {
+    /// The time since this moment in whole seconds, to the nearest: lines that come every five seconds say so.
+    var secondsPassed: Int64 { (ContinuousClock.now - self + .milliseconds(500)).components.seconds }
+}
+
 /// Runs work that may wait for others, such as a CA. Every five seconds, prints that the work still waits for `others`.
 func tellingOfWaits<Result: Sendable>(
     for others: String, _ work: @escaping @Sendable () throws -> Result
 ) throws -> Result {
     let since = ContinuousClock.now
     let tell = { (_: Int, waits: [(input: Void, reason: String)]) in
-        let time = "\((ContinuousClock.now - since).components.seconds) s"
+        let time = "\(since.secondsPassed) s"
         let reason = waits.first.map { ": \($0.reason)" } ?? ""
         Terminal.complain("  still waiting for \(others) (\(time)\(reason))\n")
     }

@@ -73,7 +73,7 @@ final class ProgressReport {
         return ["  still waiting for " + named.joined(separator: ", ") + (others > 0 ? " and \(others) more" : "")]
     }
 
-    private func seconds(_ running: Running) -> Int64 { (ContinuousClock.now - running.since).components.seconds }
+    private func seconds(_ running: Running) -> Int64 { running.since.secondsPassed }
 
     private func liveLine(_ running: Running) -> String {
         let seconds = seconds(running)

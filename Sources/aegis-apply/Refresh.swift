@@ -29,8 +29,12 @@ struct Refresh {
         var reasons: [ItemID: String] = [:]
         var warnings: [Diagnostic] = []
         let questions = try certificates() + packs()
+        let since = ContinuousClock.now
         try ParallelWork(count: 8).run(
-            questions, stillWaiting: { _, _ in Terminal.complain("  still asking Cloudflare what it has\n") }
+            questions,
+            stillWaiting: { _, _ in
+                Terminal.complain("  still asking Cloudflare what it has (\(since.secondsPassed) s)\n")
+            }
         ) { question, tell in
             do throws(IssuanceFailure) {
                 if let reason = try question.ask(check) { tell(.drifted(question.item, reason)) }

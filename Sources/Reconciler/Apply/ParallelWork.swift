@@ -109,7 +109,8 @@ package struct ParallelWork: Sendable {
             guard shared.news.wait(timeout: patience) == .success else {
                 let (queued, waits) = shared.state.withLock { ($0.queued, $0.waits) }
                 stillWaiting(queued, waits.map { (inputs[$0.key], $0.value) })
-                patience = .now() + Self.patience
+                // The times are multiples of the patience, whatever each call takes.
+                while patience <= .now() { patience = patience + Self.patience }
                 continue
             }
             let events = shared.state.withLock { state in
