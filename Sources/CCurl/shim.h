@@ -72,6 +72,12 @@ static inline CURLcode aegis_curl_set_tls_callback(CURL *handle, aegis_curl_tls_
     return code == CURLE_OK ? curl_easy_setopt(handle, CURLOPT_SSL_CTX_DATA, value) : code;
 }
 
+// Sets the callback that curl calls when a connection is open, before it sends the request, and its first argument.
+static inline CURLcode aegis_curl_set_prereq(CURL *handle, curl_prereq_callback callback, void *value) {
+    CURLcode code = curl_easy_setopt(handle, CURLOPT_PREREQFUNCTION, callback);
+    return code == CURLE_OK ? curl_easy_setopt(handle, CURLOPT_PREREQDATA, value) : code;
+}
+
 // Returns 0 if curl does not have the number.
 static inline long aegis_curl_number(CURL *handle, CURLINFO info) {
     long value = 0;

@@ -91,6 +91,12 @@ extension CurlHandle {
                 { bytes, _, count, context in
                     unsafe Transfer.at(context).give(UnsafeMutableRawBufferPointer(start: bytes, count: count))
                 }, CURLOPT_READDATA, context))
+        try check(
+            unsafe aegis_curl_set_prereq(
+                handle,
+                { context, _, _, _, _ in
+                    unsafe Transfer.at(context).mayBeSent() ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
+                }, context))
     }
 
     /// Sets a pointer option. The pointer's memory must stay valid until the transfer is over.

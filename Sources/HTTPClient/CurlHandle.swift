@@ -35,7 +35,8 @@ final class CurlHandle: @unchecked Sendable {
     func perform(
         _ request: HTTPRequest, at target: HTTPTarget, settings: HTTPClient.Settings, timeout: Duration
     ) throws(HTTPFailure) -> Answer {
-        let transfer = Transfer(upload: request.body, maximumBytes: settings.maximumBytes)
+        let transfer = Transfer(
+            upload: request.body, maximumBytes: settings.maximumBytes, mayBeSent: request.mayBeSent)
         let headers = try CurlList(fieldsOf: request)
         let resolutions = try CurlList(settings.resolutions)
         // curl_easy_reset drops the options' pointers before the memory behind them is freed. The handle keeps its

@@ -47,6 +47,7 @@ struct CurlFault {
         case CURLE_SSL_CONNECT_ERROR: "TLS failed: \(detail)"
         case CURLE_SSL_CACERT_BADFILE: "the trusted certificates can't be read: \(detail)"
         case CURLE_OPERATION_TIMEDOUT: "no \(mayHaveArrived ? "answer" : "connection") in time: \(detail)"
+        case CURLE_ABORTED_BY_CALLBACK: "the request is not sent, since the program ends"
         case CURLE_GOT_NOTHING: "the connection was closed without an answer"
         case CURLE_SEND_FAIL_REWIND: "the connection was closed before an answer, perhaps after the request was read"
         default: detail

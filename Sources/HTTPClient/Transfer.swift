@@ -20,7 +20,11 @@ final class Transfer {
     /// The reason why a callback stopped the transfer. Nil if none did.
     private(set) var fault: String?
 
-    init(upload: [UInt8]?, maximumBytes: Int) {
+    /// Whether the request may be sent now, on a connection that is open.
+    let mayBeSent: () -> Bool
+
+    init(upload: [UInt8]?, maximumBytes: Int, mayBeSent: @escaping () -> Bool) {
+        self.mayBeSent = mayBeSent
         self.upload = upload ?? []
         self.maximumBytes = maximumBytes
     }

@@ -15,7 +15,7 @@ final class StopSignals: Sendable {
     }
 
     /// The request that the first signal makes while work is under way.
-    let request = StopRequest()
+    let request = StopRequest { Terminal.complain("aegis-apply: \($0); another signal ends it at once\n") }
     private let state = Mutex(State())
 
     /// Starts to wait for signals. Must be called before any thread starts, since threads inherit the blocked signals.

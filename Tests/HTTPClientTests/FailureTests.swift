@@ -1,6 +1,7 @@
 import Foundation
 import HTTPClient
 import PKI
+import Synchronization
 import TestSupport
 import Testing
 
@@ -128,5 +129,27 @@ import Testing
         ])
     func badURLs(url: String, reason: String) throws {
         #expect(failure(try server.client(), url) == HTTPFailure(reason, mayHaveArrived: false))
+    }
+
+    @Test("A request that may not be sent does not reach the server, on new connections and on kept ones")
+    func unsent() throws {
+        let client = try server.client()
+        for isKept in [false, true] {
+            if isKept { _ = try client.send(HTTPRequest(.get, server.url("/echo"))) }
+            var request = HTTPRequest(.post, server.url("/echo?unsent"), body: Array("text".utf8))
+            request.mayBeSent = { false }
+            let failure = #expect(throws: HTTPFailure.self) { try client.send(request) }
+            #expect(failure?.mayHaveArrived == false)
+            #expect(failure?.reason == "\(place): the request is not sent, since the program ends")
+        }
+        #expect(try !server.requests().contains { $0.contains("unsent") })
+        var request = HTTPRequest(.post, server.url("/echo?sent"), body: Array("text".utf8))
+        let asked = Mutex(0)
+        request.mayBeSent = {
+            asked.withLock { $0 += 1 }
+            return true
+        }
+        #expect(try client.send(request).status == 200)
+        #expect(asked.withLock { $0 } == 1)
     }
 }

@@ -11,7 +11,7 @@ import pytest
 from client import Client, tls_context
 from gateway import PATIENCE, PROGRAMS, eventually
 from hosts import aegis_apply, age, host, nothing_is_left, rows
-from test_sick_cas import Silence, applying, busy
+from test_sick_cas import Silence, applying, busy, silence
 
 
 class Late(Silence):
@@ -58,6 +58,8 @@ def test_what_was_asked_when_an_apply_was_stopped_is_asked_once(stand, late, pat
         apply.send_signal(number)
         assert is_told(apply, f"{number.name}: ends with what is under way")
         if path != "/finalize-order":
+            what = "a new account" if path == "/sign-me-up" else "a new order"
+            assert is_told(apply, f"waits up to 15 s for a CA's answer to {what}; another signal ends it at once\n")
             assert stays(apply)
             late.over.set()
         _, stderr = apply.communicate(timeout=PATIENCE)
@@ -74,6 +76,18 @@ def test_what_was_asked_when_an_apply_was_stopped_is_asked_once(stand, late, pat
     assert nothing_is_left(gateway)
 
 
+@pytest.mark.parametrize("path", ["/dir", "/nonce-plz", "/authZ", "/chalZ"])
+def test_an_answer_that_nobody_needs_later_is_not_waited_for(stand, silence, path):
+    gateway = stand.gateway([host("app.test")])
+    stand.proxy.arm(None, silence, path)
+    with applying(gateway) as apply:
+        assert silence.calls.acquire(timeout=PATIENCE)
+        apply.send_signal(signal.SIGINT)
+        _, stderr = apply.communicate(timeout=PATIENCE)
+    assert apply.returncode == -signal.SIGINT and not silence.over.is_set()
+    assert "ends with what is under way" in stderr and "waits up to" not in stderr
+
+
 def test_many_orders_that_are_placed_when_an_apply_is_stopped_are_all_resumed(stand, late):
     gateway = stand.gateway([host(f"app{number}.test") for number in range(6)])
     before = len(stand.ca.issued)
@@ -83,6 +97,7 @@ def test_many_orders_that_are_placed_when_an_apply_is_stopped_are_all_resumed(st
             assert late.calls.acquire(timeout=PATIENCE)
         apply.send_signal(signal.SIGINT)
         assert is_told(apply, "SIGINT: ends with what is under way")
+        assert is_told(apply, "waits up to 15 s for a CA's answer to a new order (")
         assert stays(apply)
         late.over.set()
         apply.communicate(timeout=PATIENCE)

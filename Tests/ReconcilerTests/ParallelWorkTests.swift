@@ -81,7 +81,8 @@ import Testing
 
     @Test("After a request to stop an open step is waited for, no other begins, and what is cut short tells nothing")
     func steps() throws {
-        let stop = StopRequest()
+        let told = Mutex<[String]>([])
+        let stop = StopRequest { words in told.withLock { $0.append(words) } }
         let mayEnd = DispatchSemaphore(value: 0)
         let mayBegin = DispatchSemaphore(value: 0)
         let hasEnded = Mutex(false)
@@ -90,17 +91,17 @@ import Testing
             if input == "late" {
                 tell("late begins")
                 mayBegin.wait()
-                let result = Result { try StepGate.step { hasEnded.withLock { _ in true } } }
+                let result = Result { try StepGate.step("an order") { hasEnded.withLock { _ in true } } }
                 #expect(throws: StepGate.Closed.self) { try result.get() }
                 #expect(StepGate.isCutShort)
                 tell("late fails")
                 mayEnd.signal()
             } else {
-                _ = try? StepGate.step {
+                _ = try? StepGate.step("an order") {
                     tell("open begins")
                     mayEnd.wait()
                     // A step within a step is part of it.
-                    try StepGate.step { hasEnded.withLock { $0 = true } }
+                    try StepGate.step("an order") { hasEnded.withLock { $0 = true } }
                 }
             }
         } receive: { events in
@@ -111,6 +112,7 @@ import Testing
         }
         #expect(hasEnded.withLock { $0 })
         #expect(Set(taken) == ["open begins", "late begins"])
+        #expect(told.withLock { $0 } == ["waits up to 15 s for a CA's answer to an order"])
     }
 
     @Test("A wait within a step keeps nobody from ending, and the step does not go on after it")
@@ -124,7 +126,7 @@ import Testing
         var hasGoneOn = false
         let result = gate.including {
             Result {
-                try StepGate.step {
+                try StepGate.step("an order") {
                     try wait(.seconds(1))
                     hasGoneOn = true
                 }
@@ -135,12 +137,41 @@ import Testing
         // Without a gate, and with an open one, steps are only done.
         let goOn = StepGate.interrupting { _ in }
         let step = {
-            try StepGate.step {
+            try StepGate.step("an order") {
                 try goOn(.zero)
                 return 1
             }
         }
         #expect(try step() == 1)
         #expect(try StepGate().including(step) == 1)
+    }
+
+    @Test("A request keeps nobody from ending before it leaves, and one that changes nothing never does")
+    func requests() throws {
+        for isSent in [false, true] {
+            let gate = StepGate()
+            let hasResumed = Mutex<Bool?>(nil)
+            let result = gate.including {
+                Result {
+                    try StepGate.step("an order") {
+                        try StepGate.interrupting {
+                            #expect(!gate.hasOpenSteps)
+                            if isSent { hasResumed.withLock { $0 = StepGate.resume() } }
+                            #expect(gate.openSteps == (isSent ? "an order" : nil))
+                            gate.close {}
+                            if !isSent { hasResumed.withLock { $0 = StepGate.resume() } }
+                        }
+                        return 1
+                    }
+                }
+            }
+            #expect(hasResumed.withLock { $0 } == isSent && (try? result.get()) == (isSent ? 1 : nil))
+            #expect(!gate.hasOpenSteps)
+            let check = gate.including { Result { try StepGate.check() } }
+            #expect(throws: StepGate.Closed.self) { try check.get() }
+        }
+        // Where nobody waits, everything begins.
+        try StepGate.check()
+        #expect(StepGate.resume())
     }
 }

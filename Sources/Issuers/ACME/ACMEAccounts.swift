@@ -157,7 +157,7 @@ final class ACMEAccounts: Sendable {
         let external = try settings.externalAccount.map { external in
             try ACMEExternalAccount(keyID: external.keyID, encodedKey: secrets.read(external.hmacKey))
         }
-        account = try StepGate.step {
+        account = try StepGate.step("a new account") {
             var account = account
             account.url = try client.account(contact: settings.contact, externalAccount: external).text
             account.contact = settings.email ?? ""

@@ -36,11 +36,14 @@ struct ACMEConnection: ACMEEdge {
         var message = HTTPRequest(
             method, request.url.text, fields: fields, body: method == .post ? request.body : nil)
         if request.isWish { message.timeout = Self.wishTimeout }
+        // Only a request that may change something at the CA is awaited by a process that wants to end, and only once it
+        // leaves: then its answer must be written down.
+        if method == .post { message.mayBeSent = StepGate.resume }
         let response: HTTPResponse
         do {
-            response = try client.send(message)
-        } catch {
-            throw Failure(failure: error)
+            response = try StepGate.interrupting { try client.send(message) }
+        } catch let failure as HTTPFailure {
+            throw Failure(failure: failure)
         }
         return ACMEHTTPResponse(
             status: response.status, location: response.value(of: "Location"),

@@ -118,12 +118,11 @@ struct ACMEOrderRun {
             switch machine.next(order: order, authorizations: authorizations, now: now()) {
             case .answer(let answers):
                 // A process that ends must not ask for a validation that it won't see through: the order would fail.
-                try StepGate.step {
-                    published.append(try publish(answers, client))
-                    for answer in answers {
-                        view.note(try client.answer(answer))
-                        machine.answered(answer.challenge)
-                    }
+                try StepGate.check()
+                published.append(try publish(answers, client))
+                for answer in answers {
+                    view.note(try client.answer(answer))
+                    machine.answered(answer.challenge)
                 }
             case .await(_, let delay): WaitNote.during("the CA validates its names") { Pause.wait(delay) }
             case .awaitIssuance(let delay): WaitNote.during("the CA is issuing it") { Pause.wait(delay) }
@@ -193,7 +192,7 @@ struct ACMEOrderRun {
     ) throws -> (url: ACMEURL, placed: ACMEPlacedOrder?) {
         if let known = pending.url { return (try ACMEURL(known, of: "order"), nil) }
         // Only the answer says where the order is, so a process that is told to end waits for the answer.
-        return try StepGate.step {
+        return try StepGate.step("a new order") {
             let placed = try place(client)
             pending.url = placed.order.url.text
             pending.isRenewal = placed.isRenewal

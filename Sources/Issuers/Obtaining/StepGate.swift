@@ -9,7 +9,8 @@ import Synchronization
 /// such work belongs to one gate.
 package final class StepGate: Sendable {
     private struct State {
-        var open = 0
+        /// How many steps are open, by what they wait for.
+        var open: [String: Int] = [:]
         var isClosed = false
         var whenIdle: [@Sendable () -> Void] = []
     }
@@ -17,7 +18,10 @@ package final class StepGate: Sendable {
     /// What is known of a thread.
     private struct Work {
         let gate: StepGate
-        var isInStep = false
+        /// What the step in progress waits for, such as `a new order`; nil outside of a step.
+        var step: String?
+        /// Whether the step is open. It is closed while it is interrupted.
+        var isOpen = false
         /// Whether a step was not begun, or failed, because the gate was closed.
         var isCutShort = false
     }
@@ -50,8 +54,8 @@ package final class StepGate: Sendable {
     package func close(whenIdle: @escaping @Sendable () -> Void) {
         let isIdle = state.withLock { state in
             state.isClosed = true
-            if state.open > 0 { state.whenIdle.append(whenIdle) }
-            return state.open == 0
+            if !state.open.isEmpty { state.whenIdle.append(whenIdle) }
+            return state.open.isEmpty
         }
         if isIdle { whenIdle() }
     }
@@ -60,22 +64,47 @@ package final class StepGate: Sendable {
     /// nothing about the CA.
     package static var isCutShort: Bool { works.withLock { $0[pthread_self()]?.isCutShort ?? false } }
 
-    package var hasOpenSteps: Bool { state.withLock { $0.open > 0 } }
+    package var hasOpenSteps: Bool { state.withLock { !$0.open.isEmpty } }
+
+    /// What the open steps wait for, such as `a new order (4 times)`. Nil if no step is open.
+    package var openSteps: String? {
+        let open = state.withLock { $0.open }.sorted { $0.key < $1.key }
+        return open.isEmpty
+            ? nil : open.map { $0.value > 1 ? "\($0.key) (\($0.value) times)" : $0.key }.joined(separator: ", ")
+    }
 
     /// Does one step. A thread without a gate just does it, and a step within a step is part of it.
     ///
+    /// - Parameter what: What the CA answers, such as `a new order`.
     /// - Throws: `Closed` if the gate of this thread is closed; else what `work` throws.
-    static func step<Value>(_ work: () throws -> Value) throws -> Value {
-        let current = works.withLock { $0[pthread_self()] }
-        guard let gate = current?.gate, current?.isInStep == false else { return try work() }
+    static func step<Value>(_ what: String, _ work: () throws -> Value) throws -> Value {
+        let thread = pthread_self()
+        let gate = works.withLock { works -> StepGate? in
+            guard let work = works[thread], work.step == nil else { return nil }
+            works[thread]?.step = what
+            return work.gate
+        }
+        guard let gate else { return try work() }
+        defer {
+            gate.leave()
+            works.withLock { $0[thread]?.step = nil }
+        }
         try gate.enter()
-        defer { gate.leave() }
         do {
             return try work()
         } catch {
-            if gate.state.withLock({ $0.isClosed }) { works.withLock { $0[pthread_self()]?.isCutShort = true } }
+            if gate.state.withLock({ $0.isClosed }) { works.withLock { $0[thread]?.isCutShort = true } }
             throw error
         }
+    }
+
+    /// Throws `Closed` if the gate of this thread is closed: then nothing should begin any more, even if nobody would have
+    /// to wait for it.
+    static func check() throws {
+        let thread = pthread_self()
+        guard let gate = works.withLock({ $0[thread]?.gate }), gate.state.withLock({ $0.isClosed }) else { return }
+        works.withLock { $0[thread]?.isCutShort = true }
+        throw Closed()
     }
 
     /// Makes a wait one that keeps no process from ending, although the thread waits within a step: nothing is under
@@ -83,37 +112,54 @@ package final class StepGate: Sendable {
     static func interrupting(
         _ wait: @escaping @Sendable (Duration) -> Void
     ) -> @Sendable (Duration) throws -> Void {
-        { duration in
-            let work = works.withLock { $0[pthread_self()] }
-            guard let work, work.isInStep else { return wait(duration) }
-            work.gate.leave()
-            wait(duration)
-            try work.gate.enter()
-        }
+        { duration in try interrupting { wait(duration) } }
     }
 
+    /// Does a part of a step that keeps no process from ending, since nobody needs to know later what has come of it.
+    ///
+    /// - Throws: `Closed` if the gate of this thread was closed meanwhile; else what `work` throws.
+    static func interrupting<Value>(_ work: () throws -> Value) throws -> Value {
+        let current = works.withLock { $0[pthread_self()] }
+        guard let gate = current?.gate, current?.isOpen == true else { return try work() }
+        gate.leave()
+        let result = Result { try work() }
+        try gate.enter()
+        return try result.get()
+    }
+
+    /// Goes on with the step of this thread, which `interrupting` has closed. Returns false if the gate is closed: then
+    /// nothing may begin.
+    static func resume() -> Bool {
+        guard let work = works.withLock({ $0[pthread_self()] }), work.step != nil else { return true }
+        return (try? work.gate.enter()) != nil
+    }
+
+    /// Opens the step of this thread, unless it is open.
     private func enter() throws(Closed) {
+        let thread = pthread_self()
+        guard let work = Self.works.withLock({ $0[thread] }), let step = work.step, !work.isOpen else { return }
         let isClosed = state.withLock { state in
-            if !state.isClosed { state.open += 1 }
+            if !state.isClosed { state.open[step, default: 0] += 1 }
             return state.isClosed
         }
         Self.works.withLock { works in
-            works[pthread_self()]?.isInStep = !isClosed
-            if isClosed { works[pthread_self()]?.isCutShort = true }
+            works[thread]?.isOpen = !isClosed
+            if isClosed { works[thread]?.isCutShort = true }
         }
         if isClosed { throw Closed() }
     }
 
-    /// Ends the step, unless a wait has ended it.
+    /// Closes the step of this thread, unless it is closed.
     private func leave() {
-        let wasInStep = Self.works.withLock { works in
-            defer { works[pthread_self()]?.isInStep = false }
-            return works[pthread_self()]?.isInStep ?? false
+        let step = Self.works.withLock { works -> String? in
+            defer { works[pthread_self()]?.isOpen = false }
+            return works[pthread_self()].flatMap { $0.isOpen ? $0.step : nil }
         }
-        guard wasInStep else { return }
+        guard let step else { return }
         let observers = state.withLock { state -> [@Sendable () -> Void] in
-            state.open -= 1
-            guard state.open == 0 else { return [] }
+            let count = state.open[step, default: 0] - 1
+            state.open[step] = count > 0 ? count : nil
+            guard state.open.isEmpty else { return [] }
             defer { state.whenIdle = [] }
             return state.whenIdle
         }

@@ -76,9 +76,12 @@ package struct ParallelWork: Sendable {
         let shared = SharedState(Shared<Event>(queue: queue, needed: needed, running: threads, queued: inputs.count))
         let gate = StepGate()
         let endSteps: @Sendable () -> Void = { shared.update { $0.hasOpenSteps = false } }
-        stop?.onMade {
+        stop?.onMade { [tell = stop?.tell] in
             shared.update { $0.isStopped = true }
             gate.close(whenIdle: endSteps)
+            if let steps = gate.openSteps {
+                tell?("waits up to \(StepGate.patienceSeconds) s for a CA's answer to \(steps)")
+            }
             DispatchQueue.global().asyncAfter(
                 deadline: .now() + .seconds(Int(StepGate.patienceSeconds)), execute: endSteps)
         }

@@ -8,8 +8,10 @@ package final class StopRequest: Sendable {
     }
 
     private let state = Mutex(State())
+    /// Tells the operator what is still waited for.
+    let tell: @Sendable (String) -> Void
 
-    package init() {}
+    package init(tell: @escaping @Sendable (String) -> Void = { _ in }) { self.tell = tell }
 
     package var isMade: Bool { state.withLock { $0.isMade } }
 
