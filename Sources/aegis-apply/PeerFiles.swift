@@ -72,6 +72,8 @@ struct PeerFiles {
     private var useless: [String: String?] = [:]
     private let directory: FilePath
     private let identities: [String: NamedIdentity]
+    /// The hosts that change, as the state has them; nil for new ones.
+    private let changed: [ItemID: Host?]
     private let now = currentTime()
 
     /// The result of checking a CA file together with revocation lists.
@@ -108,6 +110,11 @@ struct PeerFiles {
     init(_ plan: Plan, of configuration: Configuration, in file: ConfigurationFile) {
         directory = file.directory
         identities = Dictionary(configuration.identities.map { ($0.name, $0) }) { $1 }
+        changed = Dictionary(
+            plan.changes.filter { $0.item.kind == .host }.map { change in
+                (change.item, change.former.flatMap { Host(record: $0.record) })
+            }
+        ) { $1 }
         for identity in configuration.identities { check(identity, of: configuration.node) }
         // The loop uses indices, since iterating would copy each host, and there may be very many.
         for index in configuration.hosts.indices {
@@ -115,12 +122,16 @@ struct PeerFiles {
                 continue
             }
             let host = configuration.hosts[index]
-            for wanted in Self.files(of: host) { check(wanted, of: host) }
+            let inForce = Set(former(of: host).map(Self.files) ?? [])
+            for wanted in Self.files(of: host) { check(wanted, of: host, isInForce: inForce.contains(wanted)) }
             guard refused[ItemID(.host, host.domain.text)] == nil else { continue }
             checkAuthorities(host)
             checkTogether(host)
         }
     }
+
+    /// A host as the state has it; nil if it is new.
+    private func former(of host: Host) -> Host? { changed[ItemID(.host, host.domain.text)] ?? host }
 
     private static func files(of host: Host) -> [Wanted] {
         let upstreams = host.upstreams.contains(where: \.isTLS) ? host.upstreamTLS?.caFile : nil
@@ -129,7 +140,13 @@ struct PeerFiles {
             + (host.clientAuth?.revocationLists ?? []).map { Wanted(use: .lists, path: $0) }
     }
 
-    private mutating func check(_ wanted: Wanted, of host: Host) {
+    /// What gateways do about files of a host that they have already.
+    private static let keeping =
+        "a gateway that could use it before goes on with what it had; one that starts now does without"
+
+    /// Checks a file that a host needs. If the host in force needs it too, a bad one is no reason to refuse the host:
+    /// that would leave the former rules in force, which may permit more.
+    private mutating func check(_ wanted: Wanted, of host: Host, isInForce: Bool) {
         let content = known[wanted] ?? Self.read(wanted, in: directory)
         known[wanted] = content
         let name = host.domain.text
@@ -138,6 +155,8 @@ struct PeerFiles {
         case .missing(let failure):
             warnings.append(
                 .warning(at: host.origin, "host '\(name)': \(failure.reason)", hint: wanted.withoutIt))
+        case .bad(let failure) where isInForce:
+            warnings.append(.warning(at: host.origin, "host '\(name)': \(failure.reason)", hint: Self.keeping))
         case .bad(let failure):
             // If several files are bad, the first one is the reason of the refusal.
             guard refused[ItemID(.host, name)] == nil else { return }
@@ -211,6 +230,11 @@ struct PeerFiles {
         guard let fault = found.fault, let caFile else { return }
         let name = host.domain.text
         let reason = "the revocation lists don't fit the CAs in '\(caFile)': \(fault)"
+        let inForce = former(of: host)?.clientAuth
+        if let inForce, authoritiesFile(inForce) == caFile, inForce.revocationLists == settings.revocationLists {
+            warnings.append(.warning(at: host.origin, "host '\(name)': \(reason)", hint: Self.keeping))
+            return
+        }
         refused[ItemID(.host, name)] = IssuanceFailure(reason, hint: "the host stays as it was")
         errors.append(
             .error(

@@ -449,6 +449,34 @@ def test_authorities_that_can_not_be_used_keep_the_last_good_ones(changing, tmp_
     assert isinstance(ask(changing, context(), "any.test")[0], str)
 
 
+BROKEN = {
+    "CAs without PEM": ("ca.pem", lambda: b"no PEM"), "missing CAs": ("ca.pem", lambda: None),
+    "a list that is none": ("root.crl", lambda: b"no list"), "a missing list": ("root.crl", lambda: None),
+    "a list that the CA has not signed": ("root.crl", lambda: revocation_list(Holder("clients", is_ca=True))),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_narrower_rules_of_a_host_hold_though_its_files_are_broken(changing, tmp_path, what):
+    """Threat: a permission that the file no longer gives is kept as the last good state."""
+    wanted, unwanted = (context(leaf(names=[f"{name}.clients.test"]), folder=tmp_path) for name in "ab")
+    file, content = BROKEN[what]
+    with connect(changing, unwanted, "any.test") as client:
+        assert client.get("any.test").status == 200
+        if content() is None:
+            (tmp_path / file).unlink()
+        else:
+            replace(tmp_path / file, content())
+        changing.await_log("clients' certificates can't be verified", file)
+        changing.config["hosts"][0]["client_auth"]["required_sans"] = ["a.clients.test"]
+        changing.reload()
+        assert client.get("any.test").status == 421 and client.is_closed()
+    assert isinstance(ask(changing, unwanted, "any.test")[0], str)
+    # The last good CAs and lists are used on.
+    assert ask(changing, wanted, "any.test")[0] == 200
+    changing.await_log("the former ones are used on")
+
+
 @pytest.mark.parametrize("content", [b"", b"no PEM", None], ids=["empty", "no PEM", "missing"])
 def test_a_host_whose_authorities_never_could_be_used_answers_nobody(run, make_origin, tmp_path, content):
     """Threat: a gateway that can't read the file of CAs and then asks for no certificate, or accepts the system's CAs."""

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 import load
-from authority import CLIENT, SERVER, Holder, pem
+from authority import CLIENT, SERVER, Holder, pem, revocation_list
 from client import Client
 from gateway import PATIENCE, eventually
 from origin import OK
@@ -201,6 +201,57 @@ def test_clients_are_verified_by_an_identitys_cas_and_follow_them(run, tmp_path,
     assert isinstance(ask(gateway, good, "any.test")[0], str)
     write(folder, node(other), (other,))
     eventually("other CAs", lambda: isinstance(ask(gateway, unnamed, "any.test")[0], str))
+
+
+NARROWER = {
+    "required_sans": ({}, {"required_sans": ["a.clients.test"]}, {"names": ["b.clients.test"]}),
+    "allow_expired": ({"allow_expired": True}, {}, {"names": ["a.clients.test"], "days": (-9, -1)}),
+    "verify_chain": ({"verify_chain": False}, {}, {"names": ["a.clients.test"], "issuer": other}),
+}
+
+
+@pytest.mark.parametrize("what", NARROWER)
+def test_narrower_rules_of_an_identity_hold_though_files_are_broken(run, tmp_path, make_origin, what):
+    """Threat: a permission that the file no longer gives is kept as the last good state."""
+    folder = tmp_path / "gateway0"
+    folder.mkdir()
+    write(folder, node())
+    (folder / "mesh.crl").write_bytes(revocation_list(root))
+    before, after, options = NARROWER[what]
+    gateway = run(
+        [certified("any.test", upstreams=[make_origin().url], client_auth={"identity": "mesh", "crl_files": ["mesh.crl"]})],
+        identities=files(**before), **LOCAL)
+    good = context(Holder("client", root, names=["a.clients.test"]), folder=tmp_path)
+    options = {"issuer": root, **options}
+    bad = context(Holder("client", options.pop("issuer"), **options), folder=tmp_path)
+    assert ask(gateway, bad, "any.test")[0] == 200
+    replace(folder / "mesh.crl", b"no list")
+    gateway.await_log("clients' certificates can't be verified", "mesh.crl")
+    gateway.config["identities"] = files(**after)
+    gateway.reload()
+    assert isinstance(ask(gateway, bad, "any.test")[0], str)
+    assert ask(gateway, good, "any.test")[0] == 200
+
+
+def test_upstreams_are_not_verified_by_the_systems_cas_while_the_identitys_can_not_be_read(
+        run, tmp_path, make_origin, monkeypatch):
+    """Threat: the file narrows the trust to CAs that can't be read, and the former, wider trust stays."""
+    shows = Holder("upstream", root, names=[HOST], purposes=[SERVER])
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
+    (tmp_path / "system.pem").write_bytes(pem(root.certificate))
+    folder = tmp_path / "gateway0"
+    folder.mkdir()
+    write(folder, node(), (other,))
+    without = files()
+    del without["mesh"]["ca_file"]
+    gateway = serve(run, tmp_path, make_origin(tls=shows.server(tmp_path / "upstream.pem")), without)
+    assert status(gateway) == 200
+    gateway.config["identities"] = files(ca_file="none.crt")
+    gateway.reload()
+    assert status(gateway) == 502
+    gateway.await_log("the CAs of upstreams can't be used")
+    replace(folder / "none.crt", pem(root.certificate))
+    eventually("the CAs of the identity", lambda: status(gateway) == 200)
 
 
 def test_a_development_identity_makes_its_own_ca(run, tmp_path, make_origin):

@@ -160,6 +160,20 @@ def test_who_is_no_longer_allowed_is_locked_out_whatever_else_is_wrong(gateway, 
     assert ask(gateway, context(client("new.test"), folder=tmp_path)) != 200
 
 
+def test_expired_certificates_are_locked_out_whatever_else_is_wrong(gateway, tmp_path):
+    expired = context(client("a.ci.mesh.test", days=(-9, -1)), folder=tmp_path)
+    gateway.config["identities"] = files(allow_expired=True)
+    gateway.reload()
+    eventually("expired certificates are accepted", lambda: ask(gateway, expired) == 200)
+    gateway.config["identities"]["missing"] = {
+        "source": "file", "cert_file": "missing.pem", "key_file": "missing.key", "ca_file": "missing.pem"}
+    gateway.config["node"]["identity"] = "missing"
+    gateway.reload()
+    gateway.await_log("error: the node listener:")
+    eventually("the refusal in the handshake", lambda: ask(gateway, expired) != 200)
+    assert ask(gateway, context(client("a.ci.mesh.test"), folder=tmp_path)) == 200
+
+
 def test_the_identity_and_its_cas_are_followed(gateway, tmp_path):
     settings = context(client("a.ci.mesh.test"), folder=tmp_path)
     assert ask(gateway, settings) == 200

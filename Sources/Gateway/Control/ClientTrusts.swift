@@ -9,13 +9,27 @@ struct ClientTrusts {
         let settings: ClientAuthSettings
         var users = 1
         var trust: PeerTrust?
-        /// Why the CAs or revocation lists as they are now can't be used; nil if they can. Rules that were made earlier
-        /// stay in force.
+        /// The CAs and lists of `trust`.
+        var materials: Materials?
+        /// Why the CAs or revocation lists as they are now can't be used; nil if they can. Those that were used before
+        /// are used on.
         var failure: String?
 
         var authorities: AuthoritySource {
             settings.caFile.map { .file($0) } ?? .identity(settings.identity ?? "")
         }
+
+        /// Whether the entry has CAs and lists, from the same places as those of another entry.
+        func isLike(_ other: Entry) -> Bool {
+            materials != nil && settings.caFile == other.settings.caFile && settings.identity == other.settings.identity
+                && settings.revocationLists == other.settings.revocationLists
+        }
+    }
+
+    /// The CAs in DER and revocation lists, which fit together.
+    private struct Materials {
+        let authorities: [[UInt8]]
+        let lists: [RevocationList]
     }
 
     private var numbers: [ClientAuthSettings: ClientTrustNumber] = [:]
@@ -38,8 +52,11 @@ struct ClientTrusts {
         let number = free.popLast() ?? ClientTrustNumber(entries.count)
         if let caFile = settings.caFile { materials.use(caFile) }
         for list in settings.revocationLists { materials.useList(list) }
-        var entry = Entry(settings: settings)
-        Self.make(&entry, &materials)
+        let new = Entry(settings: settings)
+        var entry = new
+        // If a host's requirements change while its files can't be used, the files' last good content is in the entry
+        // with the former requirements.
+        Self.make(&entry, &materials, former: entries.values.first { $0.isLike(new) }?.materials)
         numbers[settings] = number
         entries[number] = entry
         update.clientTrusts.append(ClientTrustDefinition(number: number, trust: entry.trust))
@@ -81,7 +98,7 @@ struct ClientTrusts {
             let settings = former.settings
             guard change.concerns(settings.caFile, settings.revocationLists, settings.identity) else { continue }
             var entry = former
-            Self.make(&entry, &materials)
+            Self.make(&entry, &materials, former: former.materials)
             entries[number] = entry
             if entry.trust !== former.trust {
                 renewed.append(ClientTrustDefinition(number: number, trust: entry.trust))
@@ -90,31 +107,50 @@ struct ClientTrusts {
         return renewed
     }
 
-    /// Makes the rules of an entry. If the CAs or revocation lists can't be used, the former rules stay.
-    private static func make(_ entry: inout Entry, _ materials: inout PeerMaterials) {
+    /// Makes the rules of an entry. If its CAs or revocation lists can't be used, `former` are used on, under the
+    /// present requirements: what the settings no longer permit ends at once.
+    private static func make(
+        _ entry: inout Entry, _ materials: inout PeerMaterials, former: @autoclosure () -> Materials?
+    ) {
         let settings = entry.settings
         do {
-            let requirements = settings.requirements(of: settings.identity.flatMap { materials.settings(of: $0) })
-            let rules = try PeerRules(
-                purpose: .client, authorities: materials.authorities(of: entry.authorities),
-                lists: settings.revocationLists.flatMap { try materials.lists(in: $0) },
-                requiredNames: requirements.requiredSANs, verifiesChain: requirements.verifiesChain,
-                allowsExpired: requirements.allowsExpired, acceptsOverdueLists: settings.overdueLists == .accept)
+            let present = Materials(
+                authorities: try materials.authorities(of: entry.authorities),
+                lists: try settings.revocationLists.flatMap { try materials.lists(in: $0) })
+            try put(present, in: &entry, materials)
             let files = [settings.caFile].compactMap(\.self) + settings.revocationLists
             entry.failure = materials.fault(of: files).map { complaint("\($0)", entry) }
-            guard rules.digest != entry.trust?.rules.digest else { return }
-            entry.trust = try PeerTrust(rules: rules, now: { GatewayServer.now })
+            return
         } catch let error as PKIError where !settings.revocationLists.isEmpty {
             let lists = settings.revocationLists.map { "'\($0)'" }.joined(separator: ", ")
             let owner = settings.caFile.map { "'\($0)'" } ?? "the identity '\(settings.identity ?? "")'"
-            entry.failure = complaint("the CAs of \(owner), and the revocation lists in \(lists): \(error)", entry)
+            entry.failure = "the CAs of \(owner), and the revocation lists in \(lists): \(error)"
         } catch {
-            entry.failure = complaint("\(error)", entry)
+            entry.failure = "\(error)"
         }
+        // An identity that the state has lost leaves its requirements unknown, so the former rules stay as they are.
+        if settings.identity.map({ materials.settings(of: $0) != nil }) ?? true, let former = former() {
+            do { try put(former, in: &entry, materials) } catch { entry.trust = nil }
+        }
+        entry.failure = entry.failure.map { complaint($0, entry) }
+    }
+
+    /// Makes an entry's rules of these CAs and lists, and of what its settings and its identity require now.
+    private static func put(_ new: Materials, in entry: inout Entry, _ materials: PeerMaterials) throws(PKIError) {
+        let settings = entry.settings
+        let requirements = settings.requirements(of: settings.identity.flatMap { materials.settings(of: $0) })
+        let rules = try PeerRules(
+            purpose: .client, authorities: new.authorities, lists: new.lists,
+            requiredNames: requirements.requiredSANs, verifiesChain: requirements.verifiesChain,
+            allowsExpired: requirements.allowsExpired, acceptsOverdueLists: settings.overdueLists == .accept)
+        if rules.digest != entry.trust?.rules.digest {
+            entry.trust = try PeerTrust(rules: rules, now: { GatewayServer.now })
+        }
+        entry.materials = new
     }
 
     private static func complaint(_ reason: String, _ entry: Entry) -> String {
-        let stays = entry.trust == nil ? "hosts that need it answer no handshake" : "the former rules stay in force"
+        let stays = entry.trust == nil ? "hosts that need it answer no handshake" : "the former ones are used on"
         return "clients' certificates can't be verified: \(reason); \(stays)"
     }
 }

@@ -44,8 +44,8 @@ struct UpstreamTrusts {
         if let caFile = settings.caFile { materials.release(caFile) }
     }
 
-    /// Makes trust again for which `change` names a file or an identity. If this can't be used, the former trust stays
-    /// in force.
+    /// Makes trust again for which `change` names a file or an identity. If the file can't be used, its former CAs stay
+    /// trusted. But if an identity is to verify upstreams and has no CAs yet, no upstream is trusted.
     ///
     /// - Returns: The trust that differs from before.
     mutating func renew(
@@ -54,11 +54,12 @@ struct UpstreamTrusts {
         var renewed: [UpstreamTLS: UpstreamTrust] = [:]
         for (settings, former) in entries where change.concerns(settings.caFile, [], settings.identity) {
             let present = make(settings, materials)
+            let isReplaced = former.trust.mayBecome(present)
+            let isKept = present.failure != nil && former.trust.failure == nil && !isReplaced
             let failure =
-                present.failure.map { former.trust.failure == nil ? "\($0)\(Self.staying)" : $0 }
-                ?? complaint(about: settings, materials)
+                present.failure.map { isKept ? "\($0)\(Self.staying)" : $0 } ?? complaint(about: settings, materials)
             entries[settings]?.failure = failure
-            guard former.trust.mayBecome(present) else { continue }
+            guard isReplaced else { continue }
             entries[settings]?.trust = present
             renewed[settings] = present
         }
@@ -81,7 +82,7 @@ struct UpstreamTrusts {
         if let name = settings.identity {
             guard let identity = materials.identity(name) else {
                 let reason = materials.reasonForLack(of: name)
-                return .unusable("the identity '\(name)' can't be shown to upstreams: \(reason)")
+                return .unusable("the identity '\(name)' can't be shown to upstreams: \(reason)", keepsFormer: true)
             }
             shown = UpstreamTrust.Shown(credential: identity.credential, version: identity.version)
         }
@@ -102,9 +103,11 @@ struct UpstreamTrusts {
             self.context = context
             return .known(context, try PeerTrust(rules: rules, now: { GatewayServer.now }), shown)
         } catch let fault as PeerMaterials.Fault {
-            return .unusable(Self.text(of: fault))
+            return .unusable(Self.text(of: fault), keepsFormer: true)
         } catch {
-            return .unusable("the CAs of upstreams can't be used: \(error)")
+            // An identity without CAs comes from a change of its settings, whose former rules may permit more.
+            let reason = "the CAs of upstreams can't be used: \(error)"
+            return .unusable(reason, keepsFormer: settings.caFile != nil)
         }
     }
 

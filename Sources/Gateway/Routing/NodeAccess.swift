@@ -44,13 +44,14 @@ struct NodeAccess: Sendable {
         trust = try PeerTrust(rules: rules, now: { GatewayServer.now })
     }
 
-    /// This access for those of its clients that new settings still list, since an entry that is removed must lock its
-    /// clients out whatever else is wrong. Nil if they list none of them.
-    func restricted(to node: NodeSettings) -> NodeAccess? {
+    /// This access for those of its clients that new settings still list, since what is no longer permitted must end
+    /// whatever else is wrong. `identity` has the settings of the identity that `node` names. Nil if the settings list
+    /// none of the clients.
+    func restricted(to node: NodeSettings, _ identity: NamedIdentity?) -> NodeAccess? {
         let stillAllowed = allowed.filter { node.allowed.contains($0) }
         return try? NodeAccess(
             credential: credential, identityVersion: identityVersion, authorities: authorities,
-            allowsExpired: allowsExpired, allowed: stillAllowed)
+            allowsExpired: allowsExpired && identity?.peers.allowsExpired != false, allowed: stillAllowed)
     }
 
     /// The client whose certificate has these names, and whether it may change anything. If several names are listed in

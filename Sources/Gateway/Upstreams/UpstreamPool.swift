@@ -12,17 +12,18 @@ enum UpstreamTrust: Sendable {
     /// last value is the certificate that the gateway shows; nil if it shows none.
     case known(TLSClientContext, PeerTrust?, Shown?)
     /// The CAs or the gateway's own identity can't be used, for this reason. All connections to the upstream fail,
-    /// since trusting other CAs instead would be unsafe.
-    case unusable(String)
+    /// since trusting other CAs instead would be unsafe. `keepsFormer`: whether trust that was made before, under the same
+    /// requirements, stays in force.
+    case unusable(String, keepsFormer: Bool)
 
     /// Whether `present`, which was just made, replaces this trust. It replaces it if it differs. But trust that can't
-    /// be used never replaces trust that can.
+    /// be used replaces trust that can only if the requirements have changed.
     func mayBecome(_ present: UpstreamTrust) -> Bool {
         switch (self, present) {
         case (.known(_, let former, let formerlyShown), .known(_, let new, let shown)):
             former?.rules.digest != new?.rules.digest || formerlyShown?.version != shown?.version
-        case (.known, .unusable): false
-        case (.unusable(let former), .unusable(let new)): former != new
+        case (.known, .unusable(_, let keepsFormer)): !keepsFormer
+        case (.unusable(let former, _), .unusable(let new, _)): former != new
         case (.unusable, .known): true
         }
     }
@@ -31,7 +32,7 @@ enum UpstreamTrust: Sendable {
     var failure: String? {
         switch self {
         case .known: nil
-        case .unusable(let reason): reason
+        case .unusable(let reason, _): reason
         }
     }
 }
