@@ -14,6 +14,8 @@ package final class VaultSession: Sendable {
         package let nextAt: Int64
         /// Why the token could not be renewed or obtained; nil if it could. The former token is used until it expires.
         package let failure: VaultError?
+        /// Whether there is a token that has not expired.
+        package let hasToken: Bool
         /// Lines for the operator. Each line is returned only once.
         package let notes: [String]
     }
@@ -61,7 +63,7 @@ package final class VaultSession: Sendable {
             defer { state.notes = [] }
             return Tending(
                 nextAt: min(max(dueAt, now + Self.shortestRest), now + Self.longestRest), failure: state.failure,
-                notes: state.notes)
+                hasToken: state.token.map { !$0.life.hasEnded(at: now) } ?? false, notes: state.notes)
         }
     }
 

@@ -85,8 +85,8 @@ def status(gateway):
         return client.get("app.test").status
 
 
-def serves(gateway):
-    eventually("the upstream takes the identity", lambda: status(gateway) == 200)
+def serves(gateway, **options):
+    eventually("the upstream takes the identity", lambda: status(gateway) == 200, **options)
 
 
 def refreshes(gateway, result="ok", name="mesh"):
@@ -156,8 +156,9 @@ def test_the_node_listener_shows_an_issued_identity(run, vault, tmp_path):
     assert gateway.process.poll() is None
 
 
-def test_a_login_by_certificate_shows_another_identity(run, own_vault, make_origin, tmp_path):
-    """The login needs another identity of the same gateway, from files."""
+@pytest.mark.parametrize("source", ["file", "dev", "vault"])
+def test_a_login_by_certificate_shows_another_identity(run, vault, own_vault, make_origin, tmp_path, source):
+    """The login needs another identity of the same gateway: from files, made for development, or from another Vault."""
     tls = free_port()
     shows = Holder("vault", root, names=[HOST], purposes=[SERVER])
     shows.write(tmp_path / "vault.pem")
@@ -166,25 +167,39 @@ def test_a_login_by_certificate_shows_another_identity(run, own_vault, make_orig
     try:
         folder = tmp_path / "gateway0"
         folder.mkdir()
+        (folder / "root.pem").write_bytes(pem(root.certificate))
+        upstream = make_upstream(make_origin, tmp_path, own_vault)
+        login, sections = login_of(source, vault, folder)
+        main = {
+            "address": f"https://127.0.0.1:{tls}", "ca_file": "root.pem", "auth": {"method": "cert", "identity": "login"}}
+        gateway = run(
+            [host(upstream, tmp_path)], vaults={"main": main, **sections.pop("vaults", {})},
+            identities={**issued(), "login": login}, **sections)
+        own_vault.write("sys/auth/cert", type="cert")
+        authority = {
+            "file": lambda: pem(other.certificate).decode(), "vault": vault.authorities,
+            "dev": lambda: eventually("the CA is made", (folder / "certs" / "ca-cert.pem").exists)
+            and (folder / "certs" / "ca-cert.pem").read_text()}[source]()
+        own_vault.write(
+            "auth/cert/certs/gateway", certificate=authority, token_policies=["gateway"], allowed_dns_sans=["gateway.test"])
+        serves(gateway, patience=60)
+    finally:
+        own_vault.stop()
+
+
+def login_of(source, vault, folder):
+    """An identity with the SAN gateway.test, and the further sections of the file that it needs."""
+    if source == "file":
         shown = Holder("gateway", other, names=["gateway.test"], purposes=[CLIENT])
         (folder / "node.crt").write_bytes(pem(shown.certificate))
         (folder / "node.key").touch(mode=0o600)
         (folder / "node.key").write_bytes(shown.key_pem)
-        (folder / "root.pem").write_bytes(pem(root.certificate))
-        own_vault.write("sys/auth/cert", type="cert")
-        own_vault.write(
-            "auth/cert/certs/gateway", certificate=pem(other.certificate).decode(), token_policies=["gateway"],
-            allowed_dns_sans=["gateway.test"])
-        upstream = make_upstream(make_origin, tmp_path, own_vault)
-        gateway = run(
-            [host(upstream, tmp_path)],
-            vaults={"main": {
-                "address": f"https://127.0.0.1:{tls}", "ca_file": "root.pem",
-                "auth": {"method": "cert", "identity": "login"}}},
-            identities={**issued(), "login": {"source": "file", "cert_file": "node.crt", "key_file": "node.key"}})
-        serves(gateway)
-    finally:
-        own_vault.stop()
+        return {"source": "file", "cert_file": "node.crt", "key_file": "node.key"}, {}
+    if source == "dev":
+        return {"source": "dev", "cert_dir": "certs"}, {"node": {"id": "gateway.test"}}
+    return (
+        {"source": "vault", "vault": "first", "pki": {"role": "node", "common_name": "gateway.test"}},
+        {"vaults": {"first": {"address": vault.address, "auth": token(vault.token())}}})
 
 
 class TLSVault(Vault):
@@ -387,6 +402,97 @@ def test_a_slow_vault_delays_nobody_else(run, vault, front, upstream, tmp_path):
         gateway.reload()
     release.set()
     eventually("the slow one is obtained too", lambda: refreshes(gateway, name="late") == 1)
+
+
+def test_another_address_takes_effect_while_a_call_is_under_way(run, vault, front, upstream, tmp_path):
+    release, signed = threading.Event(), threading.Event()
+
+    def behave(method, path, forward):
+        if not path.endswith("/sign/node"):
+            return forward()
+        release.wait(60)
+        answer = forward()
+        signed.set()
+        return answer
+
+    front.behave = behave
+    gateway = run([host(upstream, tmp_path)], vaults=vaults(front), identities=issued())
+    eventually("it is asked", lambda: front.count("/sign/"))
+    gateway.config["vaults"]["main"]["address"] = vault.address
+    gateway.reload()
+    serves(gateway)
+    assert front.count("/sign/") == 1, "the gateway has given up the former call before"
+    # What the former call obtains is of no use any more.
+    chain = row(gateway, "chain")
+    release.set()
+    assert signed.wait(60)
+    gateway.reload()
+    assert row(gateway, "chain") == chain and gateway.log.count("was obtained from Vault") == 1
+
+
+def test_an_identity_does_not_wait_for_a_call_for_another(run, vault, front, upstream, tmp_path):
+    release = threading.Event()
+    vault.role("second")
+
+    def behave(method, path, forward):
+        if path.endswith("/sign/node"):
+            release.wait(60)
+        return forward()
+
+    front.behave = behave
+    gateway = run([host(upstream, tmp_path)], vaults=vaults(front), identities=issued())
+    eventually("it is asked", lambda: front.count("/sign/node"))
+    gateway.config["identities"].update(issued("aside", role="second"))
+    gateway.reload()
+    eventually("the other is obtained", lambda: refreshes(gateway, name="aside") == 1)
+    assert refreshes(gateway) == 0 and refreshes(gateway, "failed") == 0
+    # What the former call obtains is still wanted.
+    release.set()
+    eventually("the first one is obtained", lambda: refreshes(gateway))
+    serves(gateway)
+
+
+def test_a_first_failure_is_counted_after_one_login(run, vault, front, upstream, tmp_path):
+    front.behave = AILMENTS["sealed"]
+    gateway = run([host(upstream, tmp_path)], vaults=vaults(front), identities={**issued(), **stored("x", "other")})
+    eventually("both are counted", lambda: all(refreshes(gateway, "failed", name) for name in ("mesh", "other")))
+    assert len(front.calls) == 3, "more than one call, which is tried three times"
+
+
+@pytest.mark.parametrize("kind", ["pki", "kv"])
+def test_a_standby_that_sends_clients_to_the_active_node(run, vault, front, upstream, tmp_path, kind):
+    """A standby that does not forward calls: the token must reach no address that the file does not name."""
+    put(vault, "standby")
+    active = "https://active.test:8200"
+    front.behave = lambda method, path, forward: (307, b"", {"Location": f"{active}{path}"})
+    gateway = run(
+        [host(upstream, tmp_path)], vaults=vaults(front), identities=issued() if kind == "pki" else stored("standby"))
+    gateway.await_log("error: the identity 'mesh' can't be obtained", f"to '{active}', where nothing was sent")
+    gateway.await_log("the address must be that of the active server, or of a balancer that finds it")
+    assert status(gateway) == 502
+    # It becomes the active node itself, behind a balancer that sends each call once around.
+    seen = set()
+
+    def around(method, path, forward):
+        if path in seen:
+            return forward()
+        seen.add(path)
+        return 307, b"", {"Location": f"{front.address}{path}"}
+
+    front.behave = around
+    serves(gateway)
+
+
+@pytest.mark.parametrize("code", [429, 472, 473])
+def test_a_balancer_that_finds_no_active_node(run, vault, front, upstream, tmp_path, code):
+    """The codes with which sys/health tells a balancer that a node is a standby, a secondary or a performance standby."""
+    body = b'{"initialized": true, "sealed": false, "standby": true}'
+    front.behave = lambda method, path, forward: (code, body)
+    gateway = run([host(upstream, tmp_path)], vaults=vaults(front), identities=issued())
+    gateway.await_log("error: the identity 'mesh' can't be obtained from Vault 'main'", f"(HTTP {code})")
+    assert status(gateway) == 502
+    front.behave = lambda method, path, forward: forward()
+    serves(gateway)
 
 
 def test_a_vault_that_is_sealed_and_unsealed(run, own_vault, make_origin, tmp_path):

@@ -106,8 +106,8 @@ class Vault:
 
 
 class Front:
-    """A proxy before Vault. `behave(method, path, forward)` returns status and body, or None for no answer at all;
-    `forward()` calls Vault."""
+    """A proxy before Vault. `behave(method, path, forward)` returns status, body and perhaps fields, or None for no answer
+    at all; `forward()` calls Vault."""
 
     def __init__(self, vault):
         front = self
@@ -134,8 +134,10 @@ class Front:
                     if result is None:
                         self.close_connection = True
                         return
-                    status, content = result
+                    status, content, *fields = result
                     self.send_response(status)
+                    for name, value in dict(*fields).items():
+                        self.send_header(name, value)
                     self.send_header("Content-Type", "application/json")
                     self.send_header("Content-Length", str(len(content)))
                     self.end_headers()

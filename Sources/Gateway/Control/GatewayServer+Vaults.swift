@@ -11,6 +11,7 @@ extension GatewayServer {
         let declarations = compiler.materials.declarationsByVault
         guard !declarations.isEmpty || !vaultKeepers.isEmpty else { return }
         vaultDesk.lend(issuanceStore())
+        vaultDesk.want(declarations.values.reduce(into: [:]) { $0.merge($1.mapValues(\.digest)) { $1 } })
         showCredentials()
         for (name, entry) in vaultKeepers where declarations[name] == nil {
             entry.keeper.stop()
@@ -22,9 +23,10 @@ extension GatewayServer {
                 settings: settings, identities: identities, directory: compiler.directory, sealer: sealer)
             if let entry = vaultKeepers[name] {
                 guard entry.work != work else { continue }
-                entry.keeper.keep(work)
                 vaultKeepers[name]?.work = work
-                continue
+                if entry.keeper.keep(work) { continue }
+                entry.keeper.stop()
+                vaultKeepers[name] = nil
             }
             do {
                 let keeper = try VaultKeeper(name, work, desk: vaultDesk, log: log, jitter: vaultJitter)

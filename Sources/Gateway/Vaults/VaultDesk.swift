@@ -1,3 +1,4 @@
+import Issuers
 import Materials
 import PKI
 import State
@@ -16,10 +17,20 @@ final class VaultDesk: Sendable {
     private struct Content {
         var store: (any StateStore)?
         var credentials: [String: TLSCredential] = [:]
+        /// The digests of the declarations in force, by the identity's name.
+        var wanted: [String: [UInt8]] = [:]
         var deliveries: [Delivery] = []
     }
 
+    /// A lease that threads of this process hold together.
+    private struct SharedLease {
+        let keeper: LeaseKeeper
+        let store: ObjectIdentifier
+        var users = 1
+    }
+
     private let content = Mutex(Content())
+    private let leases = Mutex<[String: SharedLease]>([:])
     private let notify: @Sendable () -> Void
 
     /// `notify` is called after a delivery, to wake the control side.
@@ -33,6 +44,9 @@ final class VaultDesk: Sendable {
 
     /// Sets the client certificates for logins to Vaults, by the name of their identity.
     func show(_ credentials: [String: TLSCredential]) { content.withLock { $0.credentials = credentials } }
+
+    /// Sets the digests of the declarations in force, by the identity's name.
+    func want(_ declarations: [String: [UInt8]]) { content.withLock { $0.wanted = declarations } }
 
     func takeDeliveries() -> [Delivery] {
         content.withLock { content in
@@ -50,6 +64,36 @@ final class VaultDesk: Sendable {
             throw IdentityFault("the identity '\(identity)' can't be used yet")
         }
         return credential
+    }
+
+    /// Whether an identity is still declared in this way. A call may end after the declaration has changed.
+    func wants(_ name: String, _ declaration: [UInt8]) -> Bool {
+        content.withLock { $0.wanted[name] == declaration }
+    }
+
+    /// Runs `body` while this process holds the lease of an identity. A keeper that is being stopped may still hold the
+    /// lease: then both hold it, since the store knows only processes.
+    ///
+    /// - Throws: `LeaseKeeper.Held` if another process holds it, `StateError`, or what `body` throws.
+    func holdingLease(of name: String, in store: any StateStore, _ body: () throws -> Void) throws {
+        try leases.withLock { leases in
+            if let lease = leases[name], lease.store == ObjectIdentifier(store) {
+                leases[name]?.users += 1
+            } else {
+                leases[name] = SharedLease(
+                    keeper: try LeaseKeeper(.identity(name), in: store), store: ObjectIdentifier(store))
+            }
+        }
+        defer {
+            leases.withLock { leases in
+                guard let lease = leases[name] else { return }
+                leases[name]?.users -= 1
+                guard lease.users == 1 else { return }
+                lease.keeper.release()
+                leases[name] = nil
+            }
+        }
+        try body()
     }
 
     func deliver(_ delivery: Delivery) {

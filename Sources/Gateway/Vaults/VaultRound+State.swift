@@ -48,28 +48,26 @@ extension VaultRound {
             }
             return try body(nil)
         }
-        let lease: LeaseKeeper
         do {
-            lease = try LeaseKeeper(.identity(name), in: store)
+            try desk.holdingLease(of: name, in: store) {
+                // The state is sealed with another key than `work` has. The control side will send the new key soon.
+                let keyID = try store.setting(.sealingKeyID).map { String(decoding: $0, as: UTF8.self) }
+                guard keyID == nil || keyID == work?.sealer.key.id else {
+                    entries[name]?.plan.isHeldByAnother(at: GatewayServer.now)
+                    return
+                }
+                adopt(name, from: store, GatewayServer.now)
+                guard let plan = entries[name]?.plan, isNeeded(plan) else { return }
+                try body(store)
+            }
         } catch is LeaseKeeper.Held {
             entries[name]?.plan.isHeldByAnother(at: GatewayServer.now)
-            return
         }
-        defer { lease.release() }
-        // The state is sealed with another key than `work` has. The control side will send the new key soon.
-        let keyID = try store.setting(.sealingKeyID).map { String(decoding: $0, as: UTF8.self) }
-        guard keyID == nil || keyID == work?.sealer.key.id else {
-            entries[name]?.plan.isHeldByAnother(at: GatewayServer.now)
-            return
-        }
-        adopt(name, from: store, GatewayServer.now)
-        guard let plan = entries[name]?.plan, isNeeded(plan) else { return }
-        try body(store)
     }
 
-    /// Stores a new identity and puts it in force.
+    /// Stores a new identity and puts it in force, unless the identity has another declaration by now.
     func accept(_ identity: Identity, _ name: String, secretVersion: Int64? = nil) throws {
-        guard let entry = entries[name], let work else { return }
+        guard let entry = entries[name], let work, desk.wants(name, entry.declaration.digest) else { return }
         let now = GatewayServer.now
         let row = try ObtainedIdentity(
             name: name, declaration: entry.declaration.digest, identity, secretVersion: secretVersion,
@@ -96,10 +94,10 @@ extension VaultRound {
     private func store(_ row: ObtainedIdentity, _ name: String, isRepeated: Bool = false) {
         guard let store = desk.store else { return }
         do {
-            // Without `isRepeated`, `exclusively` already holds the lease.
-            let lease = isRepeated ? try LeaseKeeper(.identity(name), in: store) : nil
-            defer { lease?.release() }
-            try store.putObtainedIdentity(row, by: LeaseHolder.current())
+            // `exclusively` usually holds the lease already.
+            try desk.holdingLease(of: name, in: store) {
+                try store.putObtainedIdentity(row, by: LeaseHolder.current())
+            }
             entries[name]?.row = row
             entries[name]?.unstored = nil
         } catch StateError.leaseLost, StateError.changedMeanwhile, is LeaseKeeper.Held {

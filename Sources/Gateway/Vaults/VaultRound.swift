@@ -12,6 +12,7 @@ import Vault
 final class VaultRound {
     let vault: String
     let desk: VaultDesk
+    private let gate: VaultCallGate
     let log: EventLog
     private let jitter: UInt64
     private(set) var work: VaultKeeper.Work?
@@ -39,8 +40,8 @@ final class VaultRound {
         var declaration: VaultIdentityDeclaration { plan.declaration }
     }
 
-    init(vault: String, desk: VaultDesk, log: EventLog, jitter: UInt64) {
-        (self.vault, self.desk, self.log, self.jitter) = (vault, desk, log, jitter)
+    init(vault: String, desk: VaultDesk, gate: VaultCallGate, log: EventLog, jitter: UInt64) {
+        (self.vault, self.desk, self.gate, self.log, self.jitter) = (vault, desk, gate, log, jitter)
     }
 
     // MARK: Declarations
@@ -105,24 +106,35 @@ final class VaultRound {
             for (name, entry) in entries where isDue(entry, now) { failed(name, sessionFailure ?? "", now) }
             return
         }
-        tend(session, now)
+        // Without a token, the failure of a login is that of each identity: none has to try another login.
         var outage: VaultError?
+        guard gate.pass({ outage = tend(session, now) }) else { return }
         for name in entries.keys.sorted() {
             guard let entry = entries[name], isDue(entry, now) else { continue }
             // If one call found that the Vault is down, the other identities are not tried in this round.
             if let outage {
-                failed(name, outage, now)
-                continue
-            }
-            do {
-                try carryOut(entry.plan.step(at: now), name, session, now)
-            } catch let error as VaultError {
-                failed(name, error, GatewayServer.now)
-                if error.isOutage { outage = error }
-            } catch {
-                failed(name, "\(error)", GatewayServer.now)
+                failed(name, outage, GatewayServer.now)
+            } else if !gate.pass({ outage = call(entry.plan.step(at: now), name, session, now) }) {
+                return
             }
         }
+    }
+
+    /// Carries out a step of an identity.
+    ///
+    /// - Returns: The error, if calls for other identities would fail in the same way.
+    private func call(
+        _ step: VaultIdentityPlan.Step, _ name: String, _ session: VaultSession, _ now: Int64
+    ) -> VaultError? {
+        do {
+            try carryOut(step, name, session, now)
+        } catch let error as VaultError {
+            failed(name, error, GatewayServer.now)
+            return error.isOutage ? error : nil
+        } catch {
+            failed(name, "\(error)", GatewayServer.now)
+        }
+        return nil
     }
 
     private func isDue(_ entry: Entry, _ now: Int64) -> Bool {
@@ -149,19 +161,23 @@ final class VaultRound {
     }
 
     /// Renews the Vault's token in time, and logs warnings and failures.
-    private func tend(_ session: VaultSession, _ now: Int64) {
-        guard now >= nextTending, !entries.isEmpty else { return }
+    ///
+    /// - Returns: Why there is no token; nil if there is one, or none was asked for.
+    private func tend(_ session: VaultSession, _ now: Int64) -> VaultError? {
+        guard now >= nextTending, !entries.isEmpty else { return nil }
         let tending = session.tend()
         nextTending = tending.nextAt
         for note in tending.notes { log.warning("Vault '\(vault)': \(note)") }
         let failure = tending.failure.map { "\($0)" }
-        guard failure != toldTending else { return }
-        if let failure {
-            log.error("Vault '\(vault)' gives no token: \(failure)")
-        } else {
-            log.info("Vault '\(vault)' gives a token again")
+        if failure != toldTending, gate.isOpen {
+            if let failure {
+                log.error("Vault '\(vault)' gives no token: \(failure)")
+            } else {
+                log.info("Vault '\(vault)' gives a token again")
+            }
+            toldTending = failure
         }
-        toldTending = failure
+        return tending.hasToken ? nil : tending.failure
     }
 
     // MARK: Results
@@ -171,7 +187,8 @@ final class VaultRound {
     }
 
     private func failed(_ name: String, _ reason: String, _ now: Int64, askedSeconds: Int64 = 0) {
-        guard let entry = entries[name] else { return }
+        // A call that ends while its keeper is being stopped has failed by settings that no longer hold.
+        guard let entry = entries[name], gate.isOpen else { return }
         entries[name]?.plan.failed(at: now, askedSeconds: askedSeconds)
         entries[name]?.hasToldFailure = true
         desk.deliver(
