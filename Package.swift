@@ -73,7 +73,8 @@ let package = Package(
         .target(
             name: "Materials",
             dependencies: [
-                "PKI", "PrivateFiles", "State", "Vault", .product(name: "SystemPackage", package: "swift-system"),
+                "ConfigModel", "PKI", "PrivateFiles", "State", "Vault",
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: house
         ),
@@ -121,8 +122,13 @@ let package = Package(
             swiftSettings: house + [.enableExperimentalFeature("Lifetimes")]
         ),
         .target(
-            name: "Operations", dependencies: ["ConfigModel", "Issuers", "PKI", "Reconciler", "State"],
-            swiftSettings: house),
+            name: "Operations",
+            dependencies: [
+                "ConfigModel", "Issuers", "Materials", "PKI", "PrivateFiles", "Reconciler", "State",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: house
+        ),
         .target(
             name: "AdminAPI",
             dependencies: [

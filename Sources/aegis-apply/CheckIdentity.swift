@@ -3,6 +3,7 @@ import ConfigModel
 import Gateway
 import Issuers
 import Materials
+import Operations
 import PKI
 import PeerNames
 import SQLiteState
@@ -59,7 +60,7 @@ struct CheckIdentity: ParsableCommand {
         let isGood = try reporting {
             let known = try options.configuration()
             let store = try options.openForReading(known)
-            let loaded = try IdentityList(store, store.snapshot()).required(name)
+            let loaded = try IdentityList(store).required(name)
             guard let identity = try loaded.identity ?? obtained(loaded, store, known), let settings = loaded.settings
             else {
                 throw CommandFailure(message: "identity '\(name)' \(loaded.state)", status: ExitStatus.itemsFailed)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import ConfigModel
+import Operations
 import PKI
 import PeerNames
 import SQLiteState
@@ -26,7 +27,7 @@ struct ListIdentities: ParsableCommand {
     func run() throws {
         try reporting {
             let store = try options.openForReading()
-            let list = try IdentityList(store, store.snapshot())
+            let list = try IdentityList(store)
             switch format {
             case .json:
                 let report = PlainValue.map([
@@ -65,7 +66,7 @@ struct ShowIdentity: ParsableCommand {
     func run() throws {
         try reporting {
             let store = try options.openForReading()
-            let identity = try IdentityList(store, store.snapshot()).required(name)
+            let identity = try IdentityList(store).required(name)
             switch format {
             case .json: try Terminal.print(identity.fullValue.json(indented: true) + [UInt8(ascii: "\n")])
             case .text: try Terminal.print(identity.text)

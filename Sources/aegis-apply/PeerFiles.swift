@@ -1,5 +1,7 @@
 import ConfigModel
+import Gateway
 import Issuers
+import Operations
 import PKI
 import PrivateFiles
 import Reconciler
@@ -170,7 +172,7 @@ struct PeerFiles {
     /// Checks an identity as the gateway reads it. A problem causes only a warning: it may be gone when the gateway
     /// reads the identity, and this machine may not have the identity's environment variables.
     private mutating func check(_ identity: NamedIdentity, of node: NodeSettings?) {
-        let loaded = LoadedIdentity(identity.name, identity, node, in: directory, now: now)
+        let loaded = LoadedIdentity(identity.name, identity, node, in: directory, machine: SystemName.machine, now: now)
         guard let trouble = loaded.problem ?? loaded.expiry else { return }
         warnings.append(
             .warning(

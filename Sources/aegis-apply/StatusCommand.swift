@@ -1,5 +1,6 @@
 import ArgumentParser
 import ConfigModel
+import Gateway
 import Issuers
 import Operations
 import Reconciler
@@ -29,7 +30,9 @@ struct StatusCommand: ParsableCommand {
             let kept = KeptStatus(snapshot)
             let gateways = GatewayList(report.gateways)
             let (rows, failing, edge) = (report.hosts, report.failing, report.edge)
-            let identities = try IdentityList(store, snapshot).identities
+            let identities = try IdentityList(
+                store, snapshot, directory: directory, machine: SystemName.machine, now: now
+            ).identities
             let lists = ListStatus.all(in: snapshot, directory: directory, now: now)
             let hasProblem =
                 report.hasProblem || identities.contains { $0.problem != nil } || lists.contains(where: \.hasProblem)

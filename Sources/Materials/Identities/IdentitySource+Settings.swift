@@ -1,5 +1,4 @@
 import ConfigModel
-import Materials
 import Vault
 
 extension NamedIdentity {

@@ -6,25 +6,25 @@ import State
 import SystemPackage
 
 /// A file of revocation lists that hosts use, as `status` shows it.
-struct ListStatus {
-    let path: String
+package struct ListStatus: Sendable {
+    package let path: String
     /// The hosts that use the file.
-    private var hosts: [String] = []
+    package private(set) var hosts: [String] = []
     /// The lists of the file that are past their next update, and whose hosts have no other list in their place.
-    private var overdue: [Overdue] = []
+    package private(set) var overdue: [Overdue] = []
     private var lists: [RevocationList] = []
     /// Why the file can't be used; nil if it can, or this user may not read it.
-    private var fault: String?
+    package private(set) var fault: String?
 
-    private struct Overdue {
-        let list: RevocationList
+    package struct Overdue: Sendable {
+        package let list: RevocationList
         /// The hosts for which the list counts, and whether one of them refuses clients when a list is overdue.
-        var hosts: [String] = []
-        var refuses = false
+        package fileprivate(set) var hosts: [String] = []
+        package fileprivate(set) var refuses = false
     }
 
     /// The files of all hosts, sorted by path. Relative paths start at `directory`.
-    static func all(in snapshot: StateSnapshot, directory: FilePath, now: Int64) -> [ListStatus] {
+    package static func all(in snapshot: StateSnapshot, directory: FilePath, now: Int64) -> [ListStatus] {
         var found: [String: ListStatus] = [:]
         let mark = Array("\"crl_files\"".utf8)
         for (id, item) in snapshot.items where id.kind == .host && item.record.contains(mark) {
@@ -65,50 +65,5 @@ struct ListStatus {
     }
 
     /// Whether hosts refuse clients because of the file.
-    var hasProblem: Bool { fault != nil || overdue.contains(where: \.refuses) }
-
-    /// The lines about all files, after an empty line. Empty if nothing is wrong.
-    static func text(_ all: [ListStatus]) -> String {
-        let lines = all.map(\.text).joined()
-        return lines.isEmpty ? "" : "\n" + lines
-    }
-
-    /// A line for each problem with the file; empty if there is none.
-    private var text: String {
-        if let fault {
-            let who = Self.names(hosts.sorted())
-            return "problem: the revocation lists in '\(path)' of \(who) can't be used: \(fault)".printable + "\n"
-        }
-        return overdue.map { item in
-            let (who, since) = (Self.names(item.hosts.sorted()), UTCTime.text(item.list.nextUpdate ?? 0))
-            let what =
-                "the revocation list of '\(item.list.issuer)' in '\(path)' is past its next update since \(since)"
-            return
-                (item.refuses
-                ? "problem: \(what): \(who) refuses clients of this CA" : "note: \(what), which \(who) accepts")
-                .printable
-                + "\n"
-        }.joined()
-    }
-
-    private static func names(_ hosts: [String]) -> String {
-        hosts.prefix(3).joined(separator: ", ") + (hosts.count > 3 ? " and \(hosts.count - 3) more" : "")
-    }
-
-    var value: PlainValue {
-        .map([
-            ("file", .string(path)), ("hosts", .list(hosts.sorted().map(PlainValue.string))),
-            (
-                "overdue",
-                .list(
-                    overdue.map { item in
-                        .map([
-                            ("issuer", .string(item.list.issuer)),
-                            ("next_update", .string(UTCTime.rfc3339(item.list.nextUpdate ?? 0))),
-                        ])
-                    })
-            ),
-            ("fault", fault.map(PlainValue.string) ?? .null), ("is_problem", .bool(hasProblem)),
-        ])
-    }
+    package var hasProblem: Bool { fault != nil || overdue.contains(where: \.refuses) }
 }
