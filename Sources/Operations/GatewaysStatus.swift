@@ -20,6 +20,13 @@ package struct GatewaysStatus: Sendable {
     /// Whether a running gateway reports problems, or the state lists gateways and none of them is running.
     package var hasProblem: Bool { haveRun && alive.isEmpty || alive.contains { $0.problems > 0 } }
 
+    /// What running gateways report of an item, each with the gateway's machine.
+    package func reports(of item: ItemID) -> [String] {
+        alive.flatMap { node in
+            node.troubles.filter { $0.item == item }.map { "gateway '\(node.machine)': \($0.text)" }
+        }
+    }
+
     package func isUpToDate(_ node: GatewayNode) -> Bool { node.position.revision >= revision }
 
     /// Seconds since the last heartbeat; 0 when the clock of the gateway's machine is ahead of this machine's clock.

@@ -1,6 +1,7 @@
 import Issuers
 import Reconciler
 import State
+import SystemPackage
 
 /// What is wrong in a state, and whether anybody must act.
 package struct StatusReport: Sendable {
@@ -11,10 +12,14 @@ package struct StatusReport: Sendable {
     /// Sorted by name.
     package let failing: [FailingCertificate]
     package let edge: [EdgeStatus]
+    /// Sorted by name. Read by this process, so its user and its environment count.
+    package let identities: [LoadedIdentity]
+    /// The files of revocation lists, sorted by path.
+    package let lists: [ListStatus]
 
-    /// `now` is in seconds since 1970. `files` reads the files of the operator's own certificates; nil if they are not
-    /// examined.
-    package init(of store: any StateStore, now: Int64, files: SecretReader? = nil) throws {
+    /// `machine` is this machine's name, `now` is in seconds since 1970. `files` reads the files of the operator's own
+    /// certificates; nil if they are not examined.
+    package init(of store: any StateStore, machine: String, now: Int64, files: SecretReader? = nil) throws {
         snapshot = try store.snapshot()
         gateways = GatewaysStatus(try store.nodes(), revision: snapshot.revision, now: now)
         let chains = try store.chainFindings(now: now, files: files)
@@ -28,16 +33,15 @@ package struct StatusReport: Sendable {
                 isMissed: state?.isMissed($0.certificate, now: now) ?? true, now: now)
         }
         edge = try EdgeStatus.all(in: snapshot, store.edgePacks())
+        let directory = FilePath(try store.directory() ?? ".")
+        identities = try IdentityList(store, snapshot, gateways, directory: directory, machine: machine, now: now)
+            .identities
+        lists = ListStatus.all(in: snapshot, directory: directory, now: now)
     }
 
     /// What must be mended, with the item that it concerns: its kind and its name.
     package var problems: [(item: String, problem: String)] {
-        let running = gateways.alive.filter { $0.problems > 0 }.map { node in
-            (
-                "gateway:\(node.machine)",
-                "\(node.problems) items could not be put in force" + Self.tail(node.lastProblem)
-            )
-        }
+        let running = gateways.alive.filter { $0.problems > 0 }.flatMap(reported)
         let missing = gateways.haveRun && gateways.alive.isEmpty ? [("gateway:gateway", "no gateway is running")] : []
         let missed = failing.filter(\.isMissed).map { failing in
             (
@@ -47,7 +51,23 @@ package struct StatusReport: Sendable {
         }
         return missing + running + missed
             + edge.compactMap { edge in edge.problem.map { ("edge_certificate:\(edge.name)", $0) } }
+            + identities.compactMap { identity in identity.problem.map { ("identity:\(identity.name)", $0) } }
+            + lists.flatMap { list in list.problems.map { ("revocation_list:\(list.path)", $0) } }
             + hosts.compactMap { host in host.problem.map { ("host:\(host.name)", $0) } }
+    }
+
+    /// What a gateway reports, but for identities, whose own problems have it.
+    private func reported(by node: GatewayNode) -> [(String, String)] {
+        let gateway = "gateway:\(node.machine)"
+        guard !node.troubles.isEmpty else {
+            return [(gateway, "\(node.problems) items could not be put in force" + Self.tail(node.lastProblem))]
+        }
+        let others = node.troubles.filter { trouble in
+            !identities.contains { trouble.item == ItemID(.identity, $0.name) }
+        }
+        let left = node.problems - node.troubles.count
+        return others.map { (gateway, $0.text) }
+            + (left > 0 ? [(gateway, "\(left) more items could not be put in force; its log names them")] : [])
     }
 
     private static func tail(_ reason: String?) -> String { reason.map { ": \($0)" } ?? "" }
@@ -55,7 +75,8 @@ package struct StatusReport: Sendable {
     /// Whether anybody must act: whether there are `problems`.
     package var hasProblem: Bool {
         hosts.contains { $0.problem != nil } || failing.contains(where: \.isMissed) || gateways.hasProblem
-            || edge.contains { $0.problem != nil }
+            || edge.contains { $0.problem != nil } || identities.contains { $0.problem != nil }
+            || lists.contains(where: \.hasProblem)
     }
 }
 

@@ -1,3 +1,4 @@
+import Foundation
 import GRDB
 import State
 
@@ -10,13 +11,13 @@ extension SQLiteStateStore {
                 database,
                 """
                 INSERT OR REPLACE INTO nodes (id, machine, process, version, started_at, heartbeat_at, revision,
-                    generation, phase, problems, last_problem)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    generation, phase, problems, last_problem, troubles)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
                 [
                     node.id, node.machine, node.process, node.version, node.startedAt, node.heartbeatAt,
                     node.position.revision, node.position.generation, node.phase.rawValue, node.problems,
-                    node.lastProblem,
+                    node.lastProblem, StoredTrouble.text(of: node.troubles),
                 ])
             try execute(
                 database, "DELETE FROM nodes WHERE heartbeat_at < ?", [node.heartbeatAt - GatewayNode.forgottenSeconds])
@@ -35,7 +36,7 @@ extension SQLiteStateStore {
                     startedAt: row["started_at"], heartbeatAt: row["heartbeat_at"],
                     position: StatePosition(revision: row["revision"], generation: row["generation"]),
                     phase: GatewayNode.Phase(rawValue: row["phase"]) ?? .starting, problems: row["problems"],
-                    lastProblem: row["last_problem"])
+                    lastProblem: row["last_problem"], troubles: StoredTrouble.troubles(in: row["troubles"]))
             }
         }
     }
@@ -44,6 +45,30 @@ extension SQLiteStateStore {
         try write { database in
             for event in events { try append(event, in: database) }
             if events.contains(where: { $0.action == "refuse" }) { try pruneRefusals(in: database) }
+        }
+    }
+}
+
+/// A trouble of a gateway as JSON.
+private struct StoredTrouble: Codable {
+    let text: String
+    let kind: String?
+    let name: String?
+
+    static func text(of troubles: [GatewayNode.Trouble]) -> String {
+        let stored = troubles.prefix(GatewayNode.mostTroubles).map {
+            StoredTrouble(text: $0.text, kind: $0.item?.kind.rawValue, name: $0.item?.name)
+        }
+        // Texts can always be encoded.
+        return (try? JSONEncoder().encode(stored)).map { String(decoding: $0, as: UTF8.self) } ?? "[]"
+    }
+
+    /// The troubles in a text. A kind that a later version knows is left out.
+    static func troubles(in text: String) -> [GatewayNode.Trouble] {
+        let stored = try? JSONDecoder().decode([StoredTrouble].self, from: Data(text.utf8))
+        return (stored ?? []).map { trouble in
+            let kind = trouble.kind.flatMap { ItemKind(rawValue: $0) }
+            return GatewayNode.Trouble(trouble.text, item: kind.map { ItemID($0, trouble.name ?? "") })
         }
     }
 }

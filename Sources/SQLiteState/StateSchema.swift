@@ -92,6 +92,9 @@ enum StateSchema {
         migrator.registerMigration("sessions of the admin page") { database in
             try database.execute(sql: adminSessions)
         }
+        migrator.registerMigration("troubles of gateways") { database in
+            try database.execute(sql: troubles)
+        }
         return migrator
     }
 
@@ -315,6 +318,11 @@ enum StateSchema {
             digest BLOB PRIMARY KEY, opened_by TEXT NOT NULL, opened_at INTEGER NOT NULL,
             last_used_at INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
+        """
+
+    private static let troubles = """
+        -- What a gateway could not put in force, as a JSON list of objects with text, kind and name.
+        ALTER TABLE nodes ADD COLUMN troubles TEXT NOT NULL DEFAULT '[]';
         """
 
     private static let expiryAlerts = """

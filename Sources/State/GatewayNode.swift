@@ -34,10 +34,25 @@ package struct GatewayNode: Sendable, Equatable {
     package var problems: Int
     /// The latest problem with such an item, in one line; nil when there is none. Never contains secrets.
     package var lastProblem: String?
+    /// What the gateway could not put in force, the most serious first: at most `mostTroubles` of them.
+    package var troubles: [Trouble]
+
+    package static let mostTroubles = 20
+
+    /// Something that a gateway could not put in force.
+    package struct Trouble: Sendable, Equatable {
+        /// The item that it concerns; nil if it concerns several, or none.
+        package let item: ItemID?
+        /// What is wrong, in one line. Never contains secrets.
+        package let text: String
+
+        package init(_ text: String, item: ItemID? = nil) { (self.text, self.item) = (text, item) }
+    }
 
     package init(
         id: String, machine: String, process: Int, version: String, startedAt: Int64, heartbeatAt: Int64,
-        position: StatePosition = .start, phase: Phase = .starting, problems: Int = 0, lastProblem: String? = nil
+        position: StatePosition = .start, phase: Phase = .starting, problems: Int = 0, lastProblem: String? = nil,
+        troubles: [Trouble] = []
     ) {
         self.id = id
         self.machine = machine
@@ -49,6 +64,7 @@ package struct GatewayNode: Sendable, Equatable {
         self.phase = phase
         self.problems = problems
         self.lastProblem = lastProblem
+        self.troubles = troubles
     }
 
     /// A new identity: 128 random bits in lower-case hex.

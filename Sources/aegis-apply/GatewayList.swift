@@ -9,13 +9,23 @@ struct GatewayList {
 
     init(_ gateways: GatewaysStatus) { self.gateways = gateways }
 
-    /// A line for each gateway and an empty line; empty when the state lists no gateway.
+    /// A line for each gateway, one for each further problem, and an empty line; empty when the state lists no gateway.
     var text: String {
         guard gateways.haveRun else { return "" }
         guard !alive.isEmpty else { return "problem: no gateway is running\n\n" }
         return TextTable(
             ["GATEWAY", "PROCESS", "VERSION", "GENERATION", "STATE", "SEEN", "PROBLEM"], alive.map(cells)
-        ).text + "\n"
+        ).text + alive.map(Self.further).joined() + "\n"
+    }
+
+    /// A line for each problem of a gateway but the one that its line in the table shows.
+    private static func further(_ node: GatewayNode) -> String {
+        guard !node.troubles.isEmpty else { return "" }
+        let others = node.troubles.filter { $0.text != node.lastProblem }.map(\.text)
+        let left = node.problems - node.troubles.count
+        return (others + (left > 0 ? ["\(left) more; its log names them"] : [])).map {
+            "problem: gateway '\(node.machine)' \(node.process): \($0)".printable + "\n"
+        }.joined()
     }
 
     /// The gateways for `--format json`.
@@ -39,6 +49,7 @@ struct GatewayList {
             ("revision", .int(node.position.revision)), ("up_to_date", .bool(gateways.isUpToDate(node))),
             ("phase", .string(node.phase.rawValue)), ("problems", .int(node.problems)),
             ("last_problem", node.lastProblem.map(PlainValue.string) ?? .null),
+            ("troubles", .list(node.troubles.map { .string($0.text) })),
         ])
     }
 }

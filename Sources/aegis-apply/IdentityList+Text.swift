@@ -9,9 +9,11 @@ import SystemPackage
 extension IdentityList {
     /// The identities of a state, read on this machine.
     init(_ store: SQLiteStateStore) throws {
-        let directory = FilePath(try store.directory() ?? ".")
+        let snapshot = try store.snapshot()
+        let gateways = GatewaysStatus(try store.nodes(), revision: snapshot.revision, now: currentTime())
         try self.init(
-            store, store.snapshot(), directory: directory, machine: SystemName.machine, now: currentTime())
+            store, snapshot, gateways, directory: FilePath(store.directory() ?? "."), machine: SystemName.machine,
+            now: currentTime())
     }
 
     /// The identity with this name. Throws a CommandFailure if there is none.

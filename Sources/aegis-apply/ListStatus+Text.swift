@@ -12,24 +12,7 @@ extension ListStatus {
 
     /// A line for each problem with the file; empty if there is none.
     private var text: String {
-        if let fault {
-            let who = Self.names(hosts.sorted())
-            return "problem: the revocation lists in '\(path)' of \(who) can't be used: \(fault)".printable + "\n"
-        }
-        return overdue.map { item in
-            let (who, since) = (Self.names(item.hosts.sorted()), UTCTime.text(item.list.nextUpdate ?? 0))
-            let what =
-                "the revocation list of '\(item.list.issuer)' in '\(path)' is past its next update since \(since)"
-            return
-                (item.refuses
-                ? "problem: \(what): \(who) refuses clients of this CA" : "note: \(what), which \(who) accepts")
-                .printable
-                + "\n"
-        }.joined()
-    }
-
-    private static func names(_ hosts: [String]) -> String {
-        hosts.prefix(3).joined(separator: ", ") + (hosts.count > 3 ? " and \(hosts.count - 3) more" : "")
+        (problems.map { "problem: \($0)" } + notes.map { "note: \($0)" }).map { $0.printable + "\n" }.joined()
     }
 
     var value: PlainValue {

@@ -25,23 +25,19 @@ struct StatusCommand: ParsableCommand {
             let store = try options.openForReading()
             let now = currentTime()
             let directory = FilePath(try store.directory() ?? ".")
-            let report = try StatusReport(of: store, now: now, files: SecretReader(directory: directory))
+            let report = try StatusReport(
+                of: store, machine: SystemName.machine, now: now, files: SecretReader(directory: directory))
             let snapshot = report.snapshot
             let kept = KeptStatus(snapshot)
             let gateways = GatewayList(report.gateways)
             let (rows, failing, edge) = (report.hosts, report.failing, report.edge)
-            let identities = try IdentityList(
-                store, snapshot, directory: directory, machine: SystemName.machine, now: now
-            ).identities
-            let lists = ListStatus.all(in: snapshot, directory: directory, now: now)
-            let hasProblem =
-                report.hasProblem || identities.contains { $0.problem != nil } || lists.contains(where: \.hasProblem)
+            let (identities, lists) = (report.identities, report.lists)
             switch format {
             case .json:
                 let document = PlainValue.map([
                     ("format_version", .int(1)), ("state", .string(store.path)),
                     ("generation", .int(snapshot.generation)),
-                    ("revision", .int(snapshot.revision)), ("has_problem", .bool(hasProblem)),
+                    ("revision", .int(snapshot.revision)), ("has_problem", .bool(report.hasProblem)),
                     ("gateways", gateways.value),
                     ("hosts", .list(rows.map(\.value))), ("edge_certificates", .list(edge.map(\.value))),
                     ("identities", .list(identities.map(\.value))),
@@ -59,7 +55,7 @@ struct StatusCommand: ParsableCommand {
                     "generation \(snapshot.generation)\n\n" + gateways.text + hosts + EdgeStatus.text(edge)
                         + LoadedIdentity.text(identities) + ListStatus.text(lists) + kept.text + tries)
             }
-            if check, hasProblem { throw ExitStatus.itemsFailed }
+            if check, report.hasProblem { throw ExitStatus.itemsFailed }
         }
     }
 }

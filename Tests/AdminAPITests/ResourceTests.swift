@@ -270,6 +270,33 @@ import Testing
         #expect(status().contains(#""problem_count":2"#))
     }
 
+    @Test("The status has identities and revocation lists, and what gateways report of them")
+    func identities() throws {
+        let (mesh, pod) = (ItemID(.identity, "mesh"), ItemID(.identity, "pod"))
+        let host = #"{"domain":"a.test","client_auth":{"ca_file":"ca.pem","crl_files":["none.crl"]}}"#
+        try fixture.commit(
+            .putItem(
+                mesh, owner: .file,
+                record: Array(#"{"source":"file","cert_file":"none.crt","key_file":"none.key"}"#.utf8)),
+            .putItem(pod, owner: .file, record: Array(#"{"source":"env","cert_env_var":"AEGIS_NO_SUCH"}"#.utf8)),
+            .putItem(ItemID(.host, "a.test"), owner: .file, record: Array(host.utf8)))
+        try fixture.store.report(
+            GatewayNode(
+                id: "a", machine: "m", process: 1, version: "1", startedAt: 0, heartbeatAt: fixture.now, phase: .ready,
+                problems: 2, lastProblem: "bad pod", troubles: [.init("bad pod", item: pod), .init("something else")]))
+        let text = fixture.ask("/api/v1/status", token).text
+        for part in [
+            #"{"name":"mesh","source":"file","state":"unusable","reason":"cert_file '"#,
+            #"{"name":"pod","source":"env","state":"unusable","reason":"gateway 'm': bad pod""#,
+            #"{"file":"none.crl","hosts":["a.test"],"overdue":[],"fault":"No such file or directory","is_problem":true}"#,
+            #"{"item":"gateway:m","problem":"something else"}"#,
+            #"{"item":"identity:pod","problem":"can't be used: gateway 'm': bad pod"}"#,
+            #"{"item":"revocation_list:none.crl","problem":"#,
+        ] { #expect(text.contains(part), "\(part)") }
+        #expect(!text.contains(#"{"item":"gateway:m","problem":"bad pod"}"#))
+        #expect(fixture.ask("/api/v1/nodes", token).text.contains(#""troubles":["bad pod","something else"]"#))
+    }
+
     @Test("The description names each route with its parameters and the schemas that it refers to")
     func description() throws {
         let document = OpenAPIDocument.make(Routes.all, version: "1")

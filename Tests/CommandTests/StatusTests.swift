@@ -67,6 +67,28 @@ import Testing
         #expect(lines[7].hasPrefix("HOST "))
     }
 
+    @Test("All problems of a gateway are named, as far as it reports them")
+    func troubles() throws {
+        var reporting = node("a", age: -100, revision: 9, problem: "first")
+        reporting.problems = 4
+        reporting.troubles = [
+            .init("first"), .init("the identity 'mesh' is bad", item: ItemID(.identity, "mesh")), .init("third\u{1B}"),
+        ]
+        try report(reporting)
+        #expect(
+            try run("status").output.contains(
+                """
+                  4: first
+                problem: gateway 'a' 7: the identity 'mesh' is bad
+                problem: gateway 'a' 7: third?
+                problem: gateway 'a' 7: 1 more; its log names them
+
+                HOST
+                """))
+        let data = try run("status", "--format", "json").output
+        #expect(data.contains("\"the identity 'mesh' is bad\""))
+    }
+
     @Test("A gateway's line as data")
     func json() throws {
         try report(node("a", age: -100, revision: 1, .starting))
@@ -78,7 +100,7 @@ import Testing
         let expected: [String: Any] = [
             "id": "a", "machine": "a", "process": 7, "version": "1.2", "started_at": "1970-01-01T00:00:00Z",
             "heartbeat_age_seconds": 0, "generation": 1, "revision": 1, "up_to_date": false, "phase": "starting",
-            "problems": 0, "last_problem": NSNull(),
+            "problems": 0, "last_problem": NSNull(), "troubles": [String](),
         ]
         #expect(gateway == expected as NSDictionary)
     }

@@ -397,6 +397,10 @@ def test_status_says_what_the_command_says(run):
         assert mine["has_problem"] == theirs["has_problem"] == bool(mine["problems"]), (mine, theirs)
         assert [problem["item"] for problem in mine["problems"] if problem["item"].startswith("host:")] == [
             f"host:{host['host']}" for host in theirs["hosts"] if host["problem"]]
+        for key in ("name", "state", "problem", "expires_at"):
+            assert [one[key] for one in mine["identities"]] == [one[key] for one in theirs["identities"]]
+        for key in ("file", "fault", "is_problem"):
+            assert [one[key] for one in mine["revocation_lists"]] == [one[key] for one in theirs["revocation_lists"]]
         return mine
 
     good = status()

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from authority import CLIENT, SERVER, Holder, pem, revocation_list
-from gateway import PATIENCE, PROGRAMS, Gateway
+from gateway import PATIENCE, PROGRAMS, Gateway, eventually, free_port
 from origin import Origin
 from test_identities import files, node, replace_private, write
 
@@ -60,13 +60,52 @@ def test_each_identity_is_listed_with_its_state(folder):
     assert "CN=node" in lines["mesh"] and "DNS:node.test" in lines["mesh"] and lines["mesh"].endswith("good")
     assert "29 days" in lines["mesh"] or "30 days" in lines["mesh"]
     assert "can't be used: cert_file" in lines["late"] and "it expired on" in lines["late"]
-    assert "never read: it is not made yet" in lines["lab"]
-    assert "never read: the variable AEGIS_TLS_CERT is not set here" in lines["pod"]
-    assert "never read: the gateway obtains it" in lines["prod"]
+    assert "not read here: it is not made yet; the gateway makes it; no gateway is running" in lines["lab"]
+    assert "not read here: the variable AEGIS_TLS_CERT is not set here" in lines["pod"]
+    assert "not read here: the gateway obtains it from its Vault; no gateway is running" in lines["prod"]
     # Listing creates nothing.
     assert not (folder / "dev").exists()
     states = {one["name"]: one["state"] for one in identities(folder)}
     assert states == {"mesh": "good", "late": "unusable", "lab": "unread", "pod": "unread", "prod": "unread"}
+
+
+def test_commands_tell_what_a_gateway_reports(run, tmp_path):
+    """Identities that only the gateway can judge, several in trouble at once, each for its own reason."""
+    folder = tmp_path / "gateway0"
+    folder.mkdir()
+    write(folder, node(root), (root,))
+    vault = {"address": f"http://127.0.0.1:{free_port()}", "auth": {"method": "token", "token": {"file": "none"}}}
+    gateway = run(
+        [{"domain": "a.test", "ssl_mode": "custom", "certificate": "all", "respond": {"status": 200},
+          "client_auth": {"identity": "mesh"}}],
+        identities={
+            **files(), "pod": {"source": "env", "cert_env_var": "AEGIS_NO_CERT"}, "lab": {"source": "dev", "cert_dir": "dev"},
+            "prod": {"source": "vault", "vault": "main", "pki": {"role": "node", "common_name": "a.test"}}},
+        vaults={"main": vault}, issuers={"lan": {"type": "local_ca"}},
+        certificates={"all": {"issuer": "lan", "domains": ["a.test"]}})
+
+    def lines():
+        return {line.split()[0]: line for line in tell(folder, "identities").splitlines()}
+
+    def reported():
+        found = lines()
+        return found if all("gateway '" in found[name] for name in ("pod", "prod")) else None
+
+    found = eventually("the gateway's reports", reported)
+    assert "can't be used: gateway '" in found["pod"] and "AEGIS_NO_CERT is not set" in found["pod"]
+    assert "can't be used: gateway '" in found["prod"] and "can't be obtained from Vault 'main': " in found["prod"]
+    assert found["mesh"].endswith("good") and found["lab"].endswith("good")
+    states = {one["name"]: (one["state"], one["problem"] is None) for one in identities(folder)}
+    assert states == {"mesh": ("good", True), "lab": ("good", True), "pod": ("unusable", False), "prod": ("unusable", False)}
+    # What is good here can be bad at the gateway.
+    (folder / "node.key").chmod(0o644)
+    gateway.await_log("the identity 'mesh' can't be used")
+    eventually("the report", lambda: "chmod" in lines()["mesh"])
+    text = tell(folder, "status", "--check", expect=3)
+    for reason in ("the identity 'pod' can't be used", "the identity 'prod' can't be obtained", "the identity 'mesh' can't be"):
+        assert sum(reason in line for line in text.splitlines()) >= 1, reason
+    gateways = json.loads(tell(folder, "status", "--format", "json"))["gateways"]
+    assert len(gateways[0]["troubles"]) == gateways[0]["problems"] == 3
 
 
 def test_an_identity_is_shown_with_its_chain_and_cas(folder):

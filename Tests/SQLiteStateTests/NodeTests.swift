@@ -20,7 +20,8 @@ import Testing
         GatewayNode(
             id: id, machine: "web", process: 7, version: "1.2", startedAt: 5, heartbeatAt: heartbeat,
             position: StatePosition(revision: 4, generation: 2), phase: .ready, problems: 1,
-            lastProblem: "certificate a: its key does not open")
+            lastProblem: "certificate a: its key does not open",
+            troubles: [.init("its key does not open", item: ItemID(.certificate, "a")), .init("a \"quoted\" text")])
     }
 
     @Test("A node's row is what it last reported, until it ends")

@@ -13,7 +13,7 @@ enum OverviewPage {
     private static let latestEvents = 10
 
     private static func answer(_ call: PageCall) throws -> AdminResponse {
-        let report = try StatusReport(of: call.store, now: call.now)
+        let report = try StatusReport(of: call.store, machine: SystemName.machine, now: call.now)
         var latest = EventQuery()
         latest.isNewestFirst = true
         latest.limit = latestEvents

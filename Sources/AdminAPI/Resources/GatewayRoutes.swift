@@ -39,5 +39,8 @@ enum GatewayRoutes {
             },
             JSONMember("problems", .integer, "How many items it could not put in force") { $0.node.problems },
             JSONMember("last_problem", .optional(.text), "The latest of these problems") { $0.node.lastProblem },
+            JSONMember("troubles", .list(of: .text), "The first \(GatewayNode.mostTroubles) of them") {
+                $0.node.troubles.map(\.text)
+            },
         ])
 }

@@ -1,5 +1,7 @@
 import ConfigModel
+import Gateway
 import Operations
+import PKI
 import State
 
 /// What is wrong, and what will be done when.
@@ -9,7 +11,7 @@ enum StatusRoutes {
 
     static let all: [Route] = [
         .reading("/api/v1/status", "getStatus", "What is wrong, as 'aegis-apply status' finds it", status) {
-            try StatusReport(of: $0.store, now: $0.now)
+            try StatusReport(of: $0.store, machine: SystemName.machine, now: $0.now)
         },
         .reading(
             "/api/v1/renewals", "listRenewals", "When certificates are due to be renewed, the next first",
@@ -37,6 +39,42 @@ enum StatusRoutes {
             JSONMember("reason", .optional(.text), "Why the last try failed") { $0.progress.lastFailure },
         ])
 
+    private static let identity = JSONForm<LoadedIdentity>.object(
+        "IdentityStatus", "A certificate of this node, its key, and the CAs of its peers",
+        [
+            JSONMember("name", .text, "Its name in the file") { $0.name },
+            JSONMember("source", .word(["file", "env", "dev", "vault", ""]), "Where it comes from") { $0.source },
+            JSONMember("state", .word(["good", "unusable", "unread"]), "Whether it can be used") { $0.stateWord },
+            JSONMember("reason", .optional(.text), "Why it is not good, or what gateways report of it") { $0.reason },
+            JSONMember("subject", .optional(.text), "The certificate's subject") { $0.chain.first?.subject },
+            JSONMember("sans", .list(of: .text), "The certificate's names") { $0.chain.first?.names ?? [] },
+            JSONMember("expires_at", .optional(.time), "When the first certificate of its chain expires") {
+                $0.expiresAt
+            },
+            JSONMember("problem", .optional(.text), "What must be mended") { $0.problem },
+            JSONMember("warning", .optional(.text), "What will be a problem") { $0.warning },
+        ])
+
+    private static let overdueList = JSONForm<ListStatus.Overdue>.object(
+        "OverdueList", "A revocation list that is past its next update",
+        [
+            JSONMember("issuer", .text, "The CA's name") { $0.list.issuer },
+            JSONMember("next_update", .optional(.time), "When the CA was to issue the next one") { $0.list.nextUpdate },
+            JSONMember("refuses", .flag, "Whether a host refuses the CA's certificates therefore") { $0.refuses },
+        ])
+
+    private static let list = JSONForm<ListStatus>.object(
+        "ListStatus", "A file of revocation lists",
+        [
+            JSONMember("file", .text, "Its path in the file") { $0.path },
+            JSONMember("hosts", .list(of: .text), "The first \(named) hosts that use it") {
+                Array($0.hosts.sorted().prefix(named))
+            },
+            JSONMember("overdue", .list(of: overdueList), "Its lists that are past their next update") { $0.overdue },
+            JSONMember("fault", .optional(.text), "Why it can't be used") { $0.fault },
+            JSONMember("is_problem", .flag, "Whether hosts refuse clients because of it") { $0.hasProblem },
+        ])
+
     private static let status = JSONForm<StatusReport>.object(
         "Status", "What is wrong",
         [
@@ -56,6 +94,12 @@ enum StatusRoutes {
             },
             JSONMember("failing", .list(of: failing), "The first \(named) certificates that could not be obtained") {
                 Array($0.failing.prefix(named))
+            },
+            JSONMember("identities", .list(of: identity), "The identities, as this gateway's process reads them") {
+                $0.identities
+            },
+            JSONMember("revocation_lists", .list(of: list), "The files of revocation lists that hosts use") {
+                $0.lists
             },
         ])
 

@@ -49,7 +49,9 @@ extension GatewayServer {
     func tellOfTrust() {
         let peers = compiler.materials.status
         status.change { $0.peers = peers }
-        let (failures, told) = (compiler.trustFailures, toldFailures)
+        let (failures, told) = (
+            compiler.trustFailures.union(compiler.materials.identityFailures.values), toldFailures
+        )
         guard failures != told else { return }
         for reason in failures.subtracting(told).sorted() { log.error(reason) }
         for reason in told.subtracting(failures).sorted() { log.info("no longer: \(reason)") }

@@ -248,27 +248,37 @@ extension GatewayServer {
     }
 
     /// The present problems. The most serious problems come first.
-    private var problems: [String] {
-        Array(listenFailures.values)
+    private var troubles: [GatewayNode.Trouble] {
+        let serving =
+            listenFailures.values.sorted()
             + [accessLogFailure, accessLogTrouble.reason.map { "the access log \($0)" }].compactMap(\.self)
-            + Array(compiler.problems.values)
-            + compiler.trustFailures.sorted() + compiler.materials.expired(now: Self.now).sorted()
-            + [nodeFailure].compactMap(\.self)
+        let items = compiler.problems.sorted { $0.key < $1.key }.map { id, reason in
+            GatewayNode.Trouble("\(id.kind.rawValue) '\(id.name)': \(reason)", item: id)
+        }
+        let materials = compiler.materials
+        let identities = materials.identityFailures.merging(materials.expired(now: Self.now)) { $1 }
+        return serving.map { GatewayNode.Trouble($0) } + items
+            + compiler.trustFailures.sorted().map { GatewayNode.Trouble($0) }
+            + identities.sorted { $0.key < $1.key }.map { name, text in
+                GatewayNode.Trouble(text, item: ItemID(.identity, name))
+            }
+            + [nodeFailure].compactMap(\.self).map { GatewayNode.Trouble($0, item: ItemID(single: .node)) }
     }
 
     /// Writes this gateway's row into the state, so that aegis-apply sees what the gateway serves.
     func reportNode() {
         nextHeartbeat = Self.uptime + GatewayNode.heartbeatSeconds
-        let problems = problems
-        status.change { $0.problems = problems.count }
+        let troubles = troubles
+        status.change { $0.problems = troubles.count }
         guard store != nil else { return }
         var row = node
         let current = status.current
         row.heartbeatAt = Self.now
         row.position = current.position
         row.phase = current.phase
-        row.problems = problems.count
-        row.lastProblem = loadFailure ?? problems.first
+        row.problems = troubles.count
+        row.lastProblem = loadFailure ?? troubles.first?.text
+        row.troubles = Array(troubles.prefix(GatewayNode.mostTroubles))
         do {
             // If writing the row fails, the next heartbeat tries again.
             try writeState { (store) throws(StateError) in try store.report(row) }

@@ -69,21 +69,26 @@ struct PeerMaterials {
     /// Whether `look` should be called again within a tenth of a second.
     var isChanging: Bool { files.isChanging }
 
-    /// A message for each identity that can't be used now.
-    var identityFailures: [String] {
-        identities.compactMap { name, declared in
-            declared.kept.failure.map { declared.sentence(name, $0.reason) }
-        }
+    /// A message for each identity that can't be used now, by its name.
+    var identityFailures: [String: String] {
+        Dictionary(
+            identities.compactMap { name, declared in
+                declared.kept.failure.map { (name, declared.sentence(name, $0.reason)) }
+            }
+        ) { $1 }
     }
 
-    /// A message for each identity in force that has expired, and is not known to be replaced by a bad one.
-    func expired(now: Int64) -> [String] {
-        identities.compactMap { name, declared in
-            guard declared.kept.failure == nil, let end = declared.kept.identity?.expiresAt, end <= now else {
-                return nil
+    /// A message for each identity in force that has expired, and is not known to be replaced by a bad one, by its
+    /// name.
+    func expired(now: Int64) -> [String: String] {
+        Dictionary(
+            identities.compactMap { name, declared in
+                guard declared.kept.failure == nil, let end = declared.kept.identity?.expiresAt, end <= now else {
+                    return nil
+                }
+                return (name, "the identity '\(name)' expired on \(UTCTime.text(end)), and is shown all the same")
             }
-            return "the identity '\(name)' expired on \(UTCTime.text(end)), and is shown all the same"
-        }
+        ) { $1 }
     }
 
     /// The reason why the identity of this name is not available.

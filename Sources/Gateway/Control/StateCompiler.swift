@@ -125,10 +125,8 @@ struct StateCompiler {
     /// Whether `lookAtFiles` should be called again soon.
     var filesAreChanging: Bool { materials.isChanging }
 
-    /// Why trust can't be made from the files and identities as they are now, for the log.
-    var trustFailures: Set<String> {
-        upstreams.trustFailures.union(clientTrusts.failures).union(materials.identityFailures)
-    }
+    /// Why trust can't be made from the files and identities as they are now.
+    var trustFailures: Set<String> { upstreams.trustFailures.union(clientTrusts.failures) }
 
     /// All items that are in force or have a problem.
     private var knownItems: Set<ItemID> {

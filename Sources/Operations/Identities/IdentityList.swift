@@ -2,14 +2,15 @@ import ConfigModel
 import State
 import SystemPackage
 
-/// The identities of a state, read on this machine in the same way as the gateway reads them. No file is created or
-/// changed.
+/// The identities of a state, read on this machine in the same way as the gateway reads them, with what running
+/// gateways report of them. No file is created or changed.
 package struct IdentityList: Sendable {
     package let identities: [LoadedIdentity]
 
     /// `obtained` are the identities that gateways have obtained from Vaults. Relative paths start at `directory`.
     private init(
-        _ snapshot: StateSnapshot, _ obtained: [ObtainedIdentity], directory: FilePath, machine: String, now: Int64
+        _ snapshot: StateSnapshot, _ obtained: [ObtainedIdentity], _ gateways: GatewaysStatus, directory: FilePath,
+        machine: String, now: Int64
     ) {
         let items = snapshot.items.filter { $0.key.kind == .identity }.sorted { $0.key < $1.key }
         guard !items.isEmpty else {
@@ -21,14 +22,19 @@ package struct IdentityList: Sendable {
         identities = items.map { id, item in
             var settings = NamedIdentity(record: item.record)
             settings?.name = id.name
-            return LoadedIdentity(id.name, settings, node, stored[id.name], in: directory, machine: machine, now: now)
+            var identity = LoadedIdentity(
+                id.name, settings, node, stored[id.name], in: directory, machine: machine, now: now)
+            identity.note(gateways.reports(of: id), haveGateways: !gateways.alive.isEmpty)
+            return identity
         }
     }
 
-    /// `machine` is this machine's name, `now` is in seconds since 1970.
+    /// `gateways` tells what running gateways report. `machine` is this machine's name, `now` is in seconds since 1970.
     package init(
-        _ store: any StateStore, _ snapshot: StateSnapshot, directory: FilePath, machine: String, now: Int64
+        _ store: any StateStore, _ snapshot: StateSnapshot, _ gateways: GatewaysStatus, directory: FilePath,
+        machine: String, now: Int64
     ) throws {
-        self.init(snapshot, try store.obtainedIdentities(), directory: directory, machine: machine, now: now)
+        self.init(
+            snapshot, try store.obtainedIdentities(), gateways, directory: directory, machine: machine, now: now)
     }
 }

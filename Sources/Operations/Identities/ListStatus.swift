@@ -66,4 +66,26 @@ package struct ListStatus: Sendable {
 
     /// Whether hosts refuse clients because of the file.
     package var hasProblem: Bool { fault != nil || overdue.contains(where: \.refuses) }
+
+    /// Why hosts refuse clients, a line for each reason.
+    package var problems: [String] {
+        if let fault { return ["the revocation lists in '\(path)' of \(Self.names(hosts)) can't be used: \(fault)"] }
+        return overdue.filter(\.refuses).map { item in
+            "\(sentence(of: item)): \(Self.names(item.hosts)) refuses clients of this CA"
+        }
+    }
+
+    /// What hosts accept although it should be mended, a line for each.
+    package var notes: [String] {
+        overdue.filter { !$0.refuses }.map { "\(sentence(of: $0)), which \(Self.names($0.hosts)) accepts" }
+    }
+
+    private func sentence(of item: Overdue) -> String {
+        let since = UTCTime.text(item.list.nextUpdate ?? 0)
+        return "the revocation list of '\(item.list.issuer)' in '\(path)' is past its next update since \(since)"
+    }
+
+    private static func names(_ hosts: [String]) -> String {
+        hosts.sorted().prefix(3).joined(separator: ", ") + (hosts.count > 3 ? " and \(hosts.count - 3) more" : "")
+    }
 }

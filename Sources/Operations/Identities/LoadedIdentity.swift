@@ -23,13 +23,15 @@ package struct LoadedIdentity: Sendable {
     package let settings: NamedIdentity?
     /// Nil if the certificate or its key could not be read on this machine.
     package private(set) var identity: Identity?
-    package private(set) var condition = Condition.unread("the gateway obtains it")
+    package private(set) var condition = Condition.unread("the gateway obtains it from its Vault")
     /// The facts about the certificate and its chain; empty if the certificate could not be read.
     package private(set) var chain: [PeerCertificate] = []
     /// The facts about the CAs that peers' certificates must come from.
     package private(set) var authorities: [PeerCertificate] = []
     /// The identity that gateways have obtained from a Vault, with its key still sealed; nil if there is none.
     package private(set) var obtained: ObtainedIdentity?
+    /// What is wrong at running gateways, although the identity is good here; nil if they report nothing.
+    package private(set) var report: String?
     private let now: Int64
 
     /// Relative paths start at `directory`. `machine` is this machine's name, `now` is in seconds since 1970.
@@ -56,6 +58,22 @@ package struct LoadedIdentity: Sendable {
         condition = kept.failure.map { Self.condition($0.reason, settings, source, files) } ?? .good
         chain = Self.facts(kept.identity?.chain.certificates.map(\.der) ?? [])
         authorities = Self.facts(kept.identity?.authorities ?? [])
+    }
+
+    /// Adds what running gateways report of the identity.
+    package mutating func note(_ reports: [String], haveGateways: Bool) {
+        let report = reports.isEmpty ? nil : reports.joined(separator: "; ")
+        switch (condition, report) {
+        case (.good, _): self.report = report
+        case (.unusable(let reason), let report?): condition = .unusable("\(reason); \(report)")
+        case (.unread, let report?): condition = .unusable(report)
+        case (.unread(let reason), nil):
+            let rest =
+                haveGateways
+                ? "no running gateway reports a problem with it; its log says more" : "no gateway is running"
+            condition = .unread("\(reason); \(rest)")
+        case (.unusable, nil): break
+        }
     }
 
     private mutating func take(_ obtained: ObtainedIdentity) {
@@ -109,9 +127,9 @@ package struct LoadedIdentity: Sendable {
     /// `good`, or the reason why the identity is not good.
     package var state: String {
         switch condition {
-        case .good: "good"
+        case .good: report.map { "good here; \($0)" } ?? "good"
         case .unusable(let reason): "can't be used: \(reason)"
-        case .unread(let reason): "never read: \(reason)"
+        case .unread(let reason): "not read here: \(reason)"
         }
     }
 
@@ -129,6 +147,7 @@ package struct LoadedIdentity: Sendable {
     /// Why the identity is a problem now; nil if it is not.
     package var problem: String? {
         if case .unusable(let reason) = condition { return "can't be used: \(reason)" }
+        if let report { return report }
         guard let expiresAt, !renewsItself, expiresAt - now < HostStatus.problemDays * 86_400 else {
             return nil
         }
@@ -173,7 +192,7 @@ package struct LoadedIdentity: Sendable {
     /// Why the identity is not good; nil if it is.
     package var reason: String? {
         switch condition {
-        case .good: nil
+        case .good: report
         case .unusable(let reason), .unread(let reason): reason
         }
     }
