@@ -233,6 +233,21 @@ def test_narrower_rules_of_an_identity_hold_though_files_are_broken(run, tmp_pat
     assert ask(gateway, good, "any.test")[0] == 200
 
 
+def test_narrower_rules_for_upstreams_hold_though_their_ca_file_is_broken(run, tmp_path, upstream):
+    folder = tmp_path / "gateway0"
+    folder.mkdir()
+    (folder / "up.pem").write_bytes(pem(root.certificate))
+    gateway = serve(run, tmp_path, upstream, files(), ca_file="up.pem")
+    assert status(gateway) == 200
+    replace(folder / "up.pem", b"no PEM")
+    gateway.await_log("error: the CAs in", "up.pem", "the former ones stay trusted")
+    # The last good CAs are used on, under the rules of the file.
+    for names, expected in [(["up.test"], 200), (["other.test"], 502), (["*.test"], 200)]:
+        gateway.config["hosts"][0]["upstream_tls"]["required_sans"] = names
+        gateway.reload()
+        assert status(gateway) == expected
+
+
 def test_upstreams_are_not_verified_by_the_systems_cas_while_the_identitys_can_not_be_read(
         run, tmp_path, make_origin, monkeypatch):
     """Threat: the file narrows the trust to CAs that can't be read, and the former, wider trust stays."""

@@ -1,4 +1,5 @@
 import ConfigModel
+import Materials
 import PKI
 
 /// The rules for the client certificates of all hosts. Hosts with the same rules share a number, and workers find the
@@ -83,7 +84,7 @@ struct ClientTrusts {
         entries[number] = nil
         free.append(number)
         if let caFile = entry.settings.caFile { materials.release(caFile) }
-        for list in entry.settings.revocationLists { materials.releaseList(list) }
+        for list in entry.settings.revocationLists { materials.release(list) }
         update.clientTrusts.append(ClientTrustDefinition(number: number, trust: nil))
     }
 
@@ -120,6 +121,9 @@ struct ClientTrusts {
             try put(present, in: &entry, materials)
             let files = [settings.caFile].compactMap(\.self) + settings.revocationLists
             entry.failure = materials.fault(of: files).map { complaint("\($0)", entry) }
+            return
+        } catch is ListFiles.Pending {
+            // The rules are made again when the lists are parsed. Until then hosts answer no handshake.
             return
         } catch let error as PKIError where !settings.revocationLists.isEmpty {
             let lists = settings.revocationLists.map { "'\($0)'" }.joined(separator: ", ")

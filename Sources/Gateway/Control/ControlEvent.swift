@@ -1,4 +1,5 @@
 import Issuers
+import Materials
 
 /// An event that another thread reports to the control thread.
 enum ControlEvent: Sendable {
@@ -12,6 +13,8 @@ enum ControlEvent: Sendable {
     case adviceTaken
     /// An identity was obtained from a Vault, or an attempt to obtain one has failed.
     case identityDelivered
+    /// Revocation lists were parsed.
+    case listsRead(ListFiles.Reading)
     /// The thread that revokes replaced certificates has ended. Some revocations may have failed.
     case revocationsDone
     /// The thread that checks the ordered certificate packs has ended.

@@ -1,9 +1,12 @@
+import Materials
+
 extension GatewayServer {
     /// Checks the files and identities from which trust is made, and puts changes in force. With `isForced`, files are
-    /// read even if they look unchanged.
-    func lookAtFiles(isForced: Bool = false) {
+    /// read even if they look unchanged. `lists` are revocation lists that were parsed.
+    func lookAtFiles(isForced: Bool = false, lists: [ListFiles.Reading] = []) {
         let deliveries = vaultDesk.takeDeliveries()
-        let change = compiler.lookAtFiles(isForced: isForced, deliveries: deliveries)
+        let change = compiler.lookAtFiles(isForced: isForced, deliveries: deliveries, lists: lists)
+        readLists()
         tellOfWarnings()
         if change == nil, !deliveries.isEmpty { tellOfTrust() }
         guard var renewed = change else { return }
@@ -35,6 +38,19 @@ extension GatewayServer {
         heldChange?.update.replace(&renewed.clients)
         guard !renewed.upstreams.isEmpty || !renewed.clients.isEmpty else { return }
         for worker in workers + [admin] { worker.mailbox.post(.trust(renewed)) }
+    }
+
+    /// Has revocation lists parsed whose files are new or have changed.
+    func readLists() {
+        for request in compiler.materials.takeListRequests() {
+            do throws(SystemFailure) {
+                if listReader == nil { listReader = try ListReader(events) }
+                listReader?.read(request)
+            } catch {
+                // No descriptor is free for another thread's mailbox.
+                events.post(.listsRead(request.read()))
+            }
+        }
     }
 
     /// Logs new warnings about identities. They can also change without a change of the configuration, for example when

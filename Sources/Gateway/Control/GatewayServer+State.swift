@@ -96,6 +96,7 @@ extension GatewayServer {
         update.revision = reached.revision
         update.generation = reached.generation
         self.sealer = sealer
+        readLists()
         keepVaults()
         tellOfProblems(compiler.problems, before: problems)
         tellOfTrust()
@@ -105,13 +106,15 @@ extension GatewayServer {
         putHeldChangeInForce()
     }
 
-    /// Puts the held change in force as soon as its upstreams' names are resolved, or when its deadline has passed.
+    /// Puts the held change in force as soon as its upstreams' names are resolved and new files of revocation lists are
+    /// parsed, or when its deadline has passed.
     ///
     /// - Returns: Whether a change was put in force. If so, the caller looks for changes that arrived in the meantime.
     @discardableResult
     func putHeldChangeInForce() -> Bool {
         guard !isEnding, let change = heldChange,
-            change.names.allSatisfy({ resolutions[$0] != nil }) || Self.uptime >= change.deadline
+            change.names.allSatisfy({ resolutions[$0] != nil }) && !compiler.materials.isReadingLists
+                || Self.uptime >= change.deadline
         else { return false }
         heldChange = nil
         var update = change.update
@@ -301,7 +304,8 @@ extension GatewayServer {
 }
 
 /// A change of the state that was read but is not in force yet. The change waits for the names of new upstreams to be
-/// resolved, so that the first request finds an address. The waiting time is limited.
+/// resolved, so that the first request finds an address, and for new revocation lists to be parsed, so that their hosts
+/// answer handshakes. The waiting time is limited.
 struct HeldChange {
     /// The longest time that a change waits, in seconds.
     static let longestSeconds: Int64 = 3

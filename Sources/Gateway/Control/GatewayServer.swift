@@ -134,6 +134,8 @@ package final class GatewayServer {
     let vaultDesk: VaultDesk
     /// The running keepers, by the Vault's name.
     var vaultKeepers: [String: (keeper: VaultKeeper, work: VaultKeeper.Work)] = [:]
+    /// Nil until there are revocation lists.
+    var listReader: ListReader?
     var alerting = Alerting()
     let metrics = MetricsSource()
     var isEnding = false
@@ -227,6 +229,7 @@ package final class GatewayServer {
             case .certificateDone(let name, let outcome): certificateDone(name, outcome)
             case .adviceTaken: adviceTaken()
             case .identityDelivered: lookAtFiles()
+            case .listsRead(let reading): lookAtFiles(lists: [reading])
             case .revocationsDone: issuance.isRevoking = false
             case .packsFollowed: issuance.isFollowing = false
             case .webhookCalled: alerting.called()

@@ -11,8 +11,19 @@ struct PeerMaterials {
     private var identities: [String: Declared] = [:]
     /// Finds the stored form of an identity from a Vault. Set while the state is being read.
     var stored: (String) -> (declaration: [UInt8], identity: Identity)? = { _ in nil }
-    /// The parsed revocation lists of each file, so that different rules can share them.
-    private var parsedLists: [String: (version: Int, lists: [RevocationList])] = [:]
+    private var authorityFiles: [String: AuthorityFile] = [:]
+    /// The revocation lists of each file, so that different rules can share them.
+    private var listFiles = ListFiles()
+
+    /// The CAs in a file.
+    private struct AuthorityFile {
+        /// The version of the content that was last read.
+        var version: Int
+        /// The last certificates that can be used, in DER; nil if there were none yet.
+        var certificates: [[UInt8]]?
+        /// Why the content that was last read can't be used; nil if it can.
+        var fault: String?
+    }
 
     /// An identity that the configuration declares.
     private struct Declared {
@@ -115,7 +126,7 @@ struct PeerMaterials {
                 PeerStatus.Identity(
                     notAfter: $0.kept.identity?.notAfter, refreshes: $0.refreshes, failedRefreshes: $0.failedRefreshes)
             },
-            nextUpdates: parsedLists.compactMapValues { $0.lists.compactMap(\.nextUpdate).min() })
+            nextUpdates: listFiles.nextUpdates)
     }
 
     /// The identities that are in force, with their expiry. `startedAt` is when the gateway started, in seconds since
@@ -136,11 +147,15 @@ struct PeerMaterials {
 
     // MARK: Checking
 
-    /// Checks all files and identities for changes, and puts deliveries from Vaults in force. With `isForced`, files
-    /// are read even if they look unchanged.
-    mutating func look(isForced: Bool, deliveries: [VaultDesk.Delivery], now: Int64) -> Change {
+    /// Checks all files and identities for changes, and puts deliveries from Vaults and revocation lists that were
+    /// parsed in force. With `isForced`, files are read even if they look unchanged.
+    mutating func look(
+        isForced: Bool, deliveries: [VaultDesk.Delivery], lists: [ListFiles.Reading], now: Int64
+    ) -> Change {
         let paths = files.look(isForced: isForced)
         var change = Change(files: Set(paths), identities: take(deliveries, now: now))
+        for path in paths where authorityFiles[path] != nil { readAuthorities(in: path) }
+        for reading in lists where listFiles.put(reading) { change.files.insert(reading.path) }
         for (name, declared) in identities {
             var kept = declared.kept
             guard kept.look(paths, files, now: now) else { continue }
@@ -219,21 +234,43 @@ struct PeerMaterials {
 
     // MARK: CAs and revocation lists
 
-    mutating func use(_ caFile: String) { files.use(caFile) }
-    mutating func release(_ caFile: String) { files.release(caFile) }
+    mutating func use(_ caFile: String) {
+        files.use(caFile)
+        readAuthorities(in: caFile)
+    }
 
-    /// The certificates of the CAs, in DER. Throws the reason if there are none.
+    /// Removes a user of a file of CAs or revocation lists.
+    mutating func release(_ path: String) {
+        guard files.release(path) else { return }
+        authorityFiles[path] = nil
+        listFiles.forget(path)
+    }
+
+    private mutating func readAuthorities(in path: String) {
+        let file = files[path]
+        var present = authorityFiles[path] ?? AuthorityFile(version: 0)
+        defer { authorityFiles[path] = present }
+        guard let content = file.content, file.version != present.version else { return }
+        present.version = file.version
+        do {
+            let certificates = try PEM.certificates(in: content.plainCopy())
+            // Throws if there is none, or one that can't be used for verifying peers.
+            _ = try PeerRules(purpose: .server, authorities: certificates)
+            (present.certificates, present.fault) = (certificates, nil)
+        } catch {
+            present.fault = "\(error)"
+        }
+    }
+
+    /// The certificates of the CAs, in DER. If the file can't be used now, those that it had before. Throws the reason if
+    /// there are none.
     func authorities(of source: AuthoritySource) throws -> [[UInt8]] {
         switch source {
         case .file(let path):
-            let content = try content(of: path)
-            do throws(PKIError) {
-                let certificates = try PEM.certificates(in: content)
-                guard !certificates.isEmpty else { throw .noCertificate }
-                return certificates
-            } catch {
-                throw fault(path, "\(error)")
+            guard let certificates = authorityFiles[path]?.certificates else {
+                throw fault(of: [path]) ?? fault(path, "it is not read yet")
             }
+            return certificates
         case .identity(let name):
             guard let declared = identities[name] else {
                 throw Fault(place: "the identity '\(name)'", reason: "it is not declared")
@@ -247,38 +284,38 @@ struct PeerMaterials {
 
     mutating func useList(_ path: String) { files.use(path, atMost: 2 * RevocationList.maximumBytes) }
 
-    mutating func releaseList(_ path: String) {
-        files.release(path)
-        if files[path].version == 0 { parsedLists[path] = nil }
-    }
-
-    /// The revocation lists in a file.
+    /// The revocation lists in a file, as they were last parsed.
+    ///
+    /// - Throws: `ListFiles.Pending` if the first ones are being parsed, or why they can't be used.
     mutating func lists(in path: String) throws -> [RevocationList] {
-        let version = files[path].version
-        if version > 0, let parsed = parsedLists[path], parsed.version == version { return parsed.lists }
         let content = try content(of: path)
         do {
-            let lists = try RevocationList.lists(in: content)
-            parsedLists[path] = (version, lists)
-            return lists
-        } catch {
+            return try listFiles.lists(in: path, version: files[path].version, content)
+        } catch let error as PKIError {
             throw fault(path, "\(error)")
         }
     }
 
+    /// Whether a file's first revocation lists are being parsed.
+    var isReadingLists: Bool { listFiles.isPending }
+
+    /// The files whose revocation lists must be parsed, since the last call.
+    mutating func takeListRequests() -> [ListFiles.Request] { listFiles.takeRequests() }
+
     /// Returns the content of a file as of the last successful reading.
-    private func content(of path: String) throws -> [UInt8] {
+    private func content(of path: String) throws -> SecretBytes {
         let file = files[path]
         guard let content = file.content else {
             throw fault(path, file.failure?.reason ?? "it is not read yet")
         }
-        return content.plainCopy()
+        return content
     }
 
-    /// The reason why one of these files can't be read now; nil if all can.
+    /// The reason why one of these files can't be read now, or has no CAs; nil if all can be used.
     func fault(of paths: [String]) -> Fault? {
         for path in paths {
-            if let failure = files[path].failure { return fault(path, failure.reason) }
+            let reason = files[path].failure?.reason ?? authorityFiles[path]?.fault
+            if let reason { return fault(path, reason) }
         }
         return nil
     }

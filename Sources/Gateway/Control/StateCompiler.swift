@@ -110,9 +110,13 @@ struct StateCompiler {
     /// - Parameters:
     ///   - isForced: Whether files are read even if they look unchanged.
     ///   - deliveries: What keepers have obtained from Vaults.
+    ///   - lists: Revocation lists that were parsed.
     /// - Returns: The renewed trust. Nil if no content has changed, and no reason why something can't be used.
-    mutating func lookAtFiles(isForced: Bool, deliveries: [VaultDesk.Delivery]) -> RenewedTrust? {
-        let change = materials.look(isForced: isForced, deliveries: deliveries, now: GatewayServer.now)
+    mutating func lookAtFiles(
+        isForced: Bool, deliveries: [VaultDesk.Delivery], lists: [ListFiles.Reading]
+    ) -> RenewedTrust? {
+        let change = materials.look(
+            isForced: isForced, deliveries: deliveries, lists: lists, now: GatewayServer.now)
         return change.isEmpty ? nil : renewTrust(after: change)
     }
 

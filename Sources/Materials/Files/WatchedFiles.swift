@@ -50,9 +50,16 @@ package struct WatchedFiles: Sendable {
     }
 
     /// Removes a user of a file. Without users, the file is no longer watched.
-    package mutating func release(_ path: String) {
-        guard let users = entries[path]?.users else { return }
-        if users > 1 { entries[path]?.users = users - 1 } else { entries[path] = nil }
+    ///
+    /// - Returns: Whether the file has no users left.
+    @discardableResult
+    package mutating func release(_ path: String) -> Bool {
+        guard let users = entries[path]?.users, users > 1 else {
+            entries[path] = nil
+            return true
+        }
+        entries[path]?.users = users - 1
+        return false
     }
 
     /// Checks all files for changes.

@@ -1,0 +1,95 @@
+import PKI
+
+/// The revocation lists in watched files. A large list takes long to parse, so the user hands the content to another
+/// thread, and puts in what that thread has read. Until then the former lists of the file are used. Only one thread may
+/// use this type.
+package struct ListFiles: Sendable {
+    /// A file's content that must be parsed.
+    package struct Request: Sendable {
+        package let path: String
+        fileprivate let version: Int
+        private let content: SecretBytes
+
+        fileprivate init(_ path: String, _ version: Int, _ content: SecretBytes) {
+            (self.path, self.version, self.content) = (path, version, content)
+        }
+
+        /// Parses the content. Any thread may call this.
+        package func read() -> Reading {
+            let result = Result { () throws(PKIError) in try RevocationList.lists(in: content.plainCopy()) }
+            return Reading(path: path, version: version, result: result)
+        }
+    }
+
+    /// The lists in a file's content, or why they can't be used.
+    package struct Reading: Sendable {
+        package let path: String
+        fileprivate let version: Int
+        fileprivate let result: Result<[RevocationList], PKIError>
+    }
+
+    /// A file's lists are being parsed, and it had none before.
+    package struct Pending: Error {}
+
+    private struct Entry {
+        /// The version of the content that was last handed out.
+        var asked: Int
+        /// The version of the content that was last parsed; 0 if none was.
+        var parsed = 0
+        /// The last lists that can be used; nil if there were none yet.
+        var lists: [RevocationList]?
+        /// Why the content that was last parsed can't be used; nil if it can.
+        var fault: PKIError?
+    }
+
+    private var entries: [String: Entry] = [:]
+    private var requests: [Request] = []
+
+    package init() {}
+
+    /// The files whose first content is being parsed.
+    package var isPending: Bool { entries.values.contains { $0.parsed == 0 } }
+
+    /// When the first list of each file is overdue, in seconds since 1970.
+    package var nextUpdates: [String: Int64] {
+        entries.compactMapValues { $0.lists?.compactMap(\.nextUpdate).min() }
+    }
+
+    /// The lists of a file. A new content is requested to be parsed.
+    ///
+    /// - Parameters:
+    ///   - version: The version of the content; more than 0.
+    ///   - content: The file's content.
+    /// - Throws: `Pending`, or a `PKIError` if the content can't be used.
+    package mutating func lists(in path: String, version: Int, _ content: SecretBytes) throws -> [RevocationList] {
+        if entries[path]?.asked != version {
+            entries[path, default: Entry(asked: version)].asked = version
+            requests.append(Request(path, version, content))
+        }
+        if let fault = entries[path]?.fault { throw fault }
+        guard let lists = entries[path]?.lists else { throw Pending() }
+        return lists
+    }
+
+    /// Takes the requests that were made since the last call.
+    package mutating func takeRequests() -> [Request] {
+        defer { requests = [] }
+        return requests
+    }
+
+    /// Puts in what another thread has read.
+    ///
+    /// - Returns: Whether the file's lists may have changed.
+    package mutating func put(_ reading: Reading) -> Bool {
+        guard var entry = entries[reading.path], reading.version > entry.parsed else { return false }
+        entry.parsed = reading.version
+        switch reading.result {
+        case .success(let lists): (entry.lists, entry.fault) = (lists, nil)
+        case .failure(let fault): entry.fault = fault
+        }
+        entries[reading.path] = entry
+        return true
+    }
+
+    package mutating func forget(_ path: String) { entries[path] = nil }
+}
