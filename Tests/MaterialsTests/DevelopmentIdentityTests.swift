@@ -234,6 +234,20 @@ struct DevelopmentIdentityTests {
         #expect(fixture.files["certs/ca-cert.pem"].content == nil)
     }
 
+    @Test("A certificate that is removed again before it was seen to be made again is made once more")
+    mutating func removedTwice() throws {
+        let source = IdentitySource.development(directory: "certs", nodeID: "edge-1", addressHost: nil)
+        var kept = KeptIdentity(source, &fixture.files, now: now)
+        _ = fixture.files.look()
+        for second in 1...2 {
+            try remove("edge-1-cert.pem")
+            let former = kept.identity?.version
+            let changed = fixture.files.look()
+            #expect(kept.look(changed, fixture.files, now: now + Int64(second)) == true)
+            #expect(kept.identity?.version != former)
+        }
+    }
+
     @Test("A directory that can't be used leaves the last identity, and is tried each second")
     mutating func broken() throws {
         let source = IdentitySource.development(directory: "certs", nodeID: "edge-1", addressHost: nil)

@@ -7,6 +7,7 @@ extension GatewayServer {
         let deliveries = vaultDesk.takeDeliveries()
         let change = compiler.lookAtFiles(isForced: isForced, deliveries: deliveries, lists: lists)
         readLists()
+        followFiles(hasChanged: change != nil)
         tellOfWarnings()
         if change == nil, !deliveries.isEmpty { tellOfTrust() }
         guard var renewed = change else { return }
@@ -38,6 +39,16 @@ extension GatewayServer {
         heldChange?.update.replace(&renewed.clients)
         guard !renewed.upstreams.isEmpty || !renewed.clients.isEmpty else { return }
         for worker in workers + [admin] { worker.mailbox.post(.trust(renewed)) }
+    }
+
+    /// Makes `fileWatch` follow the present files.
+    private func followFiles(hasChanged: Bool) {
+        guard hasChanged || followedPlaces != compiler.materials.placesVersion else {
+            fileWatch?.renew()
+            return
+        }
+        followedPlaces = compiler.materials.placesVersion
+        fileWatch?.follow(compiler.materials.places)
     }
 
     /// Has revocation lists parsed whose files are new or have changed.

@@ -2,6 +2,7 @@ import ConfigModel
 import Dispatch
 import Glibc
 import Issuers
+import Materials
 import PKI
 import State
 import Synchronization
@@ -134,6 +135,15 @@ package final class GatewayServer {
     let vaultDesk: VaultDesk
     /// The running keepers, by the Vault's name.
     var vaultKeepers: [String: (keeper: VaultKeeper, work: VaultKeeper.Work)] = [:]
+    /// Reports changes of files from which trust is made. Nil if the system has no inotify instance left: then changes
+    /// are seen within a second.
+    let fileWatch = try? DirectoryWatch()
+    /// The number of the files that `fileWatch` follows.
+    var followedPlaces = 0
+    /// When an event of `fileWatch` may be handled, in milliseconds of the monotonic clock. Without this limit, a
+    /// program that writes a file again and again would keep this thread busy.
+    private var nextFileEvent: Int64 = 0
+    private var areFilesTouched = false
     /// Nil until there are revocation lists.
     var listReader: ListReader?
     var alerting = Alerting()
@@ -213,9 +223,18 @@ package final class GatewayServer {
         var descriptors = [events.descriptor, reports.descriptor, signals.descriptor].map {
             pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
         }
+        // poll(2) ignores negative descriptors.
+        let mayTakeFileEvent = Self.monotonicMilliseconds >= nextFileEvent
+        let fileEvents = mayTakeFileEvent ? fileWatch?.descriptor ?? -1 : -1
+        descriptors.append(pollfd(fd: fileEvents, events: Int16(POLLIN), revents: 0))
         if let successor { descriptors.append(pollfd(fd: successor.ready, events: Int16(POLLIN), revents: 0)) }
-        // A signal or a message ends the wait early. Timed work on this thread is at most one second late.
-        Poll.wait(for: &descriptors, milliseconds: compiler.filesAreChanging ? 100 : 1000)
+        // A signal or a message ends the wait early. Otherwise it ends when the next second begins, which `tick` awaits.
+        let rest = compiler.filesAreChanging || !mayTakeFileEvent ? 100 : 1000 - Self.monotonicMilliseconds % 1000
+        Poll.wait(for: &descriptors, milliseconds: Int32(rest))
+        if descriptors[3].revents != 0, fileWatch?.drain() == true {
+            areFilesTouched = true
+            nextFileEvent = Self.monotonicMilliseconds + 100
+        }
         let drained = events.drain()
         var isTouched = false
         for event in drained {
@@ -242,7 +261,7 @@ package final class GatewayServer {
         for report in reports.drain() { handle(report) }
         // The successor's pipe is read before signals are handled. Otherwise a signal to end the gateway would also end
         // a successor that has just become ready.
-        if descriptors.count > 3, descriptors[3].revents != 0 { successorSpoke() }
+        if descriptors.count > 4, descriptors[4].revents != 0 { successorSpoke() }
         while let signal = signals.next() { handle(signal: signal) }
     }
 
@@ -256,7 +275,8 @@ package final class GatewayServer {
 
     private func tick() {
         let now = Self.uptime
-        if now != lastTick || compiler.filesAreChanging { lookAtFiles() }
+        if now != lastTick || compiler.filesAreChanging || areFilesTouched { lookAtFiles() }
+        areFilesTouched = false
         guard now != lastTick else { return }
         lastTick = now
         if let drainDeadline, now >= drainDeadline - Self.closingSeconds {

@@ -77,6 +77,10 @@ struct PeerMaterials {
         set { files.directory = newValue }
     }
 
+    /// The full paths of all files, and a number that changes with them.
+    var places: [FilePath] { files.places }
+    var placesVersion: Int { files.placesVersion }
+
     /// Whether `look` should be called again within a tenth of a second.
     var isChanging: Bool { files.isChanging }
 

@@ -1,4 +1,5 @@
 import Glibc
+import Materials
 import Synchronization
 import SystemPackage
 
@@ -166,28 +167,5 @@ extension StateWatcher {
         // reading nothing.
         let count = try? unsafe bytes.withUnsafeMutableBytes { try unsafe descriptor.read(into: $0) }
         return bytes.prefix(count ?? 0)
-    }
-}
-
-/// Parses the events that inotify returns (inotify(7)). An event consists of watch, mask, cookie, length of the name,
-/// and the name padded with zeros.
-private struct InotifyEvents: Sequence, IteratorProtocol {
-    struct Event {
-        /// The name of the file. Empty if the event concerns the directory itself, or if the kernel has lost events.
-        let name: String
-    }
-
-    private var rest: ArraySlice<UInt8>
-
-    init(_ bytes: ArraySlice<UInt8>) { rest = bytes }
-
-    mutating func next() -> Event? {
-        let header = 16
-        guard rest.count >= header else { return nil }
-        // This is safe, since the slice has at least 16 bytes, and the four bytes of the length start at offset 12.
-        let length = unsafe rest.withUnsafeBytes { unsafe $0.loadUnaligned(fromByteOffset: 12, as: UInt32.self) }
-        let name = rest.dropFirst(header).prefix(Int(length))
-        rest = rest.dropFirst(header + Int(length))
-        return Event(name: String(decoding: name.prefix { $0 != 0 }, as: UTF8.self))
     }
 }

@@ -11,7 +11,7 @@ import SystemPackage
 /// A call of `look` costs one stat(2) for each unchanged file.
 package struct WatchedFiles: Sendable {
     /// Relative paths start at this directory. If it changes, the next `look` reads the files there.
-    package var directory: FilePath
+    package var directory: FilePath { didSet { placesVersion += 1 } }
 
     private struct Entry {
         var users: Int
@@ -21,6 +21,8 @@ package struct WatchedFiles: Sendable {
     private let files: any FileAccess
     private var entries: [String: Entry] = [:]
     private var nextVersion = 1
+    /// Grows when `places` change.
+    package private(set) var placesVersion = 0
 
     package init(directory: FilePath = ".", files: any FileAccess = SystemFiles()) {
         (self.directory, self.files) = (directory, files)
@@ -36,6 +38,9 @@ package struct WatchedFiles: Sendable {
     /// The full path of a file, for messages.
     package func place(of path: String) -> FilePath { directory.pushing(FilePath(path)) }
 
+    /// The full paths of all files.
+    package var places: [FilePath] { entries.keys.map { place(of: $0) } }
+
     /// Adds a user of a file, and reads the file for its first user. `limit` is the largest size to read, in bytes. If
     /// users have different limits, the largest one counts.
     package mutating func use(_ path: String, atMost limit: Int = WatchedFile.maximumBytes) {
@@ -47,6 +52,7 @@ package struct WatchedFiles: Sendable {
         var file = WatchedFile(limit: limit)
         _ = file.look(files, at: place(of: path), nextVersion: &nextVersion)
         entries[path] = Entry(users: 1, file: file)
+        placesVersion += 1
     }
 
     /// Removes a user of a file. Without users, the file is no longer watched.
@@ -56,6 +62,7 @@ package struct WatchedFiles: Sendable {
     package mutating func release(_ path: String) -> Bool {
         guard let users = entries[path]?.users, users > 1 else {
             entries[path] = nil
+            placesVersion += 1
             return true
         }
         entries[path]?.users = users - 1

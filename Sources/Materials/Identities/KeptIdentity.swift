@@ -41,9 +41,16 @@ package struct KeptIdentity: Sendable {
         case .variables, .vault: return false
         case .files, .development: break
         }
-        let isDue = failure != nil && now != readAt || now >= readAgainAt
+        let isDue = (failure != nil || lacksFile(files)) && now != readAt || now >= readAgainAt
         guard isDue || changed.contains(where: { source.paths.contains($0) }) else { return false }
         return read(files, now: now) { _ in nil }
+    }
+
+    /// Whether a file of a development identity can't be read. Reading makes it again. It may be missing for the second
+    /// time before `files` has seen that it was made, and then `files` reports no change.
+    private func lacksFile(_ files: WatchedFiles) -> Bool {
+        guard case .development = source else { return false }
+        return source.paths.contains { files[$0].failure != nil }
     }
 
     /// Puts an identity from a Vault in force, or records why it could not be obtained.
