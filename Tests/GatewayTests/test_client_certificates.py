@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from authority import CLIENT, SERVER, Holder, pem, revocation_list
 from client import BrokenTransfer, Client, tls_context
-from gateway import PATIENCE, eventually
+from gateway import PATIENCE, PROGRAMS, eventually
 from records import client_hello, record, records
 
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -475,6 +475,26 @@ def test_narrower_rules_of_a_host_hold_though_its_files_are_broken(changing, tmp
     # The last good CAs and lists are used on.
     assert ask(changing, wanted, "any.test")[0] == 200
     changing.await_log("the former ones are used on")
+
+
+@pytest.mark.parametrize("file", ["ca.pem", "root.crl"])
+def test_a_start_with_broken_files_lets_nobody_in_and_tells_everywhere(changing, tmp_path, file):
+    """The last good content is in the memory of the process that read it. Without it a host answers no handshake."""
+    settings = context(leaf(), folder=tmp_path)
+    good = (tmp_path / file).read_bytes()
+    replace(tmp_path / file, b"neither")
+    changing.stop()
+    changing.start()
+    changing.await_log("error: clients' certificates can't be verified", file, "hosts that need it answer no handshake")
+    for shown in (settings, context()):
+        assert isinstance(ask(changing, shown, "any.test")[0], str)
+    eventually("the clients are counted", lambda: changing.metric('aegis_tls_handshake_failures_total{reason="no_trust"}') >= 2)
+    eventually("the problem is counted", lambda: changing.metric("aegis_state_problems") == 1)
+    status = subprocess.run(
+        [PROGRAMS / "aegis-apply", "status"], cwd=changing.folder, capture_output=True, text=True, timeout=PATIENCE)
+    assert "answer no handshake" in status.stdout, status
+    replace(tmp_path / file, good)
+    in_force(changing, settings, 200)
 
 
 @pytest.mark.parametrize("content", [b"", b"no PEM", None], ids=["empty", "no PEM", "missing"])
