@@ -69,7 +69,8 @@ package struct ExpiryThreshold: Sendable, Hashable, Comparable {
 
     package init(seconds: Int64) { self.seconds = seconds }
 
-    /// The certificate should have been renewed but was not. This threshold comes before all thresholds in seconds.
+    /// The certificate should have been renewed but was not. This threshold is greater than all thresholds in
+    /// seconds.
     package static let overdue = ExpiryThreshold(seconds: .max)
 
     /// The certificate has expired.

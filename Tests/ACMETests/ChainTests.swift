@@ -20,7 +20,7 @@ import Testing
                 body: Array(chain.utf8)))
     }
 
-    /// Downloads the chain. Returns it with the doubts that operators read.
+    /// Downloads the chain. Returns it with the warnings that operators read.
     private static func got(
         from edge: ScriptedEdge, preferring wish: String?, faulty: String? = nil
     ) throws -> (chain: CertificateChain, doubts: [String]) {

@@ -29,11 +29,11 @@ import Testing
         #expect(first.status == 201 && second.status == 201 && first.body == second.body)
         #expect(first["Aegis-Revision"] == second["Aegis-Revision"] && first["Location"] == second["Location"])
         #expect(try fixture.store.revision() == revision)
-        // Without the key it is another request, with another key too.
+        // A request without the key, or with another key, is a new request.
         #expect(post().problem == "name-taken")
         #expect(post(fields: [("idempotency-key", "two")]).problem == "name-taken")
         #expect(post(#"{"domain":"b.test","respond":{}}"#, fields: key).problem == "key-reused")
-        // Another token's keys are its own.
+        // Idempotency keys are per token.
         let other = try fixture.token("other", .write)
         #expect(post(fields: key, token: other).problem == "name-taken")
         // A refused request is not remembered.

@@ -55,10 +55,10 @@ import Testing
     @Test("A certificate's number stays its own")
     func numbers() throws {
         for name in ["a", "b"] { try fixture.commit(.putCertificate(fixture.certificate(name))) }
-        // Renewed.
+        // A renewed certificate keeps its number.
         try fixture.commit(.putCertificate(fixture.certificate("b", days: 180)))
         #expect(try fixture.store.number(ofCertificate: "b") == 2)
-        // Kept, and restored or issued anew.
+        // So does a kept certificate that is restored or issued anew.
         try fixture.commit(.keepCertificate(name: "b", since: fixture.now))
         try fixture.commit(.putCertificate(fixture.certificate("c")))
         try fixture.commit(.restoreCertificate(name: "b"))
@@ -67,7 +67,7 @@ import Testing
         try fixture.commit(.putCertificate(fixture.certificate("b")))
         #expect(try fixture.store.number(ofCertificate: "b") == 2)
         #expect(try fixture.store.number(ofCertificate: "c") == 3)
-        // Deleted: nobody else gets it.
+        // The number of a deleted certificate is not given again.
         try fixture.commit(.deleteItem(ItemID(.certificate, "c")))
         try fixture.commit(.putCertificate(fixture.certificate("d")))
         #expect(try fixture.store.number(ofCertificate: "d") == 4)

@@ -55,7 +55,7 @@ def ended(connection):
     connection.close()
 
 
-# Slowly.
+# Client hellos that arrive slowly.
 
 @pytest.mark.parametrize("pieces", [
     by_bytes(client_hello("honest.test")), by_bytes(into_records(client_hello("honest.test"), 1)),
@@ -84,7 +84,7 @@ def test_a_hello_of_a_byte_a_second_is_ended(gateway, pieces):
     assert gateway.metric(TIMEOUT) == before + 1
 
 
-# Many at once.
+# Many unfinished handshakes at once.
 
 STATES = {
     "half a hello": client_hello("honest.test")[:100],
@@ -223,7 +223,7 @@ def test_a_flood_of_failing_handshakes_holds_no_descriptors(gateway):
         ended(connection)
 
 
-# All at once.
+# Many whole handshakes at once.
 
 def test_handshakes_that_come_at_once_hold_up_nobody_who_is_connected(gateway):
     """A gateway that was stopped finds the handshakes when it continues, and behind them a request on an open

@@ -330,7 +330,7 @@ def test_a_log_that_nobody_reads_holds_nobody_up(run):
     gateway = run([{"domain": "app.test", "upstreams": [f"http://127.0.0.1:{free_port()}"]}])
     gateway.stop()
     unread, log = os.pipe()
-    # A page of the disk is full after a few lines.
+    # The pipe holds 4 KiB, a few lines.
     fcntl.fcntl(log, fcntl.F_SETPIPE_SZ, 4096)
     gateway.launch(stderr=log)
     gateway.await_ready()

@@ -118,7 +118,8 @@ def test_an_answer_that_has_begun_is_not_cut_when_its_client_stops_sending(gatew
     def answer(connection, request):
         connection.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\n")
         for digit in b"0123456789":
-            # Longer in all than a client may take for the next bytes of its body, and shorter for each part.
+            # Ten pauses of 0.3 s exceed the body deadline together; each alone does not. The pause is the slow upstream
+            # that this test is about, not a wait for something.
             stopped.wait(0.3)
             connection.send(bytes([digit]))
         while connection.more():

@@ -102,12 +102,12 @@ def life(tmp_path):
 def test_a_host_with_a_certificate_of_a_ca(life):
     gateway, (one, two) = life.gateway, life.cas
     hosts = gateway.config["hosts"]
-    # Added.
+    # The host is added.
     hosts.append(host("app.test"))
     life.step(
         ["issue certificate app.test", "create host app.test"], {"other.test": None, "app.test": one},
         gone=["new.test"])
-    # Renamed.
+    # The host is renamed.
     hosts[1] = host("new.test")
     life.step(
         ["issue certificate new.test", "create host new.test", "delete host app.test", "delete certificate app.test"],

@@ -66,7 +66,7 @@ import Testing
             return try Int.fetchOne(
                 database, sql: "SELECT rootpage FROM sqlite_schema WHERE name = ?", arguments: [tree])
         }
-        // This table is read when the state is opened.
+        // Opening a state reads grdb_migrations, so its damage shows at once.
         let isOpened = tree != "grdb_migrations"
         try checkFinds(
             isOpened ? "the table '\(table)' is damaged" : "database disk image is malformed", wholeUpTo: most)

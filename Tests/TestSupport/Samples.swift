@@ -7,7 +7,6 @@ package struct Sample: Sendable, CustomStringConvertible {
     /// The path of the YAML file.
     package let path: String
 
-    /// A sample at a path.
     package init(path: String) { self.path = path }
 
     /// Its name without folder and ending.

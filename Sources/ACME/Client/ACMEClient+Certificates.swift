@@ -36,7 +36,7 @@ extension ACMEClient {
     ///     returned, or the first good alternate chain if the CA's own is faulty.
     ///   - read: Parses a chain and judges it; `isAlternate` is whether it is not the CA's own chain. An error for an
     ///     alternate chain becomes a doubt. An error for the CA's own chain is rethrown if no alternate chain is good.
-    /// - Returns: The chain, and doubts of one line each, for example why it is not the preferred chain.
+    /// - Returns: The chain, and warnings of one line each, for example why it is not the preferred chain.
     package func chain<Chain>(
         of order: ACMEOrder, preferring preferredChain: String?,
         reading read: (_ pem: [UInt8], _ isAlternate: Bool) throws -> Offer<Chain>

@@ -172,7 +172,7 @@ extension JSONMember {
 }
 
 extension Page {
-    /// The first `limit` of the items that were read, one more than `limit` if there are more.
+    /// A page of the first `limit` items. `read` has one item more than `limit` if there is another page.
     init<Read>(_ read: [Read], _ limit: Int, _ item: (Read) throws -> Item, next: (Read) -> Cursor) rethrows {
         let shown = read.prefix(limit)
         items = try shown.map(item)

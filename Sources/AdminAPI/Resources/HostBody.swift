@@ -156,7 +156,7 @@ enum HostBody {
                 "properties",
                 .map([
                     member("domain", "string", "Its name; *. in front stands for one label. It can't change"),
-                    list("aliases", "Other names of it"), list("upstreams", "Who its requests are passed on to"),
+                    list("aliases", "Other names of it"), list("upstreams", "The servers to pass its requests to"),
                     member("enabled", "boolean", "Whether it is served at all"),
                     (
                         "ssl_mode",
@@ -167,7 +167,7 @@ enum HostBody {
                     member(key, "string", "The private key of that, in PEM"),
                     member("force_https", "boolean", "Whether plain HTTP is redirected to HTTPS"),
                     member("hsts_enabled", "boolean", "Whether HSTS is sent (RFC 6797)"),
-                    member("hsts_max_age", "integer", "How long browsers keep to it, in seconds"),
+                    member("hsts_max_age", "integer", "How long browsers follow it, in seconds"),
                     member("hsts_include_subdomains", "boolean", "Whether it holds for all subdomains too"),
                     member("hsts_preload", "boolean", "Whether browsers may build it in"),
                     ("tls_min_version", .map([("enum", .list(["1.2", "1.3"].map(PlainValue.string)))])),

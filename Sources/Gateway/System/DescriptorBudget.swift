@@ -56,7 +56,8 @@ package struct DescriptorBudget: Equatable {
 }
 
 extension DescriptorBudget {
-    /// How many descriptors a gateway needs to serve at all. It then has a quarter of them beyond `ceiling`.
+    /// The fewest descriptors with which a gateway starts. The factor 4/3 is for the quarter above `ceiling`, which
+    /// client connections can't use.
     package static func needed(workers: Int, listeners: Int) -> Int {
         let own = ofProcess + workers * (eachWorker + listeners)
         return (own + 2 * leastConnections) * 4 / 3

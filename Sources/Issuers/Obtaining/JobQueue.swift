@@ -44,8 +44,8 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
 
     package func isRunning(_ job: Job) -> Bool { running[job] != nil }
 
-    /// Adds a job, unless it is already waiting or running. Urgent jobs are taken first. Among urgent jobs, the latest
-    /// is taken first.
+    /// Adds a job, unless it is already waiting or running. Urgent jobs run first. Among urgent jobs, the latest
+    /// runs first.
     package mutating func add(_ job: Job, at place: String, isUrgent: Bool = false) {
         guard !isRunning(job) else { return }
         let isNew = waiting.insert(job).inserted
@@ -81,7 +81,7 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
         if let place = places[name], place.isEmpty, place.running == 0 { places[name] = nil }
     }
 
-    /// The place whose job is taken next: a place with urgent jobs, or else the place whose first job has waited
+    /// The place whose job runs next: a place with urgent jobs, or else the place whose first job has waited
     /// longest. Places that already run their share are skipped.
     private func nextPlace() -> String? {
         let limit = places.count == 1 ? atOnce : share

@@ -13,7 +13,7 @@ package enum CertificateShape {
     package static func of(_ der: [UInt8]) -> [UInt8]? {
         var outer = DERReader(der[...])
         guard var certificate = outer.next(0x30), var body = certificate.next(0x30) else { return nil }
-        // Of the fields before the extensions only the last has this tag (RFC 5280 section 4.1).
+        // Only the extensions, the last field, have the tag [3] (RFC 5280 section 4.1).
         while let field = body.nextField() {
             guard field.tag == 0xA3 else { continue }
             var wrapper = DERReader(field.content)

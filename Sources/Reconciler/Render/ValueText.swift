@@ -82,7 +82,7 @@ enum ValueText {
         return (start, zip(left.reversed(), right.reversed()).prefix(rest).prefix { $0 == $1 }.count)
     }
 
-    /// Whether two texts differ in scalars of a kind.
+    /// Whether the differing middles of two texts contain a scalar for which `kind` is true.
     private static func differ(
         _ before: PlainValue, _ after: PlainValue, in kind: (Unicode.Scalar) -> Bool
     ) -> Bool {
