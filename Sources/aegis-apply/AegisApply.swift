@@ -80,7 +80,7 @@ struct AegisApply: ParsableCommand {
               --dry-run             show what would happen and change nothing
               --preflight           with --dry-run: ask DNS and CAs what stands in the way
               --refresh             first ask Cloudflare whether it still has what it has issued
-              --allow-deletions     let it delete or disable more than half of ten enabled hosts or more
+              --allow-deletions     allow deleting or disabling most of ten or more enabled hosts
               --strict              with --dry-run: warnings count as errors
               --format text|json    how to print it
               --detailed-exitcode   with --dry-run: exit with 2 when there are changes
@@ -93,15 +93,7 @@ struct AegisApply: ParsableCommand {
               aegis-apply --dry-run --format json | jq .summary
               aegis-apply validate site.yaml     is the file right?
 
-            Exit codes:
-              0   done, or nothing to do
-              1   could not run
-              2   there are changes (--dry-run --detailed-exitcode)
-              3   at least one item failed, or would; all others are in force
-              64  wrong usage
-              65  the file is invalid
-              75  another apply is running
-              130, 143  stopped by SIGINT (Ctrl-C) or SIGTERM; the next apply goes on
+            \(ExitStatus.help)
             """,
         version: "aegis-apply \(ProgramVersion.number)",
         subcommands: [
@@ -111,14 +103,6 @@ struct AegisApply: ParsableCommand {
         ],
         defaultSubcommand: ApplyCommand.self
     )
-}
-
-/// Exit codes beyond ArgumentParser's own (0, 1, and 64 for wrong usage).
-enum ExitStatus {
-    static let hasChanges = ExitCode(2)
-    static let itemsFailed = ExitCode(3)
-    static let invalidFile = ExitCode(65)
-    static let locked = ExitCode(75)
 }
 
 /// How a command prints its result.
