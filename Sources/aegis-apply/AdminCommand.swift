@@ -9,7 +9,7 @@ import State
 /// `aegis-apply admin`: manages access to the admin API.
 struct AdminCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "admin", abstract: "Say who may use the admin API of the gateways, and its page.",
+        commandName: "admin", abstract: "Manage access to the admin API of the gateways and to its page.",
         subcommands: [TokenCommand.self, LoginCommand.self])
 }
 
@@ -21,16 +21,17 @@ struct TokenCommand: ParsableCommand {
 
 struct CreateToken: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "create", abstract: "Make a token and print it, this once.",
-        discussion: "The state keeps only a digest. A token that is lost is revoked, and another one made.")
+        commandName: "create", abstract: "Make a token and print it. It is not shown again.",
+        discussion: "The state keeps only a digest. If a token is lost, revoke it and make another one.")
 
-    @Argument(help: "The token's name: letters, digits, '.', '_', '-' and '@'. Events name who did something by it.")
+    @Argument(
+        help: "The token's name: letters, digits, '.', '_', '-' and '@'. Events name the token that made a change.")
     var name: String
 
-    @Option(help: "What its bearer may do: read or write.")
+    @Option(help: "What the token allows: read or write.")
     var scope = AccessToken.Scope.read
 
-    @Option(help: "How long it can be used, such as 90d; left out: until it is revoked.")
+    @Option(help: "How long the token is valid, such as 90d; left out: until it is revoked.")
     var expires: TokenLife?
 
     @OptionGroup var options: StateOptions
@@ -116,7 +117,7 @@ struct ListTokens: ParsableCommand {
 
 struct RevokeToken: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "revoke", abstract: "End a token. Gateways refuse it from the next request on.")
+        commandName: "revoke", abstract: "Revoke a token. Gateways refuse it from the next request on.")
 
     @Argument(help: "The token's name.")
     var name: String

@@ -14,10 +14,12 @@ struct ApplyCommand: ParsableCommand {
     @Flag(help: "With --dry-run: ask name servers, CAs and the names themselves whether certificates could be issued.")
     var preflight = false
 
-    @Flag(help: "Ask providers first whether they still have what they have issued; what is gone is issued again.")
+    @Flag(
+        help:
+            "Ask Cloudflare first whether it still has the certificates that it issued; missing ones are issued again.")
     var refresh = false
 
-    @Flag(help: "Let it delete or disable more than half of ten hosts or more.")
+    @Flag(help: "Allow deleting or disabling more than half of the enabled hosts, if there are ten or more.")
     var allowDeletions = false
 
     @Option(help: "How to print the plan: text or json.")

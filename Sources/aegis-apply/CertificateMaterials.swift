@@ -68,7 +68,7 @@ enum CertificateMaterials {
             .warning(
                 at: certificate.origin,
                 "certificate '\(certificate.name)' \(fault), and is not renewed: its auto_renew is false",
-                hint: "'aegis-apply renew \(certificate.name) --force' has it reissued")
+                hint: "'aegis-apply renew \(certificate.name) --force' reissues it")
         ]
     }
 

@@ -22,7 +22,7 @@ struct CertificatesCommand: ParsableCommand {
 
 struct ListCertificates: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List all certificates, those too that are only kept.")
+        commandName: "list", abstract: "List all certificates, also kept ones that are not in force.")
 
     @OptionGroup var options: StateOptions
 
@@ -68,7 +68,7 @@ struct ListCertificates: ParsableCommand {
 struct ShowCertificate: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "show", abstract: "Show one certificate.")
 
-    @Argument(help: "Its name.")
+    @Argument(help: "The certificate's name; for a host's own certificate, the host's domain.")
     var name: String
 
     @OptionGroup var options: StateOptions
@@ -102,7 +102,7 @@ struct ExportCertificate: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export", abstract: "Write a certificate's chain to a file, on request with its private key.")
 
-    @Argument(help: "Its name.")
+    @Argument(help: "The certificate's name; for a host's own certificate, the host's domain.")
     var name: String
 
     @Option(help: "The file to write, made for you alone; '-' is the standard output.", completion: .file())
@@ -111,7 +111,7 @@ struct ExportCertificate: ParsableCommand {
     @Flag(help: "Write the private key too, in plain text.")
     var withKey = false
 
-    @Flag(help: "Replace the file if it exists, as a script does that exports after each renewal.")
+    @Flag(help: "Replace the file if it exists.")
     var force = false
 
     @OptionGroup var options: StateOptions

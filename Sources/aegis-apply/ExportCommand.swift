@@ -13,8 +13,7 @@ struct ExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export", abstract: "Print what the admin API owns as YAML, to be put into the file.",
         discussion: """
-            When the file then declares these hosts and certificates, the plan says 'adopt': applying it changes nothing but the \
-            owner.
+            When the file then declares these hosts and certificates, the plan says 'adopt': the apply changes only their owner.
             """)
 
     @Option(help: "Write chains and keys into this folder, for you alone; else only their names are printed.")

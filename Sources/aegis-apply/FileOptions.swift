@@ -7,7 +7,9 @@ struct FileOptions: ParsableArguments {
         completion: .file(extensions: ["yaml", "yml"]))
     var file: String?
 
-    @Option(help: "The configuration, as other commands take it.", completion: .file(extensions: ["yaml", "yml"]))
+    @Option(
+        help: "The configuration, by the option that other commands use.",
+        completion: .file(extensions: ["yaml", "yml"]))
     var config: String?
 
     var name: String { file ?? config ?? "aegis.yaml" }

@@ -17,7 +17,7 @@ struct IdentitiesCommand: ParsableCommand {
 struct ListIdentities: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list", abstract: "List all identities, and whether they can be used.",
-        discussion: "They are read here as the gateway reads them; nothing is made.")
+        discussion: "The command reads identities as the gateway does, but on this machine. It makes none.")
 
     @OptionGroup var options: StateOptions
 
@@ -55,7 +55,7 @@ struct ShowIdentity: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show", abstract: "Show one identity, its chain, and the CAs of its peers.")
 
-    @Argument(help: "Its name.")
+    @Argument(help: "The identity's name.")
     var name: String
 
     @OptionGroup var options: StateOptions

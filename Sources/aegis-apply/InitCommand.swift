@@ -38,7 +38,7 @@ struct InitCommand: ParsableCommand {
             """)
     var certificates: Source?
 
-    @Option(help: "With letsencrypt: whom it may write to.")
+    @Option(help: "With letsencrypt: the address to which Let's Encrypt may write.")
     var email: String?
 
     @Option(help: "With cloudflare: the zone's identifier, from its overview page.")
@@ -55,7 +55,8 @@ struct InitCommand: ParsableCommand {
         completion: .file(extensions: ["yaml", "yml"]))
     var output: String?
 
-    @Option(help: "The file to write, as other commands take it.", completion: .file(extensions: ["yaml", "yml"]))
+    @Option(
+        help: "The same as --out, by the name that other commands use.", completion: .file(extensions: ["yaml", "yml"]))
     var config: String?
 
     private var out: String { output ?? config ?? "aegis.yaml" }

@@ -12,8 +12,8 @@ struct RekeyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rekey", abstract: "Seal all keys in the state under another encryption key.",
         discussion: """
-            All in one step: afterwards either the old key opens everything or the new one does. The old key comes from where \
-            apply has it (encryption.key, AEGIS_SSL_KEY or the state), or from --old-key-env or --old-key-file.
+            This is one step: afterwards either the old key opens everything, or the new one does. The old key comes from where \
+            aegis-apply takes it (encryption.key, AEGIS_SSL_KEY or the state), or from --old-key-env or --old-key-file.
             """)
 
     @Option(help: "The variable with the new key, 64 hex digits.")

@@ -11,19 +11,22 @@ import SystemPackage
 /// `aegis-apply renew`: renews certificates that are due, and with `--force` certificates that are not due.
 struct RenewCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "renew", abstract: "Renew certificates that are due, or with --force any.",
+        commandName: "renew", abstract: "Renew certificates that are due, or any with --force.",
         discussion: """
-            Without names all certificates of issuers are looked at. CAs are asked when they would have them renewed. A running \
-            gateway does this by itself; the command is for those who can't wait, and for machines without one.
+            Without names, the command looks at all certificates that come from issuers. It asks their CAs for renewal \
+            advice. A running gateway does the same by itself; use the command if you can't wait, or on a machine without a gateway.
             """)
 
     @Argument(help: "The certificates' names; a host's is its domain.")
     var names: [String] = []
 
-    @Flag(help: "All certificates of issuers; the same as no name.")
+    @Flag(help: "Renew all certificates that come from issuers; the same as no name.")
     var all = false
 
-    @Flag(help: "Also what is not due yet, or waits after a failure. It counts against the CA's limits.")
+    @Flag(
+        help:
+            "Renew also certificates that are not due yet, or that wait after a failure. This counts against the CA's limits."
+    )
     var force = false
 
     @OptionGroup var options: StateOptions

@@ -8,7 +8,7 @@ import State
 
 struct RevokeCertificate: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "revoke", abstract: "Have the CA revoke a certificate. This can't be taken back.",
+        commandName: "revoke", abstract: "Have the CA revoke a certificate. This can't be undone.",
         discussion: """
             It is served on until another takes its place, which a gateway that runs, the next apply or 'renew' sees to, unless \
             its auto_renew is false: then only 'renew --force' does. That of a disabled host is replaced when the host is enabled.
@@ -31,7 +31,7 @@ struct RevokeCertificate: ParsableCommand {
         }
     }
 
-    @Argument(help: "Its name.")
+    @Argument(help: "The certificate's name; for a host's own certificate, the host's domain.")
     var name: String
 
     @Option(help: "Why: unspecified, key-compromise, superseded or cessation-of-operation.")
@@ -61,12 +61,12 @@ struct RevokeCertificate: ParsableCommand {
 
     private func words(for sequel: Revocation.Sequel) -> String {
         switch sequel {
-        case .notUsed: "It was only kept: it is not used again."
-        case .rests: "Its host is disabled: it is not served, and replaced when the host is enabled."
+        case .notUsed: "It was not in force, only kept. It will not be used again."
+        case .rests: "Its host is disabled, so no gateway serves it. It is replaced when the host is enabled."
         case .isReplaced:
-            "It is served on until another takes its place, which a gateway that runs sees to: or aegis-apply renew \(name)"
+            "Gateways serve it until a running gateway replaces it. Or run: aegis-apply renew \(name)"
         case .isServedOn:
-            "It is served on and not replaced: its auto_renew is false; aegis-apply renew \(name) --force has it reissued"
+            "Gateways serve it and don't replace it, since its auto_renew is false. To replace it, run: aegis-apply renew \(name) --force"
         }
     }
 

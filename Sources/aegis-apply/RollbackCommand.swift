@@ -7,7 +7,8 @@ struct RollbackCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rollback", abstract: "Apply the text of an earlier generation again, as a new one.",
         discussion:
-            "The file itself is left as it is: bring it back to what is in force, or the next apply undoes this.")
+            "The file itself does not change. Edit it to match what is now in force, or the next apply undoes the rollback."
+    )
 
     @Argument(help: "The generation's number; 'aegis-apply history' lists them.")
     var generation: Int
@@ -15,7 +16,7 @@ struct RollbackCommand: ParsableCommand {
     @Flag(help: "Show what would happen and change nothing.")
     var dryRun = false
 
-    @Flag(help: "Let it delete or disable more than half of ten hosts or more.")
+    @Flag(help: "Allow deleting or disabling more than half of the enabled hosts, if there are ten or more.")
     var allowDeletions = false
 
     @Option(help: "With --dry-run: how to print the plan: text or json.")

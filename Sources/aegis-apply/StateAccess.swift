@@ -60,7 +60,7 @@ struct StateOptions: ParsableArguments {
     @Option(help: "The configuration that names the state.", completion: .file(extensions: ["yaml", "yml"]))
     var config = "aegis.yaml"
 
-    @Option(help: "The state itself, in place of a configuration.", completion: .file())
+    @Option(help: "The state's file, instead of a configuration.", completion: .file())
     var state: String?
 
     /// The configuration; nil when `--state` names the state.

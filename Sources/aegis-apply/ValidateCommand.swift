@@ -3,7 +3,7 @@ import ArgumentParser
 /// `aegis-apply validate`: checks the file and prints its diagnostics.
 struct ValidateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "validate", abstract: "Check the file and tell everything that is wrong with it.")
+        commandName: "validate", abstract: "Check the file and report all its faults.")
 
     @OptionGroup var options: FileOptions
 

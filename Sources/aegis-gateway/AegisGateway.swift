@@ -19,10 +19,16 @@ struct AegisGateway: ParsableCommand {
         commandName: "aegis-gateway",
         abstract: "Serve the hosts of a state, and follow it as it changes.",
         discussion: """
-            The state is what aegis-apply has made of aegis.yaml. Without one the gateway waits for it.
+            aegis-apply makes the state from aegis.yaml. Without a state the gateway waits for one.
 
-            Signals: TERM and INT end it after requests under way are done (a second one: at once); HUP reads the state \
-            anew and reopens logs; USR2 starts the program as it now is on disk, which takes over without a connection lost.
+            Signals: TERM and INT end the gateway after the requests in progress (a second signal: at once); QUIT ends it \
+            at once; HUP reads the state again and reopens logs; USR2 starts the program that is now on disk, which takes \
+            over without losing a connection.
+
+            Exit codes:
+              0   ended by SIGTERM, SIGINT or SIGQUIT, or replaced by its successor
+              1   could not start, or could not continue: the log says why
+              64  wrong usage
             """,
         version: "aegis-gateway \(ProgramVersion.number)")
 
@@ -33,7 +39,7 @@ struct AegisGateway: ParsableCommand {
         help: "A file with the key that the state is sealed with, 64 hex digits; else AEGIS_SSL_KEY, else the state's.")
     var keyFile: String?
 
-    @Option(help: "How long requests may take to end when the gateway does, in seconds.")
+    @Option(help: "How long open requests may take when the gateway ends, in seconds.")
     var drainTimeout: Int = 30
 
     @Option(help: "The form of the log on the standard error: text or json.")

@@ -172,7 +172,7 @@ def test_a_certificate_that_has_expired_is_told_of(start, clock, webhook):
 def test_a_webhook_that_is_down_then_broken_then_well_is_told_once(start, clock):
     port = free_port()
     gateway = start(20, alerts={"webhook": {"url": f"http://127.0.0.1:{port}/"}})
-    gateway.await_log("warning: the webhook of alerts was not told of the certificate 'shop'", "next try is in 20 minutes")
+    gateway.await_log("warning: the webhook for alerts did not accept the alert about the certificate 'shop'", "next try is in 20 minutes")
     hook = Origin(at=("127.0.0.1", port))
     try:
         hook.answer = BROKEN
@@ -198,7 +198,7 @@ def test_after_three_tries_the_next_threshold_is_told(start, clock, webhook):
         webhook.await_requests(number)
         eventually("the try is over", lambda: gateway.log.count("it answered with status 500") == number)
         clock.set(number * (TRY + 60))
-    gateway.await_log("error: the webhook of alerts was not told of the certificate 'shop' in 3 tries")
+    gateway.await_log("error: the webhook for alerts did not accept the alert about the certificate 'shop' in 3 tries")
     assert told(gateway, result="failed") == 1
     looked_again(gateway, clock, DAY)
     assert len(webhook.requests) == 3
@@ -226,7 +226,7 @@ def test_a_slow_webhook_holds_nothing_up(start, clock, webhook):
     gateway.reload()
     webhook.answer = DONE
     clock.set(TRY + 60)
-    gateway.await_log("the webhook of alerts was not told of the certificate 'shop'", "in time")
+    gateway.await_log("the webhook for alerts did not accept the alert about the certificate 'shop'", "in time")
     clock.set(TRY + 240)
     eventually("it is delivered", lambda: told(gateway, result="delivered") == 1)
     assert len(webhook.requests) == 2
@@ -236,7 +236,7 @@ def test_a_slow_webhook_holds_nothing_up(start, clock, webhook):
 def test_an_answer_without_an_end_is_cut(start, webhook):
     webhook.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + bytes(1 << 20)
     gateway = start(20, alerts={"webhook": {"url": webhook.url}})
-    gateway.await_log("the webhook of alerts was not told of the certificate 'shop'")
+    gateway.await_log("the webhook for alerts did not accept the alert about the certificate 'shop'")
 
 
 def test_a_webhook_over_https_is_verified_by_its_ca_file(start, clock, tmp_path):

@@ -87,7 +87,7 @@ def test_there_are_never_more_connections_than_allowed(run, origin):
         begin_body(first)
         begin_body(second)
         eventually("no room", lambda: is_turned_away(gateway.http))
-        gateway.await_log("warning: all 2 connections of clients are taken")
+        gateway.await_log("warning: all 2 connections of clients are in use")
         # The admin listener still accepts connections.
         assert gateway.ask("/healthz")[0] == 200
         for client in (first, second):

@@ -659,7 +659,7 @@ def test_two_gateways_of_one_state_share_an_identity(run, vault, front, upstream
         second.await_log("can't be shown to upstreams: it was not obtained yet")
         eventually("the second one has a token", lambda: front.count("lookup-self") >= 2)
         release.set()
-        second.await_log("the identity 'mesh' is taken from the state")
+        second.await_log("the identity 'mesh' was read from the state")
         serves(gateway)
         assert front.count("/sign/") == 1
         gateway.process.kill()

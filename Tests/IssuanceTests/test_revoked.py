@@ -101,9 +101,9 @@ def test_one_that_is_not_to_be_renewed_is_told_of_and_left(site):
     for arguments in (["--dry-run"], []):
         said = aegis_apply(gateway, *arguments)
         assert words in said and "and is not renewed: its auto_renew is false" in said
-        assert "'aegis-apply renew mine --force' has it reissued" in said
+        assert "'aegis-apply renew mine --force' reissues it" in said
     assert words in aegis_apply(gateway, "--dry-run", "--strict", expect=3)
-    assert "hint: its auto_renew is false; --force has it reissued" in renew(gateway, "mine").stderr
+    assert "hint: its auto_renew is false; --force reissues it" in renew(gateway, "mine").stderr
     assert renew(gateway).stdout == "Nothing is due.\n"
     assert "mine: renewed" in renew(gateway, "mine", "--force").stderr
     assert len(ca.issued) == 2

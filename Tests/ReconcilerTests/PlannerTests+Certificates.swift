@@ -191,7 +191,9 @@ extension PlannerTests {
         let plan = Planner(try Self.configuration(text), against: snapshot, now: example.day * Self.day).plan()
         #expect(plan.isEmpty == (example.reason == nil))
         #expect(plan.count(of: .delete) == (example.reason == nil ? 0 : 1))
-        let reason = example.reason.map { "kept since 1970-01-11 00:00:00 UTC for when it comes back; \($0)" }
+        let reason = example.reason.map {
+            "kept since 1970-01-11 00:00:00 UTC, to be used if the file names it again; \($0)"
+        }
         #expect(plan.changes.first?.reason == reason)
     }
 

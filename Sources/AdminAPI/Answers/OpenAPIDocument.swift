@@ -66,7 +66,8 @@ enum OpenAPIDocument {
                 + (route.answer.status == 204 ? [] : [("content", content)]))
         let isChange = route.method != "GET"
         let others: [(String, PlainValue)] =
-            isChange ? [] : [("304", .map([("description", .string("The client has it (If-None-Match)"))]))]
+            isChange
+            ? [] : [("304", .map([("description", .string("Not changed since the client's copy (If-None-Match)"))]))]
         let body: [(String, PlainValue)] =
             route.body.map { schema in
                 [

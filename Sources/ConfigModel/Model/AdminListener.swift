@@ -28,9 +28,9 @@ package struct AdminListener: Sendable, Equatable {
         })
 
     private static let mapping = ObjectShape<AdminListener>(
-        "an admin listener", "The address, and what the admin API may be used for", initial: AdminListener(),
+        "an admin listener", "The address, and what the admin API may do", initial: AdminListener(),
         fields: [
-            .defaulted("listen", \.address, .listenAddress, "Where health, metrics and the admin API are listened for"),
+            .defaulted("listen", \.address, .listenAddress, "The address of health checks, metrics and the admin API"),
             .defaulted(
                 "api", \.api, .choice("use of the admin API"),
                 "What clients of the admin API may do at most; off: there is no API"),

@@ -17,22 +17,22 @@ package struct AlertSettings: Sendable, Equatable {
     package init() {}
 
     static let shape = ObjectShape<AlertSettings>(
-        "alerts", "When and where it is told that certificates expire", initial: AlertSettings(),
+        "alerts", "When and where to alert that certificates expire", initial: AlertSettings(),
         fields: [
             .defaulted(
                 "expiry", \.expiry,
                 .list(
                     of: .duration(in: .seconds(60) ... .seconds(3650 * 86_400)), allowsEmpty: false, atMost: 20,
                     "durations"),
-                "The times left at which it is told"),
-            .optional("webhook", \.webhook, webhook.shape, "A web service that is told"),
+                "How long before the end to alert"),
+            .optional("webhook", \.webhook, webhook.shape, "A web service that receives the alerts"),
         ])
 
     private static let webhook = ObjectShape<Webhook>(
-        "a webhook", "A web service that is told", initial: Webhook(),
+        "a webhook", "A web service that receives the alerts", initial: Webhook(),
         fields: [
-            .required("url", \.url, .webhookURL, "Where it is called"),
-            .optional("token", \.token, .secret, "The Bearer token it is called with"),
+            .required("url", \.url, .webhookURL, "Its URL"),
+            .optional("token", \.token, .secret, "The Bearer token that it expects"),
             .optional("ca_file", \.caFile, .path, "CAs trusted for it, in PEM; else the system's"),
         ])
 

@@ -59,14 +59,15 @@ package struct ClientAuthSettings: Sendable, Hashable {
                 "Whether a client must have a certificate; one that it shows must be good in either mode"),
             .optional("ca_file", \.caFile, .path, "The CAs that clients' certificates must come from, in PEM"),
             .optional(
-                "identity", \.identity, .name, "In place of ca_file: which of 'identities' has the CAs and requirements"
+                "identity", \.identity, .name,
+                "Instead of ca_file: the identity whose CAs and requirements apply to clients"
             ),
             .defaulted(
                 "crl_files", \.revocationLists,
                 .list(of: .path, atMost: maximumLists, "files"), "Files of revocation lists, in PEM or DER"),
             .defaulted(
                 "crl_expired", \.overdueLists, .choice("choice"),
-                "What becomes of a CA's certificates when its revocation list is past its next update"),
+                "Whether certificates of a CA are refused when its revocation list is past its next update"),
             .optional(
                 "required_sans", \.requiredSANs, .peerNamePatterns,
                 "SANs of which a client's certificate must have one; left out: those of the identity, else any"),
@@ -75,6 +76,6 @@ package struct ClientAuthSettings: Sendable, Hashable {
                 "Whether expired certificates are accepted, for testing and migration; left out: as the identity says"),
             .defaulted(
                 "forward", \.forwarding, .choice("way of forwarding"),
-                "The headers that tell the upstream of the client's certificate"),
+                "The header in which the upstream gets the client's certificate"),
         ])
 }

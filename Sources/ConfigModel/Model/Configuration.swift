@@ -110,7 +110,7 @@ extension Configuration {
                             "The SQLite database with certificates and sealed keys; relative to this file"),
                         .defaulted(
                             "retention", \.retention, .duration(in: .zero ... .seconds(3650 * 86_400)),
-                            "How long certificates of hosts that were taken out are kept, to be used again; 0 for not at all"
+                            "How long to keep certificates of hosts that the file no longer names, to use them again; 0: not at all"
                         ),
                     ])),
             .nested(
@@ -120,27 +120,28 @@ extension Configuration {
                     fields: [
                         .optional(
                             "key", \.encryptionKey, .masterKey,
-                            "64 hex digits. Left out: AEGIS_SSL_KEY if set, else made on first run and kept in the state"
+                            "64 hex digits. Left out: AEGIS_SSL_KEY if set, else a key that the first run makes and keeps in the state"
                         )
                     ])),
             .defaulted("gateway", \.gateway, GatewaySettings.shape.shape, "How the gateway listens, limits and logs"),
             .optional("node", \.node, NodeSettings.shape.shape, "This gateway among others"),
             .defaulted(
                 "identities", \.identities, .named(NamedIdentity.shape, "identities"),
-                "Certificates, keys and CAs for mutual TLS, by name"),
+                "Identities for mutual TLS by name: a certificate, its key and CAs"),
             .defaulted(
                 "vaults", \.vaults, .named(VaultServer.shape.shape, "vaults"),
                 "Servers of HashiCorp Vault or OpenBao, by name"),
             .optional(
-                "alerts", \.alerts, AlertSettings.shape.shape, "When and where it is told that certificates expire"),
-            .defaulted("issuers", \.issuers, .named(Issuer.shape, "issuers"), "Who issues certificates, by name"),
+                "alerts", \.alerts, AlertSettings.shape.shape, "When and where to alert that certificates expire"),
+            .defaulted(
+                "issuers", \.issuers, .named(Issuer.shape, "issuers"), "The CAs that issue certificates, by name"),
             .defaulted(
                 "certificates", \.certificates, .named(NamedCertificate.shape, "certificates"),
                 "Certificates that hosts refer to by name"),
             .defaulted(
                 "edge_certificates", \.edgeCertificates, .list(of: EdgeCertificate.shape.shape, "edge certificates"),
                 "Certificates ordered at Cloudflare and served by its edge"),
-            .defaulted("hosts", \.hosts, .list(of: Host.shape.shape, "hosts"), "What is served"),
+            .defaulted("hosts", \.hosts, .list(of: Host.shape.shape, "hosts"), "The hosts to serve"),
         ])
 }
 

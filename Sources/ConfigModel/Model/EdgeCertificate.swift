@@ -66,21 +66,23 @@ package struct EdgeCertificate: Sendable, Equatable {
         "an edge certificate", "A certificate ordered at Cloudflare and served by its edge", initial: EdgeCertificate(),
         place: { $0.origin = $1 },
         fields: [
-            .optional("name", \.name, .name, "What it is called; left out: its zone's apex"),
+            .optional("name", \.name, .name, "Its name; left out: its zone's apex"),
             .required("zone_id", \.zoneID, .zoneID, "The zone it belongs to"),
             .required("api_token", \.apiToken, .secret, "A token with the permission Zone, SSL and Certificates, Edit"),
             .required(
                 "hosts", \.hosts, .list(of: .domain, allowsEmpty: false, atMost: 50, "names"), "The names it is for"),
             .defaulted("certificate_authority", \.authority, .choice("certificate authority"), "The CA"),
-            .defaulted("validation_method", \.validation, .choice("validation method"), "How control is shown"),
+            .defaulted(
+                "validation_method", \.validation, .choice("validation method"), "How control over a name is proved"),
             .defaulted(
                 "validity_days", \.validityDays, .integer(oneOf: [14, 30, 90, 365]), "How many days it lives"),
             .defaulted(
-                "cloudflare_branding", \.cloudflareBranding, .flag, "Whether Cloudflare's own name is put first"),
+                "cloudflare_branding", \.cloudflareBranding, .flag, "Whether Cloudflare puts its own name first"),
             .defaulted(
-                "wait", \.wait, .duration(in: .zero ... .seconds(3600)), "How long apply waits for it to become active"),
+                "wait", \.wait, .duration(in: .zero ... .seconds(3600)), "How long an apply waits until it is active"),
             .defaulted(
-                "on_removal", \.onRemoval, .choice("choice"), "What becomes of it when the file no longer names it"),
+                "on_removal", \.onRemoval, .choice("choice"),
+                "Whether it is kept or deleted when the file no longer names it"),
             .defaulted("base_url", \.baseURL, .httpsURL, "Where the API is, with its path"),
             .optional("ca_file", \.caFile, .path, "CAs trusted for the API's server, in PEM; else the system's"),
         ])

@@ -22,22 +22,24 @@ package struct GatewaySettings: Sendable, Equatable {
         "a gateway", "How the gateway listens, limits and logs", initial: GatewaySettings(),
         fields: [
             .defaulted(
-                "http", \.http, .list(of: .listenAddress, atMost: 100, "addresses"), "Where plain HTTP is listened for"),
+                "http", \.http, .list(of: .listenAddress, atMost: 100, "addresses"),
+                "The addresses to listen at for plain HTTP"),
             .defaulted(
-                "https", \.https, .list(of: .listenAddress, atMost: 100, "addresses"), "Where HTTPS is listened for"),
+                "https", \.https, .list(of: .listenAddress, atMost: 100, "addresses"),
+                "The addresses to listen at for HTTPS"),
             .defaulted(
                 "admin", \.admin, AdminListener.shape,
-                "Where health, metrics and the admin API are listened for, and what the API may be used for"),
+                "The address of health checks, metrics and the admin API, and what the API may do"),
             .defaulted(
                 "cache_dir", \.cacheDirectory, .path,
                 "The directory of the local CA's files, relative to this file; AEGIS_SSL_CACHE_DIR wins"),
             .defaulted(
                 "trusted_proxies", \.trustedProxies, .list(of: .networkBlock, atMost: 1000, "address ranges"),
-                "The peers whose X-Forwarded-* headers are believed"),
+                "The proxies whose client_address header is believed"),
             .defaulted(
                 "client_address", \.clientAddress, .choice("client address field"),
                 "The one field in which trusted_proxies name the client; the others are not believed"),
-            .defaulted("limits", \.limits, GatewayLimits.shape.shape, "What one client may use"),
+            .defaulted("limits", \.limits, GatewayLimits.shape.shape, "Limits for clients and their requests"),
             .defaulted("access_log", \.accessLog, AccessLog.shape.shape, "Where requests are logged"),
             .optional("workers", \.workers, .integer(in: 1...1024), "How many threads serve; left out: one a core"),
         ])
@@ -86,7 +88,7 @@ package struct GatewayLimits: Sendable, Equatable {
     package init() {}
 
     static let shape = ObjectShape<GatewayLimits>(
-        "limits", "What one client may use", initial: GatewayLimits(),
+        "limits", "Limits for clients and their requests", initial: GatewayLimits(),
         fields: [
             .defaulted(
                 "header_bytes", \.headerBytes, .byteSize(in: 1024...1_048_576),
@@ -97,10 +99,10 @@ package struct GatewayLimits: Sendable, Equatable {
             .defaulted("body_bytes", \.bodyBytes, .bodySize, "Size of a request's body; 0: no bound"),
             .defaulted(
                 "body_buffer_bytes", \.bodyBufferBytes, .byteSize(in: 0...1_048_576),
-                "How much of a request's body is collected before an upstream is taken; 0: none"),
+                "How much of a request's body is collected before an upstream is chosen; 0: none"),
             .defaulted(
                 "body_min_rate", \.bodyMinRate, .byteSize(in: 0...1_073_741_824),
-                "How much of a body must come each second, after the first body_progress_timeout; 0: any"),
+                "The lowest rate of a body, for each second after the first body_progress_timeout; 0: none"),
             .defaulted(
                 "handshake_timeout", \.handshakeTimeout, .timeout, "From the connection to the end of the TLS handshake"
             ),
@@ -112,8 +114,8 @@ package struct GatewayLimits: Sendable, Equatable {
             .defaulted("connections", \.connections, .integer(in: 1...1_000_000), "Connections of clients at once"),
             .optional(
                 "connections_per_client", \.connectionsPerClient, .integer(in: 0...1_000_000),
-                "Connections of one client's address at once; 0: no bound of its own; left out: a quarter of those that "
-                    + "can be had, 1000 at most; trusted proxies have none"),
+                "Connections of one client's address at once; 0: no such limit; left out: a quarter of all that are "
+                    + "possible, at most 1000. Trusted proxies have no such limit"),
         ])
 }
 

@@ -7,10 +7,10 @@ extension Host {
             .defaulted("enabled", \.enabled, .flag, "Whether it is served at all"),
             .defaulted(
                 "upstreams", \.upstreams, .list(of: .upstream, atMost: 1000, "upstreams"),
-                "Who its requests are passed on to"),
+                "The servers to pass its requests to"),
             .optional(
                 "upstream_tls", \.upstreamTLS, UpstreamTLS.shape.shape,
-                "How the gateway and https:// upstreams show each other who they are"),
+                "How the gateway and https:// upstreams prove their identity to each other"),
             .formerCAFile("ca_file"),
             .optional(
                 "respond", \.respond, FixedResponse.shape.shape,
@@ -41,9 +41,9 @@ extension Host {
                 "Protocols beside websocket that clients may change to"),
             .defaulted("timeouts", \.timeouts, UpstreamTimeouts.shape.shape, "How long upstreams may take"),
             .nested(
-                "limits", "Bounds of its own",
+                "limits", "Limits of this host",
                 ObjectShape(
-                    "a host's limits", "Bounds of its own", initial: Host(),
+                    "a host's limits", "Limits of this host", initial: Host(),
                     fields: [
                         .optional(
                             "body_bytes", \.bodyBytes, .bodySize,
@@ -65,7 +65,7 @@ extension HealthCheck {
     static let shape = ObjectShape<HealthCheck>(
         "a health check", "How upstreams are watched", initial: HealthCheck(),
         fields: [
-            .defaulted("path", \.path, .requestPath, "What is asked for; any answer from 200 to 399 is healthy"),
+            .defaulted("path", \.path, .requestPath, "The path to request; any status from 200 to 399 is healthy"),
             .defaulted(
                 "interval", \.interval, .duration(in: .milliseconds(100) ... .seconds(86_400)),
                 "From one check to the next"),
@@ -79,11 +79,12 @@ extension HSTS {
         fields: [
             .defaulted("enabled", \.enabled, .flag, "Whether the header is sent"),
             .defaulted(
-                "max_age", \.maxAge, .integer(in: 0...3_153_600_000), "How long browsers keep to it, in seconds"),
+                "max_age", \.maxAge, .integer(in: 0...3_153_600_000), "How long browsers follow it, in seconds"),
             .defaulted("include_subdomains", \.includeSubdomains, .flag, "Whether it holds for all subdomains too"),
             .defaulted(
                 "preload", \.preload, .flag,
-                "Whether browsers may build it in; needs a max_age of a year and include_subdomains"),
+                "Whether browsers may include it in their preload lists; needs a max_age of a year and include_subdomains"
+            ),
         ])
 }
 
@@ -99,7 +100,7 @@ extension HeaderRules {
         "header changes", "Headers to set and to remove", initial: Changes(),
         fields: [
             .defaulted("set", \.set, .headerSettings, "Fields to set in place of any of that name"),
-            .defaulted("remove", \.remove, .headerNames, "Names of fields to take away"),
+            .defaulted("remove", \.remove, .headerNames, "Names of fields to remove"),
         ])
 }
 
@@ -110,7 +111,7 @@ extension UpstreamTimeouts {
             .defaulted("connect", \.connect, .timeout, "To accept a connection, with TLS"),
             .defaulted(
                 "read", \.read, .timeout, "To send the whole head of an answer, and between two pieces of its body"),
-            .defaulted("write", \.write, .timeout, "To take what it was sent, or a part of it"),
+            .defaulted("write", \.write, .timeout, "To receive more of the request's body"),
             .defaulted(
                 "tunnel", \.tunnel, .timeout, "Between two pieces that pass a WebSocket, in either direction"),
         ])

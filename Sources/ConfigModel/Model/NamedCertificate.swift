@@ -58,7 +58,7 @@ package struct CustomCertificate: Sendable, Equatable {
             .tag("source", "custom", "Your own certificate"),
             .required("cert", \.certificate, .certificatePEM, "The certificate and its chain in PEM"),
             .required("key", \.key, .keyPEM, "The private key in PEM, not encrypted"),
-            .defaulted("allow_expired", \.allowsExpired, .flag, "Whether it is served although it has expired"),
+            .defaulted("allow_expired", \.allowsExpired, .flag, "Whether to serve it even when it has expired"),
         ])
 }
 

@@ -35,18 +35,19 @@ package struct NodeSettings: Sendable, Equatable {
             .optional("name", \.name, .string("a name", lengths: 1...1000), "Its name for people to read"),
             .optional(
                 "address", \.address, .nodeAddress,
-                "Where others reach it over mutual TLS, which opens the node listener; left out: there is none"),
-            .optional("identity", \.identity, .name, "Which of 'identities' it shows and verifies clients by"),
+                "The address of the node listener, for mutual TLS; left out: there is no such listener"),
+            .optional(
+                "identity", \.identity, .name, "The identity that it shows, and by whose CAs it verifies clients"),
             .defaulted(
                 "allow", \.allowed, .list(of: allowed.shape, atMost: 1000, "clients"),
-                "Who may do what there, by a SAN of the client's certificate"),
+                "Which clients may use it, by a SAN of their certificate, and for what"),
         ])
 
     private static let allowed = ObjectShape<Allowed>(
         "an allowed client", "A client of the node listener", initial: Allowed(),
         fields: [
             .required("san", \.san, .peerNamePattern, "Matches a SAN of the client's certificate"),
-            .required("scope", \.scope, .choice("scope"), "What it may do"),
+            .required("scope", \.scope, .choice("scope"), "What the client may do"),
         ])
 }
 

@@ -32,16 +32,17 @@ package struct UpstreamTLS: Sendable, Hashable {
     }
 
     static let shape = ObjectShape<UpstreamTLS>(
-        "upstream TLS", "How the gateway and https:// upstreams show each other who they are", initial: UpstreamTLS(),
+        "upstream TLS", "How the gateway and https:// upstreams prove their identity to each other",
+        initial: UpstreamTLS(),
         fields: [
-            .optional("identity", \.identity, .name, "Which of 'identities' is shown to upstreams"),
+            .optional("identity", \.identity, .name, "The identity to show to upstreams"),
             .optional(
                 "ca_file", \.caFile, .path,
                 "Trusted for upstreams, in PEM: roots, issuing CAs or their own certificates; else the identity's CAs, "
                     + "else the system's"),
             .optional(
                 "server_name", \.serverName, .serverName,
-                "The name or address that is asked for and verified; left out: the upstream's own"),
+                "The server name to send and to verify; left out: the upstream's own"),
             .optional(
                 "required_sans", \.requiredSANs, .peerNamePatterns,
                 "SANs of which an upstream's certificate must have one, too; left out: those of the identity, if its "

@@ -99,7 +99,7 @@ package enum VaultLogin: Sendable, Equatable {
                     "a login by certificate", "A client certificate", initial: ClientCertificate(),
                     fields: [
                         .tag("method", "cert", "A client certificate"), .mount(\.mount),
-                        .required("identity", \.identity, .name, "Which of 'identities' is shown"),
+                        .required("identity", \.identity, .name, "The identity to show"),
                     ]),
                 wrap: { .certificate($0) }, unwrap: { if case .certificate(let login) = $0 { login } else { nil } }),
         ])

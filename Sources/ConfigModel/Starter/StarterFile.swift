@@ -43,7 +43,7 @@ package struct StarterFile {
 
         \(certificates)hosts:
           - domain: \(quoted(domain.text))
-            upstreams: [\(quoted(upstream.text))]        # several are taken in turn
+            upstreams: [\(quoted(upstream.text))]        # several serve in turn
         \(host)    force_https: true                     # http:// is redirected
         \(aliases)    # hsts: { max_age: 31536000 }         # browsers come by HTTPS alone for a year, so only when that is sure
             # timeouts: { read: 60s }             # how long an answer of the upstream may take

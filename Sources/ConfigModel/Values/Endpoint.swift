@@ -149,7 +149,7 @@ package struct Upstream: Sendable, Hashable {
         // The check for '@' comes first: a text with '@' may contain a password, and the messages of the later checks
         // quote the text.
         guard !text.utf8.hasAny(where: { $0 == UInt8(ascii: "@") }) else {
-            throw ValueFault("an upstream has no user name or password")
+            throw ValueFault("an upstream's URL can't contain a user name or password")
         }
         guard let (scheme, rest) = text.splitAtScheme else {
             throw ValueFault("upstream \(text.quotedForMessage) has no scheme", hint: "did you mean http://\(text)?")

@@ -46,7 +46,8 @@ package enum PeerNameText {
             )
         }
         if text.contains("@") {
-            throw ValueFault("bad e-mail address \(text.quotedForMessage)", hint: "it has no wildcard")
+            throw ValueFault(
+                "bad e-mail address \(text.quotedForMessage)", hint: "an address is user@host, without '*'")
         }
         let isWildcard = text.hasPrefix("*.") && text.utf8.count > 2
         if text.contains("*"), !isWildcard || text.dropFirst(2).contains("*") {

@@ -29,18 +29,19 @@ struct ExpiryWebhook: Sendable {
                 }
                 tell(of: failure, claimed)
             } catch {
-                return log.warning("the webhook of alerts can't be called: \(error)")
+                return log.warning("the webhook for alerts can't be called: \(error)")
             }
         }
     }
 
     private func tell(of failure: String, _ alert: ExpiryAlert) {
-        let what = "the webhook of alerts was not told of the \(alert.subject.kind.rawValue) '\(alert.subject.name)'"
+        let what =
+            "the webhook for alerts did not accept the alert about the \(alert.subject.kind.rawValue) '\(alert.subject.name)'"
         guard alert.nextTryAt == nil else {
             return log.warning("\(what): \(failure); the next try is in \(ExpiryAlert.retrySeconds / 60) minutes")
         }
         status.change { $0.alerts[alert.subject.kind, default: AlertCounts()].failed += 1 }
-        log.error("\(what) in \(alert.tries) tries: \(failure); the next call is for the next threshold")
+        log.error("\(what) in \(alert.tries) tries: \(failure); the next call is at the next threshold")
     }
 
     /// Sends one alert. Returns the reason why the webhook has not accepted it; nil if it has.

@@ -16,7 +16,7 @@ extension GatewayServer {
             )
         case .connections:
             log.warning(
-                "all \(toldBudget?.connections ?? 0) connections of clients are taken: those that wait are closed for others"
+                "all \(toldBudget?.connections ?? 0) connections of clients are in use: idle and slow ones are closed to make room for new ones"
             )
         case .connectionsOfClient:
             log.warning(

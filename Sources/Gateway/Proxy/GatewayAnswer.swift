@@ -52,7 +52,8 @@ enum GatewayAnswer {
         case 413: "The request's body is larger than this host allows."
         case 414: "The request's target is too long."
         case 417: "The request expects what this server does not do."
-        case 421: "This connection was made for another host, or its client certificate is not good here now."
+        case 421:
+            "This connection was made for another host, or its client certificate is no longer accepted for this host."
         case 431: "The request has too many or too large header fields."
         case 501: "This server does not do what the request asks for."
         case 502: "The server behind this gateway could not be reached, or gave no valid answer."

@@ -27,7 +27,7 @@ extension VaultRound {
             entries[name]?.identity = identity
             entries[name]?.plan.adopted(present(identity, row))
             guard isNews, row.declaration == entry.declaration.digest else { return }
-            log.info("the identity '\(name)' is taken from the state", [("not_after", UTCTime.text(identity.notAfter))])
+            log.info("the identity '\(name)' was read from the state", [("not_after", UTCTime.text(identity.notAfter))])
             deliver(identity, name)
         } catch {
             log.warning("what the state has for the identity '\(name)' can't be used: \(error)")

@@ -87,9 +87,9 @@ extension CertificateChain {
     /// The warning of `missingIntermediate` for a chain from an operator's file, with advice.
     var gapInFile: String? {
         let address = certificates.last?.issuerAddress
-        let place = address.map { " (\($0), mostly in DER: openssl x509 -inform der)" } ?? ""
+        let place = address.map { "; it is at \($0): if it is DER, convert it by 'openssl x509 -inform der'" } ?? ""
         return missingIntermediate { $0.certificates.count > 1 && Certificate.isKnownToSystem($0.certificates) }.map {
-            "\($0); add the certificate of that\(place), also where it is the root"
+            "\($0); add the certificate of that issuer, even if it is a root\(place)"
         }
     }
 

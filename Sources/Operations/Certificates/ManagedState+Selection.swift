@@ -59,7 +59,7 @@ extension OperationFailure {
         return OperationFailure(
             .notPossible, "the certificate '\(name)' is not renewed by Aegis",
             hint: facts.source == .custom || facts.autoRenew
-                ? "your own certificates are replaced by an apply" : "its auto_renew is false; --force has it reissued")
+                ? "your own certificates are replaced by an apply" : "its auto_renew is false; --force reissues it")
     }
 
     /// The failure for a name that no certificate has.

@@ -262,7 +262,8 @@ extension Planner {
         return over.filter { !coming.contains($0.0) }.sorted { $0.0 < $1.0 }.map { item, kept, reason in
             Change(
                 action: .delete, item: item, exists: true, fields: [],
-                reason: "kept since \(UTCTime.text(kept.since)) for when it comes back; \(reason)", isPurged: true)
+                reason: "kept since \(UTCTime.text(kept.since)), to be used if the file names it again; \(reason)",
+                isPurged: true)
         }
     }
 

@@ -47,9 +47,9 @@ package struct ACMEIssuer: IssuerKind {
         fields: [
             .tag("type", typeName, "An ACME CA, public or private"),
             .required("directory", \.directory, .httpsURL, "The CA's directory URL"),
-            .optional("email", \.email, .email, "Who the CA may write to"),
+            .optional("email", \.email, .email, "The address to which the CA may write"),
             .optional("ca_file", \.caFile, .path, "CAs trusted for the directory's server, in PEM; else the system's"),
-            .defaulted("challenge", \.challenge, .choice("challenge"), "How control over a name is shown"),
+            .defaulted("challenge", \.challenge, .choice("challenge"), "How control over a name is proved"),
             .defaulted("key_type", \.keyType, .choice("key type"), "The keys of its certificates"),
             .optional("eab", \.externalAccount, ExternalAccount.shape.shape, "An account at the CA to bind to"),
             .optional(
@@ -66,7 +66,8 @@ package struct ACMEIssuer: IssuerKind {
                 "How long a handshake waits for a certificate that is being ordered"),
             .optional(
                 "rate_limits", \.rateLimits, .choice("rate limits"),
-                "Whose limits are kept to; left out: Let's Encrypt's for its own directories, none for others"),
+                "The CA whose published limits apply; left out: Let's Encrypt's for its own directories, none for others"
+            ),
             .optional("dns", \.dns, DNSProvider.shape, "How TXT records are written, for dns-01"),
         ])
 

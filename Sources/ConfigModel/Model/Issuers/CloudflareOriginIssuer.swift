@@ -53,7 +53,7 @@ package struct CloudflareOriginIssuer: IssuerKind {
         "a Cloudflare Origin issuer", "Cloudflare's Origin CA", initial: CloudflareOriginIssuer(),
         fields: [
             .tag("type", typeName, "Cloudflare's Origin CA"),
-            .defaulted("auth_method", \.authMethod, .choice("authentication method"), "How Aegis shows who it is"),
+            .defaulted("auth_method", \.authMethod, .choice("authentication method"), "How Aegis proves its identity"),
             .optional("api_token", \.apiToken, .secret, "A token with the permission Zone, SSL and Certificates, Edit"),
             .optional("origin_ca_key", \.originCAKey, .secret, "An Origin CA key, which Cloudflare has deprecated"),
             .defaulted("request_type", \.requestType, .choice("request type"), "The kind of certificate and key"),

@@ -60,11 +60,11 @@ package struct DNSProvider: Sendable, Equatable {
             UnionCase(
                 "webhook",
                 ObjectShape<Webhook>(
-                    "a webhook", "A web service that is told what to write", initial: Webhook(),
+                    "a webhook", "A web service that writes the records", initial: Webhook(),
                     fields: [
-                        .tag("provider", "webhook", "A web service that is told what to write"),
-                        .required("url", \.url, .webhookURL, "Where it is called"),
-                        .optional("token", \.token, .secret, "The Bearer token it is called with"),
+                        .tag("provider", "webhook", "A web service that writes the records"),
+                        .required("url", \.url, .webhookURL, "Its URL"),
+                        .optional("token", \.token, .secret, "The Bearer token that it expects"),
                     ] + waitingFields(\.waiting.timeout, \.waiting.resolvers)),
                 wrap: { DNSProvider(method: .webhook($0)) },
                 unwrap: { if case .webhook(let hook) = $0.method { hook } else { nil } }),
@@ -77,10 +77,10 @@ package struct DNSProvider: Sendable, Equatable {
         [
             .defaulted(
                 "propagation_timeout", timeout, .duration(in: .seconds(1) ... .seconds(3600)),
-                "How long a record may take to be seen"),
+                "How long to wait until all resolvers return the new TXT record"),
             .defaulted(
                 "resolvers", resolvers, .list(of: .dnsServer, "resolvers"),
-                "The resolvers that must see it; left out: the zone's own servers"),
+                "The resolvers that must return the record; left out: the zone's own servers"),
         ]
     }
 }
