@@ -38,7 +38,7 @@ import Testing
             url: ACMEURL("https://ca.test/order/1"), from: ACMEURL("https://ca.test/order/1"), retryAfter: nil)
     }
 
-    @Test("The chain that leads to the preferred root is taken, else the CA's default")
+    @Test("The client chooses the chain to the preferred root, else the CA's default chain")
     func preferred() throws {
         let chains = try ["Root A", "Root B", "Root C"].map(Self.chain)
         let alternates = ["https://ca.test/cert/1/b", "https://ca.test/cert/1/c"]
@@ -55,7 +55,7 @@ import Testing
         }
     }
 
-    @Test("Of a CA whose own chain is faulty a good alternate is taken, the preferred one of several")
+    @Test("If a CA's own chain is faulty, a good alternate replaces it, the preferred one if there are several")
     func faulty() throws {
         let chains = try ["Root A", "Root B", "Root C"].map(Self.chain)
         let alternates = ["https://ca.test/cert/1/b", "https://ca.test/cert/1/c"]
@@ -109,7 +109,7 @@ import Testing
     ]
 
     @Test(
-        "Whatever an alternate chain is, the CA's own is kept, without a wait and with the reason",
+        "A faulty or missing alternate leaves the CA's own chain in use, at once and with a reason",
         arguments: alternates)
     func oddAlternate(_ alternate: Alternate) throws {
         let chain = try Self.chain("Root A")
@@ -122,7 +122,7 @@ import Testing
         #expect(edge.requests.dropFirst().allSatisfy(\.isWish) && !edge.requests[0].isWish)
     }
 
-    @Test("Of ten alternates of no use, however long what is said of them, one short line is told")
+    @Test("Ten useless alternates with long faults are reported in one short line")
     func manyAlternates() throws {
         let chain = try Self.chain("Root A")
         let targets = (1...10).map { "/\($0)/" + String(repeating: "x", count: 300) }
@@ -139,7 +139,7 @@ import Testing
         #expect(edge.isDone)
     }
 
-    @Test("After an alternate that is not answered no other is asked for; after a refusal it is")
+    @Test("An alternate that times out ends the search; a refused alternate does not")
     func severalAlternates() throws {
         let chains = try ["Root A", "Root B"].map(Self.chain)
         let lost = ScriptedEdge([Self.answer(chains[0], alternates: ["/b", "/c"]), .lost(mayHaveArrived: true)])
@@ -151,7 +151,7 @@ import Testing
         #expect(got.chain.pem == chains[1] && got.doubts.isEmpty)
     }
 
-    @Test("What is no chain is refused")
+    @Test("An answer that is not a certificate chain is refused")
     func noChain() throws {
         let edge = ScriptedEdge([Self.answer("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")])
         #expect(throws: PKIError.self) { try Self.got(from: edge, preferring: nil) }
@@ -159,7 +159,7 @@ import Testing
     }
 
     @Test(
-        "What is no certificate at all is asked for again",
+        "An answer without a certificate is requested again",
         arguments: ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n"])
     func notThereYet(_ text: String) throws {
         let chain = try Self.chain("Root A")
@@ -171,7 +171,7 @@ import Testing
         #expect(error?.description.hasPrefix("the CA's certificate is not there yet: ") == true && never.isDone)
     }
 
-    @Test("An order without a certificate has no chain")
+    @Test("An order without a certificate URL yields no chain")
     func noCertificate() throws {
         let edge = ScriptedEdge([.order])
         let order = try edge.client().order(at: ACMEURL("https://ca.test/order/1"))

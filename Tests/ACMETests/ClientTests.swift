@@ -6,7 +6,7 @@ import Testing
 @Suite struct ClientTests {
     static let names: [ACMEIdentifier] = [.dns("www.example.com"), .ip("192.0.2.1")]
 
-    @Test("An account is made with the key in the message, and is used from then on")
+    @Test("A new account's request carries its key; later requests name the account")
     func account() throws {
         let edge = ScriptedEdge([
             .json(#"{"status": "valid", "orders": "https://ca.test/o"}"#, status: 201, location: "https://ca.test/a/9"),
@@ -35,7 +35,7 @@ import Testing
         #expect(edge.isDone)
     }
 
-    @Test("An account that must exist is only looked up")
+    @Test("An account that must exist is looked up, not created")
     func existingAccount() throws {
         let edge = ScriptedEdge([.problem("accountDoesNotExist")])
         let error = #expect(throws: ACMEError.self) {
@@ -45,7 +45,7 @@ import Testing
         #expect(try edge.messages[0].payload == #"{"onlyReturnExisting":true}"#)
     }
 
-    @Test("A CA that wants external accounts gets one, or the operator is told")
+    @Test("A CA that requires an external account gets its binding, or the error says that it is missing")
     func externalAccount() throws {
         let directory = ScriptedEdge.directory.replacing(
             #""meta": {"#, with: #""meta": {"externalAccountRequired": true,"#)
@@ -59,7 +59,7 @@ import Testing
         #expect(try edge.messages[0].payload.hasPrefix(#"{"externalAccountBinding":{"payload":""#))
     }
 
-    @Test("A nonce that is refused is followed by the fresh one, twenty times and no more")
+    @Test("A request with a refused nonce is repeated with the fresh nonce, at most twenty times")
     func badNonce() throws {
         let refusals = Array(repeating: ScriptedEdge.Answer.problem("badNonce"), count: 20)
         let edge = ScriptedEdge(refusals + [.order])
@@ -73,7 +73,7 @@ import Testing
         #expect(error?.problem?.kind == "badNonce")
     }
 
-    @Test("A nonce that breaks the grammar is not used")
+    @Test("A malformed nonce is not used")
     func strangeNonce() throws {
         let strange = ACMEHTTPResponse(status: 200, replayNonce: "a\"b", body: Array(Samples.order("ready").utf8))
         let edge = ScriptedEdge([.response(strange), .response(strange)])
@@ -82,14 +82,14 @@ import Testing
         #expect(try edge.messages.map(\.header.nonce) == ["nonce-1", "nonce-3"])
     }
 
-    @Test("Few nonces are kept, and the youngest is used first")
+    @Test("Only a few nonces are kept, and the newest is used first")
     func noncePool() {
         var pool = NoncePool()
         for number in 1...20 { pool.keep("\(number)") }
         #expect((0..<9).map { _ in pool.removeYoungest() } == (13...20).reversed().map { "\($0)" } + [nil])
     }
 
-    @Test("An order says which certificate it replaces, where the CA has renewal information")
+    @Test("An order names the certificate that it replaces if the CA offers renewal information")
     func replaces() throws {
         let edge = ScriptedEdge([.order])
         _ = try edge.client().newOrder(identifiers: [.dns("*.example.com")], replaces: "aki.serial")
@@ -103,7 +103,7 @@ import Testing
     }
 
     @Test(
-        "A refusal may concern what is replaced, unless it says what else is wrong",
+        "A refusal may be due to the replaced certificate, unless it names another cause",
         arguments: [
             ("alreadyReplaced", 409, true), ("malformed", 400, true), ("unauthorized", 403, true),
             ("rateLimited", 429, false), ("rateLimited", 400, false), ("accountDoesNotExist", 400, false),
@@ -116,7 +116,7 @@ import Testing
         #expect(error.isLasting == isConcerned)
     }
 
-    @Test("A profile that the CA doesn't have is an error before anything is ordered")
+    @Test("A profile that the CA does not offer is an error before any order")
     func unknownProfile() throws {
         let edge = ScriptedEdge([])
         let error = #expect(throws: ACMEError.self) {
@@ -130,14 +130,14 @@ import Testing
     }
 
     @Test(
-        "An order whose place is missing or not https is refused",
+        "An order without a URL, or with one that is not https, is refused",
         arguments: [nil, "", "http://other.test/order/1", "http://ca.test:81/order/1", "http://ca.testing/order/1"])
     func orderPlace(_ location: String?) throws {
         let edge = ScriptedEdge([.json(Samples.order("pending"), status: 201, location: location)])
         #expect(throws: ACMEError.self) { try edge.client().newOrder(identifiers: Self.names) }
     }
 
-    @Test("A contact is changed at the account, or taken out")
+    @Test("The account's contact is changed or removed")
     func contact() throws {
         let account = #"{"status":"valid"}"#
         let edge = ScriptedEdge([.json(account), .json(account)])
@@ -149,7 +149,7 @@ import Testing
         #expect(try edge.messages.allSatisfy { $0.header.url == "https://ca.test/account/1" })
     }
 
-    @Test("Resources are asked for by POST with nothing in it")
+    @Test("Resources are read by POST with an empty payload (POST-as-GET)")
     func postAsGet() throws {
         let edge = ScriptedEdge([
             .json(Samples.order("pending"), retryAfter: "4"),
@@ -173,7 +173,8 @@ import Testing
     }
 
     @Test(
-        "Where an order is placed is told whatever else the answer says", arguments: ["", "<html>", "{}", "[]", "null"])
+        "The order's URL is reported even if the rest of the answer is unusable",
+        arguments: ["", "<html>", "{}", "[]", "null"])
     func orderWithoutAnswer(_ body: String) throws {
         let edge = ScriptedEdge([.json(body, status: 201, location: "https://ca.test/order/7")])
         let placed = try edge.client().newOrder(identifiers: Self.names)
@@ -181,7 +182,7 @@ import Testing
         #expect(throws: ACMEError.self) { try placed.answer.get() }
     }
 
-    @Test("Places may be told relative to what was asked")
+    @Test("URLs may be relative to the requested URL")
     func relativeLocations() throws {
         let edge = ScriptedEdge([
             .json("", status: 201, location: "/a/9"), .json(Samples.order("ready"), status: 201, location: "order/7#x"),
@@ -200,7 +201,7 @@ import Testing
         #expect(client.takeOddities().isEmpty)
     }
 
-    @Test("The key is changed with a message of the new one inside one of the old one")
+    @Test("A key change is signed by the new key inside and by the old key outside")
     func changeKey() throws {
         let edge = ScriptedEdge([.json("{}"), .order])
         let old = try ScriptedEdge.ecKey.get()
@@ -219,7 +220,7 @@ import Testing
         #expect(inner.signature == (try new.signature(of: inner.input)))
     }
 
-    @Test("A certificate is revoked by the account or by its own key, and once is enough")
+    @Test("The account or the certificate's key revokes it; a second revocation succeeds too")
     func revoke() throws {
         let edge = ScriptedEdge([.json(""), .problem("alreadyRevoked"), .problem("unauthorized", status: 403)])
         let client = try edge.client()
@@ -233,7 +234,7 @@ import Testing
         #expect(messages[1].header.jwk == (try own.jsonWebKey.members))
     }
 
-    @Test("Renewal information is asked for in the open, below its place")
+    @Test("Renewal information is read by an unsigned GET below its URL")
     func renewalInfo() throws {
         let edge = ScriptedEdge([
             .json(

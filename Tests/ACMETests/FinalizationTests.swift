@@ -20,7 +20,7 @@ import Testing
     }
 
     @Test(
-        "A certificate request that fails is followed by a look at the order, and repeated only while that is ready",
+        "A failed certificate request is repeated only while the order is still ready",
         arguments: [
             Finalization(
                 testDescription: "the CA goes on behind a proxy that gave up",
@@ -63,7 +63,7 @@ import Testing
         #expect(sent == sample.sent)
     }
 
-    @Test("A certificate request is given up after about a minute, and at once where another try can't help")
+    @Test("A certificate request fails after about a minute, or at once if no repetition can help")
     func finalizedInVain() throws {
         let busy = ScriptedEdge(
             [.order] + (0..<7).flatMap { _ in [Finalization.busy, Finalization.order("ready")] })
@@ -77,7 +77,7 @@ import Testing
         #expect(unknown.isDone && unknown.waits.isEmpty)
     }
 
-    @Test("A request that had arrived before is not an error when it is sent again")
+    @Test("A repeated request that the CA already has is not an error")
     func finalize() throws {
         let edge = ScriptedEdge([
             .order, .json(Samples.order("processing")), .problem("orderNotReady", status: 403),

@@ -6,7 +6,7 @@ import Testing
 @Suite struct MessageTests {
     private static func base() throws -> ACMEURL { try ACMEURL("https://ca.test/a/b?c=d") }
 
-    @Test("A directory is read, and what we don't know of it is passed over")
+    @Test("A directory is read, and unknown members are ignored")
     func directory() throws {
         let directory = try ACMEDirectory(Array(ScriptedEdge.directory.utf8), from: Self.base())
         #expect(directory.newOrder.text == "https://ca.test/order")
@@ -36,7 +36,7 @@ import Testing
         BadDirectory(from: "{", to: "", says: "the CA's directory can't be used: it is no JSON"),
     ]
 
-    @Test("A directory that can't be trusted is refused", arguments: badDirectories)
+    @Test("A directory with untrustworthy URLs is refused", arguments: badDirectories)
     func badDirectory(_ bad: BadDirectory) throws {
         let text = ScriptedEdge.directory.replacing(bad.from, with: bad.to, maxReplacements: 1)
         let error = #expect(throws: ACMEError.self) { try ACMEDirectory(Array(text.utf8), from: Self.base()) }
@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test(
-        "URLs of the right kind are taken as they are written",
+        "Valid URLs are used as they are written",
         arguments: [
             "https://ca.test", "https://CA.test:14000/dir", "HTTPS://ca.test/a?b=c&d=%2F", "https://[::1]:14000/dir",
             "https://127.0.0.1/~a/(b)/c;d",
@@ -91,7 +91,7 @@ import Testing
     }
 
     @Test(
-        "What an order leaves out, or garbles, is taken from an earlier look at it",
+        "Members that an order omits or garbles come from its previous state",
         arguments: [
             (#""identifiers""#, #""x""#, ["identifiers"]), (#""authorizations""#, #""x""#, ["authorizations"]),
             (#"["https://ca.test/authz/1", "https://ca.test/authz/2"]"#, "null", ["authorizations"]),
@@ -116,7 +116,7 @@ import Testing
     }
 
     @Test(
-        "Odd members of a directory that need not be there count as missing, and are told of",
+        "Garbled optional members of a directory count as missing, with a warning",
         arguments: [
             (#""https://ca.test/key""#, #""""#, ["the CA's directory's keyChange can't be used: it is empty"]),
             (#""https://ca.test/key""#, "null", []),
@@ -135,7 +135,7 @@ import Testing
     }
 
     @Test(
-        "References are resolved as RFC 3986, section 5.4 has it",
+        "References are resolved as the examples of RFC 3986 section 5.4",
         arguments: [
             ("https://other.test/x", "https://other.test/x"), ("//g", "https://g"), ("/g", "https://ca.test/g"),
             ("g", "https://ca.test/b/c/g"), ("./g", "https://ca.test/b/c/g"), ("g/", "https://ca.test/b/c/g/"),
@@ -153,7 +153,7 @@ import Testing
         #expect(try ACMEURL(reference, from: ACMEURL("https://ca.test/b/c/d;p?q"), of: "URL").text == url)
     }
 
-    @Test("References from a place without a path, or that lead out of https, are none")
+    @Test("A reference from a URL without a path resolves, and none leads out of https")
     func badReference() throws {
         let bare = try ACMEURL("https://ca.test")
         #expect(try ACMEURL("g", from: bare, of: "URL").text == "https://ca.test/g")
@@ -164,7 +164,7 @@ import Testing
     }
 
     @Test(
-        "Links are read as RFC 8288 has them",
+        "Link fields are read by RFC 8288",
         arguments: [
             (#"<a>; rel="alternate""#, [("a", ["alternate"])]), ("<a>;rel=Alternate", [("a", ["alternate"])]),
             (#"<a>; REL = "up  Alternate""#, [("a", ["up", "alternate"])]),
@@ -181,7 +181,7 @@ import Testing
         for end in field.indices { _ = WebLink.links(of: String(field[..<end])) }
     }
 
-    @Test("Of a list is read what can be read, and the others are told by their places")
+    @Test("The readable elements of a list are read, and the others are reported by position")
     func readableList() throws {
         struct Element: Decodable, Equatable { let a: Int }
         let text = #"[{"a": 1}, null, {"b": 2}, 7, {"a": "x"}, {"a": 3}]"#
@@ -198,7 +198,7 @@ import Testing
         try ACMEAuthorization(Array(text.utf8), url: ACMEURL("https://ca.test/authz/1"), retryAfter: nil)
     }
 
-    @Test("An authorization that is valid need not say how")
+    @Test("A valid authorization may omit its challenges")
     func withoutChallenges() throws {
         for more in ["", #", "challenges": null"#] {
             let text = #"{"identifier": {"type": "dns", "value": "a.test"}, "status": "valid", "wildcard": 1\#(more)}"#
@@ -206,7 +206,7 @@ import Testing
         }
     }
 
-    @Test("An authorization is read, and of challenges that we don't know the type alone")
+    @Test("An authorization is read; of an unknown challenge, only its type")
     func authorization() throws {
         let read = try authorization(
             Samples.authorization(
@@ -225,7 +225,7 @@ import Testing
         #expect(throws: ACMEError.self) { try authorization(rooted.replacing("com.", with: "com..")) }
     }
 
-    @Test("An order may be written in capitals, and one with a certificate is issued")
+    @Test("An order's status may be in capitals, and an order with a certificate URL counts as issued")
     func oddOrders() throws {
         func order(_ text: String) throws -> ACMEOrder {
             try ACMEOrder(Array(text.utf8), url: Self.base(), from: Self.base(), retryAfter: nil)
@@ -251,7 +251,7 @@ import Testing
         #expect(read.oddities == ["the CA's authorization has a challenge that is left out: \(reason)"])
     }
 
-    @Test("A problem is told in full on one line")
+    @Test("A problem document is shown in full on one line")
     func problem() throws {
         let body = """
             {"type": "urn:ietf:params:acme:error:malformed", "title": "not used", "detail": "Some of it\\nfailed",
@@ -269,7 +269,7 @@ import Testing
                 + "for b.example: urn:ietf:params:acme:error:dns")
     }
 
-    @Test("An error without a problem document is told by what there is")
+    @Test("An error without a problem document is described by its status and body")
     func noProblem() {
         let told = { (body: String) in
             ACMEProblem(of: ACMEHTTPResponse(status: 502, body: Array(body.utf8))).description
@@ -281,7 +281,7 @@ import Testing
         #expect(told(String(repeating: "x", count: 9000)).utf8.count < 300)
     }
 
-    @Test("What is too large is not read")
+    @Test("An answer that is too large is not read")
     func tooLarge() throws {
         let text = String(repeating: " ", count: 1 << 20) + ScriptedEdge.directory
         #expect(throws: ACMEError.malformed("directory", reason: "it is larger than 1 MiB")) {
@@ -294,7 +294,7 @@ import Testing
         }
     }
 
-    @Test("No prefix of a message traps")
+    @Test("No prefix of a message causes a trap")
     func prefixes() throws {
         let url = try ACMEURL("https://ca.test/1")
         let challenges = [Samples.challenge("http-01", 1)]
@@ -333,7 +333,7 @@ import Testing
         Time(text: "2027-01-15T08:00:00+0100", seconds: nil), Time(text: "", seconds: nil),
     ]
 
-    @Test("Times of RFC 3339 are read", arguments: times)
+    @Test("Times in the format of RFC 3339 are read", arguments: times)
     func time(_ time: Time) {
         #expect(RemoteTime.rfc3339(time.text) == time.seconds)
     }

@@ -41,7 +41,7 @@ import Testing
     ]
 
     @Test(
-        "An authorization is read as far as it has one reading, and what is odd is told", arguments: oddAuthorizations)
+        "An odd but unambiguous authorization is read, with a warning", arguments: oddAuthorizations)
     func oddAuthorization(_ odd: OddAuthorization) throws {
         let text = #"{"identifier": {"type": "dns", "value": "a.test"}, \#(odd.members)}"#
         guard let status = odd.status else {
@@ -55,7 +55,7 @@ import Testing
     }
 
     @Test(
-        "A wildcard may stand in the name, and a name may be missing",
+        "An authorization's name may include the wildcard, or be missing",
         arguments: [
             (#"{"type": "dns", "value": "*.a.test"}"#, "*.a.test"), (#"{"type": "DNS", "value": "a.test"}"#, "a.test"),
             ("null", nil), ("7", nil), (#"{"value": "a.test"}"#, nil),

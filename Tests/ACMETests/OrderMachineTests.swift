@@ -70,7 +70,7 @@ import Testing
                 == .await(authorizations: [pending.url], after: .milliseconds(250)))
     }
 
-    @Test("Looking again waits longer and longer, or as the CA says within bounds")
+    @Test("The delay between looks grows, or follows the CA's Retry-After within limits")
     func delays() throws {
         var delay = PollDelay()
         let own = (0..<7).map { _ in delay.next(retryAfter: nil) }
@@ -96,7 +96,7 @@ import Testing
         }
     }
 
-    @Test("After five minutes of validation, and again of issuance, the CA is given up on")
+    @Test("Validation fails after five minutes, and so does issuance")
     func patience() throws {
         var machine = OrderMachine(answering: .http01)
         let pending = try authorization(1, challenge: "processing")
@@ -118,7 +118,7 @@ import Testing
 
     static let refusal = #", "error": {"type": "urn:ietf:params:acme:error:unauthorized", "detail": "404"}"#
 
-    @Test("All that the CA says of failed names is told, wherever it stands")
+    @Test("Every error that the CA gives for a failed name is reported, from each place of the answer")
     func refused() throws {
         let failed = try authorization(1, "invalid", challenge: "invalid", error: Self.refusal)
         // Boulder, the CA software of Let's Encrypt, marks the challenge as invalid before the authorization.
@@ -139,7 +139,7 @@ import Testing
                 + "the CA refuses 3.test: it does not say why")
     }
 
-    @Test("The reasons of an order that has failed are looked for once")
+    @Test("The reasons of a failed order are requested once")
     func invalidOrder() throws {
         var machine = OrderMachine(answering: .http01)
         let stale = try authorization(1, challenge: "processing")
@@ -168,7 +168,9 @@ import Testing
         #expect(complaints.map(\.name) == ["1.test"])
     }
 
-    @Test("An authorization that has ended fails the order", arguments: ["expired", "deactivated", "revoked"])
+    @Test(
+        "An authorization that is expired, revoked or deactivated fails the order",
+        arguments: ["expired", "deactivated", "revoked"])
     func ended(_ status: String) throws {
         var machine = OrderMachine(answering: .http01)
         guard
@@ -181,7 +183,7 @@ import Testing
         #expect(failure.description == "the authorization of 1.test is \(status)")
     }
 
-    @Test("A failed challenge beside an open one of the same type does not count, wherever it stands")
+    @Test("A failed challenge does not matter beside an open one of the same type")
     func severalOfAType() throws {
         for statuses in [["invalid", "pending"], ["pending", "invalid"], ["invalid", "invalid", "pending"]] {
             var machine = OrderMachine(answering: .http01)
@@ -207,7 +209,7 @@ import Testing
         }
     }
 
-    @Test("A challenge that is not offered fails the order, and those offered are named")
+    @Test("If the CA does not offer the challenge, the order fails and the error names the offered ones")
     func notOffered() throws {
         var machine = OrderMachine(answering: .tlsALPN01)
         let authorization = try authorization(1, types: ["http-01", "dns-01", "dns-account-01"])
@@ -219,7 +221,7 @@ import Testing
                 == "the CA does not offer tls-alpn-01 for 1.test: only http-01, dns-01, dns-account-01")
     }
 
-    @Test("An order that stays ready is finalized five times and no more, after a wait each time")
+    @Test("An order that stays ready is finalized at most five times, with a wait before each")
     func alwaysReady() throws {
         var machine = OrderMachine(answering: .http01)
         let ready = try order("ready")
@@ -231,7 +233,7 @@ import Testing
         #expect(machine.next(order: ready, authorizations: [], now: 10) == .failed(.timedOut(names: [])))
     }
 
-    @Test("A valid order without a certificate is given five minutes to say where it is")
+    @Test("A valid order has five minutes to name its certificate's URL")
     func noCertificate() throws {
         var machine = OrderMachine(answering: .http01)
         let order = try order("valid")
@@ -240,7 +242,7 @@ import Testing
         #expect(machine.next(order: order, authorizations: [], now: 300) == .failed(.noCertificate))
     }
 
-    @Test("An order that waits for authorizations and names none is given up on by that name")
+    @Test("A pending order without authorizations fails, and the error says so")
     func noAuthorizations() throws {
         var machine = OrderMachine(answering: .http01)
         let text = Samples.order("pending").replacing("authorizations", with: "authorisations")

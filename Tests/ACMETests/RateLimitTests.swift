@@ -16,12 +16,12 @@ import Testing
         #expect(RegisteredDomain.of(.dns(name)) == domain)
     }
 
-    @Test("An address stands for itself")
+    @Test("An IP address is its own registered domain")
     func address() {
         #expect(RegisteredDomain.of(.ip("192.0.2.1")) == "192.0.2.1")
     }
 
-    @Test("An account places 300 orders at once, and then one every 36 seconds")
+    @Test("An account may place 300 orders at once, and then one every 36 seconds")
     func orders() {
         var ledger = RateLimitLedger((0..<299).map { _ in Event(.order, at: 0) })
         #expect(ledger.permission(for: [.dns("a.test")], now: 0) == .now)
@@ -37,7 +37,7 @@ import Testing
         }
     }
 
-    @Test("A registered domain gets 50 certificates, and then one every 202 minutes, whatever its names are")
+    @Test("A registered domain may get 50 certificates, and then one every 202 minutes")
     func domain() {
         let events = (0..<50).map { Event(.certificate([.dns("\($0).example.com"), .dns("example.com")]), at: 1000) }
         let ledger = RateLimitLedger(events)
@@ -50,7 +50,7 @@ import Testing
                 == .from(1000 + 12_096, limit: words))
     }
 
-    @Test("Exactly the same names get 5 certificates, and then one every 34 hours")
+    @Test("The same set of names may get 5 certificates, and then one every 34 hours")
     func exactSet() {
         let events = (0..<5).map { Event(.certificate([.dns("a.test"), .dns("b.test")]), at: Int64($0)) }
         let ledger = RateLimitLedger(events.reversed())
@@ -61,7 +61,7 @@ import Testing
         #expect(ledger.permission(for: [.dns("a.test")], now: 5) == .now)
     }
 
-    @Test("A name that could not be authorized 5 times waits, and its wildcard with it")
+    @Test("After 5 failed authorizations a name must wait, and so must its wildcard")
     func failures() {
         let events = (0..<5).map { Event(.failedAuthorization(.dns("a.test")), at: Int64($0)) }
         let ledger = RateLimitLedger(events)
@@ -73,7 +73,7 @@ import Testing
         #expect(ledger.permission(for: [.dns("b.test")], now: 10) == .now)
     }
 
-    @Test("What lies behind makes no difference, and a ledger is a value")
+    @Test("Old entries of the ledger do not matter, and a copy of a ledger is independent")
     func oldEvents() {
         let events = (0..<200).map { Event(.certificate([.dns("a.test")]), at: Int64($0)) }
         let ledger = RateLimitLedger(events + [Event(.order, at: 5)], limits: .letsEncrypt)

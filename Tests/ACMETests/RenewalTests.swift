@@ -6,7 +6,7 @@ import Testing
 @Suite struct RenewalTests {
     static let day: Int64 = 86_400
 
-    @Test("The identifier of RFC 9773, section 4.1, is made of key identifier and serial")
+    @Test("The certificate identifier of RFC 9773 section 4.1 consists of key identifier and serial number")
     func certificateID() throws {
         let keyIdentifier: [UInt8] = [
             0x69, 0x88, 0x5B, 0x6B, 0x87, 0x46, 0x40, 0x41, 0xE1, 0xB3, 0x7B, 0x84, 0x7B, 0xA0, 0xAE, 0x2C, 0xDE, 0x01,
@@ -21,7 +21,7 @@ import Testing
         #expect(Base64URL.bytes(String(parts[1])) == root.serialBytes)
     }
 
-    @Test("An instant in the window is chosen evenly, and kept as long as it lies there")
+    @Test("The renewal time is spread evenly over the window, and kept while it is inside")
     func instant() {
         let info = ACMERenewalInfo(start: 1000, end: 2000)
         let chosen = (0..<1000).map { _ in info.instant() }
@@ -32,14 +32,14 @@ import Testing
     }
 
     @Test(
-        "The CA is asked again as it says, within a minute and a day",
+        "The CA's Retry-After counts within limits of one minute and one day",
         arguments: [(nil, 21_600), (0, 60), (7200, 7200), (1_000_000, 86_400)])
     func checkDelay(_ retryAfter: Int64?, _ expected: Int64) {
         let info = ACMERenewalInfo(start: 1, end: 2, retryAfter: retryAfter.map { .seconds($0) })
         #expect(info.checkDelaySeconds == expected)
     }
 
-    @Test("Failures are followed by minutes, then hours, and after 30 days by a day")
+    @Test("Retries after failures wait minutes, then hours, and a day after 30 days")
     func retries() {
         let delays = (1...200).map { RetrySchedule.delaySeconds(afterFailures: $0) / 60 }
         #expect(delays[..<7] == [1, 2, 2, 5, 10, 10, 10])
@@ -53,7 +53,7 @@ import Testing
         #expect(steps.count < 200)
     }
 
-    @Test("A certificate is due with a third of its lifetime left, a short one with half")
+    @Test("A certificate is due with a third of its lifetime left, a short-lived one with half")
     func lifetime() {
         #expect(RenewalScheduler.dueAt(notBefore: 0, notAfter: 6 * Self.day) == 3 * Self.day)
         #expect(RenewalScheduler.dueAt(notBefore: 0, notAfter: 90 * Self.day) == 60 * Self.day)
@@ -70,7 +70,8 @@ import Testing
         Double(RenewalScheduler.dueAt(candidate(change), seed: 1)) / Double(Self.day)
     }
 
-    @Test("Nothing is due before the bound that costs no hash", arguments: [1, 7, 10, 90, 5475] as [Int64])
+    @Test(
+        "No certificate is due before the lower bound that needs no hash", arguments: [1, 7, 10, 90, 5475] as [Int64])
     func rest(days: Int64) {
         let rest = RenewalScheduler.restsUntil(notBefore: 0, notAfter: days * 86_400)
         for (renewBefore, name) in [(nil, "a"), (1, "b"), (days * 86_400, "c"), (days * 43_200, "d")]
@@ -82,7 +83,7 @@ import Testing
         }
     }
 
-    @Test("The operator's wish counts, but for one that would renew without end")
+    @Test("The operator's renew_before counts, unless it would renew without end")
     func renewBefore() {
         // An eighth of 90 days is 11.25.
         #expect(48.75...60 ~= dueDay())
@@ -91,7 +92,7 @@ import Testing
         #expect(18.75...30 ~= dueDay { $0.renewBeforeSeconds = 10_000 * Self.day })
     }
 
-    @Test("The CA's advice counts where the operator wishes nothing, or when it is urgent")
+    @Test("The CA's advice counts if the operator set nothing, or if it is urgent")
     func advice() {
         #expect(dueDay { $0.advisedAt = 62 * Self.day } == 62)
         #expect(dueDay { $0.advisedAt = 2 * Self.day } == 2)
@@ -110,7 +111,7 @@ import Testing
             } == 40)
     }
 
-    @Test("What is due as soon as it is obtained is obtained again after a while only")
+    @Test("A certificate that is due when issued is reissued only after a pause")
     func pause() throws {
         // The clock was 75 days ahead when the certificate was obtained.
         let at = RenewalScheduler.dueAt(candidate { $0.obtainedAt = 75 * Self.day }, seed: 1)
@@ -124,7 +125,7 @@ import Testing
         #expect(RenewalScheduler.dueAt(short, seed: 1) == 36)
     }
 
-    @Test("Advice counts however young the certificate is", arguments: [-90, 0, 1] as [Int64])
+    @Test("Advice counts for a certificate of any age", arguments: [-90, 0, 1] as [Int64])
     func adviceAtOnce(day: Int64) {
         let young = candidate {
             $0.advisedAt = day * Self.day
@@ -141,7 +142,7 @@ import Testing
     }
 
     @Test(
-        "A CA that lets its chain run out is asked ever oftener, but never in a circle, whatever it advises",
+        "As a CA's chain runs out, renewals become more frequent, but not endless, whatever the CA advises",
         arguments: [0, 3600], [nil, 60])
     func chainThatEnds(backdated: Int64, advisedDay: Int64?) {
         // Until the CA renews its own certificate on day 50, every certificate that it issues expires on day 40.
@@ -165,7 +166,7 @@ import Testing
         #expect(now < mended + Self.day)
     }
 
-    @Test("After failures it waits, a little longer than the schedule says, never before it is due")
+    @Test("After failures the next try comes a little after the scheduled time, and never before the due time")
     func failures() {
         let due = RenewalScheduler.dueAt(candidate(), seed: 1)
         let retry = { (failures: Int, last: Int64) in
@@ -180,7 +181,7 @@ import Testing
         #expect(retry(3, 0) == due)
     }
 
-    @Test("The same seed gives the same times, and another gives others")
+    @Test("The same seed gives the same times, another seed other times")
     func seed() {
         let times = { (seed: UInt64) in
             (0..<100).map { number in
@@ -191,7 +192,7 @@ import Testing
         #expect(zip(times(1), times(2)).allSatisfy { $0 != $1 })
     }
 
-    @Test("Those that end first come first, and the next one is known")
+    @Test("Certificates that expire first come first, and the next one is known")
     func order() {
         let candidates = [
             candidate { $0.name = "late.test" },

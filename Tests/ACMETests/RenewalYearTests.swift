@@ -38,7 +38,7 @@ import Testing
     }
 
     @Test(
-        "10,000 certificates that began at once are renewed for a year, none expires and no hour is busy",
+        "Of 10,000 certificates from one instant, none expires in a year of renewals and no hour is busy",
         arguments: fleets)
     func year(_ fleet: Fleet) {
         let end = fleet.days * 86_400

@@ -4,7 +4,7 @@ import Testing
 
 /// Which requests are repeated, and after which delays.
 @Suite struct RepeatedRequestTests {
-    @Test("A busy CA is asked again, after growing delays or as it wishes, for a minute")
+    @Test("A busy CA is asked again for a minute, after growing delays or as it says")
     func busy() throws {
         let edge = ScriptedEdge([
             .json("", status: 500), .problem("rateLimited", status: 429), .json("", status: 503, retryAfter: "7"),
@@ -21,7 +21,7 @@ import Testing
         #expect(dead.isDone)
     }
 
-    @Test("A CA that wants to be left alone for long is, and the operator is told how long")
+    @Test("A long Retry-After is obeyed, and the error says how long it is")
     func rateLimited() throws {
         let edge = ScriptedEdge([.problem("rateLimited", status: 429, retryAfter: "7200")])
         let error = #expect(throws: ACMEError.self) { try edge.client().newOrder(identifiers: ClientTests.names) }
@@ -36,7 +36,7 @@ import Testing
         #expect(edge.waits.isEmpty)
     }
 
-    @Test("What must not happen twice is not repeated when it may have arrived; all else is")
+    @Test("A request that must not run twice is not repeated if it may have arrived; others are")
     func lostAnswers() throws {
         let ordering = ScriptedEdge([.lost(mayHaveArrived: false), .lost(mayHaveArrived: true)])
         #expect(throws: ScriptedEdge.Lost.self) { try ordering.client().newOrder(identifiers: ClientTests.names) }
@@ -53,7 +53,7 @@ import Testing
     }
 
     @Test(
-        "A challenge that is refused is looked at: what is under way already is no error",
+        "A refused challenge is read again; if it is in progress, there is no error",
         arguments: [("processing", true), ("valid", true), ("invalid", true), ("pending", false)])
     func answeredBefore(_ status: String, _ isFine: Bool) throws {
         let authorization = { (status: String) in
@@ -72,7 +72,7 @@ import Testing
         #expect(edge.isDone)
     }
 
-    @Test("What is not there yet is asked for again for about a minute")
+    @Test("A resource that is not available yet is requested again for about a minute")
     func notThereYet() throws {
         let url = try ACMEURL("https://ca.test/order/1")
         let edge = ScriptedEdge([
@@ -91,7 +91,7 @@ import Testing
         #expect(error?.isGone == true && never.isDone)
     }
 
-    @Test("What is not there yet is asked for again when the CA says, and not at all where that is too late")
+    @Test("A missing resource is requested again when the CA says, unless that is too late")
     func notThereForLong() throws {
         let url = try ACMEURL("https://ca.test/order/1")
         let edge = ScriptedEdge([

@@ -5,7 +5,7 @@ import Testing
 @testable import ACME
 
 @Suite struct SigningTests {
-    @Test("A message of an account names it, its nonce and its place, and is signed")
+    @Test("An account's message is signed, and names the account, a nonce and the URL")
     func account() throws {
         let key = try ScriptedEdge.rsaKey.get()
         let jws = try JWS(
@@ -22,7 +22,7 @@ import Testing
         #expect(message.signature == (try key.signature(of: message.input)))
     }
 
-    @Test("A message of a key that the CA doesn't know carries it", arguments: [KeyAlgorithm.ecdsaP256, .ecdsaP384])
+    @Test("A message with a new key contains the key", arguments: [KeyAlgorithm.ecdsaP256, .ecdsaP384])
     func key(_ algorithm: KeyAlgorithm) throws {
         let key = try PrivateKey.generate(algorithm)
         let jws = try JWS([], to: ACMEURL("https://ca.test/account"), nonce: "abc", key: key, signer: .key)
@@ -33,7 +33,7 @@ import Testing
         #expect(message.signature.count == (algorithm == .ecdsaP256 ? 64 : 96))
     }
 
-    @Test("An external account is bound as RFC 8555, section 7.3.4, shows it")
+    @Test("An external account is bound as in RFC 8555 section 7.3.4")
     func externalAccount() throws {
         let key = try ScriptedEdge.ecKey.get()
         let macKey = SecretBytes(Array("a key of 32 bytes for the binding".utf8))
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    @Test("A challenge is answered with its token and the account key's thumbprint")
+    @Test("A key authorization is the token and the account key's thumbprint")
     func keyAuthorization() throws {
         let key = try ScriptedEdge.ecKey.get()
         let challenges = [Samples.challenge("dns-01", 7)]

@@ -6,7 +6,7 @@ import Testing
 @testable import AdminAPI
 
 @Suite struct AccessTests {
-    @Test("Ten wrong tokens in a minute make a network wait, and no other one")
+    @Test("After ten wrong tokens in a minute a network must wait, and no other network")
     func waiting() {
         var wrong = WrongTokens()
         for second in 0..<10 {
@@ -21,7 +21,7 @@ import Testing
         #expect(wrong.wait(of: 1, now: 61) == nil)
     }
 
-    @Test("A clock that was set back makes nobody wait for more than a minute")
+    @Test("If the clock is set back, nobody waits longer than a minute")
     func clockSetBack() {
         var wrong = WrongTokens()
         for _ in 0..<10 { wrong.note(1, now: 100_000) }
@@ -30,7 +30,7 @@ import Testing
         #expect(wrong.wait(of: 1, now: 51) == nil)
     }
 
-    @Test("Very many networks take no more than their room")
+    @Test("The table of networks has a fixed size")
     func manyNetworks() {
         var wrong = WrongTokens()
         for _ in 0..<10 { wrong.note(0, now: 50) }
@@ -39,7 +39,7 @@ import Testing
         #expect(wrong.count <= WrongTokens.mostNetworks)
     }
 
-    @Test("A token's text has its form, and no two are alike")
+    @Test("Tokens have a fixed form and are all different")
     func texts() throws {
         let text = try AccessSecret.token.make()
         #expect(text.hasPrefix("aegis_"))
@@ -57,7 +57,7 @@ import Testing
         Credentials(AdminRequest(method: "GET", target: "/", fields: values.map { ("authorization", $0) }))
     }
 
-    @Test("Credentials are one bearer token, or not usable")
+    @Test("Credentials are exactly one bearer token, else unusable")
     func credentials() {
         #expect(credentials() == .none)
         #expect(credentials("Bearer abc") == .bearer("abc"))
@@ -68,7 +68,7 @@ import Testing
         #expect(credentials("Bearer abc", "Bearer abc") == .unusable)
     }
 
-    @Test("A token is found by its digest")
+    @Test("A token is looked up by its digest")
     func tokens() throws {
         let texts = try (0..<3).map { _ in try AccessSecret.token.make() }
         let tokens = try texts.enumerated().map { index, text in
@@ -83,7 +83,7 @@ import Testing
     }
 
     @Test(
-        "Only the API's own pages, and programs, may change anything",
+        "Only the API's own origin, and programs without an Origin, may make changes",
         arguments: [
             ([], true), ([("origin", "https://127.0.0.1:9443")], true),
             ([("origin", "https://127.0.0.1:9443"), ("sec-fetch-site", "same-origin")], true),

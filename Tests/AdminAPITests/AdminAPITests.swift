@@ -16,7 +16,7 @@ import Testing
         write = try fixture.token("writer", .write)
     }
 
-    @Test("Without a token nothing is told, not even what there is")
+    @Test("Without a token no answer reveals what exists")
     func noToken() {
         for target in ["/api", "/api/v1/hosts", "/api/v1/nothing", "/api/v1/hosts?x=1"] {
             let answer = fixture.ask(target)
@@ -27,7 +27,7 @@ import Testing
         }
     }
 
-    @Test("A token is good until it expires or is revoked")
+    @Test("A token is accepted until it expires or is revoked")
     func lifeOfTokens() throws {
         let short = try fixture.token("short", expiresAt: fixture.now + 10)
         #expect(fixture.ask("/api/v1/hosts", short).status == 200)
@@ -55,7 +55,7 @@ import Testing
         #expect(try used() == start + 60)
     }
 
-    @Test("After ten wrong tokens an address must wait, with good ones too, and others need not")
+    @Test("After ten wrong tokens an address must wait even with a good token; other addresses need not")
     func tooManyTries() {
         for _ in 0..<10 { #expect(fixture.ask("/api/v1/hosts", "aegis_wrong").status == 401) }
         let answer = fixture.ask("/api/v1/hosts", read)
@@ -67,7 +67,7 @@ import Testing
         #expect(fixture.ask("/api/v1/hosts", read).status == 200)
     }
 
-    @Test("Changes need a token that may change, the own origin, and a configuration that lets them")
+    @Test("A change needs a token with scope write, the API's own origin, and api: write")
     func changes() {
         let path = "/api/v1/nodes"
         #expect(fixture.ask(path, read, method: "POST").problem == "insufficient-scope")
@@ -85,7 +85,7 @@ import Testing
         #expect(fixture.ask(path, read, method: "OPTIONS").problem == "method-not-allowed")
     }
 
-    @Test("A client that has shown a certificate needs no token, and may do what its scope allows")
+    @Test("A client with a certificate needs no token, and its scope limits what it may do")
     func certificates() {
         func ask(_ mayChange: Bool, method: String = "GET") -> AdminResponse {
             fixture.api.answer(
@@ -108,7 +108,7 @@ import Testing
         #expect(fixture.ask("/api/v1/hosts?limit=0", read).text.contains("\"parameter\":\"limit\""))
     }
 
-    @Test("An answer has a tag, and is not sent again to whoever has it")
+    @Test("An answer has an ETag, and a client that sends it back gets 304")
     func tags() throws {
         let first = fixture.ask("/api/v1/hosts", read)
         let tag = try #require(first["ETag"])
@@ -127,7 +127,7 @@ import Testing
         #expect(fixture.ask("/api/v1/hosts", read, fields: [("if-none-match", tag)]).status == 200)
     }
 
-    @Test("HEAD is answered as GET")
+    @Test("HEAD gets the same fields as GET")
     func head() {
         let (get, head) = (fixture.ask("/api/v1/nodes", read), fixture.ask("/api/v1/nodes", read, method: "HEAD"))
         #expect(head.status == 200)
@@ -135,7 +135,7 @@ import Testing
         #expect(head["ETag"] == get["ETag"])
     }
 
-    @Test("A state that is missing or can't be read is told without its path")
+    @Test("An error about a missing or unreadable state does not show its path")
     func noState() {
         fixture.fail(.unreadable(path: "/secret/place", reason: "page 7"))
         let damaged = fixture.ask("/api/v1/hosts", read)

@@ -52,7 +52,7 @@ import Testing
         #expect(actions.filter { $0 != "create-token" } == ["create", "delete", "create"])
     }
 
-    @Test("What can't be used is refused at its place, and no answer has a key")
+    @Test("An unusable certificate is refused with a pointer to the fault, and no answer contains a key")
     func refusals() throws {
         let good = try Issued(names: ["a.test"], now: fixture.now)
         let other = try Issued(names: ["a.test"], now: fixture.now)
@@ -90,7 +90,7 @@ import Testing
         #expect(try fixture.store.certificates(CertificateQuery()).isEmpty)
     }
 
-    @Test("A name is given once, whoever owns what has it")
+    @Test("A certificate's name is unique, whoever owns the certificate")
     func names() throws {
         try fixture.commit(.putCertificate(fixture.certificate("site")))
         let hosts = #"{"domain":"h.test","respond":{},"ssl_mode":"letsencrypt"}"#
@@ -103,7 +103,7 @@ import Testing
         #expect(post(body(issued, ("name", .string("mine")))).status == 201)
     }
 
-    @Test("A certificate in use stays, and the answer names its hosts")
+    @Test("A certificate in use is not deleted, and the answer names its hosts")
     func inUse() throws {
         let issued = try Issued(names: ["a.test"], now: fixture.now)
         #expect(post(body(issued)).status == 201)
@@ -115,7 +115,7 @@ import Testing
         #expect(fixture.ask("/api/v1/certificates/1", token, method: "DELETE").status == 204)
     }
 
-    @Test("A certificate that the file declares is the file's")
+    @Test("The API can't delete a certificate that the file declares")
     func fileOwned() throws {
         try fixture.commit(.putCertificate(fixture.certificate("site")))
         let answer = fixture.ask("/api/v1/certificates/1", token, method: "DELETE")
@@ -125,7 +125,7 @@ import Testing
         }
     }
 
-    @Test("A renewal is asked for in the state, also of what the file owns, and refused where nobody renews")
+    @Test("A renewal request is stored in the state, also for the file's certificates, but not for own files")
     func renewal() throws {
         let record = #"{"issuer":"lan","domains":["site.test"]}"#
         var site = try fixture.certificate("site", domains: ["site.test"], source: .localCA)

@@ -20,7 +20,7 @@ import Testing
         fixture.ask("/api/v1/hosts", token ?? self.token, method: "POST", fields: fields, body: body)
     }
 
-    @Test("A request that is repeated with its key is carried out once, and answered alike")
+    @Test("A request repeated with its idempotency key runs once and gets the same answer")
     func repetition() throws {
         let key = [("idempotency-key", "one")]
         let first = post(fields: key)
@@ -48,7 +48,7 @@ import Testing
         #expect(post(fields: key).problem == "name-taken")
     }
 
-    @Test("The number of a certificate is remembered with its answer, also when the certificate has gone")
+    @Test("A remembered answer keeps the certificate's number, even after the certificate is deleted")
     func rememberedNumber() throws {
         let body = try Issued(names: ["a.test"], now: fixture.now).body
         func create() -> AdminResponse {
@@ -61,7 +61,7 @@ import Testing
         #expect(try fixture.store.certificates(CertificateQuery()).isEmpty)
     }
 
-    @Test("Answers are forgotten when there are too many")
+    @Test("The oldest remembered answers are deleted when there are too many")
     func bounds() throws {
         for number in 0..<3 {
             let answer = RememberedAnswer(
@@ -78,12 +78,12 @@ import Testing
         #expect(try fixture.store.rememberedAnswer(to: "1", of: "token:x", since: 0) != nil)
     }
 
-    @Test("A key is one short word", arguments: ["", "a b", "ä", String(repeating: "x", count: 256)])
+    @Test("An idempotency key is one short word", arguments: ["", "a b", "ä", String(repeating: "x", count: 256)])
     func badKeys(_ key: String) {
         #expect(post(fields: [("idempotency-key", key)]).problem == "invalid")
     }
 
-    @Test("A change of what the client has not seen is refused")
+    @Test("If-Match refuses a change of an item that the client has not seen in its present form")
     func tags() throws {
         #expect(post().status == 201)
         let path = "/api/v1/hosts/a.test"
@@ -100,7 +100,7 @@ import Testing
         #expect(fixture.ask(path, token, method: "DELETE", fields: [("if-match", tag)]).status == 204)
     }
 
-    @Test("While an apply runs, changes are refused and reading goes on")
+    @Test("While an apply runs, changes are refused but reads are answered")
     func locked() throws {
         fixture.isLocked.withLock { $0 = true }
         let answer = post()
@@ -110,7 +110,7 @@ import Testing
         #expect(post().status == 201)
     }
 
-    @Test("A body is JSON, and says so")
+    @Test("A body must be JSON, and its Content-Type must say so")
     func bodies() {
         for type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""] {
             #expect(post(fields: [("content-type", type)]).problem == "unsupported-type", "\(type)")
@@ -125,7 +125,7 @@ import Testing
         #expect(fixture.ask(path, token, method: "DELETE", body: "{}").status == 204)
     }
 
-    @Test("Only those change anything who may")
+    @Test("Only a token with scope write can change anything")
     func access() throws {
         let reader = try fixture.token("reader")
         for (method, path) in [
@@ -143,7 +143,7 @@ import Testing
         #expect(try fixture.store.hosts(after: nil, limit: 1).isEmpty)
     }
 
-    @Test("Each change has a name of its own, and its action is the first word")
+    @Test("Each change's event has its own name, which begins with the action")
     func names() {
         let changes = Routes.all.filter { $0.method != "GET" }
         #expect(Set(Routes.all.map(\.name)).count == Routes.all.count)

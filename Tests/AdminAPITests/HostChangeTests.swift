@@ -63,7 +63,7 @@ import Testing
         #expect(events.allSatisfy { $0.details == ["client": "192.0.2.7", "request_id": "request-1"] })
     }
 
-    @Test("A host that the file declares is the file's")
+    @Test("The API can't change a host that the file declares")
     func fileOwned() throws {
         try fixture.commit(.putItem(ItemID(.host, "a.test"), owner: .file, record: Array(Self.simple.utf8)))
         for answer in [
@@ -134,7 +134,7 @@ import Testing
             problem: "invalid", pointers: ["/client_auth", "/client_auth/identity"]),
     ]
 
-    @Test("A faulty host is refused, with the places of its faults", arguments: faults)
+    @Test("A faulty host is refused with a pointer to each fault", arguments: faults)
     func refusals(_ sample: Fault) throws {
         let own = #"{"domain":"own.test","aliases":["www.own.test"],"respond":{}}"#
         try fixture.commit(.putItem(ItemID(.host, "own.test"), owner: .file, record: Array(own.utf8)))
@@ -147,7 +147,7 @@ import Testing
         #expect(try fixture.store.hosts(after: nil, limit: 9).map(\.name) == ["own.test"])
     }
 
-    @Test("A host of the API gets no name that another one of the API has, but keeps its own")
+    @Test("A host can't take the name of another API host, but keeps its own names")
     func ownNames() throws {
         #expect(post(#"{"domain":"a.test","aliases":["b.test"],"respond":{}}"#).status == 201)
         let taken = post(#"{"domain":"b.test","respond":{}}"#)
@@ -157,7 +157,7 @@ import Testing
         #expect(post(#"{"domain":"a.test","respond":{}}"#).problem == "name-taken")
     }
 
-    @Test("An HSTS policy that is the default stays when something else changes")
+    @Test("A default HSTS policy stays when something else changes")
     func policy() throws {
         let body = #"""
             {"domain":"a.test","respond":{},"ssl_mode":"custom","ssl_cert_id":1,"hsts_enabled":true}
@@ -185,7 +185,7 @@ import Testing
         #expect(!fixture.ask("/api/v1/hosts/a.test", token).text.contains("CANARY"))
     }
 
-    @Test("A host gets a certificate that is sent with it, and another in its place")
+    @Test("A host gets the certificate sent with it, and a later one replaces it")
     func certificateSent() throws {
         func body(_ issued: Issued) -> String {
             PlainValue.map([
@@ -211,7 +211,7 @@ import Testing
         #expect(uncovered.text.contains(#""pointer":"/ssl_cert_id","detail":"it does not cover 'c.test'"#))
     }
 
-    @Test("A host that loses its own certificate's mode loses the certificate that was made for it")
+    @Test("A host whose ssl_mode changes loses the certificate that was made for it")
     func ownCertificate() throws {
         try fixture.commit(
             .putItem(

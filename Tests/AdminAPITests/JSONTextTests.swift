@@ -8,7 +8,7 @@ import Testing
     private static let sample =
         #" { "a" : [ 1 , -20 , "x\n\u00e9\ud83d\ude00\/" , true , false , null ] , "b" : { } } "#
 
-    @Test("A value is read as it is")
+    @Test("JSON values are read exactly")
     func reads() throws {
         let value = try JSONText.value(of: Array(Self.sample.utf8))
         let list = PlainValue.list([.int(1), .int(-20), .string("x\né😀/"), .bool(true), .bool(false), .null])
@@ -17,7 +17,7 @@ import Testing
         #expect(try JSONText.value(of: Array("-9223372036854775808".utf8)) == .int(.min))
     }
 
-    @Test("No part of a value is a value")
+    @Test("No prefix of a JSON value is accepted")
     func prefixes() {
         let bytes = Array(Self.sample.utf8)
         for count in 0..<bytes.count - 1 {
@@ -26,7 +26,7 @@ import Testing
     }
 
     @Test(
-        "What is no JSON is refused",
+        "Text that is not JSON is refused",
         arguments: [
             "", " ", "nul", "nulll", "[1,]", "{,}", #"{"a":1,}"#, #"{"a" 1}"#, "{a:1}", "'a'", "01", "-", "+1", "1.5",
             "1e3", "1E3", "9223372036854775808", #""\x""#, #""\ud800""#, #""\ud800\u0041""#, #""\udc00""#, #""\u12g4""#,
@@ -47,7 +47,7 @@ import Testing
         }
     }
 
-    @Test("Nesting is bounded")
+    @Test("Nesting is limited")
     func nesting() throws {
         func nested(_ levels: Int) -> [UInt8] {
             Array((String(repeating: "[", count: levels) + String(repeating: "]", count: levels)).utf8)
@@ -67,7 +67,7 @@ import Testing
 
     // The cases of RFC 7396 appendix A, but for those with fractions.
     @Test(
-        "A merge patch is what RFC 7396 says",
+        "A merge patch gives the results of RFC 7396",
         arguments: [
             Merge(target: #"{"a":"b"}"#, patch: #"{"a":"c"}"#, result: #"{"a":"c"}"#),
             Merge(target: #"{"a":"b"}"#, patch: #"{"b":"c"}"#, result: #"{"a":"b","b":"c"}"#),

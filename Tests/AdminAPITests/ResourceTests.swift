@@ -40,7 +40,7 @@ import Testing
         return found
     }
 
-    @Test("A list comes in parts that leave nothing out, also when items go meanwhile")
+    @Test("Pages of a list leave nothing out, even if items are deleted meanwhile")
     func parts() throws {
         let names = (0..<7).map { "c\($0).test" }
         for name in names { try fixture.commit(.putCertificate(fixture.certificate(name))) }
@@ -52,7 +52,7 @@ import Testing
         #expect(next(second) == nil)
     }
 
-    @Test("A certificate's number stays its own")
+    @Test("A certificate's number never changes and is never given again")
     func numbers() throws {
         for name in ["a", "b"] { try fixture.commit(.putCertificate(fixture.certificate(name))) }
         // A renewed certificate keeps its number.
@@ -74,7 +74,7 @@ import Testing
         #expect(fixture.ask("/api/v1/certificates/3", token).problem == "not-found")
     }
 
-    @Test("Certificates are found by name, source and end")
+    @Test("Certificates are filtered by name, source and expiry")
     func filters() throws {
         try fixture.commit(
             .putCertificate(fixture.certificate("one", domains: ["a.example.com", "b.example.com"])),
@@ -95,7 +95,7 @@ import Testing
         }
     }
 
-    @Test("A certificate's answer has what the contract names, and never its key")
+    @Test("A certificate's answer has all documented members, and never its key")
     func certificate() throws {
         try fixture.commit(
             .putCertificate(fixture.certificate("shop", domains: ["a.test", "b.test"])),
@@ -129,7 +129,7 @@ import Testing
                 .contains("\"status\":\"unusable\",\"problem\":\"was revoked\""))
     }
 
-    @Test("Hosts come with their settings and their trouble, but not with what only upstreams may see")
+    @Test("A host's answer has its settings and problems, but no values of upstream request headers")
     func hosts() throws {
         let record = #"""
             {"domain":"a.test","aliases":["b.test"],"upstreams":["http://127.0.0.1:1"],"ssl_mode":"custom",\#
@@ -158,7 +158,7 @@ import Testing
         }
     }
 
-    @Test("Events come oldest first, after the last one that is known, for one item or for all")
+    @Test("Events are listed oldest first, after a given event, for one item or for all")
     func events() throws {
         let host = ItemID(.host, "a.test")
         for number in 0..<5 {
@@ -186,7 +186,7 @@ import Testing
         }
     }
 
-    @Test("Generations come newest first")
+    @Test("Generations are listed newest first")
     func generations() throws {
         for number in 1...3 {
             let generation = Generation(
@@ -202,7 +202,7 @@ import Testing
         #expect(next(second) == nil)
     }
 
-    @Test("Nodes say whether they run, and whether they serve the newest revision")
+    @Test("A node's answer says whether it runs and whether it serves the newest revision")
     func nodes() throws {
         try fixture.commit(.putSetting(.sealingKeyID, [1]))
         for (id, age, revision) in [("a", Int64(1), 1), ("b", 100, 0)] {
@@ -216,7 +216,7 @@ import Testing
         #expect(text.matches(of: /"is_up_to_date":(\w+)/).map { String($0.1) } == ["true", "false"])
     }
 
-    @Test("Renewals come in the order in which they are due")
+    @Test("Renewals are listed in the order of their due times")
     func renewals() throws {
         let host = { (name: String) in
             StateMutation.putItem(
@@ -250,7 +250,7 @@ import Testing
         #expect(fixture.ask("/api/v1/certificates/1", token).text.contains(#""hosts":["a.test"],"renews_at":"2"#))
     }
 
-    @Test("The status tells what is wrong, and of each kind")
+    @Test("The status lists each kind of problem")
     func status() throws {
         func status() -> String { fixture.ask("/api/v1/status", token).text }
         #expect(
@@ -297,7 +297,7 @@ import Testing
         #expect(fixture.ask("/api/v1/nodes", token).text.contains(#""troubles":["bad pod","something else"]"#))
     }
 
-    @Test("The description names each route with its parameters and the schemas that it refers to")
+    @Test("The OpenAPI document has each route with its parameters, and each schema that it refers to")
     func description() throws {
         let document = OpenAPIDocument.make(Routes.all, version: "1")
         let text = String(decoding: document.json(), as: UTF8.self)

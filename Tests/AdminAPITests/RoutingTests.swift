@@ -3,7 +3,7 @@ import Testing
 @testable import AdminAPI
 
 @Suite struct RoutingTests {
-    @Test("A path in its normal form is taken apart")
+    @Test("A path in its normal form is split into segments")
     func normalPaths() throws {
         let path = try #require(RequestPath("/api/v1/hosts/*.example.com?limit=5&domain=a%20b+c&flag"))
         #expect(path.segments == ["api", "v1", "hosts", "*.example.com"])
@@ -22,7 +22,7 @@ import Testing
         ])
     func otherPaths(_ target: String) { #expect(RequestPath(target) == nil) }
 
-    @Test("A pattern gives the values of its parameters")
+    @Test("A matching pattern yields the values of its parameters")
     func patterns() {
         let pattern: PathPattern = "/api/v1/certificates/{id}/chain.pem"
         #expect(pattern.match(["api", "v1", "certificates", "7", "chain.pem"]) == ["id": "7"])
@@ -31,7 +31,7 @@ import Testing
         #expect(pattern.parameters == ["id"])
     }
 
-    @Test("Routes differ in their paths or methods, and in their names")
+    @Test("No two routes have the same path and method, or the same name")
     func routesAreDistinct() {
         let routes = Routes.all
         #expect(Set(routes.map { "\($0.method) \($0.path.text)" }).count == routes.count)
@@ -44,7 +44,7 @@ import Testing
             .word("source", "", ["custom", "local_ca"]), .time("expires_before", ""),
         ] + QueryParameter.page()
 
-    @Test("A query is read by its parameters' kinds")
+    @Test("Query parameters are read by their kinds")
     func queries() throws {
         let query = try Query(
             [
@@ -59,7 +59,7 @@ import Testing
     }
 
     @Test(
-        "Each fault of a query is told",
+        "Each fault of a query is reported",
         arguments: [
             ("source", "all", "must be one of custom, local_ca"),
             ("expires_before", "tomorrow", "must be a time such as"),
@@ -76,7 +76,7 @@ import Testing
         #expect(problem?.errors.first?.detail.contains(text) == true, "\(String(describing: problem?.errors))")
     }
 
-    @Test("A parameter that comes twice is refused, and strange names are not repeated")
+    @Test("A repeated parameter is refused, and the error does not quote odd names")
     func strangeQueries() {
         let twice = #expect(throws: Problem.self) { try Query([("limit", "1"), ("limit", "1")], Self.known) }
         #expect(twice?.errors.first?.detail == "must come once")
@@ -85,7 +85,7 @@ import Testing
         #expect(name == "?")
     }
 
-    @Test("Cursors keep what they are made of")
+    @Test("A cursor is read back as the values it was made from")
     func cursors() {
         for cursor in [Cursor("1"), Cursor("17", "a.example.com"), Cursor("")] {
             #expect(Cursor(cursor.text, parts: cursor.parts.count) == cursor)

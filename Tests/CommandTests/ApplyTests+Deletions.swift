@@ -3,7 +3,7 @@ import Testing
 
 /// Items that are removed from the file.
 extension ApplyTests {
-    @Test("An apply that would delete most hosts does nothing unless it is told to, and a dry run says so")
+    @Test("An apply that would delete most hosts needs --allow-deletions, and a dry run says so")
     func massDeletion() throws {
         func text(_ count: Int) -> String {
             let hosts = (0..<count).map { "{ domain: h\($0).test, respond: {} }" }.joined(separator: ", ")

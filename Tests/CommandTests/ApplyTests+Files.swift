@@ -19,7 +19,7 @@ extension ApplyTests {
         #expect(try apply("--dry-run").errors.contains(words))
     }
 
-    @Test("A pipe in the place of a certificate or key is refused at once", arguments: ["own.pem", "own.key"])
+    @Test("A pipe instead of a certificate or key file is refused at once", arguments: ["own.pem", "own.key"])
     func pipes(_ name: String) throws {
         try makeOwn()
         try FileManager.default.removeItem(atPath: folder.path(name))
@@ -31,7 +31,7 @@ extension ApplyTests {
         #expect(outcome.errors.contains("certificate own: upload failed: cannot read '\(name)': it is no regular file"))
     }
 
-    @Test("A key is taken from a shell's pipe, and from a file with the line end of another system")
+    @Test("A key is read from a shell's pipe, and from a file with CRLF")
     func keyFiles() throws {
         try makeOwn()
         try write(Self.twoHosts)
@@ -48,7 +48,7 @@ extension ApplyTests {
         #expect(try apply(key: nil).errors.contains("64 hex digits"))
     }
 
-    @Test("An export goes into a file and says what else is in its place")
+    @Test("An export writes a file, and names anything else that stands at the path")
     func exportPlaces() throws {
         try makeOwn()
         try write(Self.twoHosts)
@@ -62,7 +62,7 @@ extension ApplyTests {
                 == "aegis-apply: cannot write 'link': it is no regular file\n")
     }
 
-    @Test("An export replaces a file only if it is told to, with its key or without", arguments: [[], ["--with-key"]])
+    @Test("An export replaces a file only with --force, with the key or without", arguments: [[], ["--with-key"]])
     func replacingExport(_ more: [String]) throws {
         try makeOwn()
         try write(Self.twoHosts)
@@ -89,7 +89,7 @@ extension ApplyTests {
     }
 
     @Test(
-        "An export that is killed before its file is whole leaves nothing, or what the next one takes away",
+        "A killed export leaves nothing that the next export does not remove",
         .enabled(if: !ApplyProgram.isSanitized), arguments: [true, false])
     func killedExport(_ hasFilesWithoutName: Bool) throws {
         try makeOwn()
@@ -120,7 +120,7 @@ extension ApplyTests {
         #expect(try files() == ["own.pem"])
     }
 
-    @Test("A command that needs only the state says last how it can do without a file that is wrong")
+    @Test("A command that needs only the state says how to run it without the invalid file")
     func hintOrder() throws {
         try write("version: 1\nhots: []\n")
         for arguments in [["rollback", "1"], ["status"]] {
@@ -134,7 +134,7 @@ extension ApplyTests {
     }
 
     @Test(
-        "A state that is no file is refused by every command, in words that say what to write",
+        "Each command refuses a state that is not a file, and says what to write instead",
         arguments: [".", "cache", "cache/", "/", "pipe", "/dev/null"])
     func noStateFile(_ place: String) throws {
         try makeOwn()
@@ -154,7 +154,7 @@ extension ApplyTests {
         }
     }
 
-    @Test("An empty file is a state that was lost: apply does not begin another one in it")
+    @Test("An empty state file counts as a lost state, and apply does not reuse it")
     func emptyState() throws {
         try makeOwn()
         try write(Self.twoHosts)

@@ -16,7 +16,7 @@ extension ApplyTests {
 
         """
 
-    @Test("Secrets of Vaults and alerts are sealed in the state, and forgotten with what used them")
+    @Test("Secrets of Vaults and alerts are sealed in the state, and deleted with the item that uses them")
     func vaultSecrets() throws {
         try write(Self.vaultsAndAlerts)
         let first = try apply()
@@ -45,7 +45,7 @@ extension ApplyTests {
         #expect(try sql("SELECT group_concat(kind) FROM items") == "gateway\n")
     }
 
-    @Test("A host that an earlier version recorded with ca_file is only recorded anew")
+    @Test("A host recorded by an earlier version with ca_file only gets a new record")
     func formerKeyOfUpstreams() throws {
         try write(
             """

@@ -29,7 +29,7 @@ extension ApplyTests {
         #expect(unknown.status == 1)
         #expect(unknown.errors.hasSuffix("hint: did you mean 'own'?\n"))
     }
-    @Test("Another key is told, and rekey brings everything under a new one")
+    @Test("A wrong key is reported, and rekey seals everything under a new key")
     func rekeying() throws {
         try makeOwn()
         try write(Self.twoHosts)
@@ -82,7 +82,7 @@ extension ApplyTests {
     }
 
     @Test(
-        "A chain or key of another certificate, or of an earlier time, is noticed before a handshake needs it",
+        "A chain or key of another certificate, or an older one, is found before a handshake needs it",
         arguments: [
             Tampering(
                 description: "chains swapped", sql: "chain = (SELECT chain FROM b WHERE b.name <> certificates.name)"),
@@ -120,7 +120,7 @@ extension ApplyTests {
             try apply("rekey", "--new-key-env", "AEGIS_SSL_KEY").status == (sample.isSealedByEarlierVersion ? 1 : 0))
     }
 
-    @Test("Keys that an earlier version has sealed serve as they are, and rekey binds them to their leaves")
+    @Test("Keys sealed by an earlier version still work, and rekey binds them to their leaves")
     func earlierSeals() throws {
         try makeOwn()
         try write(Self.twoHosts)
@@ -150,7 +150,7 @@ extension ApplyTests {
         }
     }
 
-    @Test("A whole state of such keys costs no more than it did: only the first hundred are compared")
+    @Test("With many keys of an earlier version, only the first hundred are compared")
     func manyEarlierSeals() throws {
         try makeOwn()
         let lines = (1000..<1101).map {
@@ -173,7 +173,7 @@ extension ApplyTests {
         #expect(!idle.errors.contains("c1100"))
     }
 
-    @Test("A state whose settings were lost is not given a new key")
+    @Test("A state without its settings does not get a new key")
     func lostSettings() throws {
         try makeOwn()
         try write(Self.twoHosts)
@@ -195,7 +195,7 @@ extension ApplyTests {
         #expect(try sql("SELECT name FROM settings") == "sealing_key_id\n")
     }
 
-    @Test("A wrong or missing key is told even when there is nothing to do")
+    @Test("A wrong or missing key is reported even if nothing changes")
     func wrongKeyWithoutChanges() throws {
         try makeOwn()
         try write(Self.twoHosts)
@@ -208,7 +208,7 @@ extension ApplyTests {
         #expect(none.errors.contains("and no key is given"))
     }
 
-    @Test("No key, token or text of the file is to be read in the database or any output")
+    @Test("No key, token or text of the file can be read in the database or in any output")
     func canaries() throws {
         try makeOwn()
         let canary = "Canary-7391-hush"
@@ -234,7 +234,7 @@ extension ApplyTests {
         #expect(!outputs.contains("PRIVATE"))
     }
 
-    @Test("No file exists with a mode wider than 0600, not for an instant", .enabled(if: !ApplyProgram.isSanitized))
+    @Test("No file ever has a mode wider than 0600", .enabled(if: !ApplyProgram.isSanitized))
     func modes() throws {
         try makeOwn()
         try write(Self.twoHosts)

@@ -5,7 +5,7 @@ import Testing
 
 /// What an apply issues from the local CA, and what it does if the local CA can't be used.
 extension ApplyTests {
-    @Test("OpenSSL agrees with what the local CA issues")
+    @Test("OpenSSL verifies certificates of the local CA")
     func opensslAgrees() throws {
         try makeOwn()
         try write(Self.twoHosts)
@@ -47,7 +47,7 @@ extension ApplyTests {
     }
 
     @Test(
-        "A local CA that can't be used is warned about with what to do, and only what it is to issue fails",
+        "An unusable local CA causes a warning with a hint, and only its certificates fail",
         arguments: [
             BrokenAuthority(description: "expired", words: "the local CA './cache/aegis-local-ca.crt' expired on "),
             BrokenAuthority(description: "no PEM", words: "its key can't be used: no certificate found"),
@@ -84,7 +84,7 @@ extension ApplyTests {
         #expect(try apply().output.hasSuffix("1 issued.\n"))
     }
 
-    @Test("Of first applies at once one goes on and the others are told of it, and they share one CA")
+    @Test("If several first applies start at once, one continues, the others report it, and all share one CA")
     func firstAppliesAtOnce() async throws {
         try makeOwn()
         try write(Self.twoHosts)

@@ -46,7 +46,7 @@ import Testing
         try Tool.run("sqlite3", folder.path("state/state.db"), query).output
     }
 
-    @Test("A first apply puts everything in force, a second has nothing to do and writes nothing")
+    @Test("A first apply puts everything in force, and a second changes and writes nothing")
     func applyTwice() throws {
         try makeOwn()
         try write(Self.twoHosts)
@@ -61,7 +61,7 @@ import Testing
         #expect(try apply("--dry-run", "--detailed-exitcode").status == 0)
     }
 
-    @Test("One certificate that can't be obtained does not stop the others; a rerun goes on")
+    @Test("A certificate that can't be obtained does not stop the others, and a rerun continues")
     func partialFailure() throws {
         try write(Self.twoHosts)
         let failing = try apply()
@@ -82,7 +82,7 @@ import Testing
     }
 
     @Test(
-        "A certificate that would not serve is refused before it is stored",
+        "An unusable certificate is refused before it is stored",
         arguments: [
             Refusal(
                 description: "another's key",
@@ -127,7 +127,7 @@ import Testing
         #expect(try sql("SELECT name FROM certificates") == "web\n")
     }
 
-    @Test("An expired certificate is served only on the operator's word, and one that expires soon is warned about")
+    @Test("An expired certificate needs allow_expired, and one that expires soon causes a warning")
     func expiry() throws {
         try makeOwn(days: -1)
         try write(Self.twoHosts)
@@ -150,7 +150,7 @@ import Testing
         #expect(try apply("--dry-run").errors.contains("certificate 'own' expires on"))
     }
 
-    @Test("Status tells when there are no hosts, and since when a certificate has expired")
+    @Test("Status says that there are no hosts, and since when a certificate is expired")
     func statusInWords() throws {
         try write("version: 1\nstate: { path: state/state.db }\ngateway: { cache_dir: cache }")
         #expect(try apply().status == 0)
@@ -161,7 +161,7 @@ import Testing
         #expect(try apply("status").output.contains("expired 2 days ago"))
     }
 
-    @Test("When nothing comes of an apply, that is said, and what was tried is told as an event")
+    @Test("An apply without any success says so, and its tries become events")
     func nothingApplied() throws {
         try makeOwn()
         try write(Self.twoHosts)
@@ -176,7 +176,7 @@ import Testing
         #expect(try sql("SELECT count(*) FROM generations") == "1\n")
     }
 
-    @Test("Several certificates are obtained at once, and each is stored though others fail")
+    @Test("Several certificates are obtained at once, and each is stored even if others fail")
     func manyCertificates() throws {
         try makeOwn()
         let names = (0..<40).map { "c\($0)" }
@@ -193,7 +193,7 @@ import Testing
         #expect(try sql("SELECT count(*) FROM certificates") == "39\n")
     }
 
-    @Test("Moving a host to another certificate, and back by rollback")
+    @Test("A host moves to another certificate, and back by a rollback")
     func rollback() throws {
         try makeOwn()
         try makeOwn("new")
@@ -221,7 +221,7 @@ import Testing
         #expect(gone.errors.contains("the text of generation 1 is no longer kept\nhint: the last 100 generations"))
     }
 
-    @Test("The lock of a living apply is respected, that of a dead one taken over")
+    @Test("A lock held by a running apply is respected, and a dead apply's lock is taken over")
     func lock() throws {
         try makeOwn()
         try write(Self.twoHosts)
@@ -241,7 +241,7 @@ import Testing
         #expect(try sql("SELECT count(*) FROM leases") == "0\n")
     }
 
-    @Test("Deleting a host from the file deletes it and its certificate from the state")
+    @Test("Removing a host from the file deletes it and its certificate from the state")
     func deletion() throws {
         try makeOwn()
         try write(Self.twoHosts)
@@ -254,7 +254,7 @@ import Testing
         #expect(try sql("SELECT kind, name FROM deletions ORDER BY kind") == "certificate|own\nhost|own.example.com\n")
     }
 
-    @Test("A changed host among others writes its own row and no other")
+    @Test("A change of one host writes no other host's row")
     func onlyWhatChanged() throws {
         try makeOwn()
         try write(Self.twoHosts)
@@ -269,7 +269,7 @@ import Testing
         #expect(try sql("SELECT count(*) FROM certificates WHERE revision > \(revision)") == "0\n")
     }
 
-    @Test("A replacement that fails leaves the certificate that it was to replace")
+    @Test("A failed replacement leaves the previous certificate in force")
     func failedReplacement() throws {
         try makeOwn()
         try write(Self.twoHosts)
@@ -286,7 +286,7 @@ import Testing
         #expect(try sql("SELECT name FROM certificates ORDER BY name") == "new\nweb\n")
     }
 
-    @Test("A host is refused a certificate that is stored and not for it, and stays as it was")
+    @Test("A host can't use a stored certificate for other names, and stays unchanged")
     func uncoveredHost() throws {
         try makeOwn()
         try write(Self.twoHosts)

@@ -125,7 +125,7 @@ import Testing
     ]
 
     @Test(
-        "What is wrong above a leaf is told by a plan and by an apply, and does not keep it from being used",
+        "Plans and applies warn of faults above a leaf, but use the chain",
         arguments: cases)
     func warnings(_ test: Case) throws {
         try issue("issuing", from: "top", as: "authority", days: -10, 500)
@@ -144,7 +144,7 @@ import Testing
         #expect(outcome.errors.contains("warning: ") == !test.words.isEmpty, "\(outcome.errors)")
     }
 
-    @Test("An expired intermediate gives way to the renewed one, and the end that is shown is the chain's")
+    @Test("A renewed intermediate replaces the expired one, and the shown expiry is the chain's")
     func renewedIntermediate() throws {
         try issue("issuing", from: "top", as: "authority", days: -10, 500)
         let leaf = try issue("own", from: "issuing", as: "leaf", days: -1, 90)
@@ -161,7 +161,7 @@ import Testing
         #expect(try run("--dry-run").output.contains("certificate 'own' expires on 20"))
     }
 
-    @Test("An expired cross-sign above a valid chain is not shown, counts for no end, and is told of in a note")
+    @Test("An expired cross-signed certificate above a valid chain is left out, with a note")
     func expiredCrossSign() throws {
         try issue("old", from: nil, as: "authority", days: -1000, 1000)
         let issuing = try issue("issuing", from: "top", as: "authority", days: -10, 500)
@@ -177,7 +177,7 @@ import Testing
         #expect(!status.contains("expired") && !status.contains("expires soon"), "\(status)")
     }
 
-    @Test("A lost block and a curve in numbers are refused by a plan and an apply, with line or command")
+    @Test("A damaged PEM block, or explicit curve parameters, are refused with the line or a command")
     func refused() throws {
         try issue("issuing", from: "top", as: "authority", days: -10, 500)
         let leaf = try issue("own", from: "issuing", as: "leaf", days: -1, 90)

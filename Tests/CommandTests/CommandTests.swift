@@ -19,7 +19,7 @@ import Testing
     }
 
     @Test(
-        "Exit codes tell scripts what happened",
+        "Each exit code has its meaning",
         arguments: [
             Case("a valid file", "validate good.yaml", 0),
             Case("an invalid file", "validate bad.yaml", 65),
@@ -52,7 +52,7 @@ import Testing
         #expect(outcome.status == sample.status, "\(outcome.output)\(outcome.errors)")
     }
 
-    @Test("aegis.yaml is the file when none is named, '-' is the standard input")
+    @Test("The default file is aegis.yaml, and '-' is the standard input")
     func whichFile() throws {
         let folder = try TemporaryFolder()
         let missing = try ApplyProgram.run(["validate"], in: folder.path)
@@ -95,7 +95,7 @@ import Testing
     }
 
     @Test(
-        "A misspelt command is refused as wrong usage, with what was meant",
+        "A misspelt command is wrong usage, and the error suggests the right one",
         arguments: [
             ["statu"], ["certificates", "lst"], ["rolback", "3"], ["--dry-rum"], ["status", "--fromat", "json"],
             ["plan"], ["diff", "--strict"],
@@ -111,7 +111,7 @@ import Testing
         #expect(try ApplyProgram.run(["statu", "--dry-run"], in: folder.path).status == 0)
     }
 
-    @Test("A plan as JSON has every promised key, null where there is no value")
+    @Test("A JSON plan has every documented key, with null where there is no value")
     func planAsJSON() throws {
         let outcome = try ApplyProgram.run(["--dry-run", "--format", "json", "-"], input: Self.good)
         let object = try #require(try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any])
@@ -126,7 +126,7 @@ import Testing
         #expect(Set(summary.keys) == ["create", "update", "delete", "issue", "renew", "upload", "order", "adopt"])
     }
 
-    @Test("A dry run needs no secret, makes no file and asks no network", .enabled(if: !ApplyProgram.isSanitized))
+    @Test("A dry run needs no secret, writes no file and uses no network", .enabled(if: !ApplyProgram.isSanitized))
     func dryRunTouchesNothing() throws {
         let folder = try TemporaryFolder()
         let file = Repository.path("examples/production.yaml")
@@ -165,7 +165,7 @@ import Testing
         #expect(with.output.contains("+ certificate a: upload\n"))
     }
 
-    @Test("Colour is for terminals, and not for those who want none")
+    @Test("Output has colour only at a terminal, and not if NO_COLOR is set")
     func colour() throws {
         func run(_ environment: [String: String]) throws -> String {
             let command = "printf 'version: 1\\nfoo: 1\\n' | \(ApplyProgram.path) validate -"
@@ -187,7 +187,7 @@ import Testing
         #expect(try !ApplyProgram.run(["validate", "-"], input: Self.bad).errors.contains("\u{1B}"))
     }
 
-    @Test("Help names what people look for")
+    @Test("The help text contains each option and command that people look for")
     func help() throws {
         let help = try ApplyProgram.run(["--help"]).output
         let words = [
@@ -200,7 +200,7 @@ import Testing
     }
 
     @Test(
-        "The examples are valid, without a warning about themselves",
+        "The examples are valid and cause no warning",
         arguments: ["aegis.yaml", "cloudflare.yaml", "mtls.yaml", "production.yaml"])
     func examples(_ name: String) throws {
         let outcome = try ApplyProgram.run(["validate", Repository.path("examples/\(name)")])

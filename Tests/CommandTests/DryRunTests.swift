@@ -32,7 +32,7 @@ import Testing
         try ApplyProgram.run(arguments, in: folder.path, environment: key.map { ["AEGIS_SSL_KEY": $0] } ?? [:])
     }
 
-    @Test("A key that is given and would be refused is an error of the plan")
+    @Test("A key that an apply would refuse is an error of the plan")
     func key() throws {
         let malformed = try run("--dry-run", key: "abc")
         #expect(malformed.status == 3)
@@ -47,7 +47,7 @@ import Testing
         #expect(other.errors.contains("error: the state is sealed with another encryption key"), "\(other.errors)")
     }
 
-    @Test("Warnings stand in the plan itself, without a line that is not theirs, and count with --strict")
+    @Test("Warnings are part of the plan, have only their own lines, and count with --strict")
     func warnings() throws {
         let plan = try run("--dry-run", key: nil)
         #expect(plan.status == 0)
@@ -67,7 +67,7 @@ import Testing
         #expect(try run("--dry-run", "--detailed-exitcode", "--strict").status == 3)
     }
 
-    @Test("Errors and warnings are apart in JSON, and what has no place has no line")
+    @Test("JSON lists errors and warnings separately, without a line if there is no place")
     func json() throws {
         let plan = try run("--dry-run", "--format", "json", key: "abc")
         #expect(plan.status == 3)
@@ -78,7 +78,7 @@ import Testing
     }
 
     @Test(
-        "--config names the file for every command, and a file of the other ending is suggested",
+        "--config names the file for every command, and a file with the other extension is suggested",
         arguments: [["--dry-run"], ["validate"], ["status"], ["history"], ["certificates", "list"]])
     func config(_ arguments: [String]) throws {
         #expect(try run().status == 0)
@@ -93,7 +93,7 @@ import Testing
         #expect(twice.status == 64)
     }
 
-    @Test("A rollback can be looked at first, and the text of a generation be read without its secrets")
+    @Test("A rollback has a dry run, and history shows a generation's text without secrets")
     func earlierGenerations() throws {
         #expect(try run().status == 0)
         _ = try folder.file(
@@ -115,7 +115,7 @@ import Testing
     }
 
     @Test(
-        "After a forced renewal that failed, status tells when the certificate is due, and --check that all is well"
+        "After a failed forced renewal, status shows the due time and --check succeeds"
     )
     func nextTry() throws {
         #expect(try run().status == 0)

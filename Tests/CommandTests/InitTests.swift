@@ -29,7 +29,8 @@ import Testing
     }
 
     @Test(
-        "Each source of certificates gives a valid file with comments, which says what comes next", arguments: sources)
+        "init writes a valid, commented file for each source of certificates, and says what comes next",
+        arguments: sources)
     func written(_ source: Source) throws {
         let made = try run(["init", "--domain", source.domain, "--certificates", source.name] + source.options)
         #expect(made.errors == "")
@@ -45,7 +46,7 @@ import Testing
         #expect(try String(contentsOfFile: folder.path("aegis.yaml"), encoding: .utf8) == text)
     }
 
-    @Test("A file of the local CA can be applied as it is")
+    @Test("A first file with the local CA can be applied unchanged")
     func applied() throws {
         #expect(try run(["init", "--domain", "app.test"]).status == 0)
         let outcome = try run([])
@@ -53,7 +54,7 @@ import Testing
         #expect(outcome.status == 0)
     }
 
-    @Test("--config names the file as for the other commands, and not beside --out")
+    @Test("init accepts --config instead of --out, but not both")
     func config() throws {
         let made = try run(["init", "--domain", "app.test", "--config", "other.yaml"])
         #expect(made.errors == "")
@@ -82,7 +83,7 @@ import Testing
     }
 
     @Test(
-        "What makes no valid file is refused with its reason, and nothing is written",
+        "Options that make no valid file are refused with a reason, and nothing is written",
         arguments: [
             Refusal(options: [], status: 64, message: "--domain is missing, and there is no terminal to ask at"),
             Refusal(options: ["--domain", "a b"], status: 65, message: "--domain: bad host name 'a b'"),
@@ -123,7 +124,7 @@ import Testing
     }
 
     @Test(
-        "At a terminal it asks, and asks again for what it can't take",
+        "At a terminal init asks, and asks again after an invalid answer",
         arguments: [
             Answers(
                 lines: ["a b", "app.test", "", "locl", "local"],

@@ -59,7 +59,7 @@ import Testing
 
     // MARK: The key
 
-    @Test("A state that is sealed by a key from elsewhere needs it, and nothing is said of one that lies in it")
+    @Test("A dry run reports a missing encryption key, but nothing if the key is in the state")
     func key() throws {
         try write(Self.local)
         #expect(try run().status == 0)
@@ -77,7 +77,7 @@ import Testing
     }
 
     @Test(
-        "A secret that is not here is warned of, which --strict counts",
+        "A secret that is missing here causes a warning, which --strict counts",
         arguments: [
             ("encryption: { key: { file: nokey } }", "the encryption key: cannot read 'nokey': No such file"),
             ("encryption: { key: { env: UNSET } }", "the encryption key: the variable UNSET is not set"),
@@ -127,7 +127,7 @@ import Testing
         #expect(whole.status == 0, "\(whole.errors)")
     }
 
-    @Test("A key that lies in the state is told of, and needs no other")
+    @Test("A key in the state causes a warning, and no other key is needed")
     func storedKey() throws {
         try write(Self.local)
         #expect(try run(environment: [:]).status == 0)
@@ -139,7 +139,7 @@ import Testing
     // MARK: Folders
 
     @Test(
-        "A state's folder that is a file, or in which nothing can be written", arguments: ["state", "state/state.db"])
+        "A dry run reports a state folder that is a file or not writable", arguments: ["state", "state/state.db"])
     func stateFolder(_ occupied: String) throws {
         try write(Self.local.replacing("path: state/state.db", with: "path: \(occupied)/deep/state.db"))
         if occupied != "state" {
@@ -157,7 +157,7 @@ import Testing
         #expect(try run().status == 1)
     }
 
-    @Test("A state whose folder belongs to somebody else, and one that others can read")
+    @Test("A dry run reports a state folder of another user, and one that others can read")
     func rights() throws {
         try write(Self.local.replacing("state/state.db", with: "state.db"))
         let nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
@@ -178,7 +178,7 @@ import Testing
         #expect(try run().status == 1)
     }
 
-    @Test("A cache directory that is a file is an error where the local CA is asked, else a warning")
+    @Test("A cache directory that is a file is an error if the local CA must issue, else a warning")
     func cacheDirectory() throws {
         try write(Self.local)
         _ = try folder.file("cache", "")
@@ -198,7 +198,7 @@ import Testing
         #expect(try run().status == 0)
     }
 
-    @Test("A local CA whose key is gone")
+    @Test("A dry run reports a local CA without its key")
     func localAuthority() throws {
         try write(Self.local)
         #expect(try run().status == 0)
@@ -221,7 +221,7 @@ import Testing
     }
 
     @Test(
-        "What an issuer can't be asked with",
+        "A dry run reports unusable secrets of an issuer",
         arguments: [
             Case(
                 keys: "ca_file: none.pem", reason: "the CAs to trust: cannot read 'none.pem': No such file or directory"
@@ -254,7 +254,7 @@ import Testing
         #expect(other.errors.contains("aegis.yaml:4:3: warning: issuer 'ca': "), "\(other.errors)")
     }
 
-    @Test("A MAC key that is not here, or good, stands in nobody's way", arguments: [[:], ["MAC": "c2VjcmV0LWtleQ"]])
+    @Test("A MAC key that is missing here, or good, is no obstacle", arguments: [[:], ["MAC": "c2VjcmV0LWtleQ"]])
     func goodKey(_ environment: [String: String]) throws {
         try write(Self.acme("eab: { kid: k, hmac_key: { env: MAC } }"))
         let plan = try run("--dry-run", environment: environment.merging(["AEGIS_SSL_KEY": Self.key]) { $1 })
@@ -263,7 +263,7 @@ import Testing
 
     // MARK: Upstreams
 
-    @Test("A host whose ca_file is garbage is refused by plan and apply, and others are put")
+    @Test("Plan and apply refuse a host with a garbled ca_file, and accept the others")
     func upstreamTrust() throws {
         _ = try folder.file("garbage.pem", "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n")
         try write(Self.upstream("garbage.pem"))
@@ -281,7 +281,7 @@ import Testing
         #expect(try store.snapshot().items.keys.filter { $0.kind == .host }.map(\.name) == ["b.test"])
     }
 
-    @Test("A ca_file that is missing may be where the gateway runs: it is a warning, which --strict counts")
+    @Test("A ca_file missing here may exist where the gateway runs: a warning, which --strict counts")
     func missingTrust() throws {
         try write(Self.upstream("none.pem"))
         let plan = try run("--dry-run")
@@ -302,7 +302,7 @@ import Testing
     }
 
     @Test(
-        "A host whose CAs of clients or revocation lists are garbage is refused",
+        "A host with a garbled client CA file or revocation list is refused",
         arguments: [
             ("ca_file: garbage.pem", "the CAs in 'garbage.pem' can't be used: "),
             ("ca_file: good.pem, crl_files: [good.crl, garbage.pem]", "the revocation lists in 'garbage.pem' can't be"),
@@ -323,7 +323,7 @@ import Testing
         #expect(apply.errors.contains("host a.internal: create failed: \(reason)"), "\(apply.errors)")
     }
 
-    @Test("Good CAs and lists stand in nobody's way, and missing ones may be where the gateway runs")
+    @Test("Good client CAs and lists cause no warning, and missing files cause only a warning")
     func goodAndMissingTrust() throws {
         try makeTrust()
         try write(Self.clients("ca_file: good.pem, crl_files: [good.crl, good.der]"))

@@ -38,14 +38,14 @@ import Testing
             lastProblem: problem)
     }
 
-    @Test("Without a gateway status has nothing to tell of any")
+    @Test("Without a gateway, status lists none")
     func none() throws {
         try report()
         #expect(try run("status").output.hasPrefix("generation 1\n\nHOST "))
         #expect(try run("status", "--format", "json").output.contains("\"gateways\": [],"))
     }
 
-    @Test("Each gateway that runs has a line: what it serves, and whether that is all there is")
+    @Test("Status has a line for each gateway: what it serves, and whether that is up to date")
     func gateways() throws {
         // The reports come from a clock that is ahead. So they count as new, and the output does not depend on the
         // speed of the test.
@@ -89,7 +89,7 @@ import Testing
         #expect(data.contains("\"the identity 'mesh' is bad\""))
     }
 
-    @Test("A gateway's line as data")
+    @Test("Status as JSON has the same facts of a gateway as its line")
     func json() throws {
         try report(node("a", age: -100, revision: 1, .starting))
         let data = Data(try run("status", "--format", "json").output.utf8)
@@ -112,7 +112,7 @@ import Testing
         #expect(try run("status", "--format", "json").output.contains("\"gateways\": [],"))
     }
 
-    @Test("What gateways report makes no apply plan again, nor anything to do")
+    @Test("Reports of gateways cause no new plan and no changes")
     func reportsAreNoChange() throws {
         try report(node("a", age: 0, revision: 9))
         #expect(try run().output == "No changes: the state is what the file says.\n")

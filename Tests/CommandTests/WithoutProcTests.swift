@@ -43,7 +43,7 @@ private let canHideProc =
         get throws { try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() }
     }
 
-    @Test("Each command is what it was called as: a dry run applies nothing")
+    @Test("Without /proc, each command still reads its arguments: a dry run applies nothing")
     func arguments() throws {
         let plan = try run("--dry-run")
         #expect(plan.status == 0)
@@ -53,7 +53,7 @@ private let canHideProc =
         #expect(try run("statu").status == 64)
     }
 
-    @Test("The gateway's arguments are read too")
+    @Test("Without /proc, the gateway still reads its arguments")
     func gateway() throws {
         let program = URL(fileURLWithPath: ApplyProgram.path).deletingLastPathComponent().path + "/aegis-gateway"
         let version = try Tool.run(["env"] + Self.wrapper + [program, "--version"])
@@ -61,7 +61,7 @@ private let canHideProc =
         #expect(version.output.hasPrefix("aegis-gateway "))
     }
 
-    @Test("An apply writes the local CA's files, and another one's lock is kept to, though who holds it can't be seen")
+    @Test("Without /proc, an apply writes the local CA's files and respects another apply's lock")
     func apply() throws {
         let applied = try run()
         #expect(applied.status == 0, "\(applied.errors)")

@@ -4,7 +4,7 @@ import Testing
 
 /// Each file of samples has a file with the exact text that an operator sees.
 @Suite struct DiagnosticGoldenTests {
-    @Test("An invalid file is told all its faults in the pinned words", arguments: Sample.invalid)
+    @Test("Each invalid file gives exactly the expected diagnostics", arguments: Sample.invalid)
     func invalidFile(_ sample: Sample) throws {
         let source = SourceText(name: "aegis.yaml", bytes: sample.bytes)
         let parsed = Configuration.parse(source)
@@ -13,7 +13,7 @@ import Testing
         #expect(text == (try Golden.expected(at: sample.goldenPath, recording: text)))
     }
 
-    @Test("A valid file is read, with the pinned warnings if any", arguments: Sample.valid)
+    @Test("Each valid file is read with exactly the expected warnings", arguments: Sample.valid)
     func validFile(_ sample: Sample) throws {
         let source = SourceText(name: "aegis.yaml", bytes: sample.bytes)
         let parsed = Configuration.parse(source)
@@ -24,7 +24,7 @@ import Testing
         if isExpected { #expect(text == (try Golden.expected(at: sample.goldenPath, recording: text))) }
     }
 
-    @Test("There are as many samples as we claim")
+    @Test("There are at least as many samples as required")
     func enoughSamples() {
         #expect(Sample.invalid.count >= 60)
         #expect(Sample.valid.count >= 15)
@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    @Test("Diagnostics come in the order of the file", arguments: Sample.invalid)
+    @Test("Diagnostics are in the order of the file", arguments: Sample.invalid)
     func sorted(_ sample: Sample) {
         let positions = Configuration.parse(SourceText(name: "x", bytes: sample.bytes)).diagnostics.map(\.position)
         #expect(positions == positions.sorted())

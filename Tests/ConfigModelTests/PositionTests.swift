@@ -18,7 +18,7 @@ import Testing
     }
 
     @Test(
-        "A fault is found where an editor shows it",
+        "A diagnostic's position is the one that editors show",
         arguments: [
             Case("LF", "version: 1\nfoo: 1\n", 2, 1, "foo: 1\n^\n"),
             Case("CR LF", "version: 1\r\nfoo: 1\r\n", 2, 1, "foo: 1\n^\n"),
@@ -40,7 +40,7 @@ import Testing
         #expect(text.contains("\n" + sample.excerpt), "\(text)")
     }
 
-    @Test("Colour is added on request only, and changes nothing else")
+    @Test("Colour is added only on request, and changes nothing else")
     func colour() {
         let source = SourceText(name: "x", "version: 1\nfoo: 1\n")
         let parsed = Configuration.parse(source)

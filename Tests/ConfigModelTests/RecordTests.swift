@@ -7,7 +7,7 @@ import Testing
     private static let samples =
         Sample.valid + ["production.yaml", "mtls.yaml"].map { Sample(path: Repository.path("examples/\($0)")) }
 
-    @Test("Records read back as what they were made of", arguments: samples)
+    @Test("A record is read back as the value it was made from", arguments: samples)
     func roundTrip(_ sample: Sample) throws {
         let source = SourceText(name: "x", bytes: sample.bytes)
         let configuration = try #require(Configuration.parse(source).configuration)
@@ -29,7 +29,7 @@ import Testing
         #expect(read.record(.complete) == value.record(.complete))
     }
 
-    @Test("A host with defaults has a record of its name alone")
+    @Test("The record of a host with defaults contains only its name")
     func compactness() throws {
         let text =
             "version: 1\nhosts:\n  - { domain: a.example.com, respond: {}, enabled: true, balance: round_robin }\n"
@@ -38,7 +38,7 @@ import Testing
         #expect(record == #"{"domain":"a.example.com","respond":{}}"#)
     }
 
-    @Test("An earlier state's record with the former key of upstreams' CAs is read as the present key")
+    @Test("A record with the former key ca_file is read as upstream_tls.ca_file")
     func formerKey() throws {
         let former = #"{"domain":"a.example.com","upstreams":["https://10.0.0.1"],"ca_file":"ca.pem"}"#
         let host = try #require(Host(record: Array(former.utf8)))
@@ -49,7 +49,7 @@ import Testing
     }
 
     @Test(
-        "A text is read back as it is, whatever YAML takes for the end of a line",
+        "A text with any line separator of YAML is read back unchanged",
         arguments: ["a\u{85}b", "a\u{2028}b", "\u{2029}", "a \u{85} b\u{A0}c\u{20AC}", "é\r\n\tx\u{7F}"])
     func lineEnds(_ text: String) throws {
         var host = try #require(Host(record: Array(#"{"domain":"a.example.com","respond":{}}"#.utf8)))
@@ -58,7 +58,7 @@ import Testing
         #expect(read.respond.map { Array($0.body.utf8) } == Array(text.utf8))
     }
 
-    @Test("A value as YAML is the value that the file's reader gets")
+    @Test("A value written as YAML is read back as the same value")
     func yaml() throws {
         let text = #"""
             {"domain":"a.example.com","aliases":["b.example.com","*.c.example.com"],"upstreams":["http://127.0.0.1:1"],\#
@@ -93,7 +93,8 @@ import Testing
         #expect(Configuration.parse(SourceText(name: "x", one)).configuration?.hosts == [host])
     }
 
-    @Test("What is no record is not read", arguments: ["", "{", "[]", "{\"domain\":1}", "{\"foo\":1}", "null"])
+    @Test(
+        "Bytes that are not a record are not read", arguments: ["", "{", "[]", "{\"domain\":1}", "{\"foo\":1}", "null"])
     func garbage(_ text: String) {
         #expect(Host(record: Array(text.utf8)) == nil)
     }

@@ -5,7 +5,7 @@ import Testing
 
 /// Reading any bytes must end with a model or with diagnostics.
 @Suite struct RobustnessTests {
-    @Test("Every prefix of a rich file is read without a trap", arguments: ["production.yaml", "aegis.yaml"])
+    @Test("No prefix of a large file causes a trap", arguments: ["production.yaml", "aegis.yaml"])
     func prefixes(_ name: String) {
         let bytes = Sample(path: Repository.path("examples/\(name)")).bytes
         for length in 0...bytes.count {
@@ -14,7 +14,7 @@ import Testing
         }
     }
 
-    @Test("Every single byte of a file may be any other")
+    @Test("No change of a single byte causes a trap")
     func mutations() {
         let bytes = Sample(path: Repository.path("examples/aegis.yaml")).bytes
         for index in bytes.indices {
@@ -39,7 +39,7 @@ import Testing
         #expect(parsed.diagnostics.map(\.message) == ["the file is larger than 64 MiB, the most that is read"])
     }
 
-    @Test("The list of problems is bounded")
+    @Test("The number of reported problems is limited")
     func manyProblems() {
         let text = "version: 1\nhosts: [" + String(repeating: "1,", count: 50_000) + "1]\n"
         let parsed = Configuration.parse(SourceText(name: "x", text))
@@ -47,7 +47,7 @@ import Testing
         #expect(parsed.diagnostics.last?.message == "too many errors; the rest is not shown")
     }
 
-    @Test("A fault that aliases repeat does not use up the list of problems")
+    @Test("A fault repeated by aliases counts once in the list of problems")
     func repeatedProblem() {
         let text = "version: 1\nhosts: [&a 1," + String(repeating: "*a,", count: 20_000) + "2]\n"
         let parsed = Configuration.parse(SourceText(name: "x", text))
@@ -58,7 +58,7 @@ import Testing
         #expect(!parsed.diagnostics.contains { $0.message.hasPrefix("too many") })
     }
 
-    @Test("A warning does not hide an error of the same words and place")
+    @Test("A warning does not hide an error with the same text and place")
     func sameWords() {
         var list = DiagnosticList()
         for severity in [Diagnostic.Severity.warning, .error, .error] {
@@ -68,14 +68,14 @@ import Testing
         #expect(list.hasErrors)
     }
 
-    @Test("More values than the bound are refused")
+    @Test("Too many values are refused")
     func manyValues() {
         let text = "a: [" + String(repeating: "1,", count: 10_000_000) + "1]\n"
         let parsed = Configuration.parse(SourceText(name: "x", text))
         #expect(parsed.diagnostics.map(\.message) == ["the file has more than 10000000 values"])
     }
 
-    @Test("A very long line is told about without being shown")
+    @Test("A fault in a very long line is reported without quoting the line")
     func longLine() {
         let text = "version: 1\nstate: { path: \"" + String(repeating: "a", count: 100_000) + "\" }\n"
         let source = SourceText(name: "x", text)

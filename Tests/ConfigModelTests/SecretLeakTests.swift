@@ -52,7 +52,7 @@ import Testing
             text: "version: 1\nhosts: [MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7hushCanary7391]\n"),
     ]
 
-    @Test("Diagnostics don't show it", arguments: cases)
+    @Test("Diagnostics don't show a secret", arguments: cases)
     func diagnostics(_ sample: Case) {
         let source = SourceText(name: "x", sample.text.replacing("CANARY", with: Self.canary))
         let parsed = Configuration.parse(source)
@@ -101,7 +101,7 @@ import Testing
             headers: { request: { set: { Authorization: Bearer \(canary) } } }
         """
 
-    @Test("However a file is broken, nothing shows it", arguments: 0..<20)
+    @Test("However a file is broken, no diagnostic shows a secret", arguments: 0..<20)
     func brokenFiles(_ seed: Int) {
         var generator = SeededGenerator(state: UInt64(seed) + 1)
         for _ in 0..<50 {
@@ -150,7 +150,7 @@ import Testing
         return lines.joined(separator: "\n")
     }
 
-    @Test("Records and dumps don't show it")
+    @Test("Records and dumps don't show a secret")
     func recordsAndDumps() throws {
         let text = "version: 1\nissuers:\n  cf: { type: cloudflare_origin, api_token: \(Self.canary) }\n"
         let configuration = try #require(Configuration.parse(SourceText(name: "x", text)).configuration)
@@ -162,7 +162,7 @@ import Testing
         }
     }
 
-    @Test("Another secret makes another record")
+    @Test("A changed secret changes the record")
     func fingerprints() throws {
         let records = try ["one", "two", "one"].map { secret in
             let text = "version: 1\nissuers:\n  cf: { type: cloudflare_origin, api_token: \(secret) }\n"

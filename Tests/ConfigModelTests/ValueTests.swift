@@ -4,21 +4,21 @@ import Testing
 
 @Suite struct ValueTests {
     @Test(
-        "Sizes and durations come back as they were written",
+        "Sizes and durations are written as they were read",
         arguments: ["1B", "1023B", "32KiB", "10MiB", "7GiB", "0"])
     func sizes(_ text: String) throws {
         #expect(ByteSize.format(text == "0" ? 0 : try ByteSize.parse(text)) == text)
     }
 
     @Test(
-        "Durations come back in the largest unit that fits",
+        "Durations are written in the largest fitting unit",
         arguments: [("90s", "90s"), ("60s", "1m"), ("24h", "1d"), ("1500ms", "1500ms"), ("2000ms", "2s")])
     func durations(_ written: String, _ expected: String) throws {
         #expect(TimeSpan.format(try TimeSpan.parse(written)) == expected)
     }
 
     @Test(
-        "Host names take the form that goes over the wire",
+        "Host names are converted to their wire form",
         arguments: [
             ("Example.COM", "example.com"), ("*.Example.com", "*.example.com"),
             ("bücher.example", "xn--bcher-kva.example"),
@@ -32,7 +32,7 @@ import Testing
     }
 
     @Test(
-        "A wildcard covers one label and no more",
+        "A wildcard covers exactly one label",
         arguments: [
             ("*.example.com", "app.example.com", true), ("*.example.com", "a.b.example.com", false),
             ("*.example.com", "example.com", false), ("*.example.com", "*.example.com", true),
@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test(
-        "Upstreams and listeners are kept in one form",
+        "Upstreams and listeners are kept in a canonical form",
         arguments: [
             ("http://127.0.0.1:80/", "http://127.0.0.1"), ("HTTPS://Backend.Example:443", "https://backend.example"),
             ("http://[::1]:3000", "http://[::1]:3000"), ("unix:/run/a.sock", "unix:/run/a.sock"),
@@ -54,7 +54,7 @@ import Testing
     }
 
     @Test(
-        "Plain scalars are typed by the core schema of YAML 1.2",
+        "Plain scalars get their type by the core schema of YAML 1.2",
         arguments: [
             ("", YAMLScalarType.null), ("~", .null), ("null", .null), ("true", .bool(true)), ("False", .bool(false)),
             ("yes", .text), ("on", .text), ("0", .integer), ("-12", .integer), ("0o17", .integer), ("0xFF", .integer),
@@ -66,14 +66,14 @@ import Testing
         #expect(YAMLScalarType(plain: Array(text.utf8)[...]) == expected)
     }
 
-    @Test("An address with a NUL behind it is no address")
+    @Test("An address followed by a NUL is not an address")
     func addressWithNUL() {
         #expect(IPAddress("127.0.0.1\0") == nil)
         #expect(IPAddress("::1\0x") == nil)
     }
 
     @Test(
-        "A slip is near, another word is not",
+        "A misspelling gets a suggestion, an unrelated word does not",
         arguments: [
             ("upstrems", "upstreams"), ("usptreams", "upstreams"), ("UPSTREAMS", "upstreams"), ("domains", "domain"),
             ("banana", nil), ("", nil), ("x", nil),

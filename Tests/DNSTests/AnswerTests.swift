@@ -21,7 +21,7 @@ import Testing
         return answers
     }
 
-    @Test("No beginning of an answer is taken for the whole")
+    @Test("No prefix of an answer is accepted")
     func prefixes() throws {
         for answer in try answers() {
             #expect(DNSAnswer(answer) != nil)
@@ -29,7 +29,7 @@ import Testing
         }
     }
 
-    @Test("Any byte of an answer may be any other, and nothing breaks")
+    @Test("No change of a byte of an answer causes a trap")
     func mutations() throws {
         for answer in try answers() {
             for index in answer.indices {
@@ -46,7 +46,7 @@ import Testing
         }
     }
 
-    @Test("A name that points at itself, or out of the message, is broken")
+    @Test("A name with a compression loop, or with a pointer outside the message, is malformed")
     func pointers() {
         let header: [UInt8] = [0, 1, 0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0]
         for name: [UInt8] in [[0xC0, 12], [0xC0, 14, 0xC0, 12], [0xFF, 0xFF], [63, 97], [1, 97, 0xC0, 12]] {
@@ -55,7 +55,7 @@ import Testing
         #expect(DNSAnswer(header + [1, 97, 0, 0, 16, 0, 1])?.question?.owner == "a")
     }
 
-    @Test("Bytes that no plain name has are written as numbers")
+    @Test("Unusual bytes of a name are shown as numbers")
     func names() {
         #expect(DNSName.text(ofWire: [3, 97, 46, 98, 2, 0xE4, 0, 1, 65, 0]) == "a\\046b.\\228\\000.a")
         #expect(DNSName.text(ofWire: [0]) == "" && DNSName.text(ofWire: [9, 97]) == "a")

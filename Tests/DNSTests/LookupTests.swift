@@ -7,7 +7,7 @@ import Testing
 
     init() throws { server = try NameServer.shared.get() }
 
-    @Test("Texts are read with their parts joined; a name without any has none, nor has one that doesn't exist")
+    @Test("The strings of a TXT record are joined; a name without TXT records, or an unknown one, has none")
     func texts() throws {
         #expect(try Set(server.lookup.txt("text.open.test")) == ["one and twoä", "other"])
         #expect(try server.lookup.txt("TEXT.open.test.").count == 2)
@@ -15,7 +15,7 @@ import Testing
         #expect(try server.lookup.txt("nothing.open.test").isEmpty)
     }
 
-    @Test("Addresses are found, also behind aliases, and a circle of these ends")
+    @Test("Addresses are found behind CNAMEs too, and a loop of CNAMEs ends")
     func addresses() throws {
         #expect(try server.lookup.addresses("ns1.open.test") == ["127.0.0.1"])
         #expect(try server.lookup.addresses("alias.open.test") == ["192.0.2.1", "2001:db8::1"])
@@ -24,7 +24,7 @@ import Testing
         #expect(try server.lookup.addresses("circle.open.test").isEmpty)
     }
 
-    @Test("CAA records are taken apart")
+    @Test("CAA records are read as flags, tag and value")
     func caa() throws {
         let records = try server.lookup.caa("open.test").sorted { $0.tag < $1.tag }
         #expect(
@@ -35,7 +35,7 @@ import Testing
         #expect(try server.lookup.caa("text.open.test").isEmpty)
     }
 
-    @Test("A zone and its servers are found from any name in it, whether that exists or not")
+    @Test("A zone and its servers are found from any name in it, existing or not")
     func zones() throws {
         for name in ["open.test", "text.open.test", "_acme-challenge.a.b.open.test", "alias.open.test"] {
             let zone = try server.lookup.zone(of: name)
@@ -48,13 +48,13 @@ import Testing
                 == "\(server.knot): asked for 'else.test': REFUSED: the server does not do that for us")
     }
 
-    @Test("What is no answer to the question is waited past")
+    @Test("Datagrams that don't answer the question are ignored")
     func noise() throws {
         let lookup = DNSLookup(servers: [server.noisy], timeout: .seconds(20), tries: 1)
         #expect(try Set(lookup.txt("text.open.test")) == ["one and twoä", "other"])
     }
 
-    @Test("The next server is asked when one is silent or not there")
+    @Test("If a server is silent or unreachable, the next one is asked")
     func nextServer() throws {
         let nobody = DNSServer(host: "127.0.0.1", port: 1)
         let lookup = DNSLookup(servers: [nobody, server.mute, server.knot], timeout: .seconds(1), tries: 1)
@@ -71,7 +71,7 @@ import Testing
     }
 
     @Test(
-        "Only plain names are asked for",
+        "Only valid names are looked up",
         arguments: [
             "", ".", "a..b", ".a", "a b.test", "a\0.test", "ä.test", "*.test", "a\\.test",
             String(repeating: "a", count: 64) + ".test", String(repeating: "a.", count: 127) + "a",
@@ -80,7 +80,7 @@ import Testing
         #expect(throws: DNSFailure.self) { try server.lookup.txt(name) }
     }
 
-    @Test("Name servers are read as people write them")
+    @Test("Addresses of name servers are read in each common form")
     func servers() throws {
         for (text, host, port) in [
             ("127.0.0.1", "127.0.0.1", 53), ("127.0.0.1:8053", "127.0.0.1", 8053), ("[::1]", "::1", 53),

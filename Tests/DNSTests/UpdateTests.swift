@@ -16,7 +16,8 @@ import Testing
     }
 
     @Test(
-        "One text of several is added and removed, with every kind of key", arguments: DNSUpdateKey.Algorithm.allCases)
+        "One of several TXT values is added and removed, with each kind of key",
+        arguments: DNSUpdateKey.Algorithm.allCases)
     func addsAndRemoves(_ algorithm: DNSUpdateKey.Algorithm) throws {
         let updater = try updater(NameServer.key(algorithm.rawValue, algorithm))
         let name = "_acme-challenge.\(algorithm.rawValue).signed.test"
@@ -32,14 +33,14 @@ import Testing
         #expect(try server.lookup.txt(name).isEmpty)
     }
 
-    @Test("A zone that takes unsigned updates gets them")
+    @Test("A zone that accepts unsigned updates gets them")
     func unsignedZone() throws {
         let updater = try updater(nil, zone: "Open.test.")
         try updater.add(txt: "here", at: "_acme-challenge.OPEN.test", timeToLive: 60)
         #expect(try server.lookup.txt("_acme-challenge.open.test") == ["here"])
     }
 
-    @Test("What is too large for a datagram comes over TCP")
+    @Test("An answer that is too large for a datagram is fetched over TCP")
     func largeAnswer() throws {
         let updater = try updater(NameServer.key("hmac-sha256"))
         let texts = (0..<20).map { "\($0) " + String(repeating: "x", count: 300) }
@@ -47,7 +48,7 @@ import Testing
         #expect(try Set(server.lookup.txt("large.signed.test")) == Set(texts))
     }
 
-    @Test("A server that does not accept the update says why, in words")
+    @Test("A refused update is reported with the server's reason")
     func refusals() throws {
         func failure(_ key: DNSUpdateKey?, zone: String = "signed.test") throws -> String? {
             let updater = try updater(key, zone: zone)
@@ -78,7 +79,7 @@ import Testing
                 """)
     }
 
-    @Test("An answer that is not signed with the key is not believed")
+    @Test("An answer without a valid signature is ignored")
     func answersAreChecked() throws {
         func reason(_ server: DNSServer) throws -> String? {
             let updater = try updater(NameServer.key("hmac-sha256"), at: server)
@@ -93,7 +94,7 @@ import Testing
         try noisy.add(txt: "noisy", at: "noisy.signed.test", timeToLive: 60)
     }
 
-    @Test("Signatures hold for their time, for the key's name and for the message that is answered alone")
+    @Test("A signature is valid only for its time, its key's name and the answered message")
     func signatures() throws {
         let name = try DNSName("_acme-challenge.signed.test")
         let message = try DNSMessage.update(zone: DNSName("signed.test"), name: name, txt: "x", timeToLive: 60)
@@ -121,7 +122,7 @@ import Testing
         #expect(refusal.code == 9 && TSIG.error(of: refusal) == 18)
     }
 
-    @Test("Nothing is sent for what can't be")
+    @Test("An impossible update sends nothing")
     func refusedHere() throws {
         let updater = try updater(nil)
         for name in ["_acme-challenge.else.test", "xsigned.test", "a b.signed.test", ""] {

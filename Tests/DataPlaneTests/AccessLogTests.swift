@@ -33,7 +33,7 @@ import Testing
         return lines
     }
 
-    @Test("However little room there is at a time, every line gets there once and whole")
+    @Test("With any free space at a time, every line is written once and whole")
     func roomByRoom() {
         for step in 1...60 {
             var (lines, disk) = (Self.pending(), Disk())
@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    @Test("At whatever byte a file is full, another one goes on with whole lines")
+    @Test("At whatever byte a file is full, the next file continues with whole lines")
     func restart() {
         for room in 0..<Self.all.utf8.count {
             var (lines, full, other) = (Self.pending(), Disk(), Disk())
@@ -65,7 +65,7 @@ import Testing
         }
     }
 
-    @Test("A write of few bytes ends with a line where it can")
+    @Test("A partial write ends with a whole line if possible")
     func pieces() {
         for limit in [1, 10, 20, 37, 38, 39, 100] {
             var (lines, ends, longest) = (Self.pending(), [Int](), 0)
@@ -82,7 +82,7 @@ import Testing
         }
     }
 
-    @Test("A line that another process has left without an end gets one before the next")
+    @Test("An unfinished line of another process is ended before the next line")
     func lineEnd() {
         var (lines, disk) = (PendingLines(), Disk())
         lines.owesLineEnd = true
@@ -96,7 +96,7 @@ import Testing
         #expect(disk.text == "\na\nb\n")
     }
 
-    @Test("What is given up is counted in lines")
+    @Test("Lost data is counted in lines")
     func givingUp() {
         var (lines, disk) = (Self.pending(), Disk())
         disk.room = 50
@@ -106,7 +106,7 @@ import Testing
         #expect(lines.isEmpty && lines.bytes == 0)
     }
 
-    @Test("People are told at once of what is wrong, once a minute while it lasts, and when it is over")
+    @Test("A failure is logged at once, then each minute while it lasts, and when it ends")
     func trouble() {
         var trouble = AccessLogTrouble()
         let full = "No space left on device"
@@ -128,7 +128,7 @@ import Testing
         #expect(trouble.look(failure: nil, lost: 8, at: 65) == nil)
     }
 
-    @Test("Lines that are lost without a failure are told of until none were lost for a while")
+    @Test("Lost lines without a failure are logged until none is lost for a while")
     func slowness() {
         var trouble = AccessLogTrouble()
         #expect(

@@ -17,7 +17,7 @@ import Testing
         }
     }
 
-    @Test("Only so many requests wait, and each gets its own answer")
+    @Test("The number of waiting requests is limited, and each request gets its own answer")
     func bounds() {
         let service = SlowService()
         let queue = AdminQueue(service)

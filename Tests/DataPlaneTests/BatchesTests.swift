@@ -4,7 +4,9 @@ import Testing
 
 @Suite("Batches")
 struct BatchesTests {
-    @Test("What comes of values is taken in their order, however many there are", arguments: [0, 1, 15, 16, 17, 5000])
+    @Test(
+        "Results are delivered in the order of their inputs, for any number of inputs",
+        arguments: [0, 1, 15, 16, 17, 5000])
     func order(count: Int) {
         var batches = Batches<Int, Int> { $0 * 2 }
         var taken: [Int] = []
@@ -17,7 +19,7 @@ struct BatchesTests {
 @Suite("Lists of names")
 struct NameListTests {
     @Test(
-        "A name is in a list as itself or by the wildcard above it",
+        "A list contains a name as itself or by a wildcard",
         arguments: [("app.test", 0), ("www.app.test", 1), ("x.other.test", nil)] as [(String, Int?)])
     func contains(name: String, labels: Int?) throws {
         let made = Array(name.utf8).withBytes { HostKey($0) }

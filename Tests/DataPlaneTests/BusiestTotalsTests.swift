@@ -13,7 +13,7 @@ private struct Count: Total, Equatable {
 
 /// Which names have a total of their own, and which share one.
 @Suite("Busiest totals") struct BusiestTotalsTests {
-    @Test("All are told one by one while there are few")
+    @Test("A small number of hosts is listed one by one")
     func few() {
         var totals = BusiestTotals<Count>()
         for step in 0..<1000 { totals.add("host \(step % 100)", Count(1)) }
@@ -23,7 +23,7 @@ private struct Count: Total, Equatable {
         #expect(totals.rest == Count())
     }
 
-    @Test("Of many the busiest come to be told, and every total only grows")
+    @Test("Of many hosts the busiest are listed, and every total only grows")
     func turnover() {
         var totals = BusiestTotals<Count>()
         var generator = SplitMix(state: 5)
@@ -50,7 +50,7 @@ private struct Count: Total, Equatable {
         #expect(told <= all && rest <= all && told + rest >= all)
     }
 
-    @Test("A host that becomes busy takes the place of one that is not")
+    @Test("A host that becomes busy replaces one that is not busy")
     func entering() {
         var totals = BusiestTotals<Count>()
         for number in 0..<100 { totals.add("host \(number)", Count(UInt64(number) + 10)) }
@@ -67,7 +67,7 @@ private struct Count: Total, Equatable {
         #expect(totals.named.first { $0.name == "new" }?.total == Count(27) && totals.rest == Count(22))
     }
 
-    @Test("However many names come, few are known")
+    @Test("The number of known names is limited")
     func bounded() {
         var totals = BusiestTotals<Count>()
         for number in 0..<50_000 { totals.add("host \(number)", Count(1)) }

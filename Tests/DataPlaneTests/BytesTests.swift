@@ -4,7 +4,7 @@ import Testing
 
 struct BytesTests {
     @Test(
-        "The items of a list have no blanks around them, and empty ones are none",
+        "List items are trimmed, and empty items are skipped",
         arguments: [
             ("", []), (",", []), (" , ,\t", []), ("a", ["a"]), ("a,b", ["a", "b"]), (" a b\t, ,c ,", ["a b", "c"]),
         ])
@@ -13,7 +13,7 @@ struct BytesTests {
     }
 
     @Test(
-        "The case of ASCII letters is nothing that tells two texts apart, and nothing else's is",
+        "Comparison ignores the case of ASCII letters, and of no other characters",
         arguments: [
             ("", "", true), ("WebSocket", "wEBsOCKET", true), ("a", "b", false), ("a", "aa", false), ("[", "{", false),
             ("@", "`", false), ("ä", "Ä", false),

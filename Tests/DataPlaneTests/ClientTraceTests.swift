@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test(
-        "Of X-Forwarded-For the right-most address counts that is no trusted proxy's",
+        "The client is the right-most address of X-Forwarded-For that is not a trusted proxy's",
         arguments: [
             Case("8.8.8.8", client: "8.8.8.8"),
             Case("1.1.1.1, 8.8.8.8", client: "8.8.8.8"),
@@ -57,7 +57,7 @@ import Testing
     func forwardedFor(_ given: Case) { #expect(Self.client(given.lines, .xForwardedFor) == given.client) }
 
     @Test(
-        "A step that names no address gives way to the last one that is known",
+        "If a step names no address, the last known address counts",
         arguments: [
             Case("8.8.8.8, unknown", client: peer),
             Case("8.8.8.8, unknown, 10.0.0.2", client: "10.0.0.2"),
@@ -73,7 +73,7 @@ import Testing
     func failing(_ given: Case) { #expect(Self.client(given.lines, .xForwardedFor) == given.client) }
 
     @Test(
-        "Forwarded is read as RFC 7239 writes it",
+        "Forwarded is read by RFC 7239",
         arguments: [
             Case("for=8.8.8.8", client: "8.8.8.8"),
             Case("For=\"[2001:db8:cafe::17]:4711\"", client: "2001:db8:cafe::17"),
@@ -99,7 +99,7 @@ import Testing
     func forwarded(_ given: Case) { #expect(Self.client(given.lines, .forwarded) == given.client) }
 
     @Test(
-        "A field of one address counts when it is one",
+        "CF-Connecting-IP and X-Real-IP count only as exactly one address",
         arguments: [
             Case("8.8.8.8", client: "8.8.8.8"), Case("2001:db8::1", client: "2001:db8::1"),
             Case("10.0.0.8", client: "10.0.0.8"), Case("8.8.8.8, 1.1.1.1", client: peer), Case("", client: peer),
@@ -112,7 +112,7 @@ import Testing
         #expect(trace.isDone)
     }
 
-    @Test("Of a thousand trusted proxies a few are followed")
+    @Test("Only a few steps of a long chain of trusted proxies are followed")
     func bounded() {
         let list = (0..<1000).map { "10.1.\($0 / 250).\($0 % 250)" }
         let last = list[1000 - ClientTrace.mostProxies]
@@ -121,7 +121,7 @@ import Testing
         #expect(Self.client([list.map { "for=\($0)" }.joined(separator: ", ")], .forwarded) == last)
     }
 
-    @Test("No bytes trap", arguments: [ClientAddressField.xForwardedFor, .forwarded])
+    @Test("No bytes cause a trap", arguments: [ClientAddressField.xForwardedFor, .forwarded])
     func robust(_ field: ClientAddressField) {
         var generator = SplitMix(state: 11)
         let alphabet = Array("for=1.8,;:[]\"\\ \tab_-".utf8)

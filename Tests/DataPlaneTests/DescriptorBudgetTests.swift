@@ -8,7 +8,7 @@ import Testing
     }
 
     @Test(
-        "Clients have half of the descriptors that nothing else needs, and no more than the file says",
+        "Clients may use half of the free descriptors, and no more than the file says",
         arguments: [
             Case(descriptors: 1_048_576, wanted: 50_000, workers: 8, listeners: 3, connections: 50_000),
             Case(descriptors: 20_000, wanted: 50_000, workers: 2, listeners: 3, connections: 9862),
@@ -29,7 +29,7 @@ import Testing
         if sample.descriptors > 1 { #expect(2 * budget.connections <= budget.ceiling) }
     }
 
-    @Test("Why it is fewer than the file says is told")
+    @Test("The log says why the limit is lower than in the file")
     func description() {
         let few = DescriptorBudget(descriptors: 1024, wanted: 50_000, workers: 2, listeners: 3)
         #expect("\(few)".hasPrefix("at most 374 connections of clients at once, not 50000: "))
@@ -39,7 +39,7 @@ import Testing
         #expect(few.isShort && !enough.isShort)
     }
 
-    @Test("A gateway that could serve nobody says how many descriptors it needs")
+    @Test("A gateway with too few descriptors says how many it needs")
     func shortage() {
         let needed = DescriptorBudget.needed(workers: 2, listeners: 3)
         func budget(_ descriptors: Int) -> DescriptorBudget {
@@ -62,7 +62,7 @@ import Testing
     }
 
     @Test(
-        "One client may have what the file says, else a quarter of all connections and 1000 at most",
+        "One client may have what the file says, else a quarter of all connections, at most 1000",
         arguments: [
             ClientCase(connections: 50_000, perClient: nil, inForce: 1000),
             ClientCase(connections: 4000, perClient: nil, inForce: 1000),

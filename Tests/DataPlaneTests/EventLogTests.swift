@@ -5,7 +5,7 @@ import Testing
 /// How values stand in a line of the log in text format.
 @Suite struct EventLogTests {
     @Test(
-        "A value is one plain word, or stands in quotation marks",
+        "A logged value is one plain word, or is quoted",
         arguments: [
             ("a.test", "a.test"), ("", "\"\""), ("CN=a", "\"CN=a\""), ("0.3 seconds", "\"0.3 seconds\""),
             ("CN=x host=other.test reason=revoked", "\"CN=x host=other.test reason=revoked\""),

@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test(
-        "The nearest threshold that was crossed counts",
+        "The nearest crossed threshold counts",
         arguments: [
             Moment(left: 31 * day, threshold: nil), Moment(left: 30 * day + 1, threshold: nil),
             Moment(left: 30 * day, threshold: 30 * day), Moment(left: 8 * day, threshold: 30 * day),
@@ -42,7 +42,7 @@ import Testing
         #expect(crossed == moment.threshold.map { ExpiryThreshold(seconds: $0) })
     }
 
-    @Test("What renews itself is told of when it is overdue, and then at the thresholds that follow")
+    @Test("A certificate that renews itself causes an alert when overdue, then at later thresholds")
     func overdue() {
         let renewing = item(renewsAt: Self.end - 20 * Self.day)
         let expected: [(left: Int64, threshold: ExpiryThreshold?)] = [
@@ -55,7 +55,7 @@ import Testing
         }
     }
 
-    @Test("A short life has a short time for its renewal, and thresholds before it say nothing")
+    @Test("A short-lived certificate has little time to renew, and earlier thresholds cause no alert")
     func shortLife() {
         let renewing = item(renewsAt: Self.end - 8 * 3600)
         #expect(policy.crossed(by: renewing, now: Self.end - 6 * 3600 - 1) == nil)
@@ -74,7 +74,7 @@ import Testing
         #expect(item(renewsAt: due, startedAt: Self.end, hasFailed: true).overdueAt == due + Self.day)
     }
 
-    @Test("Nothing is told twice, nor again by a threshold that is farther or was added later")
+    @Test("No alert is repeated, nor sent for a farther threshold or one that was added later")
     func once() {
         var told: [ExpiryAlert] = []
         for left in stride(from: 40, through: -10, by: -1) {
@@ -85,14 +85,14 @@ import Testing
         #expect(wider.untold([item()], told: told, now: Self.end - Self.day) == [])
     }
 
-    @Test("Of thresholds that were crossed at once, the nearest alone is told")
+    @Test("Of thresholds that were crossed together, only the nearest causes an alert")
     func atOnce() {
         let told = policy.untold([item()], told: [], now: Self.end - 3600)
         #expect(told.map(\.threshold.seconds) == [Self.day])
         #expect(policy.untold([item()], told: told, now: Self.end - 1) == [])
     }
 
-    @Test("What has ended is told of once more, also where all thresholds were told of before")
+    @Test("An expired certificate causes one more alert after all thresholds")
     func ended() {
         var told = policy.untold([item()], told: [], now: Self.end - 3600)
         told += policy.untold([item()], told: told, now: Self.end)
@@ -101,7 +101,7 @@ import Testing
         #expect(policy.untold([item()], told: told, now: Self.end + Self.day) == [])
     }
 
-    @Test("A renewal that is overdue is told once, though its time moves")
+    @Test("An overdue renewal causes one alert, even if its due time changes")
     func overdueOnce() {
         let told = policy.untold([item(renewsAt: Self.end - 20 * Self.day)], told: [], now: Self.end - 19 * Self.day)
         #expect(told.map(\.threshold) == [.overdue])
@@ -110,14 +110,14 @@ import Testing
         #expect(policy.untold([moved], told: told, now: Self.end - 7 * Self.day).count == 1)
     }
 
-    @Test("Another certificate of the same name is told of anew")
+    @Test("A new certificate of the same name causes alerts again")
     func another() {
         let now = Self.end - Self.day
         let told = policy.untold([item()], told: [], now: now)
         #expect(policy.untold([item(fingerprint: "g"), item("b")], told: told, now: now).count == 2)
     }
 
-    @Test("The webhook is called when a try is due, and for certificates that are still in force")
+    @Test("The webhook is called when a try is due, and only for certificates still in force")
     func due() {
         let now = Self.end - Self.day
         var alert = policy.untold([item()], told: [], now: now)[0]
@@ -131,7 +131,7 @@ import Testing
         #expect(silent.untold([item()], told: [], now: now).map(\.nextTryAt) == [nil])
     }
 
-    @Test("An alert says what has happened, in words and as JSON")
+    @Test("An alert has a text and a JSON form")
     func words() {
         func alert(_ left: Int64, _ threshold: ExpiryThreshold, _ name: String = "a") -> ExpiryAlert {
             ExpiryAlert(

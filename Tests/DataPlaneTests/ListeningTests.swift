@@ -5,7 +5,7 @@ import Testing
 @testable import Gateway
 
 @Suite struct ListeningTests {
-    @Test("Who may not listen below port 1024 is told what it takes, and nobody else is")
+    @Test("Only an error at a port below 1024 explains CAP_NET_BIND_SERVICE")
     func capability() throws {
         let gateway = try #require(GatewaySettings(record: Array(#"{"http":[":80",":8080"]}"#.utf8)))
         func reason(_ code: Int32, _ index: Int) -> String {

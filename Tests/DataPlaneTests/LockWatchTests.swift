@@ -17,14 +17,14 @@ import Testing
         }
     }
 
-    @Test("A lock passes for five seconds, counted from the first time that it was met in a row")
+    @Test("A lock is reported after five seconds of failed tries in a row")
     func patience() {
         let times: [Int64] = [100, 104, 105, 200]
         let errors = times.map { ($0, StateError?.some(Self.locked)) }
         #expect(passing(errors + [(200, nil), (201, Self.locked)]) == [true, true, false, false, true])
     }
 
-    @Test("Other errors are told at once, and leave a lock's time as it is")
+    @Test("Other errors are reported at once, and don't reset the time of a lock")
     func others() {
         let full = StateError.failed(path: "state.db", reason: "disk full")
         #expect(

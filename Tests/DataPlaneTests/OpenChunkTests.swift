@@ -16,7 +16,7 @@ struct OpenChunkTests {
     }
 
     @Test(
-        "The pieces of one read are one chunk, whatever becomes of the number of its size's digits",
+        "The pieces of one read become one chunk, even if its size needs another digit",
         arguments: [
             ([], ""), (["a"], "1\r\na\r\n"), (["a", "bc"], "3\r\nabc\r\n"),
             (["a", String(repeating: "b", count: 14)], "f\r\na" + String(repeating: "b", count: 14) + "\r\n"),

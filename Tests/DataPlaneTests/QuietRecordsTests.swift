@@ -5,7 +5,7 @@ import Testing
 struct QuietRecordsTests {
     private static let limit = QuietRecords.ofClients
 
-    @Test("So many records without data may come within a second, and one more is too many")
+    @Test("The number of records without data is limited for each second")
     func limit() {
         var records = QuietRecords(limit: Self.limit)
         #expect((0..<Self.limit).allSatisfy { _ in records.admits(1, second: 7, isRead: true) })
@@ -13,7 +13,7 @@ struct QuietRecordsTests {
         #expect(!oneMore)
     }
 
-    @Test("Each second begins anew")
+    @Test("Each second has a new allowance")
     func seconds() {
         var records = QuietRecords(limit: Self.limit)
         for second in 1...100 as ClosedRange<Int64> {
@@ -22,7 +22,7 @@ struct QuietRecordsTests {
         }
     }
 
-    @Test("No second begins anew for an end that does not read the answers")
+    @Test("A peer that does not read the answers gets no new allowance")
     func unread() {
         var records = QuietRecords(limit: Self.limit)
         let first = records.admits(Self.limit, second: 1, isRead: false)
@@ -31,7 +31,7 @@ struct QuietRecordsTests {
         #expect(first && !later && afterReading)
     }
 
-    @Test("What comes together counts together")
+    @Test("Records that arrive together count together")
     func together() {
         var records = QuietRecords(limit: Self.limit)
         let isAdmitted = records.admits(Self.limit + 1, second: 1, isRead: true)

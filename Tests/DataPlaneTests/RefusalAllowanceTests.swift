@@ -3,7 +3,7 @@ import Testing
 @testable import Gateway
 
 @Suite struct RefusalAllowanceTests {
-    @Test("So many refusals are reported at once, and then one for each earned")
+    @Test("A burst of refusals is reported, then one for each interval")
     func burst() {
         var allowance = RefusalAllowance()
         for _ in 0..<RefusalAllowance.most { #expect(allowance.take(at: 1000) == 0) }
@@ -14,7 +14,7 @@ import Testing
         #expect(allowance.take(at: 1000 + 2 * RefusalAllowance.secondsForOne) == 1)
     }
 
-    @Test("What is earned in a pause is no more than the most")
+    @Test("A pause earns no more than the full burst")
     func pause() {
         var allowance = RefusalAllowance()
         for second in Int64(0)..<500 { _ = allowance.take(at: second) }

@@ -21,7 +21,7 @@ import Testing
         return changed
     }
 
-    @Test("Commits, which make the -wal file longer, neither part us from others nor look like damage")
+    @Test("Commits, which lengthen the -wal file, are neither a replaced file nor damage")
     func commit() {
         let later = changed {
             $0.wal?.bytes = 900
@@ -31,7 +31,7 @@ import Testing
         #expect(later.areStill(files) && !later.mayBeDamaged(since: files))
     }
 
-    @Test("What is written to the database may be damage, and so is a -wal file that became shorter or is gone")
+    @Test("A write to the database file, or a shorter or missing -wal file, may be damage")
     func damage() {
         let changes: [(inout StateFiles) -> Void] = [
             { $0.database?.bytes = 0 }, { $0.database?.writtenAt = 6 }, { $0.database?.mode = 0 },
@@ -40,7 +40,7 @@ import Testing
         for change in changes { #expect(changed(change).mayBeDamaged(since: files)) }
     }
 
-    @Test("A file that is gone or another one is not what the open store reads, whichever of the three it is")
+    @Test("A missing or replaced file of the three is no longer the open store's")
     func replaced() {
         let changes: [(inout StateFiles) -> Void] = [
             { $0.database = nil }, { $0.wal = nil }, { $0.sharedMemory = nil },
@@ -49,7 +49,7 @@ import Testing
         for change in changes { #expect(!changed(change).areStill(files)) }
     }
 
-    @Test("SQLite's own files may come after the store was opened")
+    @Test("SQLite's -wal and -shm files may appear after the store was opened")
     func later() {
         let early = changed { ($0.wal, $0.sharedMemory) = (nil, nil) }
         #expect(files.areStill(early))

@@ -42,7 +42,7 @@ import Testing
         return nil
     }
 
-    @Test("A commit by another connection is noticed within the looks that follow its events")
+    @Test("A commit by another connection is noticed soon after its events")
     func commits() throws {
         let store = try applying()
         let following = try #require(try SQLiteStateStore(following: path))
@@ -71,7 +71,7 @@ import Testing
         #expect(try following.position().revision == 7)
     }
 
-    @Test("A state that comes later is found, its directory too")
+    @Test("A state that is created later is found, even if its directory is created later")
     func later() throws {
         let watcher = try watcher()
         let writer = Thread { [self] in
@@ -82,7 +82,7 @@ import Testing
         #expect(found != nil)
     }
 
-    @Test("A state that is deleted and made anew is noticed, and watched on")
+    @Test("A state that is deleted and created again is noticed, and watched further")
     func madeAnew() throws {
         try commit(applying())
         let old = try #require(try SQLiteStateStore(following: path))
@@ -108,7 +108,7 @@ import Testing
         #expect(looks(watcher) { !old.isInPlace } != nil)
     }
 
-    @Test("A call from another thread ends a wait, each of them at most one")
+    @Test("Each call of another thread ends at most one wait")
     func calls() throws {
         let watcher = try watcher()
         watcher.wake()
@@ -131,7 +131,7 @@ import Testing
         #expect(watcher.wait() == .stopped)
     }
 
-    @Test("Other files of the directory don't end a wait, and don't hold up the slow poll")
+    @Test("Changes of other files don't end a wait, and don't delay the slow poll")
     func otherFiles() throws {
         try FileManager.default.createDirectory(atPath: folder.path("state"), withIntermediateDirectories: true)
         // The poll's interval begins here, however late the threads start.
@@ -158,7 +158,7 @@ import Testing
         }
     }
 
-    @Test("Nothing stays open when watchers are done with")
+    @Test("Ended watchers leave no descriptor open")
     func descriptors() throws {
         func open() throws -> Int { try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count }
         let before = try open()

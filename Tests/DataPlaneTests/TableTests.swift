@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Tables")
 struct TableTests {
-    @Test("A name table finds what was put, and what was taken away no more")
+    @Test("A name table finds entries that were added, and not those that were removed")
     func names() {
         var table = NameTable()
         var expected: [UInt32: UInt32] = [:]
@@ -29,7 +29,7 @@ struct TableTests {
         }
     }
 
-    @Test("What differs from a base is all that is kept, and gives the bytes again")
+    @Test("A delta keeps only what differs from its base, and restores the bytes")
     func bases() {
         var generator = SplitMix(state: 3)
         func noise(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(truncatingIfNeeded: generator.next()) } }
@@ -56,7 +56,7 @@ struct TableTests {
         }
     }
 
-    @Test("A table by name has what a dictionary has")
+    @Test("A table by name behaves like a dictionary")
     func namedTable() {
         struct Thing: Named, Equatable {
             let name: String
@@ -81,7 +81,7 @@ struct TableTests {
     }
 
     @Test(
-        "Names are looked up in lower case, without one final dot, exactly before by wildcard",
+        "Names are looked up in lower case without a final dot, first exactly, then by wildcard",
         arguments: [
             ("App.Test", "exact"), ("app.test.", "exact"), ("www.app.test", "wild"), ("a.b.app.test", nil),
             ("test", nil),
@@ -101,14 +101,14 @@ struct TableTests {
         #expect(found == expected)
     }
 
-    @Test("A name that is none has no key")
+    @Test("An empty or too long name has no key")
     func noKeys() {
         #expect([UInt8]().withBytes { HostKey($0) } == nil)
         #expect([UInt8](repeating: 97, count: 256).withBytes { HostKey($0) } == nil)
         #expect([UInt8](repeating: 97, count: 255).withBytes { HostKey($0) } != nil)
     }
 
-    @Test("A slab knows what is gone from what stands in its place")
+    @Test("A slab tells a removed object from the one that has its index now")
     func slab() throws {
         // A noncopyable value can't be used within an expectation.
         let slab = Slab<String>(maximum: 130)

@@ -3,7 +3,7 @@ import Testing
 @testable import Gateway
 
 @Suite struct TableUpdateTests {
-    @Test("Renewed rules replace all definitions of their number in a held update, also those of a number used again")
+    @Test("Renewed rules replace all definitions of their number in a held update, even of a reused number")
     func replace() {
         var update = TableUpdate()
         // The rules with number 0 are released, and the number is given to other rules.

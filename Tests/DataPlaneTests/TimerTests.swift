@@ -20,7 +20,7 @@ struct TimerTests {
     }
 
     @Test(
-        "A deadline is met in time, at most two ticks late",
+        "A deadline fires at its time, at most two ticks late",
         arguments: [0, 1, 15, 16, 500, 9_999, 65_000, 65_536, 200_000])
     func meeting(_ distance: Int64) throws {
         var wheel = TimerWheel(now: 1_000_000)
@@ -31,7 +31,7 @@ struct TimerTests {
         #expect(met <= 1_000_000 + distance + 2 * TimerWheel.tickMilliseconds + 5)
     }
 
-    @Test("Putting a deadline off, and bringing it forward, leaves one that counts")
+    @Test("After a deadline is moved later or earlier, only the new time counts")
     func moving() throws {
         var wheel = TimerWheel(now: 0)
         var deadline = Deadline()
@@ -45,7 +45,7 @@ struct TimerTests {
         #expect(meet(&deadline, in: &wheel, from: met + 5, to: 100_000) == nil)
     }
 
-    @Test("A deadline that was cleared is not met, and can be set again")
+    @Test("A cleared deadline does not fire, and can be set again")
     func clearing() throws {
         var wheel = TimerWheel(now: 0)
         var deadline = Deadline()
@@ -56,7 +56,7 @@ struct TimerTests {
         #expect(try #require(meet(&deadline, in: &wheel, from: 2000, to: 5000)) >= 3000)
     }
 
-    @Test("An empty wheel lets the loop sleep for ever, a full one not past its first entry")
+    @Test("With an empty wheel the loop sleeps without limit, else until the first entry")
     func sleeping() {
         var wheel = TimerWheel(now: 0)
         #expect(wheel.sleepMilliseconds(now: 0) == nil)

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Tokens that wait for their turn")
 struct TokenQueueTests {
-    @Test("They come out in the order in which they went in, however both are mixed")
+    @Test("Tokens leave in the order in which they entered, however adds and removals are mixed")
     func order() {
         var queue = TokenQueue()
         var generator = SplitMix(state: 3)

@@ -57,7 +57,7 @@ import Testing
         #expect(StateFiles(path: path).wal?.bytes == before?.bytes)
     }
 
-    @Test("Reports of gateways do not look like damage, whether they make the file longer or not")
+    @Test("Reports of gateways don't look like damage, whether the file grows or not")
     func reports() throws {
         var watch = WALWatch()
         try others.report(node("other"))
@@ -73,7 +73,7 @@ import Testing
         #expect(!watch.isOverwritten)
     }
 
-    @Test("What is written over in its place is noticed once, also when the gateway itself writes next")
+    @Test("Overwritten bytes are noticed once, even if the gateway writes next")
     func overwritten() throws {
         var watch = WALWatch()
         try report(&watch)
@@ -88,7 +88,7 @@ import Testing
         #expect(watch.isOverwritten)
     }
 
-    @Test("A file that was written to while the state was closed is not judged")
+    @Test("A file that changed while the state was closed is not judged")
     func reopened() throws {
         var watch = WALWatch()
         try report(&watch)

@@ -2,7 +2,7 @@ import HTTP1
 import Testing
 
 @Suite struct BodyDecoderTests {
-    @Test("A body of known length ends with its last byte, and what follows is not touched")
+    @Test("A body of known length ends with its last byte, and later bytes are not touched")
     func length() {
         for step in [1, 2, 3, .max] {
             let read = readBody("helloGET".latin1, .length(5), step: step)
@@ -14,13 +14,13 @@ import Testing
         #expect(!readBody("hell".latin1, .length(.max)).isComplete)
     }
 
-    @Test("A body until the connection's end may end anywhere")
+    @Test("A body without a length may end at any byte")
     func untilClose() {
         #expect(readBody("hello".latin1, .untilClose, step: 2) == ReadBody(data: "hello".latin1, isComplete: true))
         #expect(BodyDecoder(.untilClose).isComplete)
     }
 
-    @Test("A chunked body is the same however it is cut, and what follows is not touched")
+    @Test("A chunked body is the same however it is split, and later bytes are not touched")
     func chunked() {
         let text = "5;a=\"\tb\"\r\nhello\r\n006\r\n world\r\n1\r\n\0\r\n0;x\r\nA: b\r\nC:\r\n\r\nGET".latin1
         let whole = readBody(text, .chunked)
@@ -32,7 +32,7 @@ import Testing
         }
     }
 
-    @Test("A chunk's data is given where it lies")
+    @Test("A chunk's data is returned in place, not copied")
     func zeroCopy() {
         var decoder = BodyDecoder(.chunked)
         let bytes = "xx3\r\nabc\r\n0\r\n\r\nyy".latin1
@@ -43,7 +43,7 @@ import Testing
         #expect(decoder.next(in: bytes.span, from: 15) == .end(15))
     }
 
-    @Test("What is announced and not yet given is known from the chunk's line or the length on")
+    @Test("The number of announced bytes is known from the chunk's line or the length on")
     func announced() {
         var chunked = BodyDecoder(.chunked)
         func announced(after text: String) -> UInt64 {
@@ -66,7 +66,7 @@ import Testing
         #expect(BodyDecoder(.none).announced == 0 && BodyDecoder(.untilClose).announced == 0)
     }
 
-    @Test("A body of no bytes is none")
+    @Test("A body of length 0 is no body")
     func hasBody() {
         #expect(!BodyFraming.none.hasBody && !BodyFraming.length(0).hasBody)
         #expect(BodyFraming.length(1).hasBody && BodyFraming.chunked.hasBody && BodyFraming.untilClose.hasBody)
@@ -89,7 +89,7 @@ import Testing
     }
 
     @Test(
-        "Blanks may stand between a size and an extension (RFC 9112 section 7.1.1)",
+        "Blanks are allowed between a size and an extension (RFC 9112 section 7.1.1)",
         arguments: ["1 ;a=b", "1\t;a", "1 \t ; a = \"b\"", "1 ;"])
     func extensions(_ line: String) {
         for kind in [MessageKind.request, .response] {
@@ -100,7 +100,7 @@ import Testing
         }
     }
 
-    @Test("Blanks at the end of a size, or before a trailer's colon, are taken from servers alone")
+    @Test("Blanks after a size, or before a trailer's colon, are accepted only from servers")
     func blanks() {
         let samples: [(String, BodyFault)] = [
             ("1 \r\na\r\n0\r\n\r\n", .badChunkSize), ("1\t  \r\na\r\n0\r\n\r\n", .badChunkSize),
@@ -119,7 +119,7 @@ import Testing
         }
     }
 
-    @Test("Zeros before a size are bounded by the line's limit alone (RFC 9112 section 7.1)")
+    @Test("Only the line's limit bounds leading zeros of a size (RFC 9112 section 7.1)")
     func leadingZeros() {
         let zeros = String(repeating: "0", count: 255)
         for kind in [MessageKind.request, .response] {
@@ -129,13 +129,13 @@ import Testing
         }
     }
 
-    @Test("The largest size is read, and its data has no end in sight")
+    @Test("The largest size of 64 bits is read")
     func largest() {
         let read = readBody("FfFfFfFfFfFfFfFf\r\nabc".latin1, .chunked)
         #expect(read == ReadBody(data: "abc".latin1))
     }
 
-    @Test("Every line ends with CRLF")
+    @Test("Each line of a chunked body must end with CRLF")
     func lineEnds() {
         let text = "1;a\r\na\r\n0\r\nA: b\r\n\r\n".latin1
         for at in text.indices where text[at] == 13 || text[at] == 10 {
@@ -149,7 +149,7 @@ import Testing
         }
     }
 
-    @Test("Chunk lines and trailers have their limits, to the byte")
+    @Test("Chunk lines and trailers have exact limits")
     func limits() {
         let limits = BodyLimits(maxChunkLineBytes: 6, maxTrailerBytes: 8)
         func fault(_ text: String) -> BodyFault? {
@@ -166,7 +166,7 @@ import Testing
         #expect(fault("0\r\nABCDEFGHI: b\r\n\r\n") == .trailersTooLarge)
     }
 
-    @Test("A body is not mostly framing, whatever its chunks are (RFC 9112 section 7.1.1)")
+    @Test("A body that is mostly framing is refused (RFC 9112 section 7.1.1)")
     func overhead() {
         for kind in [MessageKind.request, .response] {
             func read(_ line: String, times: Int) -> ReadBody {
@@ -184,7 +184,7 @@ import Testing
         }
     }
 
-    @Test("A decoder is small enough to live in each exchange")
+    @Test("A decoder is small enough to be part of each exchange")
     func size() {
         #expect(MemoryLayout<BodyDecoder>.size <= 48)
         #expect(MemoryLayout<HeadScanner>.size <= 16)

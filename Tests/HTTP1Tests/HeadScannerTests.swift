@@ -2,7 +2,7 @@ import HTTP1
 import Testing
 
 @Suite struct HeadScannerTests {
-    @Test("A head ends with its empty line, whatever follows")
+    @Test("A head ends with its empty line, whatever bytes follow")
     func end() {
         let head = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".latin1
         #expect(scan(head) == .complete(headBytes: head.count))
@@ -13,7 +13,7 @@ import Testing
         #expect(scan("\r\n".latin1) == .incomplete)
     }
 
-    @Test("A response may have an empty line before it, and HTAB in its reason")
+    @Test("A response may follow an empty line, and its reason may contain HTAB")
     func response() {
         #expect(scan("\r\nHTTP/1.1 200\r\n\r\n".latin1, with: .response) == .complete(headBytes: 18))
         #expect(scan("\r\n\r\nHTTP/1.1 200\r\n".latin1, with: .response) == .malformed(.badStatusLine))
@@ -21,7 +21,7 @@ import Testing
         #expect(scan("GET /\ta HTTP/1.1\r\n\r\n".latin1) == .malformed(.controlByte))
     }
 
-    @Test("What no head may hold is refused before the head is whole", arguments: 0...127)
+    @Test("A forbidden byte is refused before the head is complete", arguments: 0...127)
     func controls(_ byte: UInt8) {
         guard byte < 32 || byte == 127 else { return }
         let fault: HeadFault = byte == 10 ? .bareLF : byte == 13 ? .bareCR : .controlByte
@@ -35,13 +35,13 @@ import Testing
         }
     }
 
-    @Test("Bytes beyond ASCII and all that can be seen pass, wherever they stand")
+    @Test("Printable bytes and bytes beyond ASCII are accepted everywhere in a value")
     func text() {
         let bytes = (32...255).filter { $0 != 127 }.map { UInt8($0) }
         for shift in 0..<9 { #expect(scan(Array(bytes[shift...] + bytes)) == .incomplete) }
     }
 
-    @Test("A head of the most bytes passes; one byte more is refused before it arrives")
+    @Test("A head of the maximum size is accepted; a larger one is refused before it is complete")
     func limit() {
         let head = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".latin1
         for step in [1, 5, .max] {
@@ -55,7 +55,7 @@ import Testing
         }
     }
 
-    @Test("Scanning byte by byte looks at each byte once", .timeLimit(.minutes(1)))
+    @Test("Scanning byte by byte examines each byte once", .timeLimit(.minutes(1)))
     func linear() {
         // If each call started from the beginning, this would read 5 * 10^11 bytes.
         let limits = HeadLimits(maxHeadBytes: 16 << 20)
@@ -66,7 +66,7 @@ import Testing
     }
 
     @Test(
-        "A head has begun with its first byte, which is none of an empty line before it",
+        "A head begins with its first byte after any empty line",
         arguments: [
             ("", false), ("\r", false), ("\r\n", false), ("\r\n\r", false), ("G", true), ("\r\nG", true),
             ("G\r", true), ("GET / HTTP/1.1\r\n", true), ("GET / HTTP/1.1\r\n\r", true),

@@ -3,7 +3,7 @@ import Testing
 
 @Suite struct HostTests {
     @Test(
-        "A host is read without port and trailing dot",
+        "A host is read without its port and trailing dot",
         arguments: [
             ("app.test", "app.test", nil), ("App.Test.", "App.Test", nil), ("app.test:", "app.test", nil),
             ("app.test.:443", "app.test", 443), ("a:1", "a", 1), ("a:65535", "a", 65535), ("a:00080", "a", 80),
@@ -24,7 +24,7 @@ import Testing
     }
 
     @Test(
-        "What is no host is refused, in Host and in the target",
+        "An invalid host is refused, in Host and in the target",
         arguments: [
             "[", "]", "[]", "[:]", "[:::]", "[1:]", "[:1]", "[1::2::3]", "[1:2:3:4:5:6:7]", "[1:2:3:4:5:6:7:8:9]",
             "[1:2:3:4:5:6:7:8::]", "[::1:2:3:4:5:6:7:8]", "[1:2:3:4:5:6:7:1.2.3.4]", "[1:2:3:4:5:1.2.3.4]",
@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test(
-        "What the grammar allows but no host is called reads as none (RFC 3986 section 3.2.2), and its port is read",
+        "A reg-name that is no host name reads as no host, and its port is read (RFC 3986 section 3.2.2)",
         arguments: [
             "a%41", "%61", "a%2Eb", "a%00", "a,b", "a;b", "(a)", "a~b", "*.a", "a!$&'()*+,;=~", "a..b", ".", "..", ".a",
             "a..",
@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    @Test("An absolute target says who is asked, whatever Host says; HTTP/1.0 needs no Host (RFC 9112 section 3.2.2)")
+    @Test("An absolute target takes precedence over Host; HTTP/1.0 needs no Host (RFC 9112 section 3.2.2)")
     func absolute() {
         #expect(readRequest("GET / HTTP/1.0\r\n\r\n").head?.host == "")
         #expect(readRequest("GET HTTPS://b:1/x HTTP/1.0\r\n\r\n").head?.host == "b")
@@ -77,7 +77,7 @@ import Testing
         #expect(readRequest("GET http://a HTTP/1.1\r\n\r\n").fault == .missingHost)
     }
 
-    @Test("A name has up to 253 bytes")
+    @Test("A host name has at most 253 bytes")
     func length() {
         let longest = String(repeating: "abc.", count: 63) + "a"
         #expect(readRequest("GET / HTTP/1.1\r\nHost: \(longest).\r\n\r\n").head?.host == longest)

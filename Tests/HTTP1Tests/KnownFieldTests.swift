@@ -26,7 +26,7 @@ import Testing
             .map(\.id)
     }
 
-    @Test("Each known field is recognised in any case, and no name beside it", arguments: KnownField.allCases)
+    @Test("Each known field is recognised in any case, and no similar name", arguments: KnownField.allCases)
     func known(_ field: KnownField) {
         // These two fields need a valid value. Other tests use their names.
         guard field != .contentLength, field != .transferEncoding, field != .other else { return }
@@ -48,7 +48,7 @@ import Testing
             ])
     }
 
-    @Test("Other forwarding fields are known by how they begin, however long they are")
+    @Test("Other forwarding fields are recognised by their prefix, at any length")
     func forwarded() {
         let long = "x-forwarded-" + String(repeating: "a", count: 300)
         #expect(
@@ -57,7 +57,7 @@ import Testing
             ])
     }
 
-    @Test("A forwarding field's name is a token like any other, and its underscores are noticed")
+    @Test("A forwarding field's name must be a token, and underscores in it are noticed")
     func forwardedNames() {
         for name in ["X-Forwarded-For ", "X-Forwarded-a b", "X-Forwarded-\u{E9}", "X-Forwarded-a/b", "X-Forwarded-/"] {
             #expect(readRequest("GET / HTTP/1.1\r\nHost: a\r\n\(name): 1\r\n\r\n").fault?.status == 400)
@@ -69,7 +69,7 @@ import Testing
         #expect(response?.fields.map(\.id) == [.xForwardedFor])
     }
 
-    @Test("A name of more than 32 bytes is not taken for one that it begins with")
+    @Test("A name longer than 32 bytes is not mistaken for its prefix")
     func long() {
         let name = "strict-transport-security"
         #expect(

@@ -2,7 +2,7 @@ import HTTP1
 import Testing
 
 @Suite struct RequestHeadTests {
-    @Test("All of a browser's request is found")
+    @Test("Each part of a browser's request is found")
     func browser() throws {
         let text = """
             POST /a/b?c=d HTTP/1.1\r
@@ -27,7 +27,7 @@ import Testing
         #expect(head.hopByHop == [])
     }
 
-    @Test("One head serves for many requests and keeps nothing of the last")
+    @Test("A reused head keeps nothing of the previous request")
     func reuse() {
         var head = RequestHead()
         let requests = [
@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    @Test("No prefix of a head, and none with something behind it, is read or traps", arguments: HTTPSample.valid)
+    @Test("No prefix of a head, nor a head with more bytes behind it, is read or traps", arguments: HTTPSample.valid)
     func incomplete(_ sample: HTTPSample) {
         guard case .head(_, let headBytes) = readRequest(sample.octets) else { return }
         let bytes = Array(sample.octets[..<headBytes])
@@ -56,7 +56,7 @@ import Testing
         #expect(head.parse((bytes + [0x61]).span, limits: HeadLimits()) == .incompleteHead)
     }
 
-    @Test("Parsing alone refuses what the scanner would have", arguments: 0...31)
+    @Test("The parser alone refuses all that the scanner refuses", arguments: 0...31)
     func controls(_ byte: UInt8) {
         guard byte != 9 else { return }
         var head = RequestHead()
@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    @Test("A name is made of token characters, wherever they stand", arguments: 0...255)
+    @Test("A field name consists only of token characters", arguments: 0...255)
     func names(_ byte: UInt8) {
         let isLetterOrDigit =
             (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
@@ -88,7 +88,8 @@ import Testing
     }
 
     @Test(
-        "What no URI may hold goes on percent-encoded, all else as it came (RFC 3986 section 3.3)", arguments: 0...255)
+        "Bytes that no URI may contain are percent-encoded, others unchanged (RFC 3986 section 3.3)", arguments: 0...255
+    )
     func targets(_ byte: UInt8) {
         let isPlain = (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
         let goesOn = isPlain || "-._~!$&'()*+,;=:@/[]?".latin1.contains(byte)
@@ -112,7 +113,7 @@ import Testing
         }
     }
 
-    @Test("Only a target with an odd byte needs encoding")
+    @Test("Only a target with such a byte needs encoding")
     func needsEncoding() {
         var head = RequestHead()
         for (target, needs) in [("/a[1]?b[2]=%&c?", false), ("/{a}", true), ("/", false), ("/?^", true), ("*", false)] {
@@ -131,7 +132,7 @@ import Testing
     }
 
     @Test(
-        "Version and Connection say whether the connection goes on",
+        "Version and Connection decide whether the connection is kept",
         arguments: [
             Persistence(version: "1.1", connection: "", keepsAlive: true),
             Persistence(version: "1.1", connection: "Connection: close\r\n", keepsAlive: false),
@@ -150,7 +151,7 @@ import Testing
         #expect(try #require(readRequest(text).head).keepAlive == sample.keepsAlive)
     }
 
-    @Test("An upgrade takes Connection, one Upgrade and version 1.1")
+    @Test("An upgrade needs Connection, exactly one Upgrade, and HTTP/1.1")
     func upgrade() {
         func upgrade(_ fields: String, version: String = "1.1") -> String? {
             readRequest("GET / HTTP/\(version)\r\nHost: a\r\n\(fields)\r\n").head?.upgrade
@@ -164,7 +165,7 @@ import Testing
         #expect(upgrade("Connection: upgrade\r\nUpgrade: websocket\r\n", version: "1.0") == nil)
     }
 
-    @Test("Connection removes what ends here and unknown fields, never what the other end relies on")
+    @Test("Connection removes hop-by-hop and unknown fields, never a field that the server relies on")
     func hopByHop() throws {
         let fields = """
             Connection: x-own, X-FORWARDED-FOR, X-Forwarded-User, X-Real-IP, Forwarded, X-Request-ID, Cookie\r
@@ -198,7 +199,7 @@ import Testing
             ])
     }
 
-    @Test("100-continue is waited for only by version 1.1, and only with a body")
+    @Test("Expect: 100-continue counts only in HTTP/1.1 with a body")
     func expectation() {
         func expects(_ fields: String, version: String = "1.1") -> Bool? {
             readRequest("POST / HTTP/\(version)\r\nHost: a\r\nExpect: 100-Continue\r\n\(fields)\r\n").head?
@@ -216,7 +217,7 @@ import Testing
         #expect(expects("Content-Length: 1\r\n", version: "1.0") == false)
     }
 
-    @Test("Fields and crumbs count; options of Connection and the target have limits of their own")
+    @Test("Fields and cookies are limited in number together, Connection options and the target by themselves")
     func limits() {
         func read(_ line: String, _ fields: String, _ limits: HeadLimits) -> HeadFault? {
             readRequest("\(line) HTTP/1.1\r\nHost: a\r\n\(fields)\r\n", limits).fault
@@ -242,7 +243,7 @@ import Testing
         #expect(head.parse(bytes.span, limits: HeadLimits(maxHeadBytes: 20)) == .headTooLarge)
     }
 
-    @Test("Each fault has a status of its own class and a reason")
+    @Test("Each fault has a status of the right class and a reason")
     func faults() {
         #expect(Set(HeadFault.allCases.map(\.status)) == [400, 414, 417, 431, 501, 502, 505])
         #expect(Set(HeadFault.allCases.map { "\($0.reason)" }).count == HeadFault.allCases.count)

@@ -11,7 +11,7 @@ import Testing
     }
 
     @Test(
-        "Where the body ends follows RFC 9112 section 6.3, however the head is cut",
+        "The end of the body follows RFC 9112 section 6.3, however the head is split",
         arguments: [
             Framed(head: "HTTP/1.1 200 OK\r\nContent-Length: 5", framing: .length(5)),
             Framed(head: "HTTP/1.1 200 OK\r\nContent-Length: 0", framing: .length(0)),
@@ -78,7 +78,7 @@ import Testing
         for count in 0..<bytes.count { #expect(readResponse(Array(bytes[..<count])) == .incomplete) }
     }
 
-    @Test("The status line is read with any reason or none")
+    @Test("The status line is read with any reason phrase or none")
     func statusLine() {
         func read(_ line: String) -> String? {
             readResponse("\(line)\r\n\r\n".latin1).head.map { "\($0.status)|\($0.first)" }
@@ -94,7 +94,7 @@ import Testing
     }
 
     @Test(
-        "What leaves a doubt about a response is refused",
+        "An ambiguous response is refused",
         arguments: [
             "HTTP/1.1 099 x", "HTTP/1.1 000 x", "HTTP/1.1 1000 x", "HTTP/1.1 20 x", "HTTP/1.1 2000 x", "HTTP/1.1 200x",
             "HTTP/1.1  200 x", "HTTP/1.1 +20 x", "HTTP/1.1 2 0 x", "HTTP/1.1\t200 x", "HTTP/1.1 200\tx", "HTTP/1.1",
@@ -128,7 +128,7 @@ import Testing
         for step in [1, 2, 5] { #expect(readResponse(bytes, step: step) == whole) }
     }
 
-    @Test("Blanks before a colon do not go on, whatever the field (RFC 9112 section 5.1)")
+    @Test("Blanks before a colon are removed from each field (RFC 9112 section 5.1)")
     func blanksBeforeColons() throws {
         let text = "HTTP/1.1 200 OK\r\nX_a :1\r\nServer\t : 2\r\nX-B \t: 3\r\nConnection : x-b\r\nZ:4\r\n\r\n"
         let head = try #require(readResponse(text.latin1).head)
@@ -139,7 +139,7 @@ import Testing
         #expect(head.hopByHop == ["X-B", "Connection"])
     }
 
-    @Test("What Content-Length says is known without a body, too (RFC 9110 section 8.6)")
+    @Test("Content-Length is known for responses without a body, too (RFC 9110 section 8.6)")
     func contentLength() {
         var head = ResponseHead()
         for (field, length) in [("Content-Length: 007, 7", 7), ("X: y", nil)] as [(String, UInt64?)] {
@@ -149,7 +149,7 @@ import Testing
         }
     }
 
-    @Test("Interim answers and a change of protocol are told apart")
+    @Test("Interim answers and a change of protocol are distinguished")
     func interim() {
         for (status, isInterim) in [(100, true), (101, false), (102, true), (103, true), (199, true), (200, false)] {
             var head = ResponseHead()
@@ -166,7 +166,7 @@ import Testing
     }
 
     @Test(
-        "The smallest timeout that Keep-Alive names is found, odd ones are not (RFC 2068 section 19.7.1.1)",
+        "The smallest valid timeout of Keep-Alive is found (RFC 2068 section 19.7.1.1)",
         arguments: [
             ("timeout=5", 5), ("timeout=5, max=1000", 5), ("max=1000,TimeOut=60", 60), ("timeout=\"7\"", 7),
             ("x, timeout = 5 ,", 5), ("timeout=0", 0), ("timeout=4294967295", .max), ("timeout=9, timeout=8", 8),

@@ -2,7 +2,7 @@ import HTTP1
 import Testing
 
 @Suite struct SampleTests {
-    @Test("A malformed request is refused with its status, however it is cut", arguments: HTTPSample.malformed)
+    @Test("A malformed request is refused with the same status, however it is split", arguments: HTTPSample.malformed)
     func malformed(_ sample: HTTPSample) {
         let bytes = sample.octets
         let whole = Self.refusal(bytes, step: .max)
@@ -10,7 +10,7 @@ import Testing
         for step in [1, 2, 3, 7] { #expect(Self.refusal(bytes, step: step) == whole, "\(step) bytes at a time") }
     }
 
-    @Test("An odd but valid request is read as it is meant, however it is cut", arguments: HTTPSample.valid)
+    @Test("An odd but valid request is read the same, however it is split", arguments: HTTPSample.valid)
     func valid(_ sample: HTTPSample) throws {
         let bytes = sample.octets
         let whole = readRequest(bytes)
@@ -30,14 +30,14 @@ import Testing
         }
     }
 
-    @Test("No prefix of a valid request's head is taken for a whole one, or for none", arguments: HTTPSample.valid)
+    @Test("Each prefix of a valid request's head is incomplete", arguments: HTTPSample.valid)
     func prefixes(_ sample: HTTPSample) throws {
         let bytes = sample.octets
         guard case .head(_, let headBytes) = readRequest(bytes) else { return }
         for count in 0..<headBytes { #expect(scan(Array(bytes[..<count])) == .incomplete) }
     }
 
-    @Test("No prefix of a valid request's body is taken for a whole one", arguments: HTTPSample.valid)
+    @Test("No prefix of a valid request's body is complete", arguments: HTTPSample.valid)
     func bodyPrefixes(_ sample: HTTPSample) throws {
         let bytes = sample.octets
         guard case .head(let head, let headBytes) = readRequest(bytes), head.framing != .none else { return }
@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    @Test("The samples have names of their own, and there are enough")
+    @Test("The samples have different names, and there are enough of them")
     func samples() {
         #expect(HTTPSample.malformed.count >= 170 && HTTPSample.valid.count >= 40)
         let names = (HTTPSample.malformed + HTTPSample.valid).map(\.name)

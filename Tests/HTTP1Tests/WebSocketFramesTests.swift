@@ -17,7 +17,7 @@ struct WebSocketFramesTests {
     }
 
     @Test(
-        "Between frames, and nowhere else, there is a boundary",
+        "A boundary is found exactly between frames",
         arguments: [0, 1, 125, 126, 300, 65_535, 65_536, 70_000])
     func boundaries(_ count: Int) {
         for masked in [false, true] {

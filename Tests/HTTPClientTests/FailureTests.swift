@@ -17,13 +17,13 @@ import Testing
         }
     }
 
-    @Test("A refused connection has not reached anybody")
+    @Test("After a refused connection, the request has certainly not arrived")
     func refused() throws {
         let failure = failure(try server.client(), "https://127.0.0.1:1/secret?token=1")
         #expect(failure == HTTPFailure("127.0.0.1:1: connection refused", mayHaveArrived: false))
     }
 
-    @Test("A name that nobody has is told")
+    @Test("An unknown host name is reported")
     func unresolvable() throws {
         // A label is too long, so no name server is asked.
         let host = String(repeating: "a", count: 64) + ".test"
@@ -31,7 +31,7 @@ import Testing
         #expect(failure == HTTPFailure("\(host): the host can't be resolved", mayHaveArrived: false))
     }
 
-    @Test("A server that is silent is not waited for: after the request it may have arrived, before TLS it can't have")
+    @Test("A silent server causes a timeout; only after TLS may the request have arrived")
     func silence() throws {
         let client = try server.client(timeout: .seconds(1), plainHTTP: .thisMachine)
         let mute = "127.0.0.1:\(server.mutePort)"
@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test(
-        "A connection that is dropped after the request was read may have brought it there", arguments: [true, false])
+        "If a connection is dropped after the request was read, the request may have arrived", arguments: [true, false])
     func dropped(isPost: Bool) throws {
         let failure = failure(try server.client(), server.url("/drop"), isPost ? .post : .get)
         let reason = "\(place): the connection was closed without an answer"
@@ -52,7 +52,8 @@ import Testing
     }
 
     @Test(
-        "What a kept connection loses is not sent twice, unless it does no harm", arguments: [HTTPMethod.post, .patch])
+        "A request lost on a kept connection is repeated only if that does no harm",
+        arguments: [HTTPMethod.post, .patch])
     func notRepeated(_ method: HTTPMethod) throws {
         for body in [nil, [65]] as [[UInt8]?] {
             let server = try TestServer()
@@ -66,7 +67,7 @@ import Testing
         }
     }
 
-    @Test("A server of a CA that isn't trusted is not told anything")
+    @Test("A server of an untrusted CA receives no request")
     func wrongAuthority() throws {
         let server = try TestServer()
         let place = "127.0.0.1:\(server.port)"
@@ -83,7 +84,7 @@ import Testing
         #expect(try server.requests() == ["3 GET /requests"])
     }
 
-    @Test("A certificate for another name, or of another time, is refused")
+    @Test("A certificate for another name, or expired, or not valid yet, is refused")
     func wrongNameAndTime() throws {
         let named = failure(try server.client(), "https://other.test:\(server.port)/echo")
         #expect(named?.mayHaveArrived == false && named?.hint == nil)
@@ -97,7 +98,7 @@ import Testing
         #expect(expired?.reason.hasSuffix("SSL certificate problem: certificate has expired") == true)
     }
 
-    @Test("A file of CAs that can't be used is told at once")
+    @Test("An unusable CA file is reported at once")
     func badTrust() throws {
         let folder = try TemporaryFolder()
         func failure(_ path: String) -> String? {
@@ -115,7 +116,7 @@ import Testing
     }
 
     @Test(
-        "Only https is called, and nobody by name and password",
+        "Only https URLs without user name and password are accepted",
         arguments: [
             ("http://127.0.0.1/", "bad URL: http is not encrypted: https is needed"),
             ("ftp://127.0.0.1/", "bad URL: its scheme is not https"),

@@ -9,7 +9,7 @@ import Testing
 
     init() throws { server = try TestServer.shared.get() }
 
-    @Test("A GET carries what was asked for, and nothing that was not")
+    @Test("A GET has the given fields and no others")
     func get() throws {
         let response = try server.client().send(
             HTTPRequest(.get, server.url("/echo?a=b"), fields: [HTTPField("X-Empty", ""), HTTPField("X-One", "1 2")]))
@@ -23,7 +23,7 @@ import Testing
         #expect(Set(echo.fields) == Set(expected))
     }
 
-    @Test("Bodies arrive with every method that has them", arguments: [HTTPMethod.post, .patch, .put, .delete])
+    @Test("Bodies are sent with each method that has one", arguments: [HTTPMethod.post, .patch, .put, .delete])
     func bodies(_ method: HTTPMethod) throws {
         let text = String(repeating: "ä", count: 100_000)
         let fields = [HTTPField("Content-Type", "application/json")]
@@ -38,7 +38,7 @@ import Testing
         #expect(bare.method == method.rawValue && bare.body.isEmpty && bare.value(of: "content-type") == nil)
     }
 
-    @Test("A HEAD has fields and no body")
+    @Test("The answer to HEAD has fields and no body")
     func head() throws {
         let response = try server.client().send(HTTPRequest(.head, server.url("/echo")))
         #expect(response.status == 200 && response.body.isEmpty)
@@ -46,13 +46,13 @@ import Testing
         #expect(try server.requests().contains { $0.hasSuffix("HEAD /echo") })
     }
 
-    @Test("Any status is an answer", arguments: [201, 400, 404, 429, 503])
+    @Test("Each status is an answer, not a failure", arguments: [201, 400, 404, 429, 503])
     func statuses(_ status: Int) throws {
         let response = try server.client().send(HTTPRequest(.get, server.url("/status?n=\(status)&body=why")))
         #expect(response.status == status && response.body == Array("why".utf8))
     }
 
-    @Test("Repeated fields are kept in order and found in any case; interim answers and trailers are none")
+    @Test("Repeated fields keep their order and are found in any case; interim answers and trailers are skipped")
     func fields() throws {
         let client = try server.client()
         let response = try client.send(HTTPRequest(.get, server.url("/repeated")))
@@ -64,7 +64,7 @@ import Testing
         #expect(chunked.body == Array("ok".utf8) && chunked.value(of: "Trailer-Field") == nil)
     }
 
-    @Test("A connection is kept from call to call")
+    @Test("A connection is reused for the next call")
     func keepsConnections() throws {
         let client = try server.client()
         let connections = try (0..<6).map { index in
@@ -75,7 +75,7 @@ import Testing
         #expect(Set(connections).count == 1)
     }
 
-    @Test("Many threads send at once over one client")
+    @Test("Many threads may use one client at once")
     func manyThreads() throws {
         let client = try server.client()
         let bodies = Mutex<Set<String>>([])
@@ -87,7 +87,7 @@ import Testing
         #expect(bodies.withLock { $0.count } == 40)
     }
 
-    @Test("A body may be as large as was said and no larger, whether its length is told or not")
+    @Test("A body's limit holds with and without a declared length")
     func bodyLimit() throws {
         let client = try server.client(maximumBytes: 10_240)
         #expect(try client.send(HTTPRequest(.get, server.url("/large?n=10240"))).body.count == 10_240)
@@ -98,7 +98,7 @@ import Testing
         }
     }
 
-    @Test("A flood of header fields is broken off, by number and by size")
+    @Test("Too many or too large header fields end the transfer")
     func headerLimit() throws {
         let client = try server.client()
         #expect(try client.send(HTTPRequest(.get, server.url("/fields?n=190&value=x"))).fields.count == 191)
@@ -112,7 +112,7 @@ import Testing
         }
     }
 
-    @Test("A name stands for the address that it was given")
+    @Test("A name resolves to the address that the caller gave")
     func resolutions() throws {
         let url = "https://ca.test:\(server.port)/echo"
         let echo = try Echo(server.client().send(HTTPRequest(.get, url)))

@@ -8,7 +8,7 @@ import Testing
 
     init() throws { server = try TestServer.shared.get() }
 
-    @Test("A redirect is an answer like others unless it is to be followed, and for GET alone")
+    @Test("A redirect is followed only on request, and only for GET")
     func isAnswer() throws {
         let server = try TestServer()
         let response = try server.client().send(HTTPRequest(.get, server.url("/redirect?to=/echo")))
@@ -19,7 +19,7 @@ import Testing
         #expect(try server.requests().count == 3)
     }
 
-    @Test("As many redirects are followed as was said")
+    @Test("The number of redirects is limited")
     func follows() throws {
         let url = server.url("/redirect?to=/redirect?to=/echo")
         #expect(try server.client(followsRedirects: 1).send(HTTPRequest(.get, url)).status == 302)
@@ -28,7 +28,7 @@ import Testing
         #expect(echo.path == "/echo" && echo.value(of: "authorization") == "Bearer canary")
     }
 
-    @Test("Another host is not told who asks, nor is the first one again behind it")
+    @Test("After a redirect to another host no credentials are sent, even back at the first host")
     func losesAuthorization() throws {
         let other = "https://ca.test:\(server.port)"
         let client = try server.client(followsRedirects: 3)
@@ -38,7 +38,7 @@ import Testing
         }
     }
 
-    @Test("No redirect leads away from https, even where http may be called")
+    @Test("No redirect from https to http is followed, even if http is allowed")
     func staysEncrypted() throws {
         let plain = try TestServer(isPlain: true)
         let target = "http://127.0.0.1:\(plain.port)/echo"
@@ -55,7 +55,7 @@ import Testing
 }
 
 @Suite struct SecretTests {
-    @Test("A secret field is in no description, mirror or failure")
+    @Test("A secret field appears in no description, dump or failure")
     func hidden() throws {
         let server = try TestServer()
         for canary in ["canary", "canary\r\nX-Injected: yes", "canary\n"] {

@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    @Test("A root, an authority below it, or the server itself is trusted when it is named")
+    @Test("A CA file may contain a root, an intermediate, or the server's certificate")
     func named() throws {
         let chain = try Chain(names: ["ca.test"])
         for trusted in [chain.root, chain.issuing, chain.leaf] {
@@ -60,7 +60,7 @@ import Testing
     }
 
     @Test(
-        "A client shows its certificate, with those above it, to a server that asks for one", arguments: [true, false])
+        "A client shows its certificate and chain to a server that asks for one", arguments: [true, false])
     func credential(isAsking: Bool) throws {
         let (own, other) = (try Chain(names: ["ca.test"]), try Chain(names: ["client.test"], commonName: "client"))
         let server = try TestServer(
@@ -72,7 +72,7 @@ import Testing
         #expect(try Echo(server.client().send(request)).shown == [])
     }
 
-    @Test("Plain http goes to this machine alone, where that is all that is allowed")
+    @Test("With the loopback rule, plain http reaches only this machine")
     func plainHTTP() throws {
         let client = try HTTPClient(userAgent: "x", plainHTTP: .thisMachine)
         for host in ["127.0.0.1", "127.1.2.3:80", "localhost", "a.localhost", "[::1]:8200", "[0:0::0:1]"] {
@@ -85,14 +85,14 @@ import Testing
         }
     }
 
-    @Test("A name in the subject alone is none", arguments: ["ca.test", "127.0.0.1"])
+    @Test("A name only in the subject does not count", arguments: ["ca.test", "127.0.0.1"])
     func subject(_ name: String) throws {
         let chain = try Chain(names: [], commonName: name)
         let said = try failure(chain, shown: [chain.leaf, chain.issuing], trusted: chain.root, host: name)
         #expect(said?.hasSuffix("SSL certificate problem: hostname mismatch") == true, "\(said ?? "it was believed")")
     }
 
-    @Test("Part of a label is no wildcard", arguments: ["c*.test", "*a.test", "c*a.test", "ca.tes*"])
+    @Test("A wildcard must be a whole label", arguments: ["c*.test", "*a.test", "c*a.test", "ca.tes*"])
     func partialWildcard(_ name: String) throws {
         let chain = try Chain(names: [name], commonName: "ca.test")
         #expect(try failure(chain, shown: [chain.leaf, chain.issuing], trusted: chain.root) != nil)

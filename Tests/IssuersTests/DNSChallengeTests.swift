@@ -59,7 +59,7 @@ private final class Clock: Sendable {
         return .rfc2136(settings)
     }
 
-    @Test("Values are written by updates, several at a name, and removed one by one")
+    @Test("TXT values are added by updates, several at one name, and removed one by one")
     func updates() throws {
         let records = try records(rfc2136())
         let name = "_acme-challenge.both.signed.test"
@@ -72,7 +72,7 @@ private final class Clock: Sendable {
         #expect(try lookup.txt(name) == ["two"])
     }
 
-    @Test("A server that does not take the update says why")
+    @Test("A refused update is reported with the server's reason")
     func refusedUpdate() throws {
         let failure = #expect(throws: IssuanceFailure.self) {
             try records(rfc2136(zone: "else.test")).present(name: "_acme-challenge.else.test", value: "x")
@@ -81,7 +81,7 @@ private final class Clock: Sendable {
         #expect(failure?.hint == "does it take updates of 'else.test' without a TSIG key?")
     }
 
-    @Test("A value is waited for until the last has seen it")
+    @Test("A challenge waits until the last server returns the value")
     func waits() throws {
         let name = "_acme-challenge.late.signed.test"
         let writer = try records(rfc2136())
@@ -96,7 +96,7 @@ private final class Clock: Sendable {
         #expect(again.number == 0)
     }
 
-    @Test("A value that is never seen is given up in time, with what was seen instead")
+    @Test("A value that never appears ends the wait with an error that says what was found")
     func givesUp() throws {
         let name = "_acme-challenge.never.signed.test"
         func failure(_ method: DNSProvider.Method) throws -> IssuanceFailure? {
@@ -118,7 +118,7 @@ private final class Clock: Sendable {
         #expect(nobody?.reason == unseen + "\(server) has other TXT records there")
     }
 
-    @Test("A zone that the system does not know is seen by its primary server")
+    @Test("A zone unknown to the system's resolver is checked at its primary server")
     func privateZone() throws {
         var settings = DNSProvider.RFC2136(server: server, zone: "open.test")
         let name = "_acme-challenge.private.open.test"
@@ -150,7 +150,7 @@ private final class Clock: Sendable {
             system: DNSLookup(servers: [DNSServer(host: "127.0.0.1", port: 1)]))
     }
 
-    @Test("A webhook is told what to write and to remove, and who asks")
+    @Test("A webhook receives the action, name and value, with the token")
     func tells() throws {
         let records = try records("/status?n=204", token: Secret(.inline("canary")))
         try records.present(name: "_acme-challenge.a.test", value: "va\"lue")
@@ -165,7 +165,7 @@ private final class Clock: Sendable {
         #expect(requests.count == 3)
     }
 
-    @Test("A webhook that fails is quoted in one line, cut short")
+    @Test("A failing webhook's answer is quoted in one short line")
     func refused() throws {
         func reason(_ path: String) -> String? {
             #expect(throws: IssuanceFailure.self) {
@@ -185,7 +185,7 @@ private final class Clock: Sendable {
         #expect(drop.hasSuffix(": the connection was closed without an answer"))
     }
 
-    @Test("A webhook that does not answer is not called again to clean up")
+    @Test("A silent webhook is not called again for the cleanup")
     func unanswered() throws {
         func actions(_ path: String) throws -> [String] {
             let records = try records(path)
@@ -201,7 +201,7 @@ private final class Clock: Sendable {
         #expect(try actions("/status?n=500").count == 2)
     }
 
-    @Test("A token that can't be read, and a zone that can't be found, are told")
+    @Test("An unreadable token and an unknown zone are reported")
     func unusable() throws {
         #expect(throws: IssuanceFailure("the variable AEGIS_TEST_NOWHERE is not set")) {
             try records("/status?n=204", token: Secret(.environment("AEGIS_TEST_NOWHERE")))

@@ -38,12 +38,12 @@ import Testing
         return Double(try certificate().dueAt(facts, from: issuers, after: progress)) / Double(day)
     }
 
-    @Test("By its lifetime alone it is due with a third of it left, or a little before")
+    @Test("Without advice, a certificate is due with a third of its lifetime left, or a little earlier")
     func lifetime() throws {
         #expect(48.75...60 ~= (try Self.dueDay(Self.facts())))
     }
 
-    @Test("One that is no longer good is due at once, and after a failure when the next try is")
+    @Test("A revoked or lost certificate is due at once, or after a failure at the next try")
     func loss() throws {
         let facts = Self.facts { $0.loss = "was revoked" }
         #expect(try Self.dueDay(facts) == 0)
@@ -52,12 +52,12 @@ import Testing
         #expect(try Self.dueDay(facts, progress) == 7)
     }
 
-    @Test("It is due as the operator wishes")
+    @Test("A certificate is due at the operator's renew_before")
     func wish() throws {
         #expect(18.75...30 ~= (try Self.dueDay(Self.facts(), settings: #","renew_before":"60d""#)))
     }
 
-    @Test("It is due as the CA advises, if that is about this leaf")
+    @Test("A certificate is due as the CA advises, if the advice is about this leaf")
     func advice() throws {
         var progress = RenewalProgress(certificate: "app.test")
         progress.advisedAt = 40 * Self.day
@@ -67,7 +67,7 @@ import Testing
         #expect(try Self.dueDay(Self.facts(), progress) > 40)
     }
 
-    @Test("After failures it is not due before the next try")
+    @Test("After failures a certificate is not due before the next try")
     func failures() throws {
         var progress = RenewalProgress(certificate: "app.test")
         progress.nextTryAt = 70 * Self.day
@@ -76,7 +76,7 @@ import Testing
     }
 
     @Test(
-        "What is not what it is to be is due at once, or with the next try",
+        "A certificate that differs from its declaration is due at once, or at the next try",
         arguments: [
             { $0.domains = ["app.test"] }, { $0.directory = "https://staging.test/dir" },
         ] as [@Sendable (inout CertificateFacts) -> Void])
@@ -87,7 +87,7 @@ import Testing
         #expect(try Self.dueDay(Self.facts(change), progress) == 7)
     }
 
-    @Test("A certificate for more names, or from an unknown directory, is as good")
+    @Test("A certificate with extra names, or from an unknown directory, is not due for that reason")
     func met() throws {
         #expect(try Self.dueDay(Self.facts { $0.domains.append("old.app.test") }) > 40)
         #expect(try Self.dueDay(Self.facts { $0.directory = "" }) > 40)

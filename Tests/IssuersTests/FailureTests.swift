@@ -26,7 +26,7 @@ import Testing
     }
 
     @Test(
-        "A refusal says when to come again: as the CA has it, but after a day at most",
+        "The next try follows the CA's Retry-After, but is at most a day away",
         arguments: [(7200, 8200), (86_400 * 30, 87_400), (nil, nil)] as [(Int64?, Int64?)])
     func retryAfter(_ wait: Int64?, _ notBefore: Int64?) throws {
         let error = try Self.refusal(retryAfter: wait.map { .seconds($0) })
@@ -35,7 +35,7 @@ import Testing
     }
 
     @Test(
-        "A secret that a server quotes is hidden, however it writes slashes",
+        "A quoted secret is hidden in JSON with and without escaped slashes",
         arguments: [
             ("bad key can/ary!", "bad key ****!"), (#"{"sent": "Bearer can\/ary"}"#, #"{"sent": "Bearer ****"}"#),
             ("can/arycan/ary", "********"), ("can/ar", "can/ar"), ("", ""),
@@ -52,7 +52,7 @@ import Testing
     private static func mask() -> SecretMask { SecretMask([SecretBytes(Array(key.utf8))]) }
 
     @Test(
-        "A secret that a server quotes is hidden however it is encoded",
+        "A quoted secret is hidden in each encoding",
         arguments: [
             (key, "****"), (#"{"sent": "p+4\/\"s\\%é-Ü"}"#, #"{"sent": "****"}"#),
             (#"p\u002b4\u002F\u0022s\u005c\u0025é-Ü"#, "****"),
@@ -77,7 +77,7 @@ import Testing
         #expect(String(decoding: Self.mask().hiding(in: Array(text.utf8)), as: UTF8.self) == expected)
     }
 
-    @Test("A secret that means something to HTML is hidden as HTML has it, and as it is")
+    @Test("A secret with HTML characters is hidden both raw and HTML-escaped")
     func html() {
         let mask = SecretMask([SecretBytes(Array("a&b<c>d'e&lt;%25f".utf8))])
         let texts = [
@@ -87,7 +87,7 @@ import Testing
         for text in texts { #expect(mask.hiding(in: text) == "****", "\(text)") }
     }
 
-    @Test("The bytes that a key in base64 stands for are hidden too", arguments: ["", "=", " \n"])
+    @Test("The decoded bytes of a base64 key are hidden too", arguments: ["", "=", " \n"])
     func decoded(after end: String) {
         let bytes = Array("k\u{1}".utf8) + [0x00, 0xE9, 0xC3, 0xA9, 0x7F, 0xFF, 0xAD] + Array("ey!/\\".utf8)
         let text = Data(bytes).base64EncodedString()
@@ -109,7 +109,7 @@ import Testing
         #expect(raw == Array("<****>".utf8))
     }
 
-    @Test("A secret is hidden in base64 of either alphabet, wherever it stands in what is encoded", arguments: 0..<6)
+    @Test("A secret inside base64 text is hidden in both alphabets, at any offset", arguments: 0..<6)
     func base64(offset: Int) {
         for end in 0..<4 {
             let whole = Array("user:x".utf8.suffix(offset)) + Array(Self.key.utf8) + Array("after".utf8.prefix(end))
@@ -137,7 +137,7 @@ import Testing
     }
 
     @Test(
-        "A secret of any characters is hidden as JSON and HTML escape it",
+        "A secret with any characters is hidden in its JSON and HTML escapes",
         arguments: ["Ж€y-秘密-😀-ключ", "é\u{2028}n\u{FEFF}😀"])
     func escapedUnicode(_ secret: String) {
         let mask = SecretMask([SecretBytes(Array(secret.utf8))])
@@ -154,7 +154,7 @@ import Testing
         #expect(mask.hiding(in: String(cut)).hasPrefix("****"), "\(cut)")
     }
 
-    @Test("A secret in base64 of either alphabet is hidden with each character escaped", arguments: 0..<3)
+    @Test("A secret in base64 is hidden even if each character is escaped", arguments: 0..<3)
     func escapedBase64(offset: Int) {
         let whole = Array("user:x".utf8.suffix(offset)) + Array(Self.key.utf8) + Array("\u{7F}".utf8)
         let plain = Data(whole).base64EncodedString()
@@ -207,7 +207,7 @@ import Testing
         }
     }
 
-    @Test("Short secrets are hidden as they are alone, and texts without any are left as they are")
+    @Test("Short secrets are hidden only literally, and texts without secrets stay unchanged")
     func short() {
         let mask = SecretMask([SecretBytes(Array("abc".utf8))])
         let text = "abc YWJj 616263 %61bc %"
@@ -220,7 +220,7 @@ import Testing
         }
     }
 
-    @Test("What an issuer refers to is known to its mask")
+    @Test("An issuer's mask knows all secrets that the issuer refers to")
     func issuer() throws {
         let record = """
             {"type":"acme","directory":"https://ca.test/dir","challenge":"dns-01",

@@ -15,7 +15,7 @@ import Testing
         return jobs
     }
 
-    @Test("Alone a place has all the room there is")
+    @Test("A CA that is alone may use all slots")
     func alone() {
         var queue = Self.queue((1...6).map { ($0, "a") })
         #expect(Self.begun(&queue) == [1, 2, 3, 4])
@@ -24,7 +24,7 @@ import Testing
         #expect(queue.isRunning(5) && !queue.isRunning(2) && !queue.isRunning(6))
     }
 
-    @Test("A place takes no more than its share from others, who go in the order in which they came")
+    @Test("No CA takes more than its share from others, and jobs keep their order")
     func shares() {
         var queue = Self.queue([(1, "a"), (2, "a"), (3, "a"), (4, "b"), (5, "a"), (6, "b"), (7, "b")])
         #expect(Self.begun(&queue) == [1, 2, 4, 6])
@@ -36,7 +36,7 @@ import Testing
         #expect(Self.begun(&queue) == [3, 5])
     }
 
-    @Test("Where nothing runs yet one job always may, also when all the room is taken")
+    @Test("A CA without a running job may start one even if all slots are in use")
     func room() {
         var queue = Self.queue((1...4).map { ($0, "a") })
         #expect(Self.begun(&queue) == [1, 2, 3, 4])
@@ -47,7 +47,7 @@ import Testing
         #expect(Self.begun(&queue) == [6])
     }
 
-    @Test("Urgent jobs go first, and nothing is done twice")
+    @Test("Urgent jobs run first, and no job runs twice")
     func urgent() {
         var queue = Self.queue((1...3).map { ($0, "a") })
         queue.add(3, at: "a", isUrgent: true)
@@ -62,7 +62,7 @@ import Testing
         #expect(queue.next() == 3)
     }
 
-    @Test("Very many come out as they went in")
+    @Test("Ten thousand jobs leave the queue in the order in which they entered")
     func many() {
         var queue = JobQueue<Int>(atOnce: 1, share: 1)
         for job in 0..<10_000 { queue.add(job, at: "a") }

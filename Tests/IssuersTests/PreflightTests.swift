@@ -103,7 +103,7 @@ import Testing
             objection: "let no CA issue"),
     ]
 
-    @Test("CAA records are read as a CA reads them", arguments: cases)
+    @Test("CAA records are judged as a CA judges them", arguments: cases)
     func policies(_ test: Case) {
         let issuance = CAAPolicy.Issuance(
             identities: test.identities, account: test.account, method: test.method, isWildcard: test.isWildcard)
@@ -111,13 +111,13 @@ import Testing
     }
 
     @Test(
-        "What is no value of an issue property lets nobody issue",
+        "A malformed issue property allows no CA",
         arguments: ["a..b", "-a", "a-", "ca.example x", "ca.example; =1", "ca.example; a=b c", "ca.example;; a=b", "ä"])
     func brokenValues(_ text: String) { #expect(CAAIssueValue(text) == nil) }
 }
 
 @Suite struct PreflightTests {
-    @Test("The answer to a probe is of one gateway and one token")
+    @Test("The answer to a probe is bound to one gateway and one token")
     func probes() {
         let token = Array(GatewayProbe.makeToken().utf8)
         #expect(GatewayProbe.isToken(token))
@@ -130,7 +130,7 @@ import Testing
         #expect(!GatewayProbe.isToken(token.dropLast() + Array("G".utf8)))
     }
 
-    @Test("Whoever gives another answer to a probe is told by it")
+    @Test("A wrong answer to a probe is described in the warning")
     func answers() {
         let probe = ChallengeProbe(token: "t", answers: [Array("ours".utf8)], port: 80, timeout: .seconds(1))
         #expect(probe.objection(to: HTTPResponse(status: 200, body: Array("ours".utf8))) == nil)
@@ -150,7 +150,7 @@ import Testing
         ) { () throws(IssuanceFailure) in throw IssuanceFailure("no") }
     }
 
-    @Test("A plan that comes to more than the limits allow says what waits, also before there is a state")
+    @Test("A plan beyond a CA's limits names the orders that must wait, even without a state")
     func limits() throws {
         let settings = ACMEIssuer(
             directory: ServiceURL("https://acme-v02.api.letsencrypt.org/directory"), challenge: .tlsALPN01)
@@ -169,7 +169,7 @@ import Testing
                 + " not before 1970-01-01 03:21:36 UTC")
     }
 
-    @Test("Where the probe can't be answered, that is the only doubt")
+    @Test("If nothing can answer the probe, only that is reported")
     func noAnswerer() throws {
         let settings = ACMEIssuer(directory: ServiceURL("https://localhost/"))
         let issuer = Issuer(name: "i", origin: .none, kind: settings)

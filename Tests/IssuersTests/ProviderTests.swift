@@ -6,19 +6,19 @@ import Testing
 
 /// Each kind of issuer has one provider, and each provider has a source of its own in the state.
 @Suite struct ProviderTests {
-    @Test("Each kind of issuer of the file has its provider", arguments: Issuer.samples)
+    @Test("Each kind of issuer in the file has a provider", arguments: Issuer.samples)
     func kinds(_ sample: Issuer) {
         let providers = IssuerProviders.all.filter { $0.init(sample) != nil }
         #expect(providers.count == 1, "\(sample.typeName)")
     }
 
-    @Test("All kinds are among the samples")
+    @Test("The samples contain each kind of issuer")
     func samples() {
         #expect(Set(Issuer.samples.map(\.typeName)) == Set(Issuer.kinds.map { $0.typeName }))
         #expect(IssuerProviders.all.count == Issuer.kinds.count)
     }
 
-    @Test("No two kinds are recorded as the same source, and none as the operator's own")
+    @Test("Each kind of issuer has its own source in records, and none is the operator's")
     func sources() {
         let sources = Set(IssuerProviders.all.map { $0.source })
         #expect(sources.count == IssuerProviders.all.count && !sources.contains(.custom))
@@ -27,7 +27,7 @@ import Testing
         #expect(CertificateFacts.Source.withAdvice == [.letsencrypt])
     }
 
-    @Test("A Vault's mount is one CA, whatever role signs")
+    @Test("A mount of a Vault counts as one CA for all its roles")
     func mounts() throws {
         func issuer(_ settings: String) throws -> Issuer {
             try #require(Issuer(record: Array(#"{"type":"vault_pki","vault":"main","role":"web"\#(settings)}"#.utf8)))
@@ -39,7 +39,7 @@ import Testing
         #expect(first.settings.defaultKeyType == .ecdsaP256 && first.settings.vaultName == "main")
     }
 
-    @Test("Issuers of one ACME CA have one id, and others have ids of their own")
+    @Test("Issuers of the same ACME CA have the same id, and others have different ids")
     func caIDs() throws {
         let ids = Issuer.samples.map(\.caID)
         #expect(ids.first == "https://ca.test/dir" && Set(ids).count == ids.count)

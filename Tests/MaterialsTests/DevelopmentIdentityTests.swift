@@ -34,7 +34,7 @@ struct DevelopmentIdentityTests {
         try CertificateChain(pem: Array(fixture.text("certs/\(name)").utf8)).leaf
     }
 
-    @Test("The first use makes a CA for 365 days and a node's certificate for 90, for both ends of a connection")
+    @Test("The first use makes a CA for 365 days, and a node certificate for 90 days, for client and server")
     func first() throws {
         _ = try made().open(now: now)
         #expect(try contents().keys.sorted() == files)
@@ -53,7 +53,7 @@ struct DevelopmentIdentityTests {
         #expect(try FilePath(fixture.folder.path("certs")).stat().permissions == .ownerReadWriteExecute)
     }
 
-    @Test("Both ends of a connection accept each other's certificates")
+    @Test("Client and server accept each other's certificates")
     func peers() throws {
         let content = try made().open(now: now)
         let chain = try CertificateChain(pem: content.certificate).certificates.map(\.der)
@@ -64,7 +64,7 @@ struct DevelopmentIdentityTests {
         }
     }
 
-    @Test("The second use finds what the first has made")
+    @Test("The second use finds the CA and the certificate of the first")
     func second() throws {
         let first = try made().open(now: now)
         let contents = try contents()
@@ -130,7 +130,7 @@ struct DevelopmentIdentityTests {
         try fixture.overwrite(String(fixture.text("certs/\(name)").prefix(100)), in: "certs/\(name)")
     }
 
-    @Test("What is missing, over or another's is made again, and nothing else", arguments: renewals)
+    @Test("A missing, expired or foreign certificate is made again, and nothing else", arguments: renewals)
     func renewal(_ renewal: Renewal) throws {
         _ = try made().open(now: now)
         try renewal.prepare(self)
@@ -148,7 +148,7 @@ struct DevelopmentIdentityTests {
         for name in after.keys { #expect(try FilePath(path(name)).stat().permissions == .ownerReadWrite) }
     }
 
-    @Test("A certificate that ends with its CA is made again only when that ends")
+    @Test("A certificate that ends with its CA is replaced only when the CA ends")
     func lastCertificate() throws {
         _ = try made().open(now: now)
         let late = now + 340 * day
@@ -160,7 +160,7 @@ struct DevelopmentIdentityTests {
         #expect(try certificate("ca-cert.pem").notAfter == now + 730 * day)
     }
 
-    @Test("A CA that can't be used is not replaced, since peers trust it")
+    @Test("An unusable CA is not replaced, since peers trust it")
     func ruined() throws {
         _ = try made().open(now: now)
         try cut("ca-cert.pem")
@@ -170,7 +170,7 @@ struct DevelopmentIdentityTests {
         #expect(try contents() == before)
     }
 
-    @Test("A CA without its key issues nothing, and says what mends it")
+    @Test("A CA without its key issues nothing, and the error says what to do")
     func keyless() throws {
         _ = try made().open(now: now)
         try remove("ca-key.pem", "edge-1-key.pem")
@@ -189,14 +189,14 @@ struct DevelopmentIdentityTests {
     }
 
     @Test(
-        "A node's ID that would meet the CA's files, leave the directory, or fit into no certificate is refused",
+        "A node ID that is no usable file name or certificate name is refused",
         arguments: ["ca", "CA", "../x", "a/b", "", "*.x", "ä", "a b", "."])
     func badID(id: String) throws {
         #expect(throws: IdentityFault.self) { _ = try made(id).open(now: now) }
         #expect(!FileManager.default.fileExists(atPath: fixture.folder.path("certs")))
     }
 
-    @Test("Nodes that begin at once make one CA")
+    @Test("Nodes that start at once make one CA")
     func together() throws {
         let contents = Mutex<[DevelopmentIdentity.Content]>([])
         let (nodes, now) = ((0..<8).map { made("edge-\($0 % 4)") }, now)
@@ -215,7 +215,7 @@ struct DevelopmentIdentityTests {
         }
     }
 
-    @Test("An identity of development mode is made, warned of, renewed when due, and follows another CA")
+    @Test("A development identity is made with a warning, renewed when due, and follows a new CA")
     mutating func kept() throws {
         let source = IdentitySource.development(directory: "certs", nodeID: "edge-1", addressHost: nil)
         var kept = KeptIdentity(source, &fixture.files, now: now)
@@ -248,7 +248,7 @@ struct DevelopmentIdentityTests {
         }
     }
 
-    @Test("A directory that can't be used leaves the last identity, and is tried each second")
+    @Test("If the directory is unusable, the last identity stays, and each second has a new try")
     mutating func broken() throws {
         let source = IdentitySource.development(directory: "certs", nodeID: "edge-1", addressHost: nil)
         _ = try fixture.folder.file("certs", "a file in its place")

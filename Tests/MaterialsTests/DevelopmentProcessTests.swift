@@ -20,7 +20,7 @@ struct DevelopmentProcessTests {
         return content
     }
 
-    @Test("Processes that begin at once make one CA")
+    @Test("Processes that start at once make one CA")
     func together() async throws {
         let path = folder.path("certs")
         await withTaskGroup { group in
@@ -48,7 +48,7 @@ struct DevelopmentProcessTests {
         }
     }
 
-    @Test("A process that is killed leaves no key that others can read, and nothing that the next one can't go on with")
+    @Test("A killed process leaves no readable key, and nothing that stops the next process")
     func killed() async throws {
         for microseconds in stride(from: UInt32(0), to: 8_000, by: 500) {
             let path = folder.path("certs\(microseconds)")

@@ -25,7 +25,7 @@ struct FileIdentityTests {
         Issue.record("the change is not seen: \(String(describing: kept.failure))")
     }
 
-    @Test("A pair of files and their CA is an identity for both ends of a connection")
+    @Test("A certificate file, key file and CA file form an identity for client and server")
     mutating func good() throws {
         let pair = try fixture.pair()
         try fixture.write(pair)
@@ -43,7 +43,7 @@ struct FileIdentityTests {
         #expect(fixture.files["node.crt"].content == nil)
     }
 
-    @Test("A chain in whatever order is shown with the leaf first")
+    @Test("A chain in any order is sent with the leaf first")
     mutating func order() throws {
         let pair = try fixture.pair()
         try fixture.write(pair)
@@ -53,7 +53,7 @@ struct FileIdentityTests {
     }
 
     @Test(
-        "A pair that is replaced by renaming or in place is followed, and has another version",
+        "A pair of files replaced by renaming or in place is read, and gets a new version",
         arguments: [true, false]
     )
     mutating func rotation(isRenamed: Bool) throws {
@@ -69,7 +69,7 @@ struct FileIdentityTests {
         #expect(kept.identity?.chain.leaf == new.certificate)
     }
 
-    @Test("Half of a new pair leaves the former one in force, until the other half comes")
+    @Test("Half of a new pair leaves the old pair in force until the other half arrives")
     mutating func half() throws {
         let old = try fixture.pair()
         try fixture.write(old)
@@ -88,7 +88,7 @@ struct FileIdentityTests {
         #expect(kept.identity?.chain.leaf == new.certificate)
     }
 
-    @Test("Other CAs are another version")
+    @Test("Changed CAs give a new version")
     mutating func otherAuthorities() throws {
         let pair = try fixture.pair()
         try fixture.write(pair)
@@ -102,7 +102,8 @@ struct FileIdentityTests {
     }
 
     @Test(
-        "A key that others can read is refused with the command that mends it", arguments: [0o644, 0o640, 0o604, 0o620])
+        "A key that others can read is refused with the command that corrects its mode",
+        arguments: [0o644, 0o640, 0o604, 0o620])
     mutating func exposed(mode: Int) throws {
         try fixture.write(try fixture.pair(), mode: mode_t(mode))
         var kept = KeptIdentity(Fixture.source, &fixture.files, now: now)
@@ -120,7 +121,7 @@ struct FileIdentityTests {
         #expect(kept.identity != nil)
     }
 
-    @Test("An expired certificate is refused, and one that expires in force stays with a warning")
+    @Test("An expired certificate is refused, but one that expires in use stays with a warning")
     mutating func expired() throws {
         try fixture.write(try fixture.pair(days: 1))
         let late = now + 2 * IdentityFixture.day
@@ -141,7 +142,7 @@ struct FileIdentityTests {
         #expect(kept.warnings(now: late).isEmpty)
     }
 
-    @Test("A certificate that begins later is tried again until then")
+    @Test("A certificate that is not valid yet is tried again until it is")
     mutating func later() throws {
         let begin = now + 1000
         try fixture.write(try fixture.pair(now: begin))
@@ -187,7 +188,7 @@ struct FileIdentityTests {
         },
     ]
 
-    @Test("What can't be used is told without the key, and leaves the former identity", arguments: faults)
+    @Test("An unusable pair is reported without the key, and the former identity stays", arguments: faults)
     mutating func fault(_ fault: Fault) throws {
         try fixture.write(try fixture.pair())
         var kept = KeptIdentity(Fixture.source, &fixture.files, now: now)

@@ -30,7 +30,7 @@ struct ObtainedIdentityTests {
         try ObtainedIdentity(name: "mesh", declaration: [1], identity, secretVersion: nil, sealer: sealer, now: now)
     }
 
-    @Test("An identity comes back as it was stored")
+    @Test("A stored identity is read back unchanged")
     func same() throws {
         let back = try stored(identity).identity(sealer, now: now)
         #expect(back.version == identity.version)
@@ -38,13 +38,13 @@ struct ObtainedIdentityTests {
         #expect(try back.key.der() == identity.key.der())
     }
 
-    @Test("An expired one does not come back")
+    @Test("An expired stored identity is not used")
     func expired() throws {
         let row = try stored(identity)
         #expect(throws: IdentityFault.self) { try row.identity(sealer, now: identity.notAfter) }
     }
 
-    @Test("A part of another row, or of an earlier time, is noticed")
+    @Test("A part from another row, or an older part, is noticed")
     func tampering() throws {
         let (row, other) = (try stored(identity), try stored(Self.identity(fixture)))
         func mixed(
@@ -65,7 +65,7 @@ struct ObtainedIdentityTests {
         }
     }
 
-    @Test("Another master key opens what was sealed again for it")
+    @Test("After resealing, the new master key opens the identity")
     func resealed() throws {
         let row = try stored(identity)
         let newer = Sealer(key: try .generate(), olderKeys: [sealer.key])
@@ -76,7 +76,7 @@ struct ObtainedIdentityTests {
         #expect(try resealed.identity(Sealer(key: newer.key), now: now).version == identity.version)
     }
 
-    @Test("The key of a request opens for its row alone")
+    @Test("The key of a pending request opens only for its row")
     func request() throws {
         let request = try IdentityRequest(name: "mesh", declaration: [1], key: identity.key, sealer: sealer, now: now)
         #expect(try request.openKey(sealer) == identity.key.der())

@@ -35,7 +35,7 @@ struct SystemFilesTests {
         try file.closeAfter { _ = try file.writeAll(text.utf8) }
     }
 
-    @Test("A file that is renamed to another's place, overwritten, and reached by a turned link is seen")
+    @Test("A file replaced by rename, by overwriting or by a changed link is noticed")
     mutating func ways() throws {
         _ = try folder.file("ca.pem", "one")
         files.use("ca.pem")
@@ -48,7 +48,7 @@ struct SystemFilesTests {
         #expect(text("ca.pem") == "six")
     }
 
-    @Test("Links that are swapped as Kubernetes swaps them are seen")
+    @Test("Links swapped the way Kubernetes does are noticed")
     mutating func kubernetes() throws {
         for (number, content) in ["one", "two"].enumerated() {
             let directory = folder.path("..\(number)")
@@ -68,7 +68,7 @@ struct SystemFilesTests {
         #expect(text("ca.pem") == "two")
     }
 
-    @Test("A pipe, a device, a directory and a dangling link are refused without waiting")
+    @Test("A pipe, device, directory or dangling link is refused without a wait")
     mutating func odd() throws {
         // This is safe, since the calls only read the paths.
         #expect(unsafe mkfifo(folder.path("pipe"), 0o600) == 0)
@@ -86,7 +86,7 @@ struct SystemFilesTests {
         }
     }
 
-    @Test("A file of 1 MiB is read, and a longer one is not")
+    @Test("A file of 1 MiB is read, a longer one is not")
     mutating func sizes() throws {
         _ = try folder.file("good", String(repeating: "x", count: 1 << 20))
         _ = try folder.file("bad", String(repeating: "x", count: (1 << 20) + 1))
@@ -96,7 +96,7 @@ struct SystemFilesTests {
         #expect(files["bad"].failure?.reason == "it is larger than 1 MiB")
     }
 
-    @Test("The permissions come from the file that was read")
+    @Test("The permissions are those of the file that was read")
     mutating func permissions() throws {
         let path = try folder.file("key.pem", "key")
         #expect(unsafe chmod(path, 0o640) == 0)

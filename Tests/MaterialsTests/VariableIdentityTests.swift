@@ -55,7 +55,7 @@ struct VariableIdentityTests {
         }
     }
 
-    @Test("Variables hold PEM in each form that deployments write", arguments: VariableForm.good)
+    @Test("Variables may contain PEM in each common form", arguments: VariableForm.good)
     mutating func good(_ form: VariableForm) throws {
         let kept = read(try values(form.write))
         #expect(kept.failure == nil)
@@ -91,7 +91,7 @@ struct VariableIdentityTests {
         },
     ]
 
-    @Test("What is wrong with a variable is told by its name, and its value is not", arguments: faults)
+    @Test("An error names the variable and does not show its value", arguments: faults)
     mutating func fault(_ fault: Fault) throws {
         var values = try values()
         let key = try pair.keyText

@@ -37,14 +37,14 @@ struct VaultIdentityPlanTests {
             secretVersion: version)
     }
 
-    @Test("What was never obtained is obtained at once")
+    @Test("An identity that was never obtained is requested at once")
     func first() throws {
         for declaration in [try Self.issued(), Self.secret()] {
             #expect(Plan(declaration, jitter: 0).step(at: Self.now) == .obtain)
         }
     }
 
-    @Test("An issued certificate is renewed at its time, and the mount's CAs are looked at every five minutes before")
+    @Test("An issued certificate is renewed when due, and the mount's CAs are read every five minutes")
     func renewal() throws {
         let declaration = try Self.issued()
         var plan = Plan(declaration, jitter: 0)
@@ -58,7 +58,7 @@ struct VaultIdentityPlanTests {
         #expect(plan.step(at: Self.now + 16 * 3600) == .obtain)
     }
 
-    @Test("The CAs are looked at soon after a start with a stored identity")
+    @Test("After a start with a stored identity the CAs are read soon")
     func adopted() throws {
         let declaration = try Self.issued()
         var plan = Plan(declaration, jitter: 0)
@@ -66,7 +66,7 @@ struct VaultIdentityPlanTests {
         #expect(plan.step(at: Self.now) == .look)
     }
 
-    @Test("A secret is looked at each minute, and read when its version is another one")
+    @Test("A secret's version is checked each minute, and the secret is read if it changed")
     func secrets() {
         let declaration = Self.secret()
         var plan = Plan(declaration, jitter: 0)
@@ -84,7 +84,7 @@ struct VaultIdentityPlanTests {
         #expect(plan.step(at: Self.now + 60) == .rest(until: Self.now + 120))
     }
 
-    @Test("A secret of the same version may be another: it is read at a start, at SIGHUP, after failures, and hourly")
+    @Test("A secret is read even at the same version: at a start, at SIGHUP, after failures, and hourly")
     func sameVersions() {
         let declaration = Self.secret()
         var plan = Plan(declaration, jitter: 0)
@@ -104,7 +104,7 @@ struct VaultIdentityPlanTests {
         #expect(plan.mustRead(.present(3), at: Self.now + 60))
     }
 
-    @Test("The jitter makes looks sooner, by a tenth at most", arguments: [0, UInt64.max, 0x1234_5678_9ABC_DEF0])
+    @Test("Jitter makes checks earlier by at most a tenth", arguments: [0, UInt64.max, 0x1234_5678_9ABC_DEF0])
     func jitter(_ jitter: UInt64) {
         let declaration = Self.secret()
         var plan = Plan(declaration, jitter: jitter)
@@ -116,7 +116,7 @@ struct VaultIdentityPlanTests {
         #expect(Self.now + 54...Self.now + 60 ~= until)
     }
 
-    @Test("A change of what is asked for is obtained at once, whatever has failed before; another login is not")
+    @Test("A changed request is sent at once, even after failures; a changed login is not a reason")
     func declarations() throws {
         let base = try Self.issued()
         let others = [
@@ -151,7 +151,7 @@ struct VaultIdentityPlanTests {
     }
 
     @Test(
-        "Delays double after failures, and stay short while hosts wait",
+        "Delays double after failures, but stay short while hosts wait",
         arguments: [
             Delays(description: "none yet", isIssued: true, left: nil, delays: [2, 4, 8, 15, 15, 15]),
             Delays(description: "ends soon", isIssued: true, left: 290, delays: [2, 4, 8, 15, 15]),
@@ -183,7 +183,7 @@ struct VaultIdentityPlanTests {
         #expect(plan.step(at: Self.now) != .rest(until: Self.now + 3600))
     }
 
-    @Test("What another gateway obtains is looked for a second later")
+    @Test("An identity that another gateway requests is looked for a second later")
     func held() throws {
         var plan = Plan(try Self.issued(), jitter: 0)
         plan.isHeldByAnother(at: Self.now)
@@ -191,7 +191,7 @@ struct VaultIdentityPlanTests {
         #expect(plan.step(at: Self.now + 1) == .obtain)
     }
 
-    @Test("A certificate that is due as soon as it is issued is not renewed at once, by whatever clock")
+    @Test("A certificate that is due when issued is not renewed at once, whatever the clock says")
     func clocks() throws {
         let declaration = try Self.issued()
         for (renewIn, life, rest) in [(-10_000, 3600, 1800), (-10_000, -5, 10), (-5, 4, 10)] as [(Int64, Int64, Int64)]

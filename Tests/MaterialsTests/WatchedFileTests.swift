@@ -17,7 +17,7 @@ struct WatchedFileTests {
 
     private var text: String? { files["ca.pem"].content.map { String(decoding: $0.plainCopy(), as: UTF8.self) } }
 
-    @Test("A file that does not change is read once, and costs one stat a look")
+    @Test("An unchanged file is read once, and each check costs one stat")
     mutating func unchanged() {
         let marks = played.marks
         for _ in 0..<10 {
@@ -29,7 +29,7 @@ struct WatchedFileTests {
         #expect(text == "one")
     }
 
-    @Test("A change is seen at the next look, and gets another version")
+    @Test("A change is noticed at the next check, and gets a new version")
     mutating func changed() {
         let version = files["ca.pem"].version
         played.write("two", to: "/etc/ca.pem")
@@ -51,7 +51,7 @@ struct WatchedFileTests {
     ]
 
     @Test(
-        "Each way to replace a file is seen, also one that keeps size and time of writing", arguments: replacements)
+        "Each way to replace a file is noticed, even with the same size and time", arguments: replacements)
     mutating func replaced(_ replacement: Replacement) {
         played.change { state in
             state.files["/etc/ca.pem"]?.content = "two"
@@ -65,7 +65,7 @@ struct WatchedFileTests {
         #expect(text != "one")
     }
 
-    @Test("The same content in another file is no other version")
+    @Test("The same content in a new file keeps its version")
     mutating func sameContent() {
         let version = files["ca.pem"].version
         played.change { $0.files["/etc/ca.pem"]?.number = 7 }
@@ -74,7 +74,7 @@ struct WatchedFileTests {
         #expect(played.readings == 2)
     }
 
-    @Test("Other permissions are told")
+    @Test("Changed permissions are reported")
     mutating func permissions() {
         played.change { state in
             state.files["/etc/ca.pem"]?.permissions = [.ownerReadWrite, .groupRead]
@@ -84,7 +84,7 @@ struct WatchedFileTests {
         #expect(files["ca.pem"].permissions == [.ownerReadWrite, .groupRead])
     }
 
-    @Test("A file whose writer may not be done is left alone for a tenth of a second, and is looked at again soon")
+    @Test("A file that was just written is not read for a tenth of a second, then checked again")
     mutating func halfWritten() {
         played.write("tw", to: "/etc/ca.pem")
         played.pass(seconds: 0.05)
@@ -109,7 +109,7 @@ struct WatchedFileTests {
         #expect(!files.isChanging)
     }
 
-    @Test("A file that changes while it is read is read again at the next look")
+    @Test("A file that changes during the read is read again at the next check")
     mutating func torn() {
         played.write("two", to: "/etc/ca.pem")
         played.change { $0.files["/etc/ca.pem"]?.isBusy = true }
@@ -121,7 +121,7 @@ struct WatchedFileTests {
         #expect(text == "two")
     }
 
-    @Test("A file that goes on changing is told of after five seconds")
+    @Test("A file that keeps changing is reported after five seconds")
     mutating func restless() {
         var told: [Int] = []
         for second in 0..<8 {
@@ -134,7 +134,7 @@ struct WatchedFileTests {
         #expect(text == "one")
     }
 
-    @Test("What was written within one tick of the file system's clock is seen too")
+    @Test("Two writes within one tick of the file system's clock are both noticed")
     mutating func sameTick() {
         // The file system stores times in whole seconds.
         played.change { $0.files["/etc/ca.pem"] = .init(content: "two", changedAt: $0.now) }
@@ -150,7 +150,7 @@ struct WatchedFileTests {
         #expect(played.readings == readings + 1)
     }
 
-    @Test("A clock that was set back makes no difference")
+    @Test("A clock that is set back makes no difference")
     mutating func clockSetBack() {
         played.pass(seconds: -3600)
         #expect(files.look().isEmpty)
@@ -188,7 +188,7 @@ struct WatchedFileTests {
         },
     ]
 
-    @Test("What can't be read leaves the last content, is told once, and is tried at each look", arguments: faults)
+    @Test("An unreadable file keeps its last content, is reported once, and tried at each check", arguments: faults)
     mutating func fault(_ fault: Fault) {
         let (good, readings, start) = (files["ca.pem"], played.readings, played.now / 1_000_000_000)
         played.change(fault.break_)
@@ -209,7 +209,7 @@ struct WatchedFileTests {
         #expect(files["ca.pem"].version == good.version)
     }
 
-    @Test("A file that appears later is read then")
+    @Test("A file that appears later is read")
     mutating func later() {
         files.use("later.pem")
         #expect(files["later.pem"].content == nil)
@@ -222,7 +222,7 @@ struct WatchedFileTests {
         #expect(files["later.pem"].version > files["ca.pem"].version)
     }
 
-    @Test("A forced look reads what has not changed, and what is being changed")
+    @Test("A forced check reads unchanged files, and files that are being written")
     mutating func forced() {
         #expect(files.look(isForced: true).isEmpty)
         #expect(played.readings == 2)
@@ -230,7 +230,7 @@ struct WatchedFileTests {
         #expect(files.look(isForced: true) == ["ca.pem"])
     }
 
-    @Test("A path is watched once for all its users, and until the last one is gone")
+    @Test("All users of a path share one watch, which ends with the last user")
     mutating func users() {
         files.use("ca.pem")
         #expect(played.readings == 1)
@@ -244,7 +244,7 @@ struct WatchedFileTests {
         files.release("ca.pem")
     }
 
-    @Test("Another directory means other files")
+    @Test("After a change of the directory, relative paths name other files")
     mutating func directory() {
         played.change { $0.files["/srv/ca.pem"] = .init(content: "other", number: 5, changedAt: 1) }
         files.directory = "/srv"

@@ -8,7 +8,7 @@ import Testing
 
     init() throws { authority = try CertificateAuthority.makeRoot(commonName: "Aegis Local CA", now: testNow) }
 
-    @Test("The root is what a local authority's should be")
+    @Test("A local CA's root has the required extensions and validity")
     func root() throws {
         let root = authority.certificate
         #expect(root.subjectCommonName == "Aegis Local CA")
@@ -25,7 +25,7 @@ import Testing
         #expect(text.contains("Version: 3 (0x2)"))
     }
 
-    @Test("The openssl command verifies what we issue, for every kind of key", arguments: KeyAlgorithm.allCases)
+    @Test("The openssl command verifies our certificates, for each kind of key", arguments: KeyAlgorithm.allCases)
     func issues(_ algorithm: KeyAlgorithm) throws {
         let key = try PrivateKey.generate(algorithm)
         let names: [SubjectName] = [.dns("app.example.com"), .dns("*.b.example"), .ip("127.0.0.1"), .ip("::1")]
@@ -58,7 +58,7 @@ import Testing
         #expect(text.contains("does match certificate"))
     }
 
-    @Test("A leaf never outlives 397 days or its authority, nor begins before it")
+    @Test("A leaf lasts at most 397 days, and stays within its CA's validity")
     func lifetimes() throws {
         let key = try PrivateKey.generate(.ecdsaP256)
         func leaf(at now: Int64, for seconds: Int64) throws -> Certificate {
@@ -81,7 +81,7 @@ import Testing
         }
     }
 
-    @Test("Serials are positive, random and of 128 bits")
+    @Test("Serial numbers are positive and random, with 128 bits")
     func serials() throws {
         let key = try PrivateKey.generate(.ecdsaP256)
         let serials = try (0..<50).map { _ in
@@ -92,7 +92,7 @@ import Testing
         #expect(serials.allSatisfy { ("0"..."7").contains($0.prefix(1)) })
     }
 
-    @Test("A name too long for a subject leaves it empty, and the names become critical")
+    @Test("A name too long for a subject leaves it empty, and the SAN extension becomes critical")
     func longName() throws {
         let name = "\(String(repeating: "a", count: 60)).example.com"
         let key = try PrivateKey.generate(.ecdsaP256)
@@ -129,7 +129,7 @@ import Testing
         #expect(try SubjectName("*.Example.COM") == .dns("*.example.com"))
     }
 
-    @Test("A leaf, or another's key, makes no authority")
+    @Test("A leaf, or a key that does not match, can't be a CA")
     func authorities() throws {
         let key = try PrivateKey.generate(.ecdsaP256)
         let leaf = try authority.issue(for: key, names: [.dns("a.example")], now: testNow, lifetimeSeconds: 9)
@@ -165,7 +165,7 @@ import Testing
         #expect(text.contains("Subject: CN = a.example"))
     }
 
-    @Test("A request may be for URIs too, or for these alone")
+    @Test("A request may contain URIs, with or without host names")
     func uris() throws {
         let folder = try Folder()
         let uri = try #require(PeerName(uri: Array("spiffe://a.example/node/1".utf8)))
@@ -183,7 +183,7 @@ import Testing
         #expect(throws: PKIError.self) { try CertificateRequest(key: .generate(.ecdsaP256), names: []) }
     }
 
-    @Test("A request that the openssl command made is read and can be issued for")
+    @Test("A request made by the openssl command is read and can be signed")
     func reads() throws {
         let folder = try Folder()
         let key = try PrivateKey.generate(.ecdsaP384)
@@ -199,7 +199,7 @@ import Testing
         #expect(key.matches(leaf) && leaf.isIssued(by: authority.certificate))
     }
 
-    @Test("A request that was changed, cut off, weak or has a NUL in a name is refused")
+    @Test("A request that is changed, cut off or weak, or has a NUL in a name, is refused")
     func refusals() throws {
         let folder = try Folder()
         let request = try CertificateRequest(key: .generate(.ecdsaP256), names: [.dns("a.example")])

@@ -54,7 +54,7 @@ struct TestChain {
 
     private func pem(_ certificates: [Certificate]) -> [UInt8] { Array(certificates.map(\.pem).joined().utf8) }
 
-    @Test("A chain comes out in order, from whatever order it was in")
+    @Test("A chain is sorted from any order")
     func order() throws {
         let all = chain.all
         for first in all.indices {
@@ -73,7 +73,7 @@ struct TestChain {
         }
     }
 
-    @Test("Noise, line ends, other blocks and repetition make no difference")
+    @Test("Text around blocks, line ends, other blocks and duplicates make no difference")
     func noise() throws {
         let texts: [String] = chain.all.map(\.pem)
         let whole: String = texts.joined()
@@ -95,7 +95,7 @@ struct TestChain {
         }
     }
 
-    @Test("A certificate that does not belong is named, whether alien or above a gap")
+    @Test("A certificate that does not belong to the chain is named")
     func unrelated() throws {
         let alien = PKIError.unrelatedCertificate(subject: "alien", leaf: "leaf")
         #expect(throws: alien) { try CertificateChain(pem: pem(chain.all + [chain.alien])) }
@@ -108,7 +108,7 @@ struct TestChain {
         }
     }
 
-    @Test("A root that an older one has signed too may stand beside its signed form")
+    @Test("A root may stand beside its cross-signed form")
     func crossSigned() throws {
         for mixed in [chain.all + [chain.upperAsRoot], [chain.upperAsRoot] + chain.all] {
             #expect(try CertificateChain(pem: pem(mixed)).certificates == chain.all)
@@ -125,7 +125,7 @@ struct TestChain {
         }
     }
 
-    @Test("An issuer of the same name with another key is not taken for the issuer")
+    @Test("A CA with the issuer's name but another key is not the issuer")
     func impostor() throws {
         let first = try CertificateAuthority.makeRoot(commonName: "same", now: testNow)
         let second = try CertificateAuthority.makeRoot(commonName: "same", now: testNow)
@@ -135,7 +135,7 @@ struct TestChain {
         #expect(!leaf.isIssued(by: second.certificate))
     }
 
-    @Test("Text without certificates, too many of them, and a cut off end are errors")
+    @Test("Text without certificates, with too many, or cut off, is an error")
     func limits() throws {
         #expect(throws: PKIError.noCertificate) { try CertificateChain(pem: []) }
         #expect(throws: PKIError.noCertificate) { try CertificateChain(pem: Array("hello\n".utf8)) }
@@ -159,7 +159,7 @@ struct TestChain {
         }
     }
 
-    @Test("Blocks that are nested, misnamed or no base64 are errors")
+    @Test("PEM blocks that are nested, misnamed or not base64 are errors")
     func blocks() {
         let bodies = [
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END KEY-----\n",
@@ -179,7 +179,7 @@ struct TestChain {
         }
     }
 
-    @Test("The first certificate of a text is had without a look at what follows")
+    @Test("The first certificate of a text is read without parsing the rest")
     func firstCertificate() throws {
         let text = PEM.text("CERTIFICATE", [1, 2, 3])
         for rest in ["", PEM.text("CERTIFICATE", [4]), "-----BEGIN CERTIFICATE-----\ncut off"] {
@@ -193,7 +193,7 @@ struct TestChain {
         #expect(throws: PKIError.self) { try PEM.firstCertificate(in: Array(text.utf8.dropLast(10))) }
     }
 
-    @Test("PEM of any length is written as the openssl command writes it")
+    @Test("PEM of any length is written as by the openssl command")
     func writing() throws {
         let folder = try Folder()
         for count in 0...200 {

@@ -20,7 +20,7 @@ import Testing
         .raw(CertificateExtension(identifier: "1.2.3.4.5", isCritical: isCritical, value: [0x05, 0x00]))
     }
 
-    @Test("Names, keys and serial numbers make no difference; purposes and critical extensions do")
+    @Test("A shape ignores names, keys and serials, but not purposes and critical extensions")
     func shapes() throws {
         let usual: [Forge.Extension] = [.endEntity, .signsHandshakes, .forServers]
         let shape = try #require(try CertificateShape.of(Self.leaf("a.test", usual)))
@@ -38,7 +38,7 @@ import Testing
         }
     }
 
-    @Test("A certificate that is cut off or garbled anywhere has another shape or none, and traps nothing")
+    @Test("A cut off or garbled certificate has another shape or none, and causes no trap")
     func garbled() throws {
         let der = try Self.leaf("a.test", [.endEntity, .forServers])
         for count in 0..<der.count { #expect(CertificateShape.of(Array(der[..<count])) == nil) }

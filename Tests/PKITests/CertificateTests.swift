@@ -16,7 +16,7 @@ import Testing
         return try Certificate(der: der)
     }
 
-    @Test("A certificate reads as the openssl command shows it")
+    @Test("A certificate's facts are those that the openssl command shows")
     func fields() throws {
         let certificate = try Self.made(
             subject: "/O=Aegis/CN=Made \u{E9}",
@@ -50,7 +50,7 @@ import Testing
     }
 
     @Test(
-        "Whether a certificate says where its issuer's is",
+        "The address of the issuer's certificate is found if it is http or https",
         arguments: [
             ("caIssuers;URI:http://ca.test/ca.der", "http://ca.test/ca.der"), ("OCSP;URI:http://ca.test/ocsp", nil),
             ("OCSP;URI:http://ca.test/ocsp,caIssuers;URI:http://ca.test/ca.der", "http://ca.test/ca.der"),
@@ -115,7 +115,7 @@ import Testing
         }
     }
 
-    @Test("A good name written the same way is accepted")
+    @Test("A certificate with a good name in the same form is accepted")
     func goodName() throws {
         let certificate = try Self.made(extensions: ["subjectAltName=DER:30058203612e62"])
         #expect(certificate.names == [.dns("a.b")])
@@ -145,7 +145,7 @@ import Testing
         Host(host: "", isCovered: false), Host(host: ".", isCovered: false),
     ]
 
-    @Test("Whether a host is covered, the openssl command says the same")
+    @Test("The openssl command agrees on whether a certificate covers a host")
     func covers() throws {
         let certificate = try Self.made(extensions: [
             "subjectAltName=DNS:a.example,DNS:*.b.example,DNS:*.org,IP:10.0.0.1,IP:2001:db8::1,DNS:10.0.0.3"
@@ -166,7 +166,7 @@ import Testing
         #expect(!certificate.covers("*.a.example"))
     }
 
-    @Test("No prefix of a certificate is one, and no damage of it traps")
+    @Test("No prefix of a certificate is accepted, and no damage causes a trap")
     func damage() throws {
         let certificate = try Self.made(extensions: ["subjectAltName=DNS:a.example,IP:10.0.0.1"])
         for length in certificate.der.indices {
@@ -186,7 +186,7 @@ import Testing
         }
     }
 
-    @Test("A weak key and a broken signature are refused when asked")
+    @Test("Weak keys and broken signatures are found when requested")
     func strength() throws {
         let folder = try Folder()
         let weak = try folder.write(OpenSSLTool.run("genrsa", "1024"), "weak.pem")
@@ -203,7 +203,7 @@ import Testing
         try Self.made().checkStrength()
     }
 
-    @Test("A key belongs to its certificate and to no other, however the public key is written")
+    @Test("A key matches only its own certificate, in each encoding of the public key")
     func matches() throws {
         let folder = try Folder()
         let key = try PrivateKey.generate(.ecdsaP256)

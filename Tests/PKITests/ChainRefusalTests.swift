@@ -23,7 +23,7 @@ import Testing
         return try CertificateChain(certificates: [made, inter].map { try Certificate(der: $0.der) })
     }
 
-    @Test("A chain that is good is not refused, with and without what is above the leaf")
+    @Test("A good chain is accepted, with and without its intermediates")
     func good() throws {
         let chain = try chain()
         #expect(chain.certificates.count == 2 && chain.refusal(at: testNow) == nil)
@@ -34,7 +34,7 @@ import Testing
     }
 
     @Test(
-        "A leaf that all clients refuse is told from what is above it",
+        "A leaf that all clients refuse is distinguished from faults above it",
         arguments: [
             ([.endEntity, .forClients], PeerRefusal.Reason.wrongPurpose), ([.endEntity, unknown], .unknownExtension),
             ([.endEntity, poison], .unknownExtension), ([.endEntity, .signsCertificates], .wrongPurpose),
@@ -48,7 +48,7 @@ import Testing
     }
 
     @Test(
-        "What is above the leaf is not the leaf's fault",
+        "A fault above the leaf is not reported as the leaf's",
         arguments: [
             ([.authority, .signsCertificates, .forClients], PeerRefusal.Reason.wrongPurpose),
             ([.authority, .signsCertificates, unknown], .unknownExtension),
@@ -66,7 +66,7 @@ import Testing
         #expect(refusal?.reason == reason && refusal?.isOfLeaf == false)
     }
 
-    @Test("What is over, or has not begun, above the leaf is not the leaf's fault either")
+    @Test("An expired or future certificate above the leaf is not reported as the leaf's fault")
     func dates() throws {
         #expect(try chain(days: (-10, -1)).refusal(at: testNow)?.reason == .expired)
         #expect(try chain(days: (1, 10)).refusal(at: testNow)?.reason == .notYetValid)

@@ -136,7 +136,7 @@ import Testing
     }
 
     @Test(
-        "With an intermediate, another one, a cross-sign and a root in any form, what is shown verifies if anything does"
+        "With any mix of intermediates, cross-signs and roots, the chain we send verifies if one exists"
     )
     func crossSign() throws {
         let all = try outcomes(of: [
@@ -172,7 +172,7 @@ import Testing
             }, trusting: oldRoot, at: testNow)
     }
 
-    @Test("With two forms of each intermediate, what is shown verifies if anything does, and lasts the longest")
+    @Test("With two forms of each intermediate, the chain we send verifies and lasts longest")
     func twins() throws {
         let forms: [Form] = [.long, .over, .early]
         let all = try outcomes(of: [
@@ -191,7 +191,7 @@ import Testing
         try compare(all, trusting: #require(root[.long]), at: testNow)
     }
 
-    @Test("What is not valid above a valid chain is left out, but not what stands within it")
+    @Test("An invalid certificate above a valid chain is left out, but not one inside the chain")
     func tail() throws {
         let sets: [([Certificate?], shown: Int)] = [
             // The invalid certificate is at the end, alone or below other expired ones.
@@ -228,7 +228,7 @@ import Testing
         }
     }
 
-    @Test("The order of a file makes no difference")
+    @Test("The order of the certificates in a file makes no difference")
     func orders() throws {
         let sets: [[Certificate?]] = [
             [lower[.long], upper[.long], cross[.over], root[.long]],
@@ -250,7 +250,7 @@ import Testing
         }
     }
 
-    @Test("An authority that ends some hours before its leaf lasts as long, but not one that ends days before")
+    @Test("A CA that ends hours before its leaf counts as lasting as long, one that ends days before does not")
     func toleratedEnds() throws {
         let (upperKey, leafKey) = try (PrivateKey.generate(.ecdsaP256), PrivateKey.generate(.ecdsaP256))
         let authority = try CertificateAuthority.makeRoot(commonName: "a", now: testNow, lifetimeSeconds: 90 * 86400)
@@ -272,7 +272,7 @@ import Testing
         #expect(try !made("x", leafKey, days: 0, hours: 19).endsBefore(hourly))
     }
 
-    @Test("Many authorities that have all signed each other cost little, and end in a root")
+    @Test("Many CAs that have signed each other cost little, and the chain ends in a root")
     func mesh() throws {
         let keys = try (0..<9).map { _ in try PrivateKey.generate(.ecdsaP256) }
         func certificate(_ subject: Int, from issuer: Int, _ parent: Certificate?, end: Int64) throws -> Certificate {

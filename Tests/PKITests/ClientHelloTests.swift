@@ -1,7 +1,7 @@
 import PKI
 import Testing
 
-@Suite("The client's first message")
+@Suite("Client hello")
 struct ClientHelloTests {
     private static func name(_ bytes: [UInt8]) -> String? {
         ClientHello(serverNameExtension: bytes.span).map { hello in
@@ -15,7 +15,7 @@ struct ClientHelloTests {
         return hello.asksForChallenge
     }
 
-    @Test("One name of up to 255 bytes is read, as it was sent (RFC 6066 section 3)")
+    @Test("One server name of up to 255 bytes is read unchanged (RFC 6066 section 3)")
     func names() {
         #expect(Self.name([0, 5, 0, 0, 2] + "aB".utf8) == "aB")
         #expect(
@@ -24,7 +24,7 @@ struct ClientHelloTests {
         #expect(Self.name([]) == "")
     }
 
-    @Test("No prefix of an extension, and none with something behind it, is read")
+    @Test("No prefix of an extension, nor one with more bytes behind it, is read")
     func cut() {
         let whole: [UInt8] = [0, 5, 0, 0, 2, 0x61, 0x62]
         for count in 1..<whole.count { #expect(Self.name(Array(whole[..<count])) == nil) }
@@ -35,7 +35,7 @@ struct ClientHelloTests {
     }
 
     @Test(
-        "What breaks RFC 6066 is refused",
+        "A server name that breaks RFC 6066 is refused",
         arguments: [
             [0, 3, 0, 0, 0], [0, 5, 1, 0, 2, 0x61, 0x62], [0, 6, 0, 0, 2, 0x61, 0x62], [0, 5, 0, 0, 3, 0x61, 0x62],
             [0, 10, 0, 0, 2, 0x61, 0x62, 0, 0, 2, 0x61, 0x62],
@@ -44,7 +44,7 @@ struct ClientHelloTests {
         #expect(Self.name(bytes) == nil)
     }
 
-    @Test("Only who offers acme-tls/1 alone asks for a challenge (RFC 8737 section 3)")
+    @Test("Only a client that offers just acme-tls/1 asks for a challenge (RFC 8737 section 3)")
     func challenge() {
         #expect(!Self.asksForChallenge([0, 9, 8] + "http/1.1".utf8))
         #expect(!Self.asksForChallenge([0, 11, 10] + "ACME-TLS/1".utf8))

@@ -24,13 +24,13 @@ import Testing
     }
 
     @Test(
-        "What is no base64url is refused",
+        "Text that is not base64url is refused",
         arguments: ["A", "AAAAA", "Zh", "Zm9=", "Zg==", "Zm9v\n", "++//", "Zm 9v", "Zm9\u{F6}", "Zm9v\0"])
     func badBase64URL(_ text: String) {
         #expect(Base64URL.bytes(text) == nil)
     }
 
-    @Test("A secret may be padded, rightly")
+    @Test("A secret may have correct padding")
     func padding() {
         let secret = { (text: String) in Base64URL.secret(SecretBytes(Array(text.utf8)))?.array }
         #expect(secret("Zg") == Array("f".utf8))
@@ -43,7 +43,7 @@ import Testing
         for text in ["Zg=", "Zg===", "Zm8==", "Zm9v=", "Zm9v==", "=", "==", "Z=g="] { #expect(secret(text) == nil) }
     }
 
-    @Test("The thumbprint of the key of RFC 7638, section 3.1, is the one there")
+    @Test("The thumbprint of the key in RFC 7638 section 3.1 is the one given there")
     func thumbprint() throws {
         let modulus = try #require(
             Base64URL.bytes(
@@ -56,7 +56,7 @@ import Testing
         #expect(key.thumbprint == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")
     }
 
-    @Test("HMAC gives what RFC 4231 says in its second case")
+    @Test("HMAC gives the result of RFC 4231, test case 2")
     func hmac() throws {
         let (key, message) = (SecretBytes(Array("Jefe".utf8)), Array("what do ya want for nothing?".utf8))
         #expect(
@@ -73,7 +73,7 @@ import Testing
                 """)
     }
 
-    @Test("base64 has its own last two digits, and padding or none")
+    @Test("base64 has its own last two digits, with or without padding")
     func base64() {
         func bytes(_ text: String) -> [UInt8]? { Base64.secret(SecretBytes(Array(text.utf8)))?.plainCopy() }
         #expect(bytes("+/8=") == [0xFB, 0xFF] && bytes("+/8") == [0xFB, 0xFF] && bytes("") == [])
@@ -81,7 +81,7 @@ import Testing
         #expect(bytes("-_8=") == nil && bytes("+/9=") == nil && bytes("+/8==") == nil && bytes("a b=") == nil)
     }
 
-    @Test("A JWS signature is one that the openssl command verifies", arguments: KeyAlgorithm.allCases)
+    @Test("The openssl command verifies a JWS signature", arguments: KeyAlgorithm.allCases)
     func signature(_ algorithm: KeyAlgorithm) throws {
         let key = try PrivateKey.generate(algorithm)
         let message = Array("header.payload".utf8)
@@ -110,7 +110,7 @@ import Testing
         }
     }
 
-    @Test("A key's public numbers are those that the openssl command shows", arguments: KeyAlgorithm.allCases)
+    @Test("A JWK has the public numbers that the openssl command shows", arguments: KeyAlgorithm.allCases)
     func publicNumbers(_ algorithm: KeyAlgorithm) throws {
         let key = try PrivateKey.generate(algorithm)
         let folder = try Folder()
@@ -126,7 +126,7 @@ import Testing
         }
     }
 
-    @Test("Keys that not every CA takes for accounts don't sign")
+    @Test("Keys that not every CA accepts for accounts can't sign")
     func otherKeys() throws {
         let made = try OpenSSLTool.text("genpkey", "-algorithm", "ED25519")
         let key = try PrivateKey.read(made)
@@ -134,7 +134,7 @@ import Testing
         #expect(throws: PKIError.unsupportedKey("Ed25519")) { try key.jsonWebKey }
     }
 
-    @Test("The certificate of tls-alpn-01 has one name and the digest", arguments: ["www.example.org", "2001:db8::1"])
+    @Test("A tls-alpn-01 certificate has one name and the digest", arguments: ["www.example.org", "2001:db8::1"])
     func challengeCertificate(_ text: String) throws {
         let name = try SubjectName(text)
         let made = try ChallengeCertificate(name: name, keyAuthorization: "token.thumbprint", now: testNow)
@@ -155,7 +155,7 @@ import Testing
         _ = try TLSCredential(chain: [made.certificate.der], key: made.key)
     }
 
-    @Test("A serial's bytes keep their leading zero")
+    @Test("A serial number keeps its leading zero byte")
     func serialBytes() throws {
         #expect(try CertificateTests.made(more: ["-set_serial", "0x00ff01"]).serialBytes == [0x00, 0xFF, 0x01])
         #expect(try CertificateTests.made(more: ["-set_serial", "0x7f01"]).serialBytes == [0x7F, 0x01])

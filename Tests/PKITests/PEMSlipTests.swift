@@ -88,7 +88,7 @@ import Testing
             "the block 'CERTIFICATE' of line 4 is not base64"),
     ]
 
-    @Test("A damaged boundary is an error with its line", arguments: slips)
+    @Test("A damaged PEM boundary is an error with its line", arguments: slips)
     func slip(_ slip: Slip) {
         #expect(throws: PKIError.malformed("PEM text", reason: slip.reason)) {
             try PEM.certificates(in: Array(slip.text.utf8))
@@ -96,7 +96,7 @@ import Testing
     }
 
     @Test(
-        "What is no boundary stays a text beside the blocks",
+        "A line that is no PEM boundary is text beside the blocks",
         arguments: [
             "# -----BEGIN CERTIFICATE-----\n# MAMCAQE=\n# -----END CERTIFICATE-----\n", "-----\n", "--- end ---\n",
             "subject=CN = begin certificate\n", "-- the end certificate of our chain --\n", "Begin certificate\n",
@@ -132,7 +132,7 @@ import Testing
             arguments: ["pkcs12", "-export", "-nokeys", "-passout", "pass:x", "-in"]),
     ]
 
-    @Test("A certificate in another form is told of, and the command that is named makes PEM of it", arguments: forms)
+    @Test("Another certificate format is reported with a working command that converts it to PEM", arguments: forms)
     func foreign(_ foreign: Foreign) throws {
         let folder = try Folder()
         let certificate = try CertificateAuthority.makeRoot(commonName: "r", now: testNow).certificate
@@ -146,7 +146,7 @@ import Testing
         #expect(converted == certificate.der)
     }
 
-    @Test("PKCS #7 beside plain certificates is not lost either, and UTF-16 is told of")
+    @Test("PKCS #7 beside plain certificates, and UTF-16, are reported")
     func others() throws {
         let bag = "-----BEGIN PKCS7-----\n\(Self.body)-----END PKCS7-----\n"
         #expect(throws: PKIError.foreignForm(.pkcs7(isDER: false))) {

@@ -28,7 +28,7 @@ import Testing
 
     private static let versions: [TLSConnection.Version] = [.v1_2, .v1_3]
 
-    @Test("A client without a certificate is let in only where none is required", arguments: versions)
+    @Test("A client without a certificate is accepted only if none is required", arguments: versions)
     func none(version: TLSConnection.Version) throws {
         let refused = try PeerHandshake.run([], by: rules(), version: version)
         #expect(refused.refusal?.reason == .noCertificate && !refused.outcome.isComplete)
@@ -39,21 +39,21 @@ import Testing
         #expect(taken.outcome.isComplete && taken.certificate == nil && taken.refusal == nil)
     }
 
-    @Test("A bad certificate is refused where none is required", arguments: versions)
+    @Test("A bad certificate is refused even if none is required", arguments: versions)
     func optional(version: TLSConnection.Version) throws {
         let stranger = try Forge.certificate("x", key: Forge.Key(.p256), serial: 9, [.endEntity])
         let result = try PeerHandshake.run([stranger], by: rules(), version: version, isRequired: false)
         #expect(result.refusal?.reason == .selfSigned && !result.outcome.isComplete)
     }
 
-    @Test("A client is told the names of the authorities", arguments: versions)
+    @Test("A client gets the names of the accepted CAs", arguments: versions)
     func authorities(version: TLSConnection.Version) throws {
         let other = try Forge.certificate("others", key: Forge.Key(.p256), serial: 3, [.authority])
         let result = try PeerHandshake.run([leaf], by: rules(authorities: [other]), version: version)
         #expect(result.outcome.isComplete && result.authorities == ["CN=clients", "CN=others"])
     }
 
-    @Test("A client that sends very much is cut off", arguments: versions)
+    @Test("A client that sends too much in a handshake is cut off", arguments: versions)
     func size(version: TLSConnection.Version) throws {
         let padding = Forge.Extension.raw(
             CertificateExtension(
@@ -65,7 +65,7 @@ import Testing
         #expect(!result.outcome.isComplete && result.outcome.serverFailure?.reason == "excessive message size")
     }
 
-    @Test("Resumed sessions keep the client's certificate, and time is looked at again", arguments: versions)
+    @Test("A resumed session keeps the client's certificate, whose dates are checked again", arguments: versions)
     func resumption(version: TLSConnection.Version) throws {
         let ends = try PeerHandshake.Ends()
         let list = try Forge.list(of: root, revoking: [77], days: (-1, 7))
@@ -90,7 +90,8 @@ import Testing
         #expect(try PeerTrust(rules: rules, now: { testNow }).recheck(leaf: [1], now: testNow)?.reason == .unreadable)
     }
 
-    @Test("A session is not resumed under other rules, which are then gone through", arguments: versions)
+    @Test(
+        "Under changed rules a session is not resumed, and a full handshake applies the new rules", arguments: versions)
     func otherRules(version: TLSConnection.Version) throws {
         let ends = try PeerHandshake.Ends()
         let first = try PeerHandshake.run([leaf], by: rules(), version: version, ends: ends)
@@ -103,7 +104,7 @@ import Testing
         #expect(other.outcome.isComplete && !other.isResumed)
     }
 
-    @Test("On a resumed session lists of another authority of the same name say nothing", arguments: versions)
+    @Test("On resumption, a revocation list of another CA with the same name has no effect", arguments: versions)
     func twins(version: TLSConnection.Version) throws {
         let twin = try Forge.certificate(
             "clients", key: Forge.Key(.p256), days: (-10, 900), serial: 5, [.authority, .signsCertificates])
@@ -120,7 +121,7 @@ import Testing
         #expect(trust.recheck(leaf: leaf.der, now: testNow) == nil)
     }
 
-    @Test("A client judges a server by rules, and by the name that it has asked for", arguments: versions)
+    @Test("A client checks a server by its rules and by the requested name", arguments: versions)
     func servers(version: TLSConnection.Version) throws {
         func run(_ name: String, required: String?, purpose: [Forge.Extension]) throws -> PeerRefusal? {
             let made = try Forge.certificate(

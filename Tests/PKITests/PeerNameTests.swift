@@ -5,7 +5,7 @@ import Testing
 /// Which names in a certificate identify a peer.
 @Suite struct PeerNameTests {
     @Test(
-        "A pattern means one name, or those that differ in what its wildcard stands for",
+        "A pattern matches one name, or the names that its wildcard allows",
         arguments: [
             ("app.test", "app.test", true), ("App.Test", "aPP.tEST", true), ("app.test", "app.test.org", false),
             ("app.test", "xapp.test", false), ("*.app.test", "a.app.test", true), ("*.app.test", "app.test", false),
@@ -24,7 +24,7 @@ import Testing
     }
 
     @Test(
-        "Bytes that are no host name are no name of a peer",
+        "Bytes that are not a host name are not a peer's name",
         arguments: [
             "", ".", "a.", ".a", "a..b", "*", "*.app.test", "a*.test", "a.*.test", "app.test\0", "app.test\0.org",
             "a b", "a/b",
@@ -33,7 +33,7 @@ import Testing
     func noHostName(text: String) { #expect(PeerName(hostName: Array(text.utf8)) == nil) }
 
     @Test(
-        "In a URI an asterisk stands for one segment of the path",
+        "In a URI an asterisk matches one segment of the path",
         arguments: [
             ("spiffe://example.com/ns/*/sa/web", "spiffe://example.com/ns/prod/sa/web", true),
             ("spiffe://example.com/ns/*/sa/web", "SPIFFE://EXAMPLE.com/ns/prod/sa/web", true),
@@ -55,7 +55,7 @@ import Testing
     }
 
     @Test(
-        "Bytes that are no URI with an authority are no name of a peer",
+        "Bytes that are not a URI with an authority are not a peer's name",
         arguments: [
             "", "spiffe:", "spiffe://", "spiffe:///a", "://a", "1x://a", "urn:a:b", "spiffe://user@a/b",
             "spiffe://a//b", "spiffe://a/",
@@ -64,7 +64,7 @@ import Testing
         ])
     func noURI(text: String) { #expect(PeerName(uri: Array(text.utf8)) == nil) }
 
-    @Test("Addresses and e-mail are one name each")
+    @Test("An IP address or e-mail address pattern matches exactly that name")
     func others() throws {
         let v6 = try #require(PeerNamePattern(address: "2001:DB8::1"))
         #expect(
@@ -82,7 +82,7 @@ import Testing
     }
 
     @Test(
-        "A wildcard stands where it is told and nowhere else",
+        "A wildcard is allowed only in its place",
         arguments: [
             "*", "*.", "a*.test", "*a.test", "a.*.test", "*.*.test", "**.test", "spiffe://*/a", "*://a/b",
             "spiffe://a/b*",
@@ -91,7 +91,7 @@ import Testing
     func wildcards(text: String) { #expect(PeerNamePattern(text) == nil) }
 
     @Test(
-        "A text tells its kind, and its canonical form is read as the same pattern",
+        "A pattern's kind follows from its text, and its canonical form is the same pattern",
         arguments: [
             ("App.TEST", "DNS:app.test"), ("*.App.test", "DNS:*.app.test"),
             ("under_score.test", "DNS:under_score.test"),
@@ -107,7 +107,7 @@ import Testing
     }
 
     @Test(
-        "A mistyped address is no host name",
+        "A mistyped IP address is not a host name",
         arguments: ["10.0.0.256", "10.0.0", "10", "*.10", "10.0.0.0/8", "::1::", "1.2.3.4.5"])
     func mistypedAddresses(text: String) { #expect(PeerNamePattern(text) == nil) }
 }

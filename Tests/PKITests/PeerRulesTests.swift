@@ -16,7 +16,7 @@ import Testing
 
     private func names(_ texts: String...) -> [PeerNamePattern] { texts.compactMap { PeerNamePattern(hostName: $0) } }
 
-    @Test("Rules of the same content have the same digest, and others another")
+    @Test("Equal rules have equal digests, and different rules different ones")
     func digest() throws {
         let lists = try [root, other].map { try RevocationList(der: Forge.list(of: $0, revoking: [7])) }
         let both = [root.der, other.der]
@@ -45,7 +45,7 @@ import Testing
         #expect(Set(all).count == all.count)
     }
 
-    @Test("Rules that would let nobody in, or whose parts don't belong together, are refused")
+    @Test("Rules that accept nobody, or that contradict themselves, are refused")
     func refused() throws {
         #expect(throws: PKIError.noCertificate) { try PeerRules(purpose: .client, authorities: []) }
         #expect(throws: Never.self) { try PeerRules(purpose: .client, authorities: [], verifiesChain: false) }
@@ -62,7 +62,7 @@ import Testing
         }
     }
 
-    @Test("Each reason is told in one line, and counted under a name")
+    @Test("Each refusal reason has one line of text and a name for metrics")
     func texts() {
         for reason in PeerRefusal.Reason.allCases {
             #expect(reason.rawValue.utf8.allSatisfy { 0x61...0x7A ~= $0 || $0 == 0x5F }, "\(reason)")
@@ -78,7 +78,7 @@ import Testing
         #expect(PeerFault(openSSL: 17, depth: 0).detail == "out of memory")
     }
 
-    @Test("What is told of a certificate is one line of ASCII, and cut")
+    @Test("A certificate is described in one line of ASCII with a limited length")
     func audit() throws {
         let evil = "x\n\u{202E}\u{7F}é\"\\,+<" + String(repeating: "y", count: 45)
         let long = String(repeating: "a.", count: 400) + "b"
@@ -106,7 +106,7 @@ import Testing
         #expect(told.subject.hasPrefix("CN=x\\0A\\E2\\80\\AE\\7F\\C3\\A9\\\"\\\\\\,\\+\\<yyy"))
     }
 
-    @Test("Many threads judge by the same rules")
+    @Test("Many threads may use the same rules at once")
     func threads() throws {
         let revoked = try Forge.certificate("c", key: Forge.Key(.p256), from: root, serial: 7, [.endEntity])
         let good = try Forge.certificate("c", key: Forge.Key(.p256), from: root, serial: 8, [.endEntity])
@@ -125,7 +125,7 @@ import Testing
         }
     }
 
-    @Test("Bytes that are no certificate are refused, and so is a list without any")
+    @Test("Bytes that are not a certificate are refused, and so is an empty list")
     func unreadable() throws {
         let trust = try PeerTrust(rules: PeerRules(purpose: .client, authorities: [root.der]), now: { testNow })
         #expect(trust.refusal(of: [])?.reason == .noCertificate)
@@ -138,7 +138,7 @@ import Testing
         #expect(trust.refusal(of: many)?.reason == .unreadable)
     }
 
-    @Test("A list that becomes overdue between two times is told, unless overdue lists are accepted")
+    @Test("A list that becomes overdue between two times is reported, unless overdue lists are accepted")
     func overdue() throws {
         let list = try RevocationList(der: Forge.list(of: root, revoking: [7], days: (-1, 7)))
         let end = try #require(list.nextUpdate)

@@ -13,7 +13,9 @@ import Testing
         try (purpose == .client ? rows : serverRows).get()
     }
 
-    @Test("Each certificate of the table gets its verdict", arguments: [PeerRules.Purpose.client, .server])
+    @Test(
+        "Each certificate of the table is accepted or refused as expected",
+        arguments: [PeerRules.Purpose.client, .server])
     func verdicts(purpose: PeerRules.Purpose) throws {
         let rows = try Self.rows(purpose)
         #expect(rows.count >= 160)
@@ -29,7 +31,7 @@ import Testing
     }
 
     @Test(
-        "Each certificate gets the same verdict in a handshake, with an alert that fits",
+        "Each certificate gets the same verdict in a handshake, with the right alert",
         arguments: [TLSConnection.Version.v1_2, .v1_3])
     func handshakes(version: TLSConnection.Version) throws {
         for row in try Self.rows(.client) where row.versions.contains(version) {
@@ -85,7 +87,7 @@ import Testing
     }
 
     @Test(
-        "Where the rules are the same, openssl verify says the same",
+        "openssl verify agrees where it has the same rules",
         arguments: [PeerRules.Purpose.client, .server])
     func tool(purpose: PeerRules.Purpose) throws {
         let rows = try Self.rows(purpose).filter { $0.tool != nil }

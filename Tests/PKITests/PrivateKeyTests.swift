@@ -3,7 +3,7 @@ import Testing
 @testable import PKI
 
 @Suite struct PrivateKeyTests {
-    @Test("A new key comes back the same from PEM and DER", arguments: KeyAlgorithm.allCases)
+    @Test("A new key is read back unchanged from PEM and DER", arguments: KeyAlgorithm.allCases)
     func roundTrip(_ algorithm: KeyAlgorithm) throws {
         let kinds: [KeyAlgorithm: String] = [
             .ecdsaP256: "ECDSA P-256", .ecdsaP384: "ECDSA P-384",
@@ -25,7 +25,7 @@ import Testing
         #expect(try OpenSSLTool.run("pkey", "-in", file) == key.pem().array)
     }
 
-    @Test("A P-256 key whose public half is no point, or that is cut off, is refused")
+    @Test("A P-256 key with an invalid public point, or cut off, is refused")
     func damagedP256() throws {
         let whole = try PrivateKey.generate(.ecdsaP256).der().plainCopy()
         #expect(whole.count == 138)
@@ -67,7 +67,7 @@ import Testing
             arguments: ["genpkey", "-algorithm", "ED25519"]),
     ]
 
-    @Test("A key that the openssl command made is read, with noise around it", arguments: forms)
+    @Test("A key made by the openssl command is read, with text around it", arguments: forms)
     func readsForm(_ form: Form) throws {
         let made = String(decoding: try OpenSSLTool.run(form.arguments), as: UTF8.self)
         #expect(made.hasPrefix(form.begins))
@@ -84,7 +84,7 @@ import Testing
         }
     }
 
-    @Test("An encrypted key is refused as that, in both forms")
+    @Test("An encrypted key is refused as encrypted, in both forms")
     func encrypted() throws {
         let folder = try Folder()
         let plain = try folder.write(PrivateKey.generate(.ecdsaP256).pem(), "key.pem")
@@ -141,7 +141,7 @@ import Testing
         ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:\(bits)", "-pkeyopt", option]
     }
 
-    @Test("A curve in numbers is refused wherever it stands in a chain, and the command that is named mends the key")
+    @Test("Explicit curve parameters are refused anywhere in a chain, with a command that converts the key")
     func explicitCurves() throws {
         let folder = try Folder()
         let made = try OpenSSLTool.run(
@@ -166,7 +166,7 @@ import Testing
         #expect("\(error)".contains("openssl pkey -in KEY -ec_param_enc named_curve -out NEW_KEY"))
     }
 
-    @Test("The largest RSA key that is served is one of 8192 bits")
+    @Test("The largest accepted RSA key has 8192 bits")
     func largest() throws {
         let made = String(decoding: try OpenSSLTool.run(Self.rsa(bits: 8192, "rsa_keygen_primes:5")), as: UTF8.self)
         #expect(try PrivateKey.read(made).kind == "RSA 8192")
@@ -210,13 +210,13 @@ import Testing
         return try PrivateKey(der: SecretBytes([0x30, 0x82] + length + content))
     }
 
-    @Test("A key that is weak, slow, or that TLS has no use for, is refused", arguments: refusals)
+    @Test("A key that is weak, slow, or unusable in TLS is refused", arguments: refusals)
     func refuses(_ refusal: Refusal) throws {
         let text = String(decoding: try OpenSSLTool.run(refusal.arguments), as: UTF8.self)
         #expect(throws: refusal.error) { try PrivateKey.read(text) }
     }
 
-    @Test("A text without a key, or with two, says so")
+    @Test("Text without a key, or with two keys, gives an error that says so")
     func count() throws {
         let pem = try PrivateKey.generate(.ecdsaP256).pem().string
         #expect(throws: PKIError.noPrivateKey) { try PrivateKey.read("") }
@@ -227,7 +227,7 @@ import Testing
         }
     }
 
-    @Test("A key of two halves that don't belong together is refused")
+    @Test("A key whose public and private halves don't match is refused")
     func patched() throws {
         let one = try PrivateKey.generate(.ecdsaP256).der().array
         let other = try PrivateKey.generate(.ecdsaP256).der().array
@@ -237,7 +237,7 @@ import Testing
         #expect(throws: PKIError.self) { try PrivateKey.read(text) }
     }
 
-    @Test("No prefix and no damage of a key traps, and no prefix of it is a key", arguments: [false, true])
+    @Test("No prefix or damage of a key causes a trap, and no prefix is accepted", arguments: [false, true])
     func damage(isRSA: Bool) throws {
         let key = try PrivateKey.generate(isRSA ? .rsa2048 : .ecdsaP256)
         let pem = try key.pem().array
@@ -257,7 +257,7 @@ import Testing
         }
     }
 
-    @Test("What is too large is refused before it is read")
+    @Test("A key file that is too large is refused before it is parsed")
     func tooLarge() {
         #expect(throws: PKIError.tooLarge("PEM text", limit: "1 MiB")) {
             try PrivateKey(pem: SecretBytes([UInt8](repeating: 10, count: 1 << 20 + 1)))

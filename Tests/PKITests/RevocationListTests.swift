@@ -20,7 +20,7 @@ import Testing
         }
     }
 
-    @Test("A list says by whom, for how long and what it revokes")
+    @Test("A list has an issuer, a validity and the revoked serial numbers")
     func content() throws {
         let list = try RevocationList(der: Forge.list(of: root, revoking: [5, 6, 6, -7], days: (-1, 7)))
         #expect(list.issuer == "CN=CA\\, Inc." && list.count == 3)
@@ -36,7 +36,7 @@ import Testing
         #expect(endless.count == 0 && endless.nextUpdate == nil && !endless.isOverdue(at: .max))
     }
 
-    @Test("Serial numbers are told apart by each byte, their length and their sign")
+    @Test("Serial numbers differ by each byte, by length and by sign")
     func serials() {
         let long = [UInt8](repeating: 1, count: 23)
         var numbers: [SerialNumber] = [SerialNumber(magnitude: [])]
@@ -51,7 +51,7 @@ import Testing
         #expect(SerialNumber(magnitude: [0, 0, 5]) == SerialNumber(magnitude: [5]))
     }
 
-    @Test("Lists that say only a part, or something that is not understood, are refused")
+    @Test("Partial lists (delta, indirect), and lists with unknown critical extensions, are refused")
     func partial() throws {
         func list(_ number: Int32, _ text: String) throws -> [UInt8] {
             try Forge.list(of: root, revoking: [5], [.text(number, text)])
@@ -89,7 +89,7 @@ import Testing
         }
     }
 
-    @Test("A list that was damaged anywhere is refused, or is not its issuer's any more")
+    @Test("A damaged list is refused, or its signature fails")
     func damage() throws {
         let der = try Forge.list(of: root, revoking: [5, 6])
         let signed = try RevocationList(der: der)
@@ -106,7 +106,7 @@ import Testing
         #expect(throws: PKIError.self) { try RevocationList(der: der + [0]) }
     }
 
-    @Test("A list is its issuer's when that key has signed it, whatever its algorithm")
+    @Test("A list belongs to the CA whose key signed it, with any algorithm")
     func signatures() throws {
         for kind: Forge.Kind in [.rsa(2048), .ec("P-384"), .ed25519] {
             let authority = try Forge.certificate(
@@ -118,7 +118,7 @@ import Testing
         }
     }
 
-    @Test("A file holds one list in DER, or some in PEM")
+    @Test("A file contains one list in DER, or several in PEM")
     func files() throws {
         let der = try Forge.list(of: root, revoking: [5])
         let other = try Forge.list(of: root, revoking: [6])
@@ -136,7 +136,7 @@ import Testing
         #expect(throws: PKIError.self) { try RevocationList.lists(in: der + [0x0A]) }
     }
 
-    @Test("Lists are bounded")
+    @Test("Lists are limited in size and number")
     func bounds() throws {
         #expect(throws: PKIError.tooLarge("revocation list", limit: "16 MiB")) {
             try RevocationList(der: [UInt8](repeating: 0x30, count: RevocationList.maximumBytes + 1))
@@ -154,7 +154,7 @@ import Testing
         }
     }
 
-    @Test("A list of a hundred thousand certificates is looked through at once")
+    @Test("A serial number is found in a list of a hundred thousand")
     func many() throws {
         let numbers = Array(2...100_001)
         let list = try RevocationList(der: Forge.list(of: root, revoking: numbers))

@@ -11,7 +11,7 @@ import Testing
         sealer = Sealer(key: key)
     }
 
-    @Test("What was sealed opens at its place", arguments: [0, 1, 16, 17, 1000, 100_000])
+    @Test("A sealed value opens for its own row", arguments: [0, 1, 16, 17, 1000, 100_000])
     func roundTrip(_ count: Int) throws {
         let plain = SecretBytes((0..<count).map { UInt8(truncatingIfNeeded: $0) })
         let sealed = try sealer.seal(plain, purpose: "certificate key", row: "7")
@@ -21,14 +21,14 @@ import Testing
         #expect(try sealer.open(sealed, purpose: "certificate key", row: "7") == plain)
     }
 
-    @Test("The same bytes are never sealed alike")
+    @Test("Sealing the same bytes twice gives different ciphertexts")
     func nonces() throws {
         let plain = SecretBytes([1, 2, 3])
         let sealed = try (0..<1000).map { _ in try sealer.seal(plain, purpose: "p", row: "r") }
         #expect(Set(sealed).count == 1000)
     }
 
-    @Test("A ciphertext of another row or purpose does not open, nor one whose parts only look alike")
+    @Test("A ciphertext of another row or purpose does not open, even if the joined names are equal")
     func swapped() throws {
         let plain = SecretBytes(Array("key".utf8))
         let sealed = try sealer.seal(plain, purpose: "ab", row: "c")
@@ -37,7 +37,7 @@ import Testing
         }
     }
 
-    @Test("What was sealed with a partner opens with no other, and what had none opens with any")
+    @Test("A value sealed with a partner opens only with it; one without opens with any")
     func partners() throws {
         let plain = SecretBytes(Array("key".utf8))
         let sealed = try sealer.seal(plain, purpose: "p", row: "r", partner: "leaf")
@@ -57,7 +57,7 @@ import Testing
         #expect(throws: SealError.damaged) { try sealer.open([2] + withoutPartner[1...], purpose: "p", row: "r") }
     }
 
-    @Test("An envelope that was cut off at any length does not open")
+    @Test("An envelope cut off at any length does not open")
     func truncated() throws {
         let sealed = try sealer.seal(SecretBytes([UInt8](repeating: 9, count: 40)), purpose: "p", row: "r")
         for length in 0..<sealed.count {
@@ -67,7 +67,7 @@ import Testing
         #expect(throws: SealError.damaged) { try sealer.open(sealed + [0], purpose: "p", row: "r") }
     }
 
-    @Test("An envelope with any bit changed does not open, and the reason fits")
+    @Test("An envelope with any changed bit does not open, and the error says why")
     func flipped() throws {
         let sealed = try sealer.seal(SecretBytes([UInt8](repeating: 9, count: 20)), purpose: "p", row: "r")
         for index in sealed.indices {
@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    @Test("With another master key the error names both keys")
+    @Test("With another master key, the error names both keys")
     func wrongKey() throws {
         let other = try MasterKey.generate()
         let sealed = try Sealer(key: other).seal(SecretBytes([1]), purpose: "p", row: "r")
@@ -96,7 +96,7 @@ import Testing
         #expect(text == "sealed with the master key \(other.id), but the one at hand is \(key.id)")
     }
 
-    @Test("While keys are changed the older one still opens, and the newer one seals")
+    @Test("During a change of keys the old key still opens, and the new key seals")
     func rekey() throws {
         let newer = try MasterKey.generate()
         let both = Sealer(key: newer, olderKeys: [key])
@@ -107,7 +107,7 @@ import Testing
         #expect(try Sealer(key: newer).open(new, purpose: "p", row: "r") == plain)
     }
 
-    @Test("A master key is 64 hex digits of either case, and its id never changes")
+    @Test("A master key is 64 hex digits in either case, and its id is fixed")
     func masterKey() throws {
         #expect(key.hex().string == String(repeating: "0a1b", count: 16))
         #expect(key == (try MasterKey(hex: String(repeating: "0A1b", count: 16))))
@@ -120,7 +120,7 @@ import Testing
         #expect(try MasterKey.generate() != MasterKey.generate())
     }
 
-    @Test("An envelope is what its documentation says, which another program could open")
+    @Test("An envelope has the documented format, so another program could open it")
     func knownAnswer() throws {
         // Python's cryptography made this with AES-256-GCM: the nonce is twelve bytes 7, and the additional data was
         // spelled out.

@@ -17,7 +17,7 @@ import Testing
         return bytes.indices.map { bytes[$0] }
     }
 
-    @Test("Sessions are bound to each part of a policy")
+    @Test("A session is bound to each part of its policy")
     func parts() throws {
         let (one, other) = try (Self.trust("a.test"), Self.trust("b.test"))
         var seen: Set<[UInt8]> = []
@@ -37,7 +37,7 @@ import Testing
         #expect(seen.count == count)
     }
 
-    @Test("Equal policies have the same sessions")
+    @Test("Equal policies share sessions")
     func equal() throws {
         let trust = try Self.trust("a.test")
         let again = try PeerTrust(rules: trust.rules, now: { testNow })

@@ -72,7 +72,7 @@ import Testing
         #expect(stand.cache.makeScope() != stand.cache.makeScope())
     }
 
-    @Test("A session of TLS 1.3 is offered once, one of TLS 1.2 again")
+    @Test("A session of TLS 1.3 is used once, one of TLS 1.2 repeatedly")
     func uses() throws {
         for version in Self.versions {
             let stand = try Stand()
@@ -82,7 +82,7 @@ import Testing
         }
     }
 
-    @Test("Sessions that come from one full handshake end an hour after it", arguments: versions)
+    @Test("All sessions from one full handshake end an hour after it", arguments: versions)
     func hour(version: TLSConnection.Version) throws {
         let stand = try Stand()
         _ = try stand.connect(version, now: now)
@@ -99,7 +99,7 @@ import Testing
         #expect(stand.cache.take(Self.key, now: end) == nil && stand.cache.count == 0)
     }
 
-    @Test("Sessions end with the first certificate of their chain", arguments: versions)
+    @Test("A session ends when the first certificate of its chain expires", arguments: versions)
     func chain(version: TLSConnection.Version) throws {
         // The authority's certificate ends within the hour.
         let days = (now - testNow) / 86400 + 1
@@ -115,7 +115,7 @@ import Testing
         #expect(try !forgiving.connect(version, now: now) && forgiving.connect(version, now: now))
     }
 
-    @Test("A clock that was set back by more than a minute ends sessions", arguments: versions)
+    @Test("Setting the clock back by more than a minute ends sessions", arguments: versions)
     func clock(version: TLSConnection.Version) throws {
         let stand = try Stand()
         _ = try stand.connect(version, now: now)
@@ -133,7 +133,7 @@ import Testing
         #expect(stand.cache.count == 0)
     }
 
-    @Test("A session of TLS 1.2 whose connection broke is not resumed, as RFC 5246 section 7.2.2 wants it")
+    @Test("A TLS 1.2 session of a broken connection is not resumed (RFC 5246 section 7.2.2)")
     func broken() throws {
         let stand = try Stand()
         _ = try stand.connect(.v1_2, now: now, breaking: true)
@@ -151,7 +151,7 @@ import Testing
         }
     }
 
-    @Test("The oldest sessions make room")
+    @Test("In a full cache the oldest sessions are removed")
     func limits() throws {
         let stand = try Stand()
         _ = try stand.connect(.v1_3, now: now)

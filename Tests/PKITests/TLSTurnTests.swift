@@ -3,7 +3,7 @@ import Testing
 @testable import PKI
 
 struct TLSTurnTests {
-    @Test("A client hello in records of a byte each is gone through in turns")
+    @Test("A client hello in one-byte records is processed in several turns")
     func handshake() throws {
         let hello = try Self.clientHello()
         let records: [UInt8] = hello.dropFirst(5).flatMap { [0x16, 3, 1, 0, 1, $0] as [UInt8] }

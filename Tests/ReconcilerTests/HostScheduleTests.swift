@@ -74,7 +74,7 @@ import Testing
         return "\(name): \(texts.joined(separator: ", "))"
     }
 
-    @Test("A new host comes with its certificate; what needs none does not wait for it")
+    @Test("A new host is committed with its certificate; hosts that need none don't wait")
     func newHost() throws {
         let before = "hosts: [{ domain: a.test, respond: {} }, { domain: gone.test, respond: {} }]"
         let after = """
@@ -101,7 +101,7 @@ import Testing
             try Self.order(from: before, to: forced, without: ["a.test"]) == ["at once: ", "a.test: update a.test"])
     }
 
-    @Test("A host that gets more names or other certificates is served as before until its new one is there")
+    @Test("A host with new names keeps its old form until its new certificate is issued")
     func certificateThatGrows() throws {
         let before = "hosts: [{ domain: a.test, respond: {}, ssl_mode: letsencrypt }]"
         let more = "hosts: [{ domain: a.test, aliases: [b.test], respond: {}, ssl_mode: letsencrypt }]"
@@ -120,7 +120,7 @@ import Testing
         #expect(try Self.order(from: named, to: larger) == ["at once: ", "site: "])
     }
 
-    @Test("A name goes from host to host in one commit, and so does what hangs on that")
+    @Test("A name moves between hosts in one commit, together with dependent changes")
     func namesThatMove() throws {
         let before = """
             hosts:
@@ -150,7 +150,7 @@ import Testing
             ])
     }
 
-    @Test("A wildcard that is split, or takes single names in, is served until what takes its place is there")
+    @Test("A wildcard that is split or merged stays served until its replacement is issued")
     func wildcards() throws {
         let wildcard = "hosts: [{ domain: '*.a.test', respond: {} }, { domain: '*.b.test', respond: {} }]"
         let single = """
@@ -170,7 +170,7 @@ import Testing
             try Self.order(from: single, to: joined) == ["at once: ", "wide: create *.a.test, delete x.a.test"])
     }
 
-    @Test("What hangs on two certificates waits for both")
+    @Test("A change that depends on two certificates waits for both")
     func twoCertificates() throws {
         let before = "hosts: [{ domain: a.test, aliases: [x.test, y.test], respond: {} }]"
         let after = """
@@ -238,7 +238,7 @@ import Testing
         return "hosts: [\(hosts.joined(separator: ", "))]"
     }
 
-    @Test("A name that is served well before and after a change is served well at each step between")
+    @Test("A name that is served before and after a change is served at each step between")
     func anyChange() throws {
         var random = SeededNumbers(seed: 20)
         var checked = 0

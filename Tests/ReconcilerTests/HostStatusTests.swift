@@ -35,7 +35,7 @@ import Testing
     }
 
     @Test(
-        "A certificate that ends is told in time: an own one a month before, a renewed one when its renewal is late",
+        "Status warns a month before an own certificate ends, and of others when renewal is late",
         arguments: [
             Ending(description: "own, 31 days", end: 1031),
             Ending(description: "own, 29 days", end: 1029, warning: "its certificate expires soon"),
@@ -63,7 +63,7 @@ import Testing
         #expect(status.warning == sample.warning)
     }
 
-    @Test("A disabled host has a note in place of problems, which tells what is the matter with its certificate")
+    @Test("A disabled host has a note about its certificate instead of problems")
     func disabled() throws {
         func note(_ certificate: String, loss: String? = nil, until end: Int64 = 2000) throws -> String? {
             var (id, item) = Self.certificate("a.example.com", ["a.example.com"], until: end, autoRenew: true)
@@ -86,13 +86,13 @@ import Testing
         #expect(try note(named, loss: "was revoked") == "disabled; its certificate was revoked")
     }
 
-    @Test("A record that can't be read is a problem, whatever it may say of being disabled")
+    @Test("An unreadable record is a problem even if it might be a disabled host's")
     func unreadable() throws {
         let status = try Self.status(host: "{")
         #expect(status.problem == "its record can't be read" && status.note == nil)
     }
 
-    @Test("Without its own certificate a host is told with the stored one that is for its name, else with none")
+    @Test("A host without its own certificate shows the stored one for its name, else none")
     func standIn() throws {
         let none = try Self.status(Self.certificate("other", ["b.example.com", "*.a.example.com"], until: 2000))
         #expect(none.certificate == nil && none.expiresAt == nil)

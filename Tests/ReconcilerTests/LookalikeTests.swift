@@ -17,7 +17,7 @@ import Testing
     }
 
     @Test(
-        "Two sides that print alike are told apart",
+        "Two texts that look the same are shown differently",
         arguments: [
             Case("shop.pem", "ѕhop.pem", "shop.pem → ѕhop.pem (\\u{0455}hop.pem)"),
             Case("coco", "сосо", "coco → сосо (\\u{0441}\\u{043E}\\u{0441}\\u{043E})"),
@@ -53,7 +53,7 @@ import Testing
         #expect(ValueText.lines(from: example.before, to: example.after) == example.lines)
     }
 
-    @Test("A new value that mixes scripts is spelled out")
+    @Test("A new value that mixes scripts is shown with escapes")
     func whole() {
         #expect(ValueText.whole("pаypal") == "pаypal (p\\u{0430}ypal)")
         #expect(ValueText.whole("paypal") == "paypal")
@@ -61,7 +61,7 @@ import Testing
         #expect(ValueText.whole("a – b") == "a – b")
     }
 
-    @Test("No two texts that differ by one character of Unicode print alike")
+    @Test("No two texts that differ by one Unicode scalar are shown the same")
     func anyScalar() {
         // Letters of other scripts are spelled out beside Latin ones. Emoji and symbols look like themselves.
         let blocks: [ClosedRange<UInt32>] = [

@@ -9,7 +9,7 @@ import Testing
     private struct Refusal: Error {}
 
     @Test(
-        "Each input is worked on once, and all that is told arrives in the order of its teller",
+        "Each input is processed once, and each worker's reports arrive in order",
         arguments: [0, 1, 3, 500])
     func everything(_ count: Int) throws {
         var told: [(input: Int, step: Int)] = []
@@ -22,7 +22,7 @@ import Testing
         for input in 0..<count { #expect(told.filter { $0.input == input }.map(\.step) == [0, 1, 2]) }
     }
 
-    @Test("As many are worked on at once as there are workers, however few cores there are")
+    @Test("All workers run at once, even with fewer cores")
     func atOnce() throws {
         let started = Mutex(0)
         let allStarted = DispatchSemaphore(value: 0)
@@ -39,7 +39,7 @@ import Testing
         #expect(started.withLock { $0 } == 8)
     }
 
-    @Test("When what comes of it can't be taken, the error is passed on and nothing is taken after it")
+    @Test("An error of the receiver is passed on, and no later result is delivered")
     func failure() throws {
         var taken = 0
         #expect(throws: Refusal.self) {
@@ -53,7 +53,7 @@ import Testing
         #expect(taken == 1)
     }
 
-    @Test("After a request to stop nothing is begun, and only what is needed is waited for")
+    @Test("After a stop request nothing begins, and only necessary work is awaited")
     func stopping() throws {
         let stop = StopRequest()
         let mayEnd = DispatchSemaphore(value: 0)
@@ -79,7 +79,7 @@ import Testing
         neverEnds.signal()
     }
 
-    @Test("After a request to stop an open step is waited for, no other begins, and what is cut short tells nothing")
+    @Test("After a stop request an open step finishes, none begins, and cancelled work reports nothing")
     func steps() throws {
         let told = Mutex<[String]>([])
         let stop = StopRequest { words in told.withLock { $0.append(words) } }
@@ -115,7 +115,7 @@ import Testing
         #expect(told.withLock { $0 } == ["waits up to 15 s for a CA's answer to an order"])
     }
 
-    @Test("A wait within a step keeps nobody from ending, and the step does not go on after it")
+    @Test("A wait within a step delays no stop, and the step does not continue after it")
     func interruptedStep() throws {
         let gate = StepGate()
         let isIdle = DispatchSemaphore(value: 0)

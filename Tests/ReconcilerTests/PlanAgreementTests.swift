@@ -96,7 +96,7 @@ import Testing
         },
     ]
 
-    @Test("Text and JSON tell of what differs, as different, and of nothing else", arguments: kinds)
+    @Test("Text and JSON show exactly the differences", arguments: kinds)
     func agreement(_ kind: Kind) throws {
         var generator = try SchemaGenerator(seed: 7)
         let schema = kind.path.reduce(generator.part("properties")) { $0[$1] as? SchemaGenerator.Schema ?? [:] }

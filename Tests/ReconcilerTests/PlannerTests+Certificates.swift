@@ -87,7 +87,7 @@ extension PlannerTests {
             to: "issuers: [a, b]", day: 80, action: .issue),
     ]
 
-    @Test("A certificate is issued anew only if its declaration asks for another one", arguments: redeclarations)
+    @Test("A certificate is reissued only if its declaration asks for a different one", arguments: redeclarations)
     func redeclaration(_ example: Redeclaration) throws {
         let plan = Planner(
             try Self.configuration(Self.issued.replacing(example.from, with: example.to)),
@@ -98,7 +98,7 @@ extension PlannerTests {
         #expect(change?.fields.isEmpty == false)
     }
 
-    @Test("An issuer that is only called otherwise issues nothing anew, and one that is another does")
+    @Test("Renaming an issuer reissues nothing, but another CA does")
     func renamedIssuer() throws {
         func actions(_ text: String) throws -> [Action] {
             Planner(try Self.configuration(text), against: try Self.snapshotOfIssued(), now: Self.day).plan().changes
@@ -111,7 +111,7 @@ extension PlannerTests {
         #expect(try actions(renamed.replacing("  z: {", with: "  a: { type: local_ca }\n  z: {")) == [.issue, .issue])
     }
 
-    @Test("A certificate that is due is issued when its renewals are turned on again")
+    @Test("A due certificate is issued when auto_renew is turned on again")
     func turnedOnWhenDue() throws {
         var snapshot = try Self.snapshotOfIssued()
         let off = Self.issued.replacing("c.example.com] }", with: "c.example.com], auto_renew: false }")
@@ -147,7 +147,7 @@ extension PlannerTests {
     }
 
     @Test(
-        "Only hosts that are served count where many go",
+        "Only enabled hosts count for the limit on deletions",
         arguments: [
             (enabled: 10, disabled: 40, goes: 0..<10, isMass: true), (10, 40, 10..<50, false), (10, 40, 0..<5, false),
             (10, 40, 4..<50, true), (9, 40, 0..<9, false), (30, 20, 0..<16, true),
@@ -177,7 +177,7 @@ extension PlannerTests {
     }
 
     @Test(
-        "What is kept no longer is a change, though it is the only one",
+        "The end of a kept certificate is a change, even as the only one",
         arguments: [
             Purge(day: 39), Purge(day: 40, reason: "state.retention is over"),
             Purge(day: 11, retention: "0", reason: "state.retention is over"), Purge(day: 11, retention: "2d"),
@@ -197,7 +197,7 @@ extension PlannerTests {
         #expect(plan.changes.first?.reason == reason)
     }
 
-    @Test("A certificate that is issued anew takes the place of the one that was kept, which is no change of its own")
+    @Test("A new certificate that replaces a kept one needs no separate change")
     func purgeBesideIssue() throws {
         let plan = Planner(try Self.configuration(), against: try Self.snapshotWithKept(), now: 50 * Self.day).plan()
         #expect(plan.changes.filter { $0.item == ItemID(.certificate, "app.example.com") }.map(\.action) == [.issue])
@@ -234,7 +234,7 @@ extension PlannerTests {
             former: "shop", isUsed: false),
     ]
 
-    @Test("A certificate goes on under another name for the same names", arguments: renamings)
+    @Test("A certificate moves to a new entry with the same names", arguments: renamings)
     func renaming(_ example: Renaming) throws {
         var text = Self.issued.replacing(example.from, with: example.to)
         if example.name == "own" {
@@ -254,7 +254,7 @@ extension PlannerTests {
         if example.isUsed { #expect(former.reason == "no longer in the file; it goes on as '\(example.name)'") }
     }
 
-    @Test("A certificate that is kept goes on under another name too, and no certificate goes on twice")
+    @Test("A kept certificate also moves to a new entry, but only to one")
     func renamingKept() throws {
         var snapshot = try Self.snapshotOfIssued()
         let id = ItemID(.certificate, "shop")

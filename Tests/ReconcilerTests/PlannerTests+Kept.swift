@@ -30,7 +30,7 @@ extension PlannerTests {
     }
 
     @Test(
-        "A certificate that was kept is used again by just such an item, as long as it is good and not kept for too long",
+        "A kept certificate is reused by the same declaration while it is valid and retained",
         arguments: [
             Return(day: 10, isUsed: true), Return(day: 39, isUsed: true), Return(day: 40, isUsed: false),
             Return(day: 12, from: "version: 1", to: "version: 1\nstate: { retention: 1d }", isUsed: false),
@@ -52,7 +52,7 @@ extension PlannerTests {
         #expect(change.reason?.contains(" kept no longer") == !example.isUsed)
     }
 
-    @Test("Of what is deleted only certificates are kept that would take an order to have again")
+    @Test("Only deleted certificates that would need a new order are kept")
     func whatIsKept() throws {
         var before = try Self.snapshotWithCertificates()
         before.items[ItemID(.certificate, "app.example.com")] = try Self.snapshotWithKept().kept["app.example.com"]?
@@ -134,7 +134,7 @@ extension PlannerTests {
             testDescription: "for too long", to: "issuers: [two]", day: 30, words: " is kept no longer"),
     ]
 
-    @Test("What was kept stands in for what is ordered in its place, as long as it is valid", arguments: comebacks)
+    @Test("A valid kept certificate stands in until the ordered one is issued", arguments: comebacks)
     func comeback(_ example: Comeback) throws {
         let configuration = try Self.configuration(Self.back.replacing(example.from, with: example.to))
         let snapshot = try Self.snapshotOfBack(example.kept, loss: example.loss)
@@ -151,7 +151,7 @@ extension PlannerTests {
         #expect(schedule.ready.isEmpty == (example.isAtOnce != true))
     }
 
-    @Test("What is used under another name stands in for nothing, and whose name is taken is told of")
+    @Test("A kept certificate that moved stands in for nothing, and a name conflict is reported")
     func taken() throws {
         let file = """
             version: 1
@@ -210,7 +210,7 @@ extension PlannerTests {
         return snapshot
     }
 
-    @Test("What is replaced because other names are wanted is kept", arguments: replaced)
+    @Test("A certificate replaced for other names is kept", arguments: replaced)
     func replaced(_ example: Replaced) throws {
         let text = Self.back.replacing(example.from, with: example.to)
         let plan = Planner(
@@ -225,7 +225,7 @@ extension PlannerTests {
         }
     }
 
-    @Test("What was replaced is used again when its names come back, and what is in force is kept in its place")
+    @Test("When its names return, a kept certificate is used again and the present one is kept")
     func namesComeBack() throws {
         let smaller = Self.back.replacing("aliases: [www.a.test], ", with: "")
         let id = ItemID(.certificate, "a.test")

@@ -78,7 +78,7 @@ extension PlannerTests {
             ]),
     ]
 
-    @Test("The file and what the admin API owns are checked by the same rules", arguments: conflicts.indices)
+    @Test("The file's items and the admin API's are checked by the same rules", arguments: conflicts.indices)
     func refusedFiles(_ index: Int) throws {
         let sample = Self.conflicts[index]
         var before = StateSnapshot.empty
@@ -98,7 +98,7 @@ extension PlannerTests {
     }
 
     @Test(
-        "A host of the admin API that the file declares becomes the file's, and the plan says so",
+        "A host of the admin API that the file declares becomes the file's, and the plan says adopt",
         arguments: [
             Adoption(file: "{ domain: app.test, respond: {} }", record: #"{"domain":"app.test","respond":{}}"#),
             Adoption(
@@ -119,7 +119,7 @@ extension PlannerTests {
         #expect(text.contains("1 to adopt"))
     }
 
-    @Test("A certificate of the admin API becomes the file's, and is read again only if its text is another one")
+    @Test("A certificate of the admin API becomes the file's, and is stored again only if it differs")
     func adoptedCertificates() throws {
         let id = ItemID(.certificate, "site")
         var before = StateSnapshot.empty
@@ -141,7 +141,7 @@ extension PlannerTests {
         }
     }
 
-    @Test("What an item of the admin API needs stays, whoever made it, with all that it needs itself")
+    @Test("Items that an item of the admin API depends on are not deleted")
     func neededItems() throws {
         var before = Self.snapshot(of: try Self.configuration())
         let record = #"{"domain":"api.test","respond":{},"ssl_mode":"letsencrypt"}"#

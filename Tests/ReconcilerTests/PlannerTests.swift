@@ -60,13 +60,13 @@ import Testing
         #expect(json == (try Golden.expected(at: "\(folder)/\(name).json", recording: json)))
     }
 
-    @Test("Against an empty state everything is new")
+    @Test("Against an empty state, everything is created")
     func everythingIsNew() throws {
         let materials = ["shop": CertificateMaterial.unreadable("known after apply")]
         try Self.golden(Planner(Self.configuration(), against: .empty, materials: materials, now: 0).plan(), "new")
     }
 
-    @Test("Against the state of the same file nothing is to do")
+    @Test("Against the state of the same file, nothing changes")
     func nothingToDo() throws {
         let configuration = try Self.configuration()
         let plan = Planner(configuration, against: Self.snapshot(of: configuration), now: 0).plan()
@@ -74,7 +74,7 @@ import Testing
         try Self.golden(plan, "nothing")
     }
 
-    @Test("Changes are told field by field, before and after")
+    @Test("Changes are shown field by field, with old and new values")
     func changes() throws {
         let text = Self.file
             .replacing("aliases: [www.example.com]", with: "balance: ip_hash")
@@ -92,7 +92,7 @@ import Testing
     }
 
     @Test(
-        "Nothing that differs is cut: lists by their elements, long texts around their difference, secrets as changed")
+        "All differences are shown: elements of lists, the middle of long texts, secrets as changed")
     func longValues() throws {
         func text(_ names: [String], _ proxies: [String], _ policy: String, _ key: String, _ headers: String) -> String
         {
@@ -126,14 +126,14 @@ import Testing
         try Self.golden(Planner(after, against: Self.snapshot(of: before), now: 0).plan(), "long")
     }
 
-    @Test("What the file no longer names is deleted, dependants first; what came by the API stays")
+    @Test("Items that the file no longer names are deleted, dependants first; the API's stay")
     func deletions() throws {
         var before = Self.snapshot(of: try Self.configuration())
         before.items[ItemID(.host, "api.example.com")] = StoredItem(owner: .api, record: [])
         try Self.golden(Planner(Self.configuration("version: 1\n"), against: before, now: 0).plan(), "deletions")
     }
 
-    @Test("Moving, reformatting or commenting changes nothing")
+    @Test("Moving, reformatting or commenting items changes nothing")
     func formIsNotContent() throws {
         let configuration = try Self.configuration()
         let moved = try Self.configuration(
@@ -143,7 +143,7 @@ import Testing
         #expect(Planner(moved, against: Self.snapshot(of: configuration), now: 0).plan().isEmpty)
     }
 
-    @Test("A disabled host gets no certificate, and keeps the one it has")
+    @Test("A disabled host gets no new certificate, and keeps the present one")
     func disabledHost() throws {
         let enabled = try Self.configuration()
         let disabled = try Self.configuration(
@@ -154,7 +154,7 @@ import Testing
         #expect(plan.changes.map(\.item) == [ItemID(.host, "app.example.com")])
     }
 
-    @Test("A record that can't be read back is replaced, with all fields shown")
+    @Test("An unreadable record is replaced, and all fields are shown")
     func unreadableRecord() throws {
         let configuration = try Self.configuration()
         var before = Self.snapshot(of: configuration)
@@ -164,7 +164,7 @@ import Testing
         #expect(plan.changes[0].fields.allSatisfy { $0.before == .null })
     }
 
-    @Test("Values can't drive a terminal or break the line")
+    @Test("Values can't control a terminal or break a line")
     func controlCharacters() throws {
         let text = "version: 1\nhosts:\n  - { domain: a.example.com, respond: { body: \"\\e[31m\\nred\" } }\n"
         let plan = Planner(try Self.configuration(text), against: .empty, now: 0).plan()
@@ -173,7 +173,7 @@ import Testing
         #expect(!rendered.contains("\u{1B}"))
     }
 
-    @Test("Very many hosts, compared in parts, give their changes in the order of the file")
+    @Test("Many hosts, compared in parallel, give changes in the order of the file")
     func veryManyHosts() throws {
         func text(_ hosts: some Sequence<Int>, changed: Set<Int> = []) -> String {
             hosts.reduce(into: "version: 1\nhosts:\n") { text, number in
@@ -190,7 +190,7 @@ import Testing
     }
 
     @Test(
-        "The value of a header that is a secret by its name is in no plan",
+        "A header value that is secret by its name appears in no plan",
         arguments: [
             "Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-Auth-Token", "X-Api-Key",
             "Ocp-Apim-Subscription-Key", "X-Client-Secret",
@@ -244,7 +244,7 @@ import Testing
         #expect(plan.changes.first?.reason == reason)
     }
 
-    @Test("A renewal that has failed is planned at once: who applies may have mended what was in its way")
+    @Test("A failed renewal is planned at once, since the operator may have removed its cause")
     func failedRenewal() throws {
         var snapshot = try Self.snapshotWithCertificates()
         snapshot.renewals["nas"] = RenewalProgress(certificate: "nas")
@@ -253,7 +253,7 @@ import Testing
         #expect(plan.changes.map(\.action) == [.renew])
     }
 
-    @Test("A certificate that was revoked is issued anew, unless it is not to be renewed, and is not kept when it goes")
+    @Test("A revoked certificate is reissued unless auto_renew is false, and is not kept when deleted")
     func loss() throws {
         var snapshot = try Self.snapshotWithCertificates()
         let id = ItemID(.certificate, "nas")
@@ -269,7 +269,7 @@ import Testing
         #expect(Planner(try Self.configuration(), against: snapshot, now: Self.day).plan().isEmpty)
     }
 
-    @Test("What was begun and never had goes when the file no longer names it")
+    @Test("An order without a certificate is deleted when the file no longer names the certificate")
     func leftovers() throws {
         var snapshot = Self.snapshot(of: try Self.configuration())
         snapshot.items[ItemID(.certificate, "nas")] = nil
@@ -282,7 +282,7 @@ import Testing
     }
 
     @Test(
-        "A certificate from a directory that its issuer has left is issued anew; one from an unknown directory stays",
+        "A certificate from the issuer's former directory is reissued; one from an unknown directory stays",
         arguments: [("https://ca.example.com/dir", false), ("https://staging.example.com/dir", true), ("", false)])
     func movedDirectory(_ directory: String, _ isMoved: Bool) throws {
         var snapshot = Self.snapshot(of: try Self.configuration())
@@ -295,7 +295,7 @@ import Testing
         #expect(changes.first?.reason == (isMoved ? "its issuer's directory is another now" : nil))
     }
 
-    @Test("The operator's own certificate is taken in again when its text has changed")
+    @Test("An own certificate is uploaded again when its PEM has changed")
     func changedText() throws {
         func plan(_ digest: [UInt8]) throws -> Plan {
             let materials = ["shop": CertificateMaterial.readable(digest: digest)]
@@ -309,7 +309,7 @@ import Testing
         #expect(changes.map(\.action) == [.upload])
     }
 
-    @Test("A certificate and its issuer, an identity and its Vault that another host still uses are left")
+    @Test("Items that another host still uses are not deleted")
     func certificateInUse() throws {
         var before = try Self.snapshotWithCertificates()
         let record = """
@@ -327,7 +327,7 @@ import Testing
     }
 
     @Test(
-        "Deleting more than half of at least ten of the file's hosts is told apart",
+        "Deleting more than half of at least ten of the file's hosts is marked in the plan",
         arguments: [(10, 5, false), (10, 6, true), (9, 9, false), (50, 50, true), (11, 5, false), (11, 6, true)])
     func massDeletion(_ total: Int, _ deleted: Int, _ isMass: Bool) throws {
         func text(_ hosts: Range<Int>) -> String {

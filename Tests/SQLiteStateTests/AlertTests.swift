@@ -39,7 +39,7 @@ import Testing
         }
     }
 
-    @Test("Of several stores, one claims an alert, with its event")
+    @Test("Only one of several stores claims an alert, and its event is stored with it")
     func once() throws {
         let other = try #require(try SQLiteStateStore(following: folder.path("state.db")))
         #expect(try claim(alert(days: 30)) == [alert(days: 30)])
@@ -52,7 +52,7 @@ import Testing
         #expect(try store.revision() == 0)
     }
 
-    @Test("An overdue renewal comes before all thresholds of time")
+    @Test("An overdue renewal is alerted before all thresholds of time")
     func overdue() throws {
         let subject = alert(days: 7).subject
         let overdue = ExpiryAlert(subject, notAfter: 1000, threshold: .overdue, toldAt: 100)
@@ -62,7 +62,7 @@ import Testing
         #expect(try claim(overdue) == [])
     }
 
-    @Test("A call of the webhook is claimed once, and counts; after the third there is none")
+    @Test("A webhook call is claimed once and counted; after the third there is no more")
     func tries() throws {
         let other = try #require(try SQLiteStateStore(following: folder.path("state.db")))
         var current = try #require(try claim(alert(days: 7)).first)
@@ -85,7 +85,7 @@ import Testing
         #expect(try store.expiryAlerts() == [alert(days: 1)])
     }
 
-    @Test("Rows of certificates that have ended go when another has taken their place, or after a long time")
+    @Test("Alert rows of expired certificates are deleted after a replacement or a long time")
     func pruning() throws {
         _ = try claim(alert(days: 7), alert(fingerprint: "g", days: 7, notAfter: 5000), alert("b", days: 7))
         _ = try claim(alert(fingerprint: "h", days: 7, at: 2000, notAfter: 9000))

@@ -25,7 +25,7 @@ import Testing
         .item(id, StoredItem(owner: .file, record: Array(id.name.utf8)))
     }
 
-    @Test("All of a state comes in the order of dependence, at its position")
+    @Test("A snapshot has all items in the order of dependence, with its revision")
     func everything() throws {
         let store = try store()
         let edge = ItemID(.edgeCertificate, "edge")
@@ -45,7 +45,7 @@ import Testing
         #expect(try store.position() == StatePosition(revision: 4, generation: 0))
     }
 
-    @Test("A reader learns what changed since a revision, deletions last")
+    @Test("A reader gets the changes since a revision, deletions last")
     func changes() throws {
         let store = try store()
         try store.commit([put(host), .putCertificate(certificate("a"))], by: me)
@@ -61,7 +61,7 @@ import Testing
         #expect(try store.changes(since: 4) == [])
     }
 
-    @Test("Challenges come and go like all else")
+    @Test("Challenges are added and removed like other items")
     func challenges() throws {
         let store = try store()
         #expect(
@@ -77,7 +77,7 @@ import Testing
         #expect(try store.changes(since: 1) == [.challenge(challenge("one"))])
     }
 
-    @Test("Challenges go with what they were put for, and leave others'")
+    @Test("Challenges are deleted with their certificate, and others stay")
     func leftChallenges() throws {
         let store = try store()
         try store.commit(
@@ -98,7 +98,7 @@ import Testing
     }
 
     @Test(
-        "A token that is no base64url, or an answer that is not its own, is no challenge",
+        "A challenge needs a base64url token and the answer for that token",
         arguments: [
             BadChallenge(description: "empty", token: "", answer: ".print"),
             BadChallenge(description: "a path", token: "../state", answer: "../state.print"),
@@ -120,7 +120,7 @@ import Testing
                 == nil)
     }
 
-    @Test("What changed is found by the index on the revision alone, so it costs what changed")
+    @Test("Changes are found by the index on the revision, so the cost is that of the changes")
     func queryPlans() throws {
         let store = try store()
         try store.commit([.putItem(host, owner: .file, record: [1])], by: me)
@@ -139,7 +139,7 @@ import Testing
         }
     }
 
-    @Test("Another's commit changes the data version, one of our own does not")
+    @Test("Another connection's commit changes the data version, an own commit does not")
     func dataVersion() throws {
         let applying = try store()
         let following = try #require(try SQLiteStateStore(following: path))
@@ -153,7 +153,7 @@ import Testing
         #expect(try following.changes(since: 0) == [item(host)])
     }
 
-    @Test("The settled data version is told where nobody writes, without a wait, and writes nothing")
+    @Test("The settled data version is read without a wait and without a write")
     func settledDataVersion() throws {
         let applying = try store()
         let following = try #require(try SQLiteStateStore(following: path))
@@ -178,7 +178,7 @@ import Testing
         #expect(patience == SQLiteStateStore.usualPatience)
     }
 
-    @Test("Who follows a state finds none before an apply has made it, and makes no file")
+    @Test("A follower finds no state before the first apply, and creates no file")
     func following() throws {
         #expect(try SQLiteStateStore(following: path) == nil)
         #expect(!FileManager.default.fileExists(atPath: folder.path("state")))
@@ -194,7 +194,7 @@ import Testing
         #expect(try SQLiteStateStore(following: path)?.changes(since: 0) == [item(host)])
     }
 
-    @Test("Who follows a state notices that its file was replaced or is gone")
+    @Test("A follower notices that the state's file was replaced or is gone")
     func replaced() throws {
         try store().commit([put(host)], by: me)
         let following = try #require(try SQLiteStateStore(following: path))

@@ -50,7 +50,7 @@ import Testing
     }
 
     @Test(
-        "A page that was lost is found in each table and index there is, of small states and of large ones",
+        "A lost page is found in each table and index, in small and large states",
         arguments: try DamageTests.trees(), [Int.max, 0])
     func damage(_ tree: String, wholeUpTo most: Int) throws {
         try {
@@ -73,7 +73,7 @@ import Testing
     }
 
     @Test(
-        "A text that is cut short is found: any of a small state, of a large one those that the next apply needs",
+        "A truncated text is found: any in a small state, in a large one those the next apply needs",
         arguments: [(1, Int.max), (60, Int.max), (120, Int.max), (1, 0), (21, 0), (120, 0)])
     func damagedText(_ number: Int, wholeUpTo most: Int) throws {
         try putTexts(120)

@@ -9,7 +9,7 @@ import Testing
 @testable import SQLiteState
 
 @Suite struct ExclusivityTests {
-    @Test("Who follows a state waits for a lock as long as was agreed, and says for how long that was")
+    @Test("A follower waits for a lock for the given time, and the error names that time")
     func locked() throws {
         let folder = try TemporaryFolder()
         let path = folder.path("state/state.db")
@@ -30,7 +30,7 @@ import Testing
         #expect(StateError.busy(path: "s", waitedMilliseconds: 10_000).description.hasSuffix(" 10 s"))
     }
 
-    @Test("What keeps a directory from being made or written in is told without making it")
+    @Test("An obstacle to making or writing a directory is reported without making it")
     func obstacles() throws {
         let folder = try TemporaryFolder()
         let path = FilePath(try folder.file("file", ""))
@@ -43,7 +43,7 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: folder.path("new")))
     }
 
-    @Test("Who finds a directory locked waits, and says in the end what it waited for")
+    @Test("A process waits for a locked directory, and the final error names what it waited for")
     func occupied() throws {
         let folder = try TemporaryFolder()
         let directory = FilePath(folder.path("state"))

@@ -31,7 +31,7 @@ import Testing
         IdentityRequest(name: name, declaration: [1], sealedKey: [9], createdAt: 5)
     }
 
-    @Test("An identity comes back as it was put, ends its request, and does not raise the revision")
+    @Test("An identity is read back unchanged, ends its request, and does not raise the revision")
     func putAndRead() throws {
         try lease()
         let revision = try store.revision()
@@ -46,7 +46,7 @@ import Testing
         #expect(try store.revision() == revision)
     }
 
-    @Test("Another connection notices an identity by the number of the data")
+    @Test("Another connection notices a new identity by the data version")
     func noticed() throws {
         try lease()
         let other = try #require(try SQLiteStateStore(following: store.path))
@@ -56,13 +56,13 @@ import Testing
         #expect(try other.obtainedIdentity("mesh") == identity())
     }
 
-    @Test("Only who holds an identity's lease writes it")
+    @Test("Only the holder of an identity's lease may write it")
     func leases() throws {
         #expect(throws: StateError.leaseLost) { try store.putIdentityRequest(request(), by: me) }
         #expect(throws: StateError.leaseLost) { try store.putObtainedIdentity(identity(), by: me) }
     }
 
-    @Test("Keys are resealed in place")
+    @Test("Keys are resealed in their rows")
     func reseal() throws {
         try lease()
         try store.putObtainedIdentity(identity(), by: me)
@@ -81,7 +81,7 @@ import Testing
     }
 
     @Test(
-        "What is stored goes with the identity, or with its source, and is not written afterwards",
+        "Stored material is deleted with its identity or source, and not written afterwards",
         arguments: [
             Change(description: "deleted", mutation: .deleteItem(ItemID(.identity, "mesh"))),
             Change(

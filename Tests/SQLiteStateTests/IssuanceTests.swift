@@ -28,7 +28,7 @@ import Testing
         try store.acquireLease(name, for: holder, now: 0, isFree: { _ in false })
     }
 
-    @Test("Of two accounts made at once the first one stays")
+    @Test("Of two accounts created at once, the first one stays")
     func accounts() throws {
         let id = CAAccount.ID(directory: "https://ca.test/dir")
         var first = CAAccount(id: id, contact: "ops@example.com", sealedKey: [1], createdAt: 5)
@@ -48,7 +48,7 @@ import Testing
         #expect(try store.accounts().map(\.sealedNextKey) == [nil])
     }
 
-    @Test("Only who holds a certificate's lease writes its order; other certificates are free meanwhile")
+    @Test("Only the holder of a certificate's lease may write its order; other leases are free")
     func leases() throws {
         #expect(try lease(.certificate("a"), for: me) == .acquired)
         #expect(try lease(.certificate("b"), for: other) == .acquired)
@@ -65,7 +65,7 @@ import Testing
         }
     }
 
-    @Test("An order is kept as it was put, and ends with its certificate's commit together with the lease")
+    @Test("An order is read back unchanged, and ends with the commit of its certificate and lease")
     func orders() throws {
         #expect(try lease(.certificate("a"), for: other) == .acquired)
         var order = order("a")
@@ -84,7 +84,7 @@ import Testing
         #expect(try lease(.certificate("a"), for: me) == .acquired)
     }
 
-    @Test("What is deleted is neither ordered nor renewed any more", arguments: [ItemKind.certificate, .host])
+    @Test("A deleted certificate is no longer ordered or renewed", arguments: [ItemKind.certificate, .host])
     func deletion(kind: ItemKind) throws {
         #expect(try lease(.certificate("a"), for: me) == .acquired)
         try store.putOrder(order("a"), by: me)
@@ -94,7 +94,7 @@ import Testing
         #expect(try store.renewals() == [])
     }
 
-    @Test("A commit that rests on an item fails whole when the item is another now")
+    @Test("A commit that depends on an item fails if the item has changed")
     func requirement() throws {
         try store.commit([.putItem(host, owner: .file, record: [1]), .putCertificate(certificate("a"))], by: me)
         let stored = ItemID(.certificate, "a")
@@ -110,7 +110,7 @@ import Testing
         #expect(try store.certificate(named: "b") == nil)
     }
 
-    @Test("The ledger tells what was asked of one CA since a time, and forgets what no limit looks back to")
+    @Test("The ledger lists requests to a CA since a time, and drops entries that no limit needs")
     func ledger() throws {
         let first = LedgerEntry(at: 100, directory: "one", kind: .order, names: ["a", "b"])
         let second = LedgerEntry(at: 200, directory: "one", kind: .certificate, names: ["a"], isExempt: true)
@@ -124,7 +124,7 @@ import Testing
         #expect(try store.ledger(of: "one", since: 0) == [second])
     }
 
-    @Test("How renewing goes is kept, and journals do not raise the revision")
+    @Test("Renewal progress is stored, and journals do not raise the revision")
     func renewals() throws {
         var renewal = RenewalProgress(certificate: "a")
         #expect(try store.renewal(of: "a") == nil)
@@ -153,7 +153,7 @@ import Testing
         #expect(try store.revision() == 0)
     }
 
-    @Test("What advice has renewed is not advised on for some hours; what was renewed otherwise may be at once")
+    @Test("After a renewal by advice, no advice counts for some hours; after another one it does at once")
     func advisedRenewal() throws {
         func renew(advisedAt: Int64?, about fingerprint: String, at now: Int64, lifetime: Int64 = 90 * 86_400) throws
             -> RenewalProgress?

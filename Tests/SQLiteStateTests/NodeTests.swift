@@ -24,7 +24,7 @@ import Testing
             troubles: [.init("its key does not open", item: ItemID(.certificate, "a")), .init("a \"quoted\" text")])
     }
 
-    @Test("A node's row is what it last reported, until it ends")
+    @Test("A node's row has its last report, until the node ends")
     func report() throws {
         #expect(try store.nodes() == [])
         try store.report(GatewayNode(id: "a", machine: "web", process: 7, version: "1", startedAt: 5, heartbeatAt: 5))
@@ -35,7 +35,7 @@ import Testing
         #expect(try store.nodes() == [node("b", at: 9)])
     }
 
-    @Test("Of refusals the newest are kept, and they take no place of other events")
+    @Test("The newest refusals are kept, and displace no other events")
     func refusals() throws {
         let other = AuditEvent(at: 0, actor: "a", action: "load", item: ItemID(.host, "app.test"))
         try store.record(events: [other])
@@ -58,7 +58,7 @@ import Testing
         #expect(try store.database.read { try Int64.fetchAll($0, sql: "SELECT at FROM events ORDER BY id") } == times)
     }
 
-    @Test("Reports and events of a node do not raise the revision, and need no lease")
+    @Test("A node's reports and events need no lease and do not raise the revision")
     func revision() throws {
         try store.commit([.putItem(host, owner: .file, record: [1])], by: me)
         try store.releaseLease(.apply, of: me)
@@ -70,7 +70,7 @@ import Testing
         #expect(try store.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM events") } == 2)
     }
 
-    @Test("Nodes that have been dead for a day are forgotten when another reports")
+    @Test("Nodes that have been dead for a day are deleted when another node reports")
     func forgetting() throws {
         try store.report(node("old", at: 100))
         try store.report(node("dead", at: 101))
@@ -84,7 +84,7 @@ import Testing
         #expect(!node("a", at: 100).isAlive(at: 110))
     }
 
-    @Test("A report leaves later commits as durable as before")
+    @Test("A report does not make later commits less durable")
     func durability() throws {
         try store.report(node("a", at: 1))
         let full = 2
@@ -97,7 +97,7 @@ import Testing
         #expect(try store.nodes().map(\.heartbeatAt) == [1])
     }
 
-    @Test("An identity is 32 hex digits, each time others")
+    @Test("A node's identity is 32 random hex digits")
     func identities() {
         let ids = (0..<100).map { _ in GatewayNode.makeID() }
         #expect(Set(ids).count == 100)

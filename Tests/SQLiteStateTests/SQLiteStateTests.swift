@@ -18,7 +18,7 @@ import Testing
 
     private func store() throws -> SQLiteStateStore { try .leased(path) }
 
-    @Test("What is put comes back, and is stamped with the revision that put it")
+    @Test("An item is read back unchanged, with the revision of its commit")
     func putAndRead() throws {
         let store = try store()
         let record = Array(#"{"domain":"app.example.com"}"#.utf8)
@@ -32,7 +32,7 @@ import Testing
         #expect(try store.certificate(named: "none") == nil)
     }
 
-    @Test("Commits are synced to disk, whoever has opened the state, and after what is not")
+    @Test("Commits are synced to disk, in each mode of opening and after unsynced reports")
     func synced() throws {
         let maker = try store()
         let follower = try #require(try SQLiteStateStore(following: path))
@@ -43,7 +43,7 @@ import Testing
         }
     }
 
-    @Test("A commit that fails changes nothing, not even the revision")
+    @Test("A failed commit changes nothing, not even the revision")
     func atomicity() throws {
         let store = try store()
         try store.commit([.putItem(host, owner: .file, record: [1])], by: me)
@@ -59,7 +59,7 @@ import Testing
         #expect(try store.snapshot().items[host]?.record == [1])
     }
 
-    @Test("Who lost the lease can't write")
+    @Test("A process that lost the lease can't write")
     func lostLease() throws {
         let store = try store()
         let other = LeaseHolder(machine: "there", scope: "other", process: 5, startTicks: 6, user: "other ops")
@@ -75,7 +75,7 @@ import Testing
         #expect(try store.acquireLease(.apply, for: me, now: 33, isFree: { _ in false }) == .acquired)
     }
 
-    @Test("A lease is free when it has run out, or its holder on this machine is dead")
+    @Test("A lease is free when it has expired, or its holder on this machine is dead")
     func freeLease() {
         let lease = Lease(holder: me, since: 0, expiresAt: 30)
         #expect(!lease.isFree(at: 29, in: "boot", isAlive: { _ in true }))
@@ -86,7 +86,7 @@ import Testing
         #expect(LeaseHolder(text: "nonsense") == nil)
     }
 
-    @Test("Files and the directory are for the owner alone")
+    @Test("Only the owner can access the files and the directory")
     func modes() throws {
         let store = try store()
         try store.commit([.putSetting(.masterKey, [1])], by: me)
@@ -99,7 +99,7 @@ import Testing
         }
     }
 
-    @Test("Reading makes no file, and there may be none to read")
+    @Test("Reading creates no file, even if there is none to read")
     func readingMakesNoFile() throws {
         #expect(try SQLiteStateStore(readingFrom: path) == nil)
         #expect(!FileManager.default.fileExists(atPath: folder.path("state")))
@@ -111,7 +111,7 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("state")) == before)
     }
 
-    @Test("A reader beside a writer sees what was committed")
+    @Test("A reader beside a writer sees the committed state")
     func readerBesideWriter() throws {
         let store = try store()
         try store.commit([.putItem(host, owner: .file, record: [1])], by: me)
@@ -121,7 +121,7 @@ import Testing
         #expect(try reader.snapshot().items[host]?.record == [2])
     }
 
-    @Test("A state that others can read is refused by who makes states, with what to do")
+    @Test("A writer refuses a state that others can read, and says what to do")
     func wideMode() throws {
         try store().close()
         try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)
@@ -135,7 +135,7 @@ import Testing
     }
 
     @Test(
-        "Files that are no state are refused, and stay as they are",
+        "Files that are not a state are refused and left unchanged",
         arguments: [
             ("", "the file is empty (to begin with nothing, remove it)"),
             ("hello, this is no database at all", "file is not a database"),
@@ -150,7 +150,7 @@ import Testing
         #expect(try String(contentsOfFile: file, encoding: .utf8) == content)
     }
 
-    @Test("What is older than is to be kept goes, and who asks for older changes is told to read everything")
+    @Test("History beyond retention is deleted, and a request for older changes needs a full read")
     func pruning() throws {
         let store = try store()
         let retention = Retention(certificateSeconds: 0, generationTexts: 2, events: 3, deletions: 2)
@@ -186,7 +186,7 @@ import Testing
         #expect(try store.changes(since: 2) == [])
     }
 
-    @Test("Settings, generations and events are kept")
+    @Test("Settings, generations and events are stored")
     func history() throws {
         let store = try store()
         var generation = Generation(
@@ -209,7 +209,7 @@ import Testing
         #expect(try store.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM events") } == 1)
     }
 
-    @Test("A certificate that another one replaces is kept under a name of its own")
+    @Test("A replaced certificate is kept under its own name")
     func keepingReplaced() throws {
         let store = try store()
         try store.commit([.putCertificate(certificate("a"))], by: me)
@@ -227,7 +227,7 @@ import Testing
         #expect(try store.snapshot().kept.isEmpty)
     }
 
-    @Test("A certificate that is kept is out of force, comes back as it was, and goes when its time is over")
+    @Test("A kept certificate is not in force, returns unchanged, and is deleted when its time is over")
     func keeping() throws {
         func lasting(_ name: String, key: [UInt8] = [1, 2, 3]) -> StoredCertificate {
             var certificate = certificate(name, key: key)
@@ -264,7 +264,7 @@ import Testing
         #expect(try store.snapshot().kept == [:])
     }
 
-    @Test("Why a certificate is no longer good is noted of that leaf alone, and goes with it")
+    @Test("The reason why a certificate is lost belongs to its leaf, and is deleted with it")
     func losses() throws {
         let store = try store()
         try store.commit([.putCertificate(certificate("a"))], by: me)
@@ -292,7 +292,7 @@ import Testing
         #expect(try store.changes(since: 1) == [.certificate(certificate("a", key: [8]))])
     }
 
-    @Test("After the store was closed, calls of other threads fail, and nothing crashes")
+    @Test("After the store is closed, calls of other threads fail without a crash")
     func closing() throws {
         let store = try store()
         try store.commit([.putItem(host, owner: .file, record: [])], by: me)

@@ -18,7 +18,7 @@ import Testing
 
     private func store() throws -> SQLiteStateStore { try .leased(path) }
 
-    @Test("A newer version's state is left alone")
+    @Test("A state of a newer version is not changed")
     func newerVersion() throws {
         try { _ = try store() }()
         let queue = try DatabaseQueue(path: path)
@@ -43,7 +43,7 @@ import Testing
         try makePrivate(path)
     }
 
-    @Test("A state of each version is brought up to this one", arguments: StateSchema.migrator.migrations)
+    @Test("A state of each earlier version is migrated", arguments: StateSchema.migrator.migrations)
     func upgrade(_ version: String) throws {
         try makeOld(version)
         let store = try store()
@@ -55,7 +55,7 @@ import Testing
         #expect(try store.database.read { try String.fetchOne($0, sql: "PRAGMA integrity_check") } == "ok")
     }
 
-    @Test("Who follows brings up a state of each version too", arguments: StateSchema.migrator.migrations)
+    @Test("A follower migrates a state of each earlier version too", arguments: StateSchema.migrator.migrations)
     func upgradeByFollowing(_ version: String) throws {
         try makeOld(version)
         let store = try #require(try SQLiteStateStore(following: path))
@@ -64,7 +64,7 @@ import Testing
         #expect(try store.nodes().map(\.id) == ["a"])
     }
 
-    @Test("A state of each version is read as it is", arguments: StateSchema.migrator.migrations)
+    @Test("A state of each earlier version can be read without changing it", arguments: StateSchema.migrator.migrations)
     func readingOld(_ version: String) throws {
         try makeOld(version)
         let before = try Data(contentsOf: URL(fileURLWithPath: path))
@@ -74,7 +74,7 @@ import Testing
         #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
     }
 
-    @Test("Certificates keep all that they have where the table is made anew, and may then come from any source")
+    @Test("Certificates keep all columns when their table is rebuilt, and may then have any source")
     func anySource() throws {
         try makeOld("details of events")
         let queue = try DatabaseQueue(path: path)
@@ -107,7 +107,7 @@ import Testing
         #expect(plan.contains("certificates_by_revision"))
     }
 
-    @Test("A state of the first version keeps its texts, and whoever only reads it leaves it as it is")
+    @Test("A state of the first version keeps its texts, and reading does not change it")
     func firstVersion() throws {
         try FileManager.default.createDirectory(atPath: folder.path("state"), withIntermediateDirectories: true)
         let queue = try DatabaseQueue(path: path)

@@ -66,7 +66,7 @@ import Testing
         #expect((leaf.notBefore + 2300...now + 2500).contains(due))
     }
 
-    @Test("A certificate may be for a URI alone, where the role allows it")
+    @Test("A certificate may contain only a URI if the role allows it")
     func uriAlone() throws {
         let mount = try mount("uri", ["require_cn": false])
         let issued = try session(mount).sign(
@@ -76,7 +76,7 @@ import Testing
         #expect(issued.chain.leaf.names.isEmpty && issued.chain.leaf.subjectCommonName == nil)
     }
 
-    @Test("Names hold where the role takes them from the call in place of the request")
+    @Test("Names are right even if the role takes them from the call instead of the request")
     func namesOfCall() throws {
         let mount = try mount("call", ["use_csr_common_name": false, "use_csr_sans": false])
         let issued = try session(mount).sign(
@@ -85,7 +85,7 @@ import Testing
         #expect(issued.notes == [])
     }
 
-    @Test("A lifetime that Vault cuts is told, and the certificate's own counts")
+    @Test("A lifetime that Vault shortens causes a warning, and the certificate's own counts")
     func cut() throws {
         let mount = try mount("cut")
         let issued = try session(mount).sign(order(mount, seconds: 100 * 3600), key: .generate(.ecdsaP256))
@@ -93,7 +93,7 @@ import Testing
         #expect(issued.chain.leaf.notAfter <= now + 24 * 3600 + 60)
     }
 
-    @Test("A certificate that ends with the token is told")
+    @Test("A certificate that ends with the token causes a warning")
     func leased() throws {
         let mount = try mount("leased", ["generate_lease": true])
         let issued = try session(mount).sign(order(mount, seconds: 60), key: .generate(.ecdsaP256))
@@ -122,7 +122,7 @@ import Testing
         #expect(unknown?.hint?.contains("no_store=true") == true, "\(unknown as Any)")
     }
 
-    @Test("Refusals are told with what to do")
+    @Test("Refusals are reported with a hint")
     func refusals() throws {
         let mount = try mount("refusals", ["key_type": "rsa", "key_bits": 2048])
         let session = try session(mount)
@@ -160,7 +160,7 @@ import Testing
         return name
     }
 
-    @Test("After a change of CA both are trusted")
+    @Test("After a change of CA, both CAs are trusted")
     func bothAuthorities() throws {
         let mount = try mount("both")
         let session = try session(mount)
@@ -176,7 +176,7 @@ import Testing
     }
 
     @Test(
-        "Names that no certificate can have are told before anything is sent",
+        "Impossible names are reported before any request",
         arguments: ["a b.test", "spiffe://", "\u{FC}.test"])
     func badNames(_ name: String) {
         let error = #expect(throws: VaultError.self) { try order("pki", ["a.test", name]) }

@@ -36,7 +36,7 @@ import Testing
     }
 
     @Test(
-        "A server in trouble is asked three times in all",
+        "A server error is tried three times in all",
         arguments: [412, 429, 500, 502, 503, 504].map { ScriptedVault.Step.answer($0, #"{"errors":["trouble"]}"#) }
             + [.lost(mayHaveArrived: false), .lost(mayHaveArrived: true)])
     func retries(_ step: ScriptedVault.Step) throws {
@@ -45,13 +45,13 @@ import Testing
         #expect(vault.delays.allSatisfy { (.milliseconds(1000)...(.milliseconds(1500))).contains($0) })
     }
 
-    @Test("A refusal is not asked for again", arguments: [400, 404, 405, 501])
+    @Test("A refused call is not repeated", arguments: [400, 404, 405, 501])
     func noRetries(_ status: Int) throws {
         let (error, vault) = try failure([.answer(status, #"{"errors":["no"]}"#)])
         #expect(vault.requests.count == 2 && vault.delays.isEmpty && !error.isTransient && error.status == status)
     }
 
-    @Test("Retry-After is kept when there is time, and told when there is not")
+    @Test("Retry-After is obeyed if there is time, else reported")
     func retryAfter() throws {
         let busy = ScriptedVault.Step.answer(
             429, #"{"errors":["request path quota exceeded"]}"#, [HTTPField("Retry-After", "7")])
@@ -62,7 +62,7 @@ import Testing
         #expect(patient.delays.isEmpty && error.retryAfter == .seconds(90))
     }
 
-    @Test("A signature that may have been made twice is told", arguments: [true, false])
+    @Test("The result says if a certificate may have been signed twice", arguments: [true, false])
     func orphans(mayHaveArrived: Bool) throws {
         let (error, _) = try failure([.lost(mayHaveArrived: mayHaveArrived), .answer(400, #"{"errors":["no"]}"#)])
         #expect(error.mayBeDone == mayHaveArrived)
@@ -80,7 +80,7 @@ import Testing
         #expect(issued.chain.certificates == [leaf] && issued.authorities == [authority.certificate])
     }
 
-    @Test("A redirect within the server is followed once, and elsewhere never")
+    @Test("A redirect within the server is followed once, one to another server never")
     func redirects() throws {
         func step(_ place: String) -> ScriptedVault.Step { .answer(307, "", [HTTPField("Location", place)]) }
         let own = "https://vault.test:8200/v1/pki/inner/sign/web?x=1"
@@ -105,7 +105,7 @@ import Testing
     }
 
     @Test(
-        "An operator reads the cause and what to do in one line",
+        "An error gives the cause and a hint in one line",
         arguments: [
             (
                 400, #"{"errors":["unknown role: web"]}"#,
@@ -149,7 +149,7 @@ import Testing
         #expect(try "\(failure([step, step, step]).0)" == expected)
     }
 
-    @Test("A denied call with a living token is a matter of policy")
+    @Test("A denied call with a valid token is reported as a missing policy")
     func denied() throws {
         let (error, vault) = try failure([ScriptedVault.denied, ScriptedVault.alive])
         #expect(
@@ -163,7 +163,7 @@ import Testing
         )
     }
 
-    @Test("A dead token is replaced by a login once, and not again within five minutes")
+    @Test("A dead token causes one login, and no other within five minutes")
     func dead() throws {
         let vault = ScriptedVault([
             ScriptedVault.token("one"), ScriptedVault.denied, ScriptedVault.denied, ScriptedVault.token("two"),
@@ -183,7 +183,7 @@ import Testing
         #expect(vault.calls.suffix(2) == ["\(path) two", "GET auth/token/lookup-self two"])
     }
 
-    @Test("When no login can replace a dead token, that is told, and later calls begin with a login")
+    @Test("If no login can replace a dead token, the error says so, and later calls log in first")
     func loginFails() throws {
         let vault = ScriptedVault([
             ScriptedVault.token("one"), ScriptedVault.denied, ScriptedVault.denied,
@@ -199,7 +199,7 @@ import Testing
             vault.calls.suffix(2) == ["POST auth/approle/login -", "GET sys/internal/ui/mounts/secret/a/b two"])
     }
 
-    @Test("A warning that quotes a secret is told without it")
+    @Test("A warning that quotes a secret is shown without it")
     func warnings() throws {
         let vault = ScriptedVault([
             .answer(
@@ -210,7 +210,7 @@ import Testing
         #expect(try vault.session().tend().notes == ["****\u{FFFD}is odd"])
     }
 
-    @Test("A token that can't be renewed now is used on, and tried again later")
+    @Test("A token whose renewal fails stays in use, and the renewal is tried again")
     func renewalFails() throws {
         let vault = ScriptedVault([ScriptedVault.token("one", seconds: 600)])
         let session = try vault.session()
@@ -226,7 +226,7 @@ import Testing
         #expect(session.tend().failure == nil && session.tokenEndsAt == vault.now + 600)
     }
 
-    @Test("A token that may not be renewed is replaced", arguments: [400, 403])
+    @Test("A token that is not renewable is replaced", arguments: [400, 403])
     func renewalRefused(status: Int) throws {
         let vault = ScriptedVault([ScriptedVault.token("one")])
         let session = try vault.session()
@@ -238,20 +238,20 @@ import Testing
     }
 
     @Test(
-        "Names that would lead elsewhere are part of no path",
+        "Names that would change the path are refused",
         arguments: ["", "/", "a//b", "..", "a/../b", "a/.", "a\nb", "a\0"])
     func badNames(_ name: String) throws {
         let error = #expect(throws: VaultError.self) { try VaultPath("pki", name) }
         #expect(error?.kind == .settings)
     }
 
-    @Test("Whatever a name has in it stays within its segment")
+    @Test("Any character of a name stays within its path segment")
     func paths() throws {
         #expect(try VaultPath("/team/pki/", "sign", "a?b#c%2F ü").text == "team/pki/sign/a%3Fb%23c%252F%20%C3%BC")
     }
 
     @Test(
-        "Plain http is for this machine alone",
+        "Plain http is allowed only to this machine",
         arguments: [
             ("http://vault.test:8200", false), ("http://127.0.0.1:8200", true), ("http://localhost:8200/", true),
             ("http://[::1]:8200", true), ("https://vault.test:8200", true), ("http://127.0.0.1.evil.test", false),

@@ -33,7 +33,7 @@ import Testing
     /// The error of a session's login; nil if the login succeeded.
     private func failure(_ session: VaultSession) -> VaultError? { session.tend().failure }
 
-    @Test("An AppRole logs in at its mount; a wrong secret ID is told")
+    @Test("An AppRole logs in at its mount, and a wrong secret ID is reported")
     func appRole() throws {
         let mount = "team/approle-\(server.port)"
         try server.set("sys/auth/\(mount)", ["type": "approle"])
@@ -81,7 +81,7 @@ import Testing
         return text + "." + Base64URL.text(try key.signature(of: Array(text.utf8)))
     }
 
-    @Test("A JWT logs in, is read anew for each login, and is told when it is refused")
+    @Test("A JWT is read for each login, and a refusal is reported")
     func jwt() throws {
         let mount = "jwt-\(server.port)"
         let key = try PrivateKey.generate(.ecdsaP256)
@@ -148,7 +148,7 @@ import Testing
         #expect(nobody.hint == "the login method has no such role: is its name right?", "\(nobody)")
     }
 
-    @Test("A certificate logs in over TLS; without one, and by another CA's, it is told")
+    @Test("A certificate logs in over TLS; a missing one, or one of another CA, is reported")
     func certificate() throws {
         let mount = "cert-\(server.port)"
         let now = Int64(Date().timeIntervalSince1970)
@@ -176,7 +176,7 @@ import Testing
             plain.hint == "no client certificate arrived at Vault: a balancer before it must not end TLS", "\(plain)")
     }
 
-    @Test("A token that was given is used and renewed; a dead one can't be replaced, which is told")
+    @Test("A configured token is used and renewed; if it dies, the error says that no login can replace it")
     func token() throws {
         let clock = TestClock()
         let file = SecretFile()

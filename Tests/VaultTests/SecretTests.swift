@@ -26,7 +26,7 @@ import Testing
     }
 
     @Test(
-        "A secret is read, and its version shows each change; what was deleted, destroyed or never there is told apart")
+        "A secret is read with its version; deleted, destroyed and unknown secrets are distinguished")
     func versions() throws {
         let place = place("secret", "kv/versions")
         let session = try session("versions", "secret")
@@ -61,7 +61,7 @@ import Testing
         #expect(try missing(session, place).kind == .missing(.absent))
     }
 
-    @Test("A version whose deletion lies ahead is present")
+    @Test("A version with a future deletion time is present")
     func deletedLater() throws {
         try server.set("secret/metadata/kv/later", ["delete_version_after": "1h"])
         try server.set("secret/data/kv/later", ["data": ["cert": "C", "key": "K"]])
@@ -70,7 +70,7 @@ import Testing
         #expect(try session.secret(at: place).authorities == nil)
     }
 
-    @Test("A mount without versions is read too")
+    @Test("A KV mount of version 1 is recognised and read")
     func unversioned() throws {
         try server.set("sys/mounts/team/kv1", ["type": "kv", "options": ["version": "1"]])
         let (place, session) = (place("team/kv1", "edge 1", ca: nil), try session("unversioned", "team/kv1"))
@@ -81,7 +81,7 @@ import Testing
         #expect(text(content.certificate) == "C" && content.version == nil)
     }
 
-    @Test("A new mount is waited for while it converts itself")
+    @Test("A new mount is awaited while it upgrades itself")
     func fresh() throws {
         try server.set("sys/mounts/fresh", ["type": "kv", "options": ["version": "2"]])
         let (place, session) = (place("fresh", "x"), try session("fresh", "fresh"))
@@ -89,7 +89,7 @@ import Testing
         #expect(try missing(session, place).kind == .missing(.absent))
     }
 
-    @Test("A member that is missing or no text, and a mount of another kind, are told")
+    @Test("A missing or non-text member, and a mount of another kind, are reported")
     func odd() throws {
         try server.set("secret/data/kv/odd", ["data": ["cert": "C", "key": ["canary"]]])
         let session = try session("odd", "secret")
@@ -103,7 +103,7 @@ import Testing
                 == "Vault's mount 'sys' is of the kind 'system', not kv (is the mount right?)")
     }
 
-    @Test("A token that may not see metadata still reads the secret")
+    @Test("A token without rights on metadata still reads the secret")
     func withoutMetadata() throws {
         try server.set("secret/data/kv/plain", ["data": ["cert": "C", "key": "K", "ca": "A"]])
         let session = try server.session("plain", policy: #"path "secret/data/kv/plain" { capabilities = ["read"] }"#)

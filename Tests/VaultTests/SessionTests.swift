@@ -28,7 +28,7 @@ import Testing
         }
     }
 
-    @Test("A token is renewed in time, and replaced when its greatest age cuts renewals short")
+    @Test("A token is renewed in time, and replaced when max_ttl cuts renewals short")
     func capped() throws {
         let clock = TestClock()
         let session = try server.session("capped", settings: ["token_ttl": "600s", "token_max_ttl": "1h"], clock)
@@ -62,7 +62,7 @@ import Testing
         #expect(try #require(session.tokenEndsAt) > end)
     }
 
-    @Test("A token that was revoked is replaced within the call that shows it")
+    @Test("A revoked token is replaced within the call that finds it revoked")
     func revoked() throws {
         try write("revoked")
         let session = try server.session("revoked", policy: Self.policy)
@@ -71,7 +71,7 @@ import Testing
         #expect(try session.secret(at: Self.place("revoked")).version == 1)
     }
 
-    @Test("A token that is not valid is told at each look until it is replaced, also between two tries")
+    @Test("Each check reports an invalid token until it is replaced")
     func invalid() throws {
         let clock = TestClock()
         let session = VaultSession(try server.client(clock), login: VaultLogin(.token(secret("hvs.none"))), jitter: 0)
@@ -82,7 +82,7 @@ import Testing
         for _ in 0..<2 { #expect(session.tend().failure?.kind == .deadToken) }
     }
 
-    @Test("A token for few calls is told, and replaced when it is used up")
+    @Test("A token with limited uses causes a warning, and is replaced when used up")
     func uses() throws {
         try write("uses")
         let session = try server.session("uses", policy: Self.policy, settings: ["token_num_uses": 2])
@@ -91,7 +91,7 @@ import Testing
         for _ in 0..<3 { #expect(try session.secret(at: Self.place("uses")).version == 1) }
     }
 
-    @Test("What a policy forbids is told, and costs no login")
+    @Test("A call that a policy forbids is reported, and causes no login")
     func forbidden() throws {
         try write("forbidden")
         let session = try server.session(
@@ -105,7 +105,7 @@ import Testing
         #expect(error?.kind == .denied && error?.isTransient == false)
     }
 
-    @Test("A sealed server is waited for, and used again when it is unsealed")
+    @Test("A sealed server is awaited, and used again when it is unsealed")
     func sealed() throws {
         let server = try VaultServerProgram()
         try server.set("secret/data/x", ["data": ["cert": "C", "key": "K"]])
@@ -122,7 +122,7 @@ import Testing
         #expect(try session.secret(at: Self.place("x")).version == 1)
     }
 
-    @Test("A port that speaks TLS, or does not, is told")
+    @Test("A mismatch of http and https at the port is reported")
     func wrongScheme() throws {
         func failure(_ address: String) throws -> VaultError? {
             let client = try VaultClient(

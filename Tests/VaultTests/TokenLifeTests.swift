@@ -9,7 +9,7 @@ import Testing
     }
 
     @Test(
-        "A token is due after two thirds of its life, and at most a fifteenth later",
+        "A token is due after two thirds of its life, or at most a fifteenth later",
         arguments: [UInt64(0), 1 << 63, .max])
     func due(jitter: UInt64) throws {
         let due = try #require(life(600).dueAt(jitter: jitter))
@@ -17,14 +17,14 @@ import Testing
         #expect(abs(due - 1400 - Int64(40 * Double(jitter) / Double(UInt64.max))) <= 1)
     }
 
-    @Test("A token that does not end is never due")
+    @Test("A token without an end is never due")
     func endless() {
         let life = life(0)
         #expect(life.dueAt(jitter: 0) == nil && life.endsAt == nil && !life.hasEnded(at: .max))
         #expect(life.step(at: .max, jitter: 0) == .keep)
     }
 
-    @Test("A token is kept, then renewed; when it has ended a login replaces it")
+    @Test("A token is used, then renewed, and replaced by a login when it has ended")
     func renewed() {
         let life = life(600)
         #expect(life.step(at: 1399, jitter: 0) == .keep)
@@ -46,20 +46,20 @@ import Testing
         #expect(life(300, of: 900).step(at: 1200, jitter: 0) == .logIn)
     }
 
-    @Test("Lives that no clock can hold are cut", arguments: [Int64.max, .min, -1])
+    @Test("Lifetimes beyond the range of a clock are limited", arguments: [Int64.max, .min, -1])
     func extreme(seconds: Int64) {
         let life = VaultTokenLife(grantedAt: 1 << 33, seconds: seconds, fullSeconds: seconds, isRenewable: true)
         #expect(life.endsAt.map { $0 > 1 << 33 } ?? true)
         _ = life.step(at: .max, jitter: .max)
     }
 
-    @Test("Failures are followed by ever longer rests, up to five minutes")
+    @Test("Delays after failures grow up to five minutes")
     func rests() {
         #expect((0...8).map(VaultTokenRetry.delaySeconds) == [10, 10, 20, 40, 80, 160, 300, 300, 300])
     }
 
     @Test(
-        "A call is tried again twice, after 1 to 1.5 s or as long as the server asks for",
+        "A call is repeated twice, after 1 to 1.5 s or as the server asks",
         arguments: [UInt64(0), 7, .max])
     func patience(jitter: UInt64) throws {
         var patience = VaultPatience(budget: .seconds(60), jitter: jitter)
@@ -70,7 +70,7 @@ import Testing
         #expect(third == nil)
     }
 
-    @Test("No try begins after the time for all tries")
+    @Test("No try begins after the total time for tries")
     func budget() {
         var patience = VaultPatience(budget: .seconds(60), jitter: 0)
         let long = patience.delay(retryAfter: .seconds(60), spent: .zero)
