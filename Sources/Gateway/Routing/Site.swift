@@ -13,12 +13,12 @@ final class Site: Sendable, Named {
     var view: SiteView { unsafe SiteView(facts) }
 
     init(_ host: Host, upstreams: [UpstreamNumber], clientCertificates: ClientCertificateRule = .init()) {
-        var (facts, texts) = unsafe (SiteFacts(host, clientCertificates), [UInt8]())
+        var (facts, texts) = (SiteFacts(host, clientCertificates), [UInt8]())
         for text in SiteFacts.Text.allCases {
             texts += text.bytes(of: host, upstreams: upstreams)
-            unsafe facts.ends[text.rawValue] = UInt32(texts.count)
+            facts.ends[text.rawValue] = UInt32(texts.count)
         }
-        let memory = unsafe UnsafeMutableRawPointer.allocate(
+        let memory = UnsafeMutableRawPointer.allocate(
             byteCount: MemoryLayout<SiteFacts>.size + texts.count, alignment: MemoryLayout<SiteFacts>.alignment)
         unsafe self.facts = memory.initializeMemory(as: SiteFacts.self, to: facts)
         // This is safe, since the memory has room for the facts and the texts. Neither needs a deinitializer.
@@ -40,7 +40,6 @@ typealias UpstreamNumber = UInt32
 
 /// The values of a site that have a fixed size and contain no references. There may be 100,000 sites, so the values are
 /// kept small. The site's texts follow in the same memory.
-@unsafe
 struct SiteFacts {
     /// The texts of a site, in the order in which they are stored.
     enum Text: Int, CaseIterable {
@@ -67,24 +66,24 @@ struct SiteFacts {
     let ordersCertificate: Bool
 
     /// The texts follow directly after the facts, since bytes need no alignment.
-    static func texts(of facts: UnsafeMutablePointer<SiteFacts>) -> UnsafeMutableRawPointer {
+    @unsafe static func texts(of facts: UnsafeMutablePointer<SiteFacts>) -> UnsafeMutableRawPointer {
         unsafe UnsafeMutableRawPointer(facts) + MemoryLayout<SiteFacts>.size
     }
 
     init(_ host: Host, _ clientCertificates: ClientCertificateRule) {
-        unsafe self.clientCertificates = clientCertificates
-        unsafe scope = TLSScope("site \(host.domain.text)")
-        unsafe bodyBytes = host.bodyBytes.map(UInt64.init) ?? .max
-        unsafe connectMilliseconds = UInt32(clamping: host.timeouts.connect.wholeMilliseconds)
-        unsafe readMilliseconds = UInt32(clamping: host.timeouts.read.wholeMilliseconds)
-        unsafe writeMilliseconds = UInt32(clamping: host.timeouts.write.wholeMilliseconds)
-        unsafe tunnelMilliseconds = UInt32(clamping: host.timeouts.tunnel.wholeMilliseconds)
-        unsafe respondStatus = UInt16(clamping: host.respond?.status ?? 0)
-        unsafe balance = host.balance
-        unsafe isLeastTLS13 = host.tlsMinVersion == .v1_3
-        unsafe forcesHTTPS = host.forceHTTPS
-        unsafe preservesHost = host.preserveHost
-        unsafe ordersCertificate = host.sslMode == .letsencrypt && host.enabled
+        self.clientCertificates = clientCertificates
+        scope = TLSScope("site \(host.domain.text)")
+        bodyBytes = host.bodyBytes.map(UInt64.init) ?? .max
+        connectMilliseconds = UInt32(clamping: host.timeouts.connect.wholeMilliseconds)
+        readMilliseconds = UInt32(clamping: host.timeouts.read.wholeMilliseconds)
+        writeMilliseconds = UInt32(clamping: host.timeouts.write.wholeMilliseconds)
+        tunnelMilliseconds = UInt32(clamping: host.timeouts.tunnel.wholeMilliseconds)
+        respondStatus = UInt16(clamping: host.respond?.status ?? 0)
+        balance = host.balance
+        isLeastTLS13 = host.tlsMinVersion == .v1_3
+        forcesHTTPS = host.forceHTTPS
+        preservesHost = host.preserveHost
+        ordersCertificate = host.sslMode == .letsencrypt && host.enabled
     }
 }
 
