@@ -74,9 +74,13 @@ struct ACMEProvider: IssuerProvider {
     }
 
     private func updateKey(_ secrets: SecretReader) -> IssuanceFailure? {
-        guard settings.challenge == .dns01, case .rfc2136(let server)? = settings.dns?.method, let tsig = server.tsig,
-            let key = try? secrets.read(tsig.secret)
-        else { return nil }
+        guard settings.challenge == .dns01, let dns = settings.dns else { return nil }
+        let updateKey: TSIGKey?
+        switch dns.method {
+        case .rfc2136(let server): updateKey = server.tsig
+        case .webhook: updateKey = nil
+        }
+        guard let tsig = updateKey, let key = try? secrets.read(tsig.secret) else { return nil }
         do throws(DNSFailure) {
             _ = try DNSUpdateKey(name: tsig.name, algorithm: .sha256, secret: key)
             return nil

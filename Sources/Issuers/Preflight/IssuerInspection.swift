@@ -55,10 +55,16 @@ struct IssuerInspection: Sendable {
         return doubts
     }
 
-    /// Checks whether name servers answer: the server to which dns-01 records are written, and the servers that must
-    /// see them. Webhooks are not called, since each call would write a record.
+    /// Checks whether records for dns-01 can be written. Webhooks are not called, since each call would write a record.
     private func doubts(of provider: DNSProvider) -> [IssuanceFailure] {
-        guard case .rfc2136(let settings) = provider.method else { return [] }
+        switch provider.method {
+        case .rfc2136(let settings): doubts(of: settings)
+        case .webhook: []
+        }
+    }
+
+    /// Checks whether name servers answer: the server to which records are written, and the servers that must see them.
+    private func doubts(of settings: DNSProvider.RFC2136) -> [IssuanceFailure] {
         do throws(DNSFailure) {
             let server = try DNSServer(settings.server)
             let zone = try DNSLookup(servers: [server], timeout: timeout, tries: 1).zone(of: settings.zone)

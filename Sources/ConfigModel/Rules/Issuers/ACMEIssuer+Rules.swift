@@ -29,12 +29,16 @@ extension ACMEIssuer {
                 .error, "eab", "hmac_key", in: node, "the MAC key of an external account is written in base64url",
                 hint: "copy it from the CA's page as it stands there; the key's identifier goes into 'kid'")
         }
-        if case .rfc2136(let settings)? = dns?.method, case .inline(let text)? = settings.tsig?.secret.source,
-            !text.isEmpty, !Base64Text.isKey(text, isURL: false)
-        {
-            rules.report(
-                .error, "dns", "tsig", "secret", in: node, "the secret of a TSIG key is written in base64",
-                hint: "it stands behind 'secret' in what tsig-keygen prints")
+        switch dns?.method {
+        case .rfc2136(let settings)?:
+            if case .inline(let text)? = settings.tsig?.secret.source, !text.isEmpty,
+                !Base64Text.isKey(text, isURL: false)
+            {
+                rules.report(
+                    .error, "dns", "tsig", "secret", in: node, "the secret of a TSIG key is written in base64",
+                    hint: "it stands behind 'secret' in the output of tsig-keygen")
+            }
+        case .webhook?, nil: break
         }
     }
 
