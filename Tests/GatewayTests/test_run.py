@@ -22,16 +22,20 @@ hosts: [{{ domain: {host}, ssl_mode: custom, certificate: site, respond: {{ stat
 """
 
 
-@pytest.fixture
-def checkout(tmp_path):
-    """A checkout whose programs are built already."""
-    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
-    (tmp_path / ".build").mkdir()
-    (tmp_path / ".build/release").symlink_to(PROGRAMS)
-    compiler = tmp_path / "bin/swift"
+def lay_out_checkout(folder):
+    """Makes a checkout whose programs are built already. Its folder `bin` has a compiler that does nothing."""
+    shutil.copytree(ROOT / "scripts", folder / "scripts")
+    (folder / ".build").mkdir()
+    (folder / ".build/release").symlink_to(PROGRAMS)
+    compiler = folder / "bin/swift"
     compiler.parent.mkdir()
     compiler.write_text("#!/bin/sh\necho Swift version 6.3\n")
     compiler.chmod(0o755)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    lay_out_checkout(tmp_path)
     return tmp_path
 
 
