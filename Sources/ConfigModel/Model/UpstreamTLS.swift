@@ -38,8 +38,8 @@ package struct UpstreamTLS: Sendable, Hashable {
             .optional("identity", \.identity, .name, "The identity to show to upstreams"),
             .optional(
                 "ca_file", \.caFile, .path,
-                "Trusted for upstreams, in PEM: roots, issuing CAs or their own certificates; else the identity's CAs, "
-                    + "else the system's"),
+                "The certificates to trust for upstreams, in PEM: roots, issuing CAs or the upstreams' own; else the "
+                    + "identity's CAs, else the system's"),
             .optional(
                 "server_name", \.serverName, .serverName,
                 "The server name to send and to verify; left out: the upstream's own"),
