@@ -52,7 +52,7 @@ def test_the_admin_listeners_certificate_has_the_address_that_the_file_says(run)
 
 
 @pytest.mark.parametrize("what", ["missing", "near its end", "another CA's", "without the machine's name"])
-def test_an_admin_certificate_that_does_not_do_is_made_anew(run, what):
+def test_an_unsuitable_admin_certificate_is_made_again(run, what):
     gateway = run([])
     file = gateway.folder / "ca" / "admin-ui-self-signed.crt"
     good = certificate(file.read_bytes())

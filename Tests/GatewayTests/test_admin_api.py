@@ -46,7 +46,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_each_endpoint_is_for_those_with_a_token(gateway, path):
+def test_each_endpoint_needs_a_token(gateway, path):
     assert ask(gateway, path).status == 401
     good = ask(gateway, path, gateway.reader)
     assert good.status == 200 and good.body and good["Cache-Control"] == "no-store"
@@ -67,7 +67,7 @@ def test_the_list_of_paths_is_complete(gateway):
     assert all(any(pattern.fullmatch(path) for pattern in patterns) for path in PATHS)
 
 
-def test_certificates_are_as_they_are_served(gateway):
+def test_certificates_in_the_api_are_those_that_are_served(gateway):
     (site,) = ask(gateway, "/api/v1/certificates", gateway.reader).json["items"]
     assert (site["id"], site["name"], site["owner"], site["source"]) == (1, "site", "file", "local_ca")
     assert site["domains"] == ["app.test", "*.more.test"] and site["auto_renew"] and site["status"] == "valid"
@@ -88,7 +88,7 @@ def test_certificates_are_as_they_are_served(gateway):
         assert ask(gateway, f"/api/v1/certificates/{path}", gateway.reader).problem == "not-found"
 
 
-def test_hosts_are_as_the_file_has_them(gateway):
+def test_hosts_in_the_api_have_the_files_settings(gateway):
     hosts = ask(gateway, "/api/v1/hosts", gateway.reader).json["items"]
     assert [host["id"] for host in hosts] == ["app.test", "plain.test"]
     one = ask(gateway, "/api/v1/hosts/app.test", gateway.reader).json
@@ -99,7 +99,7 @@ def test_hosts_are_as_the_file_has_them(gateway):
     assert ask(gateway, "/api/v1/hosts?limit=1", gateway.reader).json["items"] == hosts[:1]
 
 
-def test_what_has_happened_is_told(gateway):
+def test_events_are_listed(gateway):
     generations = ask(gateway, "/api/v1/generations", gateway.reader).json["items"]
     assert generations[-1]["number"] == 1 and generations[-1]["outcome"] == "complete"
     events = ask(gateway, "/api/v1/events", gateway.reader).json["items"]
@@ -112,7 +112,7 @@ def test_what_has_happened_is_told(gateway):
     assert after[0]["id"] == events[1]["id"]
 
 
-def test_the_node_is_this_gateway(gateway):
+def test_the_nodes_include_this_gateway(gateway):
     (node,) = ask(gateway, "/api/v1/nodes", gateway.reader).json["items"]
     assert node["process"] == gateway.process.pid and node["is_alive"] and node["phase"] == "ready"
     eventually(
@@ -143,7 +143,7 @@ def test_the_description_is_valid_openapi(gateway):
             assert names == set(re.findall(r"\{(\w+)\}", path))
 
 
-def test_answers_are_as_the_description_says(gateway):
+def test_answers_match_the_openapi_document(gateway):
     jsonschema = pytest.importorskip("jsonschema")
     document = ask(gateway, "/api/v1/openapi.json", gateway.reader).json
     for path in PATHS:
@@ -159,7 +159,7 @@ def test_answers_are_as_the_description_says(gateway):
 
 # Authorization.
 
-def test_tokens_that_are_no_good(gateway):
+def test_bad_tokens_are_refused(gateway):
     short = make_token(gateway, "short", "--expires", "1s")
     gone = make_token(gateway, "gone")
     assert ask(gateway, "/api/v1/hosts", gone).status == 200
@@ -173,7 +173,7 @@ def test_tokens_that_are_no_good(gateway):
     assert all(token["last_used_at"] for token in listed if token["name"] in ("reader", "writer"))
 
 
-def test_the_commands_say_what_is_wrong(gateway):
+def test_token_commands_report_errors(gateway):
     def fails(*arguments, expect=1):
         done = subprocess.run(
             [PROGRAMS / "aegis-apply", "admin", "token", *arguments], cwd=gateway.folder, capture_output=True, text=True)
@@ -197,7 +197,7 @@ def test_many_wrong_tokens_make_the_address_wait(run):
     assert gateway.ask("/healthz")[0] == 200
 
 
-def test_a_change_needs_more(gateway):
+def test_a_change_needs_scope_and_origin(gateway):
     def post(token, *fields, **options):
         return ask(gateway, "/api/v1/nodes", token, *fields, method="POST", body=b"{}", **options)
 
@@ -228,8 +228,8 @@ def test_a_path_has_one_spelling(gateway, path):
 
 
 @pytest.mark.parametrize("path", ["//api/v1/hosts", "/%61pi/v1/hosts", "/API/v1/hosts", "/healthz/../api/v1/hosts", "/apis"])
-def test_other_spellings_of_the_beginning_lead_nowhere(gateway, path):
-    # What is not below /api is the page's, which takes no token.
+def test_other_spellings_of_the_api_prefix_reach_no_data(gateway, path):
+    # Paths outside /api belong to the page, which accepts no token.
     answer = ask(gateway, path, gateway.reader)
     assert answer.status in (400, 401) and b"plain.test" not in answer.body
 
@@ -240,7 +240,7 @@ def test_no_field_replaces_the_method(gateway, field):
     assert ask(gateway, "/api/v1/hosts?_method=DELETE", gateway.reader).problem == "invalid"
 
 
-def test_the_file_says_what_the_api_may_be_used_for(run):
+def test_the_file_limits_what_the_api_may_do(run):
     gateway = run(HOSTS, **SITE)
     token = make_token(gateway, "ops", "--scope", "write")
 
@@ -264,7 +264,7 @@ def test_the_file_says_what_the_api_may_be_used_for(run):
 
 # Bodies and load.
 
-def test_bodies_are_bounded(gateway):
+def test_bodies_are_limited(gateway):
     nested = b"[" * (1 << 20)
     answer = ask(gateway, "/api/v1/hosts", gateway.writer, "Content-Type: application/json", method="POST", body=nested)
     assert answer.problem == "invalid" and "nested too deeply" in answer.json["detail"]
@@ -306,7 +306,7 @@ def test_a_connection_carries_many_requests(gateway):
         assert [client.response().body for _ in range(4)] == 3 * [first.body] + [b"ok\n"]
 
 
-def test_clients_that_go_away_leave_nothing_behind(gateway):
+def test_clients_that_disconnect_leave_nothing_behind(gateway):
     for piece in (
         f"GET /api/v1/hosts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {gateway.reader}\r\n\r\n",
         f"POST /api/v1/hosts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {gateway.writer}\r\n"
@@ -342,7 +342,7 @@ def test_two_hundred_slow_clients_stop_neither_the_data_plane_nor_the_api(gatewa
         client.close()
 
 
-def test_a_slow_state_holds_up_nothing_else(gateway):
+def test_a_slow_state_delays_nothing_else(gateway):
     """While another process holds the lock of the state's folder, opening the state waits; only a limited number of
     requests wait for it."""
     request = f"GET /api/v1/hosts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {gateway.reader}\r\n\r\n"
@@ -372,7 +372,7 @@ def test_a_slow_state_holds_up_nothing_else(gateway):
     assert ask(gateway, "/api/v1/hosts", gateway.reader).status == 200
 
 
-def test_a_process_that_writes_holds_up_nobody_who_looks(gateway):
+def test_a_writing_process_delays_no_reader(gateway):
     token = make_token(gateway, "new")
     with sqlite3.connect(gateway.folder / "state.db", isolation_level=None) as state:
         state.execute("BEGIN IMMEDIATE")
@@ -412,7 +412,7 @@ def test_status_says_what_the_command_says(run):
     assert (renewal["certificate"], renewal["certificate_id"], renewal["is_due"]) == ("site", 1, True)
 
 
-def test_many_requests_at_once_are_answered_or_told_to_come_back(gateway):
+def test_many_requests_at_once_are_answered_or_get_503(gateway):
     statuses = []
 
     def one():
@@ -429,7 +429,7 @@ def test_many_requests_at_once_are_answered_or_told_to_come_back(gateway):
 
 # Secrets.
 
-def test_no_secret_is_told(gateway):
+def test_no_answer_contains_a_secret(gateway):
     key = (gateway.folder / "key").read_text().strip()
     with sqlite3.connect(gateway.folder / "state.db") as state:
         sealed = state.execute("SELECT hex(sealed_key) FROM certificates").fetchone()[0].lower()
@@ -443,7 +443,7 @@ def test_no_secret_is_told(gateway):
         assert not [place for place in places if secret in place], secret[:6]
 
 
-def test_a_state_that_is_gone_is_told(run):
+def test_a_missing_state_is_reported(run):
     gateway = run(HOSTS, **SITE)
     token = make_token(gateway, "ops")
     assert ask(gateway, "/api/v1/hosts", token).status == 200

@@ -82,7 +82,7 @@ def der(holder):
     return holder.certificate.public_bytes(serialization.Encoding.DER)
 
 
-def test_a_host_is_served_when_the_answer_comes(gateway):
+def test_a_created_host_is_served_when_the_answer_arrives(gateway):
     for number in range(20):
         name = f"h{number}.test"
         made = post(gateway, "hosts", {"domain": name, "respond": {"body": "first\n"}})
@@ -99,7 +99,7 @@ def test_a_host_is_served_when_the_answer_comes(gateway):
         assert get(gateway, f"hosts/{name}").problem == "not-found"
 
 
-def test_a_certificate_is_served_when_the_answer_comes(gateway):
+def test_a_stored_certificate_is_served_when_the_answer_arrives(gateway):
     first, sent = pair("tls.test", "*.tls.test")
     made = post(gateway, "certificates", {**sent, "domains": ["tls.test"]})
     assert made.status == 201 and made.json["status"] == "created"
@@ -120,7 +120,7 @@ def test_a_certificate_is_served_when_the_answer_comes(gateway):
     assert get(gateway, f"certificates/{number}").problem == "not-found"
 
 
-def test_the_file_keeps_what_it_declares(gateway):
+def test_the_api_can_not_change_items_of_the_file(gateway):
     for answer in (
         change(gateway, "hosts/app.test", {"enabled": False}), delete(gateway, "hosts/app.test"),
         delete(gateway, "certificates/1"),
@@ -132,7 +132,7 @@ def test_the_file_keeps_what_it_declares(gateway):
     assert served(gateway, "app.test") == "file\n"
 
 
-def test_the_file_and_the_api_live_side_by_side(own):
+def test_items_of_the_file_and_of_the_api_coexist(own):
     holder, sent = pair("api.test", "b.test")
     number = post(own, "certificates", {**sent, "name": "mine"}).json["id"]
     host = {"domain": "api.test", "aliases": ["b.test"], "ssl_mode": "custom", "ssl_cert_id": number, "respond": {"body": "api\n"}}
@@ -164,7 +164,7 @@ def test_the_file_and_the_api_live_side_by_side(own):
     assert "certificate site" in left and "issuer lan" in left
 
 
-def test_what_the_api_owns_becomes_the_files(own):
+def test_items_of_the_api_become_the_files(own):
     holder, sent = pair("api.test")
     number = post(own, "certificates", {**sent, "name": "mine"}).json["id"]
     host = {
@@ -204,7 +204,7 @@ def test_what_the_api_owns_becomes_the_files(own):
         [PROGRAMS / "aegis-apply", "export"], cwd=own.folder, capture_output=True, text=True).stderr
 
 
-def test_one_of_many_at_once_gets_the_name(gateway):
+def test_of_many_simultaneous_requests_one_gets_the_name(gateway):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: post(gateway, "hosts", {"domain": "race.test", "respond": {}}), range(8)))
     assert sorted(answer.status for answer in answers) == [201] + [409] * 7
@@ -217,7 +217,7 @@ def test_one_of_many_at_once_gets_the_name(gateway):
         assert delete(gateway, f"hosts/{name}").status == 204
 
 
-def test_a_change_that_is_out_of_date_is_refused(gateway):
+def test_a_change_with_an_outdated_etag_is_refused(gateway):
     assert post(gateway, "hosts", {"domain": "tag.test", "respond": {}}).status == 201
     tag = get(gateway, "hosts/tag.test")["ETag"]
     assert change(gateway, "hosts/tag.test", {"enabled": False}, f"If-Match: {tag}").status == 200
@@ -226,7 +226,7 @@ def test_a_change_that_is_out_of_date_is_refused(gateway):
     assert delete(gateway, "hosts/tag.test", f"If-Match: {get(gateway, 'hosts/tag.test')['ETag']}").status == 204
 
 
-def test_a_renewal_is_made_soon(own):
+def test_a_requested_renewal_happens_soon(own):
     def fingerprint():
         return get(own, "certificates/1").json["fingerprint"]
 
@@ -304,7 +304,7 @@ def traced(pid, *rules):
 
 @pytest.mark.parametrize("call, every", [("fdatasync", 1), ("pwrite64", 9)])
 @pytest.mark.parametrize("what", ["hosts", "certificates"])
-def test_a_gateway_is_killed_as_it_changes_something(own, what, call, every):
+def test_a_gateway_killed_during_a_change_recovers(own, what, call, every):
     """A client that repeats its request gets what it asked for, once, wherever the gateway was killed."""
     kills = 0
     for place in range(1, 400, 1 if LONG else every):

@@ -97,7 +97,7 @@ def heartbeat(gateway):
     return max(rows(gateway, "heartbeat_at", "nodes"), default=(0,))[0]
 
 
-def test_each_threshold_is_told_once(start, clock, webhook, tmp_path):
+def test_each_threshold_causes_one_alert(start, clock, webhook, tmp_path):
     folder = tmp_path / "gateway"
     folder.mkdir()
     write(folder, Holder("node", root, names=["node.test"], days=(-1, 20), purposes=[CLIENT, SERVER]), (root,))
@@ -136,7 +136,7 @@ def test_each_threshold_is_told_once(start, clock, webhook, tmp_path):
     assert TOKEN not in gateway.log and "query-secret" not in gateway.log
 
 
-def test_another_certificate_of_the_same_name_is_told_of_anew(start, clock, webhook, tmp_path):
+def test_a_new_certificate_of_the_same_name_causes_alerts_again(start, clock, webhook, tmp_path):
     gateway = start(20, alerts={"webhook": {"url": webhook.url}})
     webhook.await_requests(1)
     own(gateway.folder, 5)
@@ -148,7 +148,7 @@ def test_another_certificate_of_the_same_name_is_told_of_anew(start, clock, webh
     assert [body["threshold"] for body in bodies(webhook)] == ["30d", "7d"]
 
 
-def test_without_alerts_in_the_file_the_log_events_and_metrics_tell(start):
+def test_without_alerts_in_the_file_the_log_events_and_metrics_have_them(start):
     gateway = start(6)
     gateway.await_log("the certificate 'shop' expires on", "in 6 days", "threshold=7d")
     eventually("the event", lambda: events(gateway) == ["shop"])
@@ -157,7 +157,7 @@ def test_without_alerts_in_the_file_the_log_events_and_metrics_tell(start):
     assert rows(gateway) == [(7 * DAY, 0, None, None)]
 
 
-def test_a_certificate_that_has_expired_is_told_of(start, clock, webhook):
+def test_an_expired_certificate_causes_an_alert(start, clock, webhook):
     gateway = start(2, alerts={"expiry": ["1h"], "webhook": {"url": webhook.url}})
     looked_again(gateway, clock, 60)
     assert webhook.requests == []
@@ -169,7 +169,7 @@ def test_a_certificate_that_has_expired_is_told_of(start, clock, webhook):
     gateway.await_log("the certificate 'shop' expired on")
 
 
-def test_a_webhook_that_is_down_then_broken_then_well_is_told_once(start, clock):
+def test_a_webhook_that_fails_at_first_gets_the_alert_once(start, clock):
     port = free_port()
     gateway = start(20, alerts={"webhook": {"url": f"http://127.0.0.1:{port}/"}})
     gateway.await_log("warning: the webhook for alerts did not accept the alert about the certificate 'shop'", "next try is in 20 minutes")
@@ -191,7 +191,7 @@ def test_a_webhook_that_is_down_then_broken_then_well_is_told_once(start, clock)
         hook.stop()
 
 
-def test_after_three_tries_the_next_threshold_is_told(start, clock, webhook):
+def test_after_three_failed_tries_the_next_threshold_is_sent(start, clock, webhook):
     webhook.answer = BROKEN
     gateway = start(20, alerts={"webhook": {"url": webhook.url}})
     for number in range(1, 4):
@@ -209,7 +209,7 @@ def test_after_three_tries_the_next_threshold_is_told(start, clock, webhook):
     eventually("it is delivered", lambda: told(gateway, result="delivered") == 1)
 
 
-def test_a_slow_webhook_holds_nothing_up(start, clock, webhook):
+def test_a_slow_webhook_delays_nothing(start, clock, webhook):
     silent = threading.Event()
 
     def wait(connection, request):
@@ -233,7 +233,7 @@ def test_a_slow_webhook_holds_nothing_up(start, clock, webhook):
     silent.set()
 
 
-def test_an_answer_without_an_end_is_cut(start, webhook):
+def test_an_endless_answer_of_the_webhook_is_cut_off(start, webhook):
     webhook.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + bytes(1 << 20)
     gateway = start(20, alerts={"webhook": {"url": webhook.url}})
     gateway.await_log("the webhook for alerts did not accept the alert about the certificate 'shop'")
@@ -263,7 +263,7 @@ def test_a_webhook_over_https_is_verified_by_its_ca_file(start, clock, tmp_path)
         hook.stop()
 
 
-def test_of_several_gateways_one_tells(start, clock, webhook):
+def test_one_of_several_gateways_sends_the_alert(start, clock, webhook):
     """Three gateways with one state, one of which dies after each threshold."""
     gateway = start(20, alerts={"expiry": ["30d", "10d", "5d", "1d"], "webhook": {"url": webhook.url}})
     others = [Gateway(gateway.folder, []) for _ in range(2)]
@@ -292,7 +292,7 @@ def test_of_several_gateways_one_tells(start, clock, webhook):
                 other.process.wait()
 
 
-def test_a_renewal_that_does_not_happen_is_told_when_it_is_overdue(start, clock, webhook, tmp_path):
+def test_an_overdue_renewal_causes_an_alert(start, clock, webhook, tmp_path):
     gateway = start(
         900, alerts={"expiry": ["3650d"], "webhook": {"url": webhook.url}}, issuers={"lan": {"type": "local_ca"}})
     # Days left matter only for what does not renew itself.

@@ -67,7 +67,7 @@ def test_an_answer_may_come_byte_by_byte(gateway, origin):
             assert client.get().body == b"hello world"
 
 
-def test_answers_without_a_body_leave_the_connection_in_step(gateway, origin):
+def test_after_answers_without_a_body_the_connection_stays_usable(gateway, origin):
     origin.answers["/head"] = LENGTH[:-11]
     origin.answers["/204"] = b"HTTP/1.1 204 No Content\r\n\r\n"
     origin.answers["/304"] = b"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 11\r\n\r\n"
@@ -111,7 +111,7 @@ def test_interim_answers_come_before_the_final_one(gateway, origin):
         assert answer.startswith(b"HTTP/1.1 200 ") and b"103" not in answer, "HTTP/1.0 knows no interim answers"
 
 
-def test_a_client_that_waits_for_100_is_told_to_go_on(gateway, origin):
+def test_a_client_that_waits_for_100_gets_it(gateway, origin):
     with Client(gateway.http) as client:
         client.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
         assert client.head().status == 100
@@ -144,7 +144,7 @@ def test_a_body_beyond_the_limit_is_refused(gateway, origin):
     assert len(origin.requests) == 1
 
 
-def test_http_1_0_clients_get_what_they_understand(gateway, origin):
+def test_http_1_0_clients_get_answers_that_they_understand(gateway, origin):
     origin.answers["/chunks"] = CHUNKS
     with Client(gateway.http) as client:
         client.send("GET /chunks HTTP/1.0\r\nHost: app.test\r\nConnection: keep-alive\r\n\r\n")
@@ -157,7 +157,7 @@ def test_http_1_0_clients_get_what_they_understand(gateway, origin):
         assert client.is_closed()
 
 
-def test_connections_are_kept_and_ended_as_asked(gateway, origin):
+def test_connections_are_kept_or_closed_as_requested(gateway, origin):
     with Client(gateway.http) as client:
         for _ in range(5):
             assert client.get().status == 200
@@ -223,7 +223,7 @@ def test_large_bodies_pass_both_ways_unchanged(gateway, origin, framing):
         assert hashlib.sha256(response.body).hexdigest() == expected
 
 
-def test_an_answer_that_breaks_off_is_a_reset_where_only_its_end_would_tell(gateway, origin):
+def test_a_truncated_answer_without_a_length_is_a_reset(gateway, origin):
     def break_off(connection, request):
         connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
         return False
@@ -242,7 +242,7 @@ def resident(gateway):
             return int(line.split()[1]) * 1024
 
 
-def test_an_answer_that_is_not_taken_does_not_fill_memory(gateway, origin):
+def test_an_answer_that_the_client_does_not_read_does_not_fill_memory(gateway, origin):
     total = 96 << 20
     sent = [0]
 
@@ -265,7 +265,7 @@ def test_an_answer_that_is_not_taken_does_not_fill_memory(gateway, origin):
         assert len(client.response().body) == total
 
 
-def test_a_body_that_the_origin_does_not_take_does_not_fill_memory(gateway, origin):
+def test_a_body_that_the_origin_does_not_read_does_not_fill_memory(gateway, origin):
     total = 96 << 20
     go_on = threading.Event()
 
@@ -349,7 +349,7 @@ def test_an_early_answer_with_a_close_reaches_the_client(gateway, origin):
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
 ], ids=["short", "no last chunk", "no end of trailers", "no chunk"])
-def test_an_answer_that_breaks_off_is_never_passed_on_as_complete(gateway, origin, answer):
+def test_a_truncated_answer_is_never_passed_on_as_complete(gateway, origin, answer):
     def break_off(connection, request):
         connection.send(answer)
         return False
@@ -366,7 +366,7 @@ MALFORMED = [b"zz\r\n", b"5\r\nhelloX", b"5\r\nhello\r\n-1\r\n", b"fffffffffffff
 
 
 @pytest.mark.parametrize("body", MALFORMED)
-def test_a_malformed_body_that_comes_with_its_head_is_502(gateway, origin, body):
+def test_a_malformed_body_received_with_its_head_is_502(gateway, origin, body):
     origin.answers["/"] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body
     with Client(gateway.http) as client:
         response = client.get()
@@ -378,7 +378,7 @@ def test_a_malformed_body_that_comes_with_its_head_is_502(gateway, origin, body)
 
 
 @pytest.mark.parametrize("body", MALFORMED)
-def test_a_malformed_body_that_comes_after_its_head_breaks_the_connection(gateway, origin, body):
+def test_a_malformed_body_received_after_its_head_breaks_the_connection(gateway, origin, body):
     arrived = threading.Event()
 
     def late(connection, request):
@@ -402,7 +402,7 @@ SMALL_LIMIT = "POST / HTTP/1.1\r\nHost: small.test\r\nTransfer-Encoding: chunked
     "b\r\n", "8000000000000000\r\n", "ffffffffffffffff\r\n", "5\r\nhello\r\n6\r\n", "000000b\r\nhe",
     "5\r\nhello\r\nfffffffffffffffb\r\n",
 ])
-def test_a_chunk_larger_than_the_limit_is_refused_before_it_comes(gateway, origin, body):
+def test_a_chunk_larger_than_the_limit_is_refused_before_it_arrives(gateway, origin, body):
     with Client(gateway.http) as client:
         client.send(SMALL_LIMIT + body)
         response = client.response("POST")

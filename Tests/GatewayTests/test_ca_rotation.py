@@ -84,7 +84,7 @@ def test_no_request_is_lost_while_a_ca_file_is_replaced(run, make_origin, tmp_pa
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_replaced_ca_file_holds_for_kept_connections_too(run, make_origin, tmp_path, ca_file, way):
+def test_a_replaced_ca_file_applies_to_kept_connections_too(run, make_origin, tmp_path, ca_file, way):
     old, new = serve(first, make_origin, tmp_path), serve(second, make_origin, tmp_path)
     replace = WAYS[way](ca_file)
     gateway = run(
@@ -102,7 +102,7 @@ def test_a_replaced_ca_file_holds_for_kept_connections_too(run, make_origin, tmp
     assert len({request.connection for request in old.requests}) == 1
 
 
-def test_a_ca_file_that_appears_later_mends_its_upstreams(run, make_origin, tmp_path, ca_file):
+def test_a_ca_file_that_appears_later_makes_its_upstreams_usable(run, make_origin, tmp_path, ca_file):
     origin = serve(first, make_origin, tmp_path)
     ca_file.unlink()
     gateway = run([{"domain": "app.test", "upstreams": [origin.url], "ca_file": str(ca_file)}])
@@ -171,7 +171,7 @@ def test_a_ca_file_that_breaks_leaves_the_former_cas_trusted(run, make_origin, t
     eventually("no problem in /metrics", lambda: gateway.metric("aegis_state_problems") == 0)
 
 
-def test_an_upstream_that_is_not_well_stays_so_when_its_ca_file_changes(run, make_origin, tmp_path, ca_file):
+def test_an_unhealthy_upstream_stays_unhealthy_when_its_ca_file_changes(run, make_origin, tmp_path, ca_file):
     good, bad = serve(first, make_origin, tmp_path), serve(first, make_origin, tmp_path)
     bad.answers["/healthz"] = b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"
     gateway = run([{
@@ -207,7 +207,7 @@ def test_a_host_gets_a_new_ca_file_while_it_changes(run, make_origin, tmp_path, 
     assert gateway.log.count("error: the CAs in") == errors + 1
 
 
-def test_a_change_that_waits_for_names_takes_a_change_of_its_ca_file_along(names, run, make_origin, tmp_path, ca_file):
+def test_a_change_that_waits_for_names_includes_a_later_change_of_the_ca_file(names, run, make_origin, tmp_path, ca_file):
     leaf = Holder("leaf", second, names=["up.slow.test"])
     origin = make_origin(tls=leaf.server(tmp_path / "leaf.pem"))
     gateway = run([{"domain": "one.test", "respond": {"status": 200, "body": "ok"}}])

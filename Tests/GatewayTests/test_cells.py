@@ -255,17 +255,17 @@ def check(gateway, actor, table, what, figures):
 
 
 @pytest.mark.parametrize("peer", PEERS)
-def test_answers_of_a_raw_upstream(gateway, actor, peer, figures):
+def test_each_answer_of_a_raw_upstream_is_passed_on_correctly(gateway, actor, peer, figures):
     check(gateway, actor, RAW[peer], f"answers of {peer}", figures)
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_answers_of_a_real_server(gateway, actor, server, figures):
+def test_each_answer_of_a_real_server_is_passed_on_correctly(gateway, actor, server, figures):
     check(gateway, actor, REAL[server], f"answers of {server}", figures)
 
 
 @pytest.mark.parametrize("upstream", BODIES)
-def test_bodies_of_requests(gateway, actor, upstream, figures):
+def test_each_body_of_a_request_is_passed_on_correctly(gateway, actor, upstream, figures):
     check(gateway, actor, BODIES[upstream], f"bodies of requests to {upstream}", figures)
 
 

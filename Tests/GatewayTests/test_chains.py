@@ -38,7 +38,7 @@ def accepts(port, name, context):
             return False
 
 
-def test_a_client_takes_what_it_is_shown_if_openssl_takes_what_was_given(tmp_path):
+def test_a_client_accepts_the_sent_chain_if_openssl_accepts_the_given_certificates(tmp_path):
     old = Holder("old", is_ca=True, days=LONG)
     root = Holder("root", is_ca=True, days=LONG)
     upper = Holder("upper", root, is_ca=True, days=LONG)

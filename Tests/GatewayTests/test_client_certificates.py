@@ -189,7 +189,7 @@ def test_a_certificate_is_good_or_refused_with_its_reason(gateway, folder, what,
 
 
 @pytest.mark.parametrize("what", [what for what, case in CASES.items() if case.host == "any.test"])
-def test_openssl_judges_alike(folder, tmp_path, what):
+def test_openssl_verify_agrees(folder, tmp_path, what):
     case = CASES[what]
     (tmp_path / "leaf.pem").write_bytes(pem(case.holder.certificate))
     (tmp_path / "above.pem").write_bytes(pem(*(holder.certificate for holder in case.above)))
@@ -201,7 +201,7 @@ def test_openssl_judges_alike(folder, tmp_path, what):
 
 
 @VERSIONS
-def test_without_a_certificate(gateway, folder, version):
+def test_a_client_without_a_certificate_is_refused_where_one_is_required(gateway, folder, version):
     bare = context(version=version)
     status, _, _ = ask(gateway, bare, "any.test")
     assert "required" in status or "handshake failure" in status.lower()
@@ -211,12 +211,12 @@ def test_without_a_certificate(gateway, folder, version):
 
 
 @VERSIONS
-def test_a_certificate_that_is_shown_must_be_good_though_none_is_required(gateway, folder, version):
+def test_a_shown_certificate_must_be_good_even_if_none_is_required(gateway, folder, version):
     status, _, _ = ask(gateway, context(leaf(stranger), (stranger,), folder, version), "optional.test")
     assert isinstance(status, str)
 
 
-def test_upstreams_are_told_of_the_certificate_as_the_host_says(gateway, folder, origin):
+def test_upstreams_get_the_certificate_in_the_configured_header(gateway, folder, origin):
     shown = leaf(names=["a.clients.test", "URI:spiffe://clients.test/x"])
     settings = context(shown, folder=folder)
     der = shown.certificate.public_bytes(serialization.Encoding.DER)
@@ -246,13 +246,13 @@ def test_upstreams_are_told_of_the_certificate_as_the_host_says(gateway, folder,
 @VERSIONS
 @pytest.mark.parametrize("name", [None, "open.test", "others.test", "unknown.example"])
 @pytest.mark.parametrize("host", ["any.test", "optional.test", "ANY.test", "any.test.", "any.test:443", "a.wild.test"])
-def test_no_other_server_name_leads_to_a_host_that_asks(gateway, folder, version, name, host):
+def test_no_other_server_name_reaches_a_host_with_client_auth(gateway, folder, version, name, host):
     settings = context(leaf(stranger), (stranger,), folder, version) if name == "others.test" else context(version=version)
     assert ask(gateway, settings, name, host)[0] == 421
 
 
 @VERSIONS
-def test_a_good_certificate_for_one_host_is_none_for_another(gateway, folder, version):
+def test_a_good_certificate_for_one_host_does_not_count_for_another(gateway, folder, version):
     settings = context(leaf(names=["x.others.test"]), folder=folder, version=version)
     assert ask(gateway, settings, "any.test")[0] == 200
     assert ask(gateway, settings, "any.test", "named.test")[0] == 421
@@ -313,7 +313,7 @@ def split_hello(gateway, settings, name, cut):
 
 
 @VERSIONS
-def test_a_client_hello_that_is_cut_anywhere_meets_the_same_rules(gateway, folder, version):
+def test_a_client_hello_split_anywhere_meets_the_same_rules(gateway, folder, version):
     """Threat: a gateway that looks for the server name in the first record alone applies its default rules instead."""
     bare, certified = context(version=version), context(leaf(), folder=folder, version=version)
     length = len(client_hello("any.test", context=context(version=version))) - 5
@@ -370,7 +370,7 @@ CHANGES = {
 
 @VERSIONS
 @pytest.mark.parametrize("what", CHANGES)
-def test_open_connections_keep_to_new_files(changing, tmp_path, what, version):
+def test_open_connections_follow_changed_files(changing, tmp_path, what, version):
     file, content, stays = CHANGES[what]
     holder = leaf()
     settings = context(holder, folder=tmp_path, version=version)
@@ -393,7 +393,7 @@ def test_open_connections_keep_to_new_files(changing, tmp_path, what, version):
 
 
 @VERSIONS
-def test_a_resumed_session_that_can_not_be_verified_again_is_no_refusal(changing, tmp_path, version):
+def test_a_session_that_can_not_be_verified_again_leads_to_a_full_handshake(changing, tmp_path, version):
     """A resumed session has only the client's own certificate; a new handshake has its intermediates again."""
     settings = context(leaf(issuing), (issuing,), tmp_path, version)
     _, _, session = ask(changing, settings, "any.test")
@@ -408,7 +408,7 @@ def test_a_resumed_session_that_can_not_be_verified_again_is_no_refusal(changing
 
 
 @VERSIONS
-def test_open_connections_keep_to_new_rules_of_the_file(changing, tmp_path, version):
+def test_open_connections_follow_changed_rules(changing, tmp_path, version):
     settings = context(leaf(names=["a.clients.test"]), folder=tmp_path, version=version)
     with connect(changing, settings, "any.test") as client:
         assert client.get("any.test").status == 200
@@ -438,7 +438,7 @@ def test_open_connections_keep_to_new_rules_of_the_file(changing, tmp_path, vers
 
 
 @pytest.mark.parametrize("content", [b"", b"no PEM", None], ids=["empty", "no PEM", "missing"])
-def test_authorities_that_can_not_be_used_keep_the_last_good_ones(changing, tmp_path, content):
+def test_unusable_cas_leave_the_last_good_ones_in_force(changing, tmp_path, content):
     settings = context(leaf(), folder=tmp_path)
     if content is None:
         (tmp_path / "ca.pem").unlink()
@@ -498,7 +498,7 @@ def test_a_start_with_broken_files_lets_nobody_in_and_tells_everywhere(changing,
 
 
 @pytest.mark.parametrize("content", [b"", b"no PEM", None], ids=["empty", "no PEM", "missing"])
-def test_a_host_whose_authorities_never_could_be_used_answers_nobody(run, make_origin, tmp_path, content):
+def test_a_host_whose_cas_were_never_usable_refuses_everybody(run, make_origin, tmp_path, content):
     """Threat: a gateway that can't read the file of CAs and then asks for no certificate, or accepts the system's CAs."""
     file = tmp_path / "ca.pem"
     hosts = [

@@ -187,7 +187,7 @@ def await_recovery(gateway):
     *[(lost(table), f"'{table}' is missing") for table in ("challenges", "items", "position", "orders", "expiry_alerts")],
     (no_database, "not a database"), (removed, "no state"),
 ])
-def test_damage_is_told_and_a_restored_state_is_followed(gateway, befall, cause):
+def test_damage_is_reported_and_a_restored_state_is_followed(gateway, befall, cause):
     backup = back_up(gateway)
     befall(gateway)
     await_trouble(gateway, cause)
@@ -222,7 +222,7 @@ def test_commits_that_are_lost_stay_in_force_until_they_are_applied_again(gatewa
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
-def test_a_file_of_sqlite_that_is_removed_does_not_part_gateway_and_apply(gateway, suffix):
+def test_a_removed_file_of_sqlite_does_not_separate_gateway_and_apply(gateway, suffix):
     fold(gateway)
     state(gateway, suffix).unlink()
     gateway.config["hosts"].append({"domain": "third.test", "respond": {"body": "third"}})
@@ -247,7 +247,7 @@ def cut_index(gateway, length):
 
 
 @pytest.mark.parametrize("length", [0, 100, 4096, 32767])
-def test_an_index_that_is_cut_short_ends_nobody(gateway, length):
+def test_a_truncated_index_ends_no_process(gateway, length):
     """SQLite maps the file: each access beyond its end raises SIGBUS."""
     for number in range(3):
         cut_index(gateway, length)
@@ -265,7 +265,7 @@ def test_an_index_that_is_cut_short_ends_nobody(gateway, length):
     assert gateway.process.poll() is None
 
 
-def test_files_that_are_copied_onto_those_in_use_end_nobody(gateway):
+def test_files_copied_over_those_in_use_end_no_process(gateway):
     """An operator may restore files like this, wrongly: each file is empty for a moment."""
     backup = back_up(gateway)
     copies = gateway.folder / "copies"
@@ -286,7 +286,7 @@ def test_files_that_are_copied_onto_those_in_use_end_nobody(gateway):
 
 @pytest.mark.parametrize("way", [restore, lambda gateway, other: state(gateway).write_bytes(other.read_bytes())],
                          ids=["renamed", "written over"])
-def test_another_valid_state_is_served(gateway, way):
+def test_another_valid_state_in_the_same_place_is_served(gateway, way):
     older = back_up(gateway)
     gateway.config["hosts"].append({"domain": "third.test", "respond": {"body": "third"}})
     gateway.reload()
@@ -303,7 +303,7 @@ def test_another_valid_state_is_served(gateway, way):
     assert is_served(gateway, "third.test", b"third")
 
 
-def test_a_directory_that_is_renamed_is_told_and_found_again(tmp_path):
+def test_a_renamed_directory_is_reported_and_found_again(tmp_path):
     gateway = Gateway(tmp_path / "gateway", [WITNESS, {"domain": "second.test", "respond": {"body": "second"}}])
     gateway.config["state"]["path"] = "sub/state.db"
     gateway.apply()
@@ -318,7 +318,7 @@ def test_a_directory_that_is_renamed_is_told_and_found_again(tmp_path):
         gateway.stop()
 
 
-def test_permissions_that_are_taken_away_are_told():
+def test_missing_permissions_are_reported():
     # A folder without permissions keeps out everybody but root, who can read everything.
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
@@ -376,7 +376,7 @@ def named(run):
     "UPDATE items SET record = substr(record, 1, 5) WHERE name = 'a.test'",
     "DELETE FROM items WHERE kind = 'gateway'",
 ], ids=["row gone", "chain", "key", "fingerprint", "host", "settings gone"])
-def test_what_a_full_reading_does_not_find_stays_as_it_was_and_is_told(named, befall):
+def test_an_item_that_a_full_read_can_not_read_stays_and_is_reported(named, befall):
     before = serial(named, "a.test")
     assert named.metric("aegis_state_problems") == 0
     change(named, befall)
@@ -389,7 +389,7 @@ def test_what_a_full_reading_does_not_find_stays_as_it_was_and_is_told(named, be
         eventually("an event that tells of it", lambda: database.execute(query).fetchone() == (1,))
 
 
-def test_a_certificate_that_was_lost_is_replaced_by_an_apply_and_goes_with_its_host(named):
+def test_a_lost_certificate_is_replaced_by_an_apply_and_deleted_with_its_host(named):
     before = serial(named, "a.test")
     change(named, "DELETE FROM certificates")
     hang_up(named)
@@ -404,7 +404,7 @@ def test_a_certificate_that_was_lost_is_replaced_by_an_apply_and_goes_with_its_h
     eventually("the end of the problem", lambda: named.metric("aegis_state_problems") == 0)
 
 
-def test_a_certificate_that_an_apply_has_taken_out_stays_out_after_a_full_reading(named):
+def test_a_deleted_certificate_stays_deleted_after_a_full_read(named):
     before = serial(named, "b.test")
     del named.config["certificates"]["b"], named.config["hosts"][1]
     named.reload()
@@ -424,7 +424,7 @@ LOCKS = [("BEGIN IMMEDIATE",), ("BEGIN EXCLUSIVE",)]
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_a_locked_state_holds_up_neither_signals_nor_the_end_and_is_told(gateway, lock):
+def test_a_locked_state_delays_no_signal_and_is_reported(gateway, lock):
     with locked(gateway, *lock):
         gateway.process.send_signal(signal.SIGHUP)
         gateway.await_log("reading the state anew")
@@ -462,7 +462,7 @@ def test_an_apply_says_that_the_state_is_locked_and_for_how_long_it_has_waited(g
     assert "hint: try again when that process is done; 'fuser " in done.stderr
 
 
-def test_a_full_disk_is_told(gateway):
+def test_a_full_disk_is_reported(gateway):
     tracer = subprocess.Popen(
         ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64", "-e", "inject=pwrite64:error=ENOSPC", "-p",
          str(gateway.process.pid)])

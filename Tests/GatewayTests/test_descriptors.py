@@ -148,7 +148,7 @@ def await_upstream(client):
     return client
 
 
-def test_too_few_descriptors_are_waited_for_without_spinning(run, origin):
+def test_without_free_descriptors_the_gateway_waits_without_spinning(run, origin):
     gateway = run([FIXED, proxied("app.test", origin.url)], gateway={"limits": AT_ONCE})
     pid = gateway.process.pid
     limit = descriptors(pid) + 10
@@ -182,7 +182,7 @@ def test_too_few_descriptors_are_waited_for_without_spinning(run, origin):
     assert gateway.ask("/healthz")[0] == 200
 
 
-def test_clients_that_wait_make_room_when_descriptors_run_out(run, origin):
+def test_waiting_clients_are_closed_when_descriptors_run_out(run, origin):
     gateway = run([FIXED, proxied("app.test", origin.url)], gateway={"workers": 1, "limits": AT_ONCE})
     pid = gateway.process.pid
     with Client(gateway.http) as client:
@@ -271,7 +271,7 @@ def test_the_limit_of_connections_follows_from_the_descriptors(few):
     assert limit_in_force(few) == 100
 
 
-def test_one_client_has_a_share_of_the_connections_that_can_be_had(run_few, origin):
+def test_one_client_has_a_share_of_the_possible_connections(run_few, origin):
     """The share of a configuration without such a bound, and of one whose bound is above the limit."""
     gateway = run_few([proxied("app.test", origin.url)], gateway={"limits": dict(AT_ONCE)})
     limit = limit_in_force(gateway)
@@ -302,7 +302,7 @@ def slow_heads(gateway, count):
     return connections
 
 
-def test_slow_heads_lock_nobody_out(few, origin):
+def test_slow_heads_lock_no_other_client_out(few, origin):
     limit = limit_in_force(few)
     with Client(few.https, tls_context(), "app.test") as kept, begin_body(few) as under_way:
         assert kept.get("app.test").status == 200
@@ -327,7 +327,7 @@ def test_slow_heads_lock_nobody_out(few, origin):
 
 @pytest.mark.parametrize("host", ["app.test", "fixed.test"])
 @pytest.mark.parametrize("more", [b"G", b"GET / HTTP/1.1\r\nHo", b"\r\n", b"\r"])
-def test_what_is_sent_behind_a_request_keeps_nobody_s_place(few, more, host):
+def test_bytes_after_a_request_do_not_protect_a_connection_from_being_replaced(few, more, host):
     """The beginning of another head, or an empty line, in the same segment as a whole request."""
     limit = limit_in_force(few)
     request = f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() + more
@@ -344,7 +344,7 @@ def test_what_is_sent_behind_a_request_keeps_nobody_s_place(few, more, host):
         connection.close()
 
 
-def test_idle_clients_make_room_for_others(few):
+def test_idle_clients_are_replaced_by_new_ones(few):
     limit = limit_in_force(few)
     clients = []
     for _ in range(2 * limit):
@@ -358,7 +358,7 @@ def test_idle_clients_make_room_for_others(few):
         client.close()
 
 
-def test_the_last_descriptors_are_not_connections(run_few, make_origin):
+def test_the_last_descriptors_are_reserved(run_few, make_origin):
     """However many idle connections to upstreams there are: libraries end a process that can't open a file."""
     count = 150
     origins = [make_origin() for _ in range(3)]

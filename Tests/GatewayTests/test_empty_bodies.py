@@ -38,7 +38,7 @@ def gateway(run_once, module_origin):
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("framing", EMPTY)
-def test_a_late_answer_to_an_empty_body_is_awaited(gateway, origin, framing, method, tls):
+def test_a_late_answer_to_an_empty_body_arrives(gateway, origin, framing, method, tls):
     origin.answers["/late"] = late(gateway)
     with Client(gateway.https if tls else gateway.http, tls_context() if tls else None, "app.test") as client:
         for _ in range(2):
@@ -64,7 +64,7 @@ def late(gateway):
 
 @pytest.mark.skipif("AEGIS_SANITIZER" in os.environ, reason="LeakSanitizer can't run under strace")
 @pytest.mark.parametrize("framing", EMPTY)
-def test_no_head_is_held_back_for_a_body(run, make_origin, tmp_path, framing):
+def test_a_head_is_sent_without_waiting_for_its_body(run, make_origin, tmp_path, framing):
     origin, trace = make_origin(), tmp_path / "trace"
     gateway = run([{"domain": "app.test", "upstreams": [origin.url]}])
     with traced(gateway.process.pid, trace), Client(gateway.http) as client:
@@ -120,7 +120,7 @@ def test_a_client_that_has_closed_its_half_gets_the_answer(gateway, origin, fram
 
 @pytest.mark.parametrize("framing", EMPTY)
 @pytest.mark.parametrize("host", ["app.test", "other.test"])
-def test_an_idempotent_request_is_repeated_where_its_connection_was_dead(gateway, origin, framing, host):
+def test_an_idempotent_request_is_repeated_after_a_dead_connection(gateway, origin, framing, host):
     def die(connection, request):
         if connection.number == origin.requests[0].connection and len(origin.requests) > 1:
             return False  # a server that closes an idle connection at the moment of its next use

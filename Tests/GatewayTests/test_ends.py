@@ -81,7 +81,7 @@ def test_an_answer_is_whole_whatever_comes_after_its_end(gateway, origin, over, 
 @pytest.mark.parametrize("connection", ["close", "keep-alive"])
 @pytest.mark.parametrize("size, is_sent", [(300_000, True), (8 << 20, False)], ids=["behind it", "within it"])
 @pytest.mark.parametrize("has_fin", [False, True], ids=["close_notify alone", "FIN too"])
-def test_an_answer_is_whole_for_who_says_goodbye_before_reading_it(
+def test_an_answer_is_whole_for_a_client_that_sends_close_notify_first(
         gateway, origin, version, connection, size, is_sent, has_fin):
     """By close_notify a client ends only its own sending (RFC 8446 section 6.1)."""
     origin.answers["/late"] = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
@@ -115,7 +115,7 @@ def pace(end, step):
         time.sleep(0.1)
 
 
-def test_a_slow_reader_has_the_time_it_needs(gateway, origin):
+def test_a_slow_reader_is_not_cut_off(gateway, origin):
     """The kernel reports room for more data only when megabytes were read: for a slow reader that takes longer than a
     deadline."""
     size = 16 << 20
@@ -128,7 +128,7 @@ def test_a_slow_reader_has_the_time_it_needs(gateway, origin):
         assert len(client.response().body) == size
 
 
-def test_a_slow_upstream_has_the_time_it_needs(gateway, origin):
+def test_a_slow_upstream_is_not_cut_off(gateway, origin):
     size = 9 << 20
 
     def answer(connection, request):
@@ -146,7 +146,7 @@ def test_a_slow_upstream_has_the_time_it_needs(gateway, origin):
         assert (response.status, response.body) == (200, b"ok")
 
 
-def test_who_reads_nothing_is_cut_off_still(gateway, origin):
+def test_a_client_that_reads_nothing_is_cut_off(gateway, origin):
     size = 16 << 20
     origin.answers["/large"] = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
     before = gateway.metric("aegis_client_aborts_total")
@@ -155,7 +155,7 @@ def test_who_reads_nothing_is_cut_off_still(gateway, origin):
         eventually("the end", lambda: gateway.metric("aegis_client_aborts_total") == before + 1)
 
 
-def test_a_refusal_waits_for_who_is_still_sending(gateway):
+def test_a_refusal_reaches_a_client_that_is_still_sending(gateway):
     """Many clients read an answer only when they have sent their whole request."""
     with Client(gateway.http) as client:
         client.send(b"POST / HTTP/1.1\r\nHost: small.test\r\nContent-Length: 10000000\r\n\r\n")
@@ -168,7 +168,7 @@ def test_a_refusal_waits_for_who_is_still_sending(gateway):
     (b"Transfer-Encoding: chunked\r\n\r\nffff\r\n", 413),
     (b"Content-Length: 5\r\n\r\nx", 408),
 ], ids=["a chunk that is none", "too large", "one that does not come"])
-def test_a_refused_body_is_logged_by_the_id_that_the_client_is_told(gateway, body, status):
+def test_a_refused_body_is_logged_with_the_clients_request_id(gateway, body, status):
     with Client(gateway.http) as client:
         client.send(b"POST / HTTP/1.1\r\nHost: small.test\r\n" + body)
         response = client.response("POST")

@@ -38,7 +38,7 @@ def trusting(run_once, module_origin):
         [{"domain": "app.test", "upstreams": [module_origin.url]}], gateway={"trusted_proxies": ["127.0.0.0/8"]})
 
 
-def test_what_a_stranger_says_of_itself_is_replaced(gateway, origin):
+def test_forwarding_fields_of_an_untrusted_client_are_replaced(gateway, origin):
     with Client(gateway.http) as client:
         client.get("app.test", "/", *CLAIMS)
     seen = origin.last
@@ -52,7 +52,7 @@ def test_what_a_stranger_says_of_itself_is_replaced(gateway, origin):
     assert len(seen["X-Request-Id"]) == 32 and seen["X-Request-Id"] != "given"
 
 
-def test_a_trusted_proxy_is_believed(trusting, origin):
+def test_forwarding_fields_of_a_trusted_proxy_are_kept(trusting, origin):
     with Client(trusting.http) as client:
         client.get("app.test", "/", *CLAIMS)
     seen = origin.last
@@ -74,7 +74,7 @@ IDENTITIES = [
 
 
 @pytest.mark.parametrize("who", ["gateway", "trusting"])
-def test_no_client_says_which_certificate_it_has_shown(request, origin, who):
+def test_a_client_can_not_set_the_client_certificate_fields(request, origin, who):
     """RFC 9440 section 2.4: a proxy takes these fields out of every request, whoever sends it."""
     with Client(request.getfixturevalue(who).http) as client:
         client.get("app.test", "/", *IDENTITIES, "Connection: client-cert", "X-Client-Cert: mine")
@@ -137,7 +137,7 @@ def test_behind_trusted_proxies_the_client_is_found(trusting_in, origin, field, 
 
 
 @pytest.mark.parametrize("field", ["x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip"])
-def test_strangers_name_no_client_in_any_field(run_once, origin, field):
+def test_untrusted_clients_can_not_name_another_client(run_once, origin, field):
     gateway = run_once(
         [{"domain": "app.test", "upstreams": [origin.url]}],
         gateway={"trusted_proxies": ["10.0.0.0/8"], "client_address": field})
@@ -149,7 +149,7 @@ def test_strangers_name_no_client_in_any_field(run_once, origin, field):
     assert seen["CF-Connecting-IP"] is None
 
 
-def test_a_trusted_proxy_that_says_nothing_is_spoken_for(trusting, origin):
+def test_a_trusted_proxy_without_fields_counts_as_the_client(trusting, origin):
     with Client(trusting.http) as client:
         client.get()
     assert (origin.last["X-Forwarded-For"], origin.last["X-Forwarded-Proto"]) == ("127.0.0.1", "http")
@@ -160,7 +160,7 @@ def test_a_trusted_proxy_that_says_nothing_is_spoken_for(trusting, origin):
     ("10.0.0.0/8", "https", 301), ("127.0.0.0/8", "https", 200), ("127.0.0.0/8", "HTTPS", 200),
     ("127.0.0.0/8", "http", 301), ("127.0.0.0/8", None, 301),
 ])
-def test_who_came_to_a_trusted_proxy_by_https_is_not_sent_there_again(run, origin, who, scheme, status):
+def test_a_client_that_used_https_at_a_trusted_proxy_is_not_redirected(run, origin, who, scheme, status):
     """The client would be redirected for ever: the trusted proxy ends TLS."""
     forced = {"ssl_mode": "custom", "certificate": "app", "force_https": True}
     gateway = run(
@@ -181,7 +181,7 @@ def test_who_came_to_a_trusted_proxy_by_https_is_not_sent_there_again(run, origi
     (["Forwarded: for=8.8.8.8;proto=https;proto=https"], 301),
     ([], 301),
 ])
-def test_forwarded_says_whether_the_client_came_by_https(run, origin, fields, status):
+def test_the_proto_of_forwarded_is_the_clients_scheme(run, origin, fields, status):
     forced = {"ssl_mode": "custom", "certificate": "app", "force_https": True}
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url], **forced}],
@@ -205,7 +205,7 @@ def test_forwarded_says_whether_the_client_came_by_https(run, origin, fields, st
     ("x-forwarded-for", ["Forwarded: for=8.8.8.8;proto=https"], ["http"]),
     ("x-real-ip", ["Forwarded: for=8.8.8.8;proto=http", "X-Forwarded-Proto: https"], ["https"]),
 ])
-def test_upstreams_are_told_the_scheme_of_the_client(trusting_in, origin, field, lines, schemes):
+def test_upstreams_get_the_scheme_of_the_client(trusting_in, origin, field, lines, schemes):
     with Client(trusting_in(field).http) as connection:
         assert connection.get("app.test", "/", *lines).status == 200
         assert origin.last.all("X-Forwarded-Proto") == schemes
@@ -221,7 +221,7 @@ def test_upstreams_are_told_the_scheme_of_the_client(trusting_in, origin, field,
     (['for="[2001:db8::1]:80", for=8.8.8.8'], 'for="[2001:db8::1]:80", for=8.8.8.8'),
     (['for="a\\"b", for=8.8.8.8'], 'for="a\\"b", for=8.8.8.8'),
 ])
-def test_a_quotation_mark_that_stays_open_hides_nothing(run, origin, before, passed):
+def test_an_open_quotation_mark_hides_no_address(run, origin, before, passed):
     """Else what the gateway appends would be read as part of the quoted string."""
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url]}],
@@ -235,21 +235,21 @@ def test_a_quotation_mark_that_stays_open_hides_nothing(run, origin, before, pas
 
 
 @pytest.mark.parametrize("which", ["gateway", "trusting"])
-def test_names_with_underscores_do_not_pass(which, origin, request):
+def test_fields_with_underscores_are_removed(which, origin, request):
     with Client(request.getfixturevalue(which).http) as client:
         client.get("app.test", "/", *SPELLINGS)
     assert not [name for name, _ in origin.last.fields if "_" in name]
 
 
 @pytest.mark.parametrize("which", ["gateway", "trusting"])
-def test_connection_can_not_take_away_what_the_gateway_says(which, origin, request):
+def test_connection_can_not_remove_the_gateways_fields(which, origin, request):
     names = "X-Forwarded-For, X-Real-IP, X-Forwarded-Host, X-Forwarded-Proto, Forwarded, X-Request-Id, Host, Authorization"
     with Client(request.getfixturevalue(which).http) as client:
         client.get("app.test", "/", f"Connection: keep-alive, {names}", "Authorization: a", "X-Forwarded-For: 1.1.1.1")
     assert all(origin.last[name] for name in names.split(", "))
 
 
-def test_connection_can_not_take_away_what_a_trusted_proxy_says(trusting, origin):
+def test_connection_can_not_remove_a_trusted_proxys_fields(trusting, origin):
     names = ["X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-User", "CF-Connecting-IP"]
     with Client(trusting.http) as client:
         client.get(
@@ -258,7 +258,7 @@ def test_connection_can_not_take_away_what_a_trusted_proxy_says(trusting, origin
     assert origin.last["X-Hop"] is None
 
 
-def test_fields_of_the_hop_end_here(gateway, origin):
+def test_hop_by_hop_fields_are_removed(gateway, origin):
     origin.answer = (
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: X-Hop\r\nX-Hop: a\r\nKeep-Alive: timeout=5\r\n"
         b"Proxy-Authenticate: Basic\r\nTrailer: a\r\nUpgrade: h2c\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\nok")
@@ -293,14 +293,14 @@ def test_the_host_is_kept_or_replaced_as_configured(gateway, origin):
         assert (origin.last["Host"], origin.last["X-Forwarded-Host"]) == (f"127.0.0.1:{origin.port}", "own.test")
 
 
-def test_over_tls_the_origin_is_told_so(gateway, origin):
+def test_over_tls_the_origin_gets_the_scheme_https(gateway, origin):
     with Client(gateway.https, tls_context(), "app.test") as client:
         assert client.get().status == 200
     assert origin.last["X-Forwarded-Proto"] == "https"
     assert origin.last["Forwarded"] == 'for=127.0.0.1;host="app.test";proto=https'
 
 
-def test_clients_of_ipv6_are_named_rightly(run, origin):
+def test_ipv6_clients_have_correct_fields(run, origin):
     port, other = free_port(), free_port()
     run([{"domain": "app.test", "upstreams": [origin.url]}], gateway={"http": [f"[::1]:{port}", f":{other}"]})
     with Client(port, address="::1") as client:
@@ -312,14 +312,14 @@ def test_clients_of_ipv6_are_named_rightly(run, origin):
     assert origin.last["X-Forwarded-For"] == "127.0.0.1", "not as an address of IPv6"
 
 
-def test_each_request_has_an_identity_of_its_own(gateway, origin):
+def test_each_request_has_its_own_id(gateway, origin):
     with Client(gateway.http) as client:
         for _ in range(50):
             client.get()
     assert len({request["X-Request-Id"] for request in origin.requests}) == 50
 
 
-def test_what_a_host_sets_takes_the_place_of_what_the_gateway_says(run, make_origin):
+def test_fields_that_a_host_sets_replace_the_gateways(run, make_origin):
     origin = make_origin()
     gateway = run([
         {"domain": "app.test", "upstreams": [origin.url],
@@ -336,7 +336,7 @@ def test_what_a_host_sets_takes_the_place_of_what_the_gateway_says(run, make_ori
     assert answer.all("X-Request-Id") == ["mine"]
 
 
-def test_what_no_uri_may_hold_goes_upstream_percent_encoded(gateway, origin):
+def test_bytes_not_allowed_in_a_uri_are_percent_encoded_for_upstreams(gateway, origin):
     """RFC 9110 section 7.7: the target is passed on unchanged except for what the protocol requires."""
     odd = bytes(byte for byte in range(0x21, 256) if byte not in b"#%?\x7f")
     expected = urllib.parse.quote(odd, safe="!$&'()*+,-./:;=@[]_~")
@@ -347,7 +347,7 @@ def test_what_no_uri_may_hold_goes_upstream_percent_encoded(gateway, origin):
         assert origin.last.target == "/?%7B%7D"
 
 
-def test_the_longest_target_fits_percent_encoded_with_all_that_goes_with_it(run, make_origin):
+def test_the_longest_percent_encoded_target_fits_into_the_head(run, make_origin):
     origin = make_origin()
     gateway = run([{"domain": "app.test", "upstreams": [origin.url]}], gateway={"limits": {"header_bytes": "1MiB"}})
     target, value = b"/" + b"{" * ((1 << 19) - 1), b"a" * ((1 << 19) - 200)

@@ -92,7 +92,7 @@ def test_what_follows_a_refused_request_is_never_taken_for_a_request(gateway, or
     assert [request.target for request in origin.requests] == ["/after"]
 
 
-def test_a_chunked_body_that_goes_wrong_breaks_off_its_request_upstream(gateway, origin):
+def test_a_malformed_chunked_body_truncates_its_request_upstream(gateway, origin):
     with Client(gateway.http) as client:
         client.send("POST /body HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
         eventually("the first chunk at the origin", lambda: any(b"hello" in c.received for c in origin.connections))
@@ -119,7 +119,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     (b"\r\nHTTP/1.1 200 OK\r\n" + HELLO, 200),
     (b"HTTP/1.1 200 OK\r\nConnection: keep-alive; timeout=5\r\n" + HELLO, 200),
 ], ids=lambda value: value[:70].decode("latin-1").replace("\r\n", "|") if isinstance(value, bytes) else "")
-def test_an_odd_answer_with_one_reading_is_passed_on_in_canonical_form(gateway, origin, answer, status):
+def test_an_odd_but_unambiguous_answer_is_passed_on_in_canonical_form(gateway, origin, answer, status):
     def send_all(connection, request):
         connection.send(answer)
         return b"identity" not in answer
@@ -137,13 +137,13 @@ def test_an_odd_answer_with_one_reading_is_passed_on_in_canonical_form(gateway, 
 
 
 @pytest.mark.parametrize("length", [b"5", b"005", b"5, 5", b"5\r\nContent-Length: 5"])
-def test_the_length_of_no_body_is_passed_on_as_one_number(gateway, origin, length):
+def test_the_length_in_an_answer_without_a_body_is_passed_on_as_one_number(gateway, origin, length):
     origin.answers["/head"] = b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n"
     with Client(gateway.http) as client:
         assert client.ask("HEAD /head HTTP/1.1\r\nHost: app.test\r\n\r\n")["Content-Length"] == "5"
 
 
-def test_a_chunked_body_of_little_else_than_framing_is_refused(gateway, origin):
+def test_a_chunked_body_that_is_mostly_framing_is_refused(gateway, origin):
     chunk = b"1;" + b"a" * 200 + b"\r\na\r\n"
     head = b"POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n"
     with Client(gateway.http) as client:

@@ -33,7 +33,7 @@ def gateway(run_once, module_origin):
 
 
 @pytest.mark.parametrize("phase", ["head", "upload", "tunnel", "answer"])
-def test_a_flood_of_key_updates_ends(gateway, origin, phase, figures):
+def test_a_flood_of_key_updates_is_cut_off(gateway, origin, phase, figures):
     origin.answers["/socket"] = echo
     origin.answers["/large"] = b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n" + bytes(20_000_000)
     first = {
@@ -52,7 +52,7 @@ def test_a_flood_of_key_updates_ends(gateway, origin, phase, figures):
 
 
 @pytest.mark.parametrize("pause", [False, True], ids=["in one piece", "record by record"])
-def test_key_updates_are_bounded_a_second(gateway, pause):
+def test_key_updates_are_limited_for_each_second(gateway, pause):
     with RawTLS(gateway.https) as client:
         client.socket.sendall(client.data(b"GET / HTTP/1.1\r\n"))
         updates = [client.key_update() for _ in range(200)]
@@ -65,7 +65,7 @@ def test_key_updates_are_bounded_a_second(gateway, pause):
 
 
 @pytest.mark.parametrize("count", [1, 10])
-def test_a_few_key_updates_are_welcome(gateway, origin, count):
+def test_a_few_key_updates_are_accepted(gateway, origin, count):
     with RawTLS(gateway.https) as client:
         request = b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n"
         for _ in range(2):
@@ -77,7 +77,7 @@ def test_a_few_key_updates_are_welcome(gateway, origin, count):
                     answer += piece
 
 
-def test_one_byte_a_record_holds_nobody_up(gateway, origin, figures):
+def test_one_byte_records_delay_nobody(gateway, origin, figures):
     with RawTLS(gateway.https) as flood, watched(gateway, "uploads of one byte a record", figures):
         body = b"".join(flood.data(b"x") for _ in range(100_000))
         origin.early["/upload"] = lambda connection, request: connection.exactly(100_000) and False
@@ -85,7 +85,7 @@ def test_one_byte_a_record_holds_nobody_up(gateway, origin, figures):
         send_without_reading(flood.socket, body, 1)
 
 
-def test_many_requests_at_once_hold_nobody_up(gateway, figures):
+def test_many_requests_at_once_delay_nobody(gateway, figures):
     requests = b"GET / HTTP/1.1\r\nHost: honest.test\r\n\r\n" * 20_000
     with Client(gateway.http) as flood, watched(gateway, "pipelined requests", figures):
         reader = threading.Thread(target=lambda: is_ended(flood.socket), daemon=True)
@@ -96,7 +96,7 @@ def test_many_requests_at_once_hold_nobody_up(gateway, figures):
         assert not reader.is_alive()
 
 
-def test_many_requests_of_one_go_in_turns_with_those_of_others(gateway):
+def test_many_requests_of_one_client_alternate_with_those_of_others(gateway):
     with Client(gateway.http) as flood, Client(gateway.http) as honest:
         for client in (flood, honest):
             assert client.get("honest.test", "/first").status == 200
@@ -123,7 +123,7 @@ def test_answers_that_nobody_reads_stop_the_requests(gateway, figures):
 
 
 @pytest.mark.parametrize("version", [None, TLS_1_2], ids=["TLS 1.3", "TLS 1.2"])
-def test_records_behind_a_bad_one_are_nobodys(gateway, origin, version):
+def test_records_after_a_bad_record_are_ignored(gateway, origin, version):
     with RawTLS(gateway.https, version=version) as client:
         request = client.data(b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
         client.socket.sendall(request + b"\x17\x03\x03\x00\x20" + bytes(32))
@@ -132,7 +132,7 @@ def test_records_behind_a_bad_one_are_nobodys(gateway, origin, version):
 
 @pytest.mark.parametrize("version", [None, TLS_1_2], ids=["TLS 1.3", "TLS 1.2"])
 @pytest.mark.parametrize("before", [b"", b"GET / HTTP/1.1\r\n", UPLOAD], ids=["nothing", "half a head", "an upload"])
-def test_the_alert_of_a_bad_record_reaches_who_sends_on(gateway, origin, before, version):
+def test_the_alert_for_a_bad_record_reaches_a_client_that_continues_to_send(gateway, origin, before, version):
     with RawTLS(gateway.https, version=version) as client:
         if before:
             client.socket.sendall(client.data(before))
@@ -147,7 +147,7 @@ def test_the_alert_of_a_bad_record_reaches_who_sends_on(gateway, origin, before,
 
 # Bodies.
 
-def test_slow_bodies_hold_no_upstream(run, make_origin, figures):
+def test_slow_bodies_occupy_no_upstream(run, make_origin, figures):
     origin = make_origin()
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url]}],
@@ -181,7 +181,7 @@ def test_slow_bodies_hold_no_upstream(run, make_origin, figures):
         assert client.response("POST").status == 200
 
 
-def test_a_body_faster_than_the_rate_may_take_its_time(run, make_origin):
+def test_a_body_faster_than_the_minimum_rate_has_no_deadline(run, make_origin):
     origin = make_origin()
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url]}],
@@ -211,7 +211,7 @@ def test_a_body_of_any_size_arrives_whole(gateway, origin, size, chunked, expect
     assert origin.last.body == body
 
 
-def test_no_upstream_is_taken_before_a_small_body_is_whole(gateway, origin):
+def test_no_upstream_is_chosen_before_a_small_body_is_complete(gateway, origin):
     with Client(gateway.http) as client, Client(gateway.http) as other:
         assert other.get().status == 200
         client.send("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 10\r\n\r\nhello")

@@ -80,7 +80,7 @@ def test_a_flood_of_frames_of_an_upstream_passes(gateway, origin, frame, figures
 
 @pytest.mark.parametrize("frame", [
     "pings", "empty continuations", "continuations of a byte", "pings that are too large", "a frame that never ends"])
-def test_a_client_is_told_of_the_end_within_a_flood(run, make_origin, frame):
+def test_a_client_gets_the_close_within_a_flood(run, make_origin, frame):
     """Between two frames the client gets a close frame, and nothing after it; within a frame the gateway can send
     nothing."""
     stopping = threading.Event()
@@ -144,7 +144,7 @@ REFUSED = b";" + b"x" * 254
 
 
 @pytest.mark.parametrize("extension", PASSED)
-def test_chunks_of_a_byte_of_a_client_hold_nobody_up(gateway, origin, extension, figures):
+def test_one_byte_chunks_of_a_client_delay_nobody(gateway, origin, extension, figures):
     message = POST + chunks(PASSED[extension])
     with Client(gateway.http) as client:
         with watched(gateway, f"chunks of a byte of a client, extension {extension}", figures):
@@ -154,7 +154,7 @@ def test_chunks_of_a_byte_of_a_client_hold_nobody_up(gateway, origin, extension,
 
 
 @pytest.mark.parametrize("extension", PASSED)
-def test_chunks_of_a_byte_of_an_upstream_hold_nobody_up(gateway, origin, extension, figures):
+def test_one_byte_chunks_of_an_upstream_delay_nobody(gateway, origin, extension, figures):
     origin.answers["/"] = OK_CHUNKED + chunks(PASSED[extension])
     with Client(gateway.http) as client:
         client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
@@ -165,7 +165,7 @@ def test_chunks_of_a_byte_of_an_upstream_hold_nobody_up(gateway, origin, extensi
         assert client.response().body == BODY
 
 
-def test_chunks_with_the_longest_extensions_end(gateway, origin, figures):
+def test_chunks_with_very_long_extensions_are_cut_off(gateway, origin, figures):
     flood = chunks(REFUSED)
     with watched(gateway, "chunks of a byte with the longest extensions", figures):
         with Client(gateway.http) as client:

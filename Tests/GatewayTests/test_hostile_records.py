@@ -97,7 +97,7 @@ def domain(version):
 
 
 @pytest.mark.parametrize("kind, version", kinds("client"))
-def test_a_flood_of_a_client_ends(gateway, origin, kind, version, figures):
+def test_a_client_that_floods_is_cut_off(gateway, origin, kind, version, figures):
     origin.answers["/socket"], before = echo, broken(gateway, "client")
     with watched(gateway, f"{kind} of a client in {version}", figures):
         for first in (b"", GET[:-2], ASK.encode()):
@@ -116,7 +116,7 @@ UPSTREAM_PHASES = {"error": b"", "cut": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r
 
 
 @pytest.mark.parametrize("kind, version", kinds("server"))
-def test_a_flood_of_an_upstream_ends(gateway, upstreams, kind, version, figures):
+def test_an_upstream_that_floods_is_cut_off(gateway, upstreams, kind, version, figures):
     before = broken(gateway, "upstream")
     with watched(gateway, f"{kind} of an upstream in {version}", figures):
         for phase, first in UPSTREAM_PHASES.items():
@@ -150,7 +150,7 @@ def flood_from_upstream(gateway, upstream, host, kind, phase, first):
 
 
 @pytest.mark.parametrize("kind, version", kinds("server"))
-def test_an_idle_connection_that_is_not_silent_is_given_up(gateway, upstreams, kind, version):
+def test_an_idle_upstream_connection_with_records_is_closed(gateway, upstreams, kind, version):
     """The next request is answered on another connection."""
     ended = threading.Event()
 
@@ -174,7 +174,7 @@ def test_an_idle_connection_that_is_not_silent_is_given_up(gateway, upstreams, k
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_data_in_records_of_a_byte_with_empty_ones_between_arrives(gateway, upstreams, version):
+def test_data_in_one_byte_records_with_empty_ones_between_arrives(gateway, upstreams, version):
     """A few records without data do not end a connection."""
     def act(peer):
         peer.request()
@@ -206,7 +206,7 @@ BETWEEN = {
 
 
 @pytest.mark.parametrize("records", BETWEEN)
-def test_a_client_hello_in_many_records_holds_nobody_up(gateway, records, figures):
+def test_a_client_hello_in_many_records_delays_nobody(gateway, records, figures):
     flood = b"".join(b"\x16\x03\x01\0\1" + HELLO[at:at + 1] + BETWEEN[records] for at in range(len(HELLO)))
     with watched(gateway, f"client hellos in records {records}", figures):
         for _ in range(5):
@@ -214,7 +214,7 @@ def test_a_client_hello_in_many_records_holds_nobody_up(gateway, records, figure
                 assert send_without_reading(client.socket, flood) or is_ended(client.socket)
 
 
-def test_a_server_hello_in_many_records_holds_nobody_up(run, figures):
+def test_a_server_hello_in_many_records_delays_nobody(run, figures):
     """Nearly the largest message that OpenSSL takes of a server, in records of one byte."""
     hello = b"\2" + (20_000).to_bytes(3) + b"\x03\x03" + bytes(19_998)
     flood = b"".join(b"\x16\x03\x03\0\1" + hello[at:at + 1] for at in range(len(hello)))

@@ -60,7 +60,7 @@ def ended(connection):
 @pytest.mark.parametrize("pieces", [
     by_bytes(client_hello("honest.test")), by_bytes(into_records(client_hello("honest.test"), 1)),
 ], ids=["bytes", "records of a byte"])
-def test_a_hello_of_a_byte_a_second_is_ended(gateway, pieces):
+def test_a_client_hello_of_one_byte_a_second_is_cut_off(gateway, pieces):
     before = gateway.metric(TIMEOUT)
     with honest(gateway), connect(gateway) as connection:
         gone = threading.Event()
@@ -100,7 +100,7 @@ USUAL_MEMORY = 80 * KIB
 
 @pytest.mark.skipif("AEGIS_SANITIZER" in os.environ, reason="a sanitizer takes memory of its own")
 @pytest.mark.parametrize("state", STATES)
-def test_thousands_of_half_handshakes_take_little_and_end(run, state):
+def test_thousands_of_unfinished_handshakes_use_little_memory_and_end(run, state):
     """Only the gateway ends these connections."""
     gateway = run(
         [{"domain": "honest.test", "respond": {"status": 200, "body": "ok"}}],
@@ -178,7 +178,7 @@ def test_a_flood_of_records_ends_with_its_connection(gateway, kind, beginning):
         assert memory_bytes(gateway.process.pid) - before < 4 * MIB
 
 
-def test_floods_of_all_kinds_at_once_hold_nobody_up(gateway):
+def test_floods_of_all_kinds_at_once_delay_no_other_client(gateway):
     stopping, faults, ends = threading.Event(), [], []
 
     def attack(data):
@@ -207,7 +207,7 @@ def test_floods_of_all_kinds_at_once_hold_nobody_up(gateway):
     assert faults == []
 
 
-def test_a_flood_of_failing_handshakes_holds_no_descriptors(gateway):
+def test_a_flood_of_failing_handshakes_keeps_no_descriptors(gateway):
     """Clients that leave their connections open after they got the alert."""
     pid = gateway.process.pid
     before = descriptors(pid)
@@ -225,7 +225,7 @@ def test_a_flood_of_failing_handshakes_holds_no_descriptors(gateway):
 
 # Many whole handshakes at once.
 
-def test_handshakes_that_come_at_once_hold_up_nobody_who_is_connected(gateway):
+def test_many_handshakes_at_once_do_not_delay_open_connections(gateway):
     """A gateway that was stopped finds the handshakes when it continues, and behind them a request on an open
     connection."""
     count, hello = 200, client_hello("honest.test")

@@ -44,7 +44,7 @@ def gateway(run_once, upstream, files):
 # Ends of connections over TLS.
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_close_that_comes_with_the_last_data_ends_a_whole_answer(gateway, upstream, size):
+def test_a_close_together_with_the_last_data_ends_a_complete_answer(gateway, upstream, size):
     body = os.urandom(size)
 
     def act(peer):
@@ -58,7 +58,7 @@ def test_a_close_that_comes_with_the_last_data_ends_a_whole_answer(gateway, upst
 
 
 @pytest.mark.parametrize("goodbye", ["in the next segment", "before the data is read", "alone, after a pause"])
-def test_a_close_is_seen_wherever_it_comes(gateway, upstream, goodbye):
+def test_a_close_is_noticed_at_each_place(gateway, upstream, goodbye):
     body, arrived = os.urandom(100_000), threading.Event()
 
     def act(peer):
@@ -79,7 +79,7 @@ def test_a_close_is_seen_wherever_it_comes(gateway, upstream, goodbye):
 
 @pytest.mark.parametrize("end", ["FIN", "RST", "half a record", "a bad record"])
 @pytest.mark.parametrize("size", [0, 10, 50_000])
-def test_another_end_is_a_truncation(gateway, upstream, end, size):
+def test_any_other_end_counts_as_truncation(gateway, upstream, end, size):
     def act(peer):
         peer.request()
         peer.say(HEAD)
@@ -107,7 +107,7 @@ def test_another_end_is_a_truncation(gateway, upstream, end, size):
 
 
 @pytest.mark.parametrize("last", ["goodbye", "a bad record"])
-def test_no_connection_is_kept_that_has_ended_behind_its_answer(gateway, upstream, last):
+def test_a_connection_closed_after_its_answer_is_not_kept(gateway, upstream, last):
     def act(peer):
         peer.request()
         peer.say(OK)
@@ -127,7 +127,7 @@ def test_no_connection_is_kept_that_has_ended_behind_its_answer(gateway, upstrea
     assert upstream.connections == before + 5
 
 
-def test_an_answer_that_comes_with_the_handshake_is_none(run, files):
+def test_an_answer_sent_with_the_handshake_is_not_used(run, files):
     """Over TLS 1.2 the server sends the handshake's last message, before the request."""
     server = TLSServer(*files, lambda peer: peer.request(), VERSIONS["TLS 1.2"])
     server.greeting = OK
@@ -163,7 +163,7 @@ def test_an_upstream_that_speaks_first_answers_nobody(run, files, kind, delays):
     b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nothers", b"220 mail.test ESMTP\r\n", b"\r\n",
     b"HTTP/1.1 100 Continue\r\n\r\n", b"",
 ], ids=["answer", "another protocol", "empty line", "interim", "the end"])
-def test_what_comes_before_the_request_is_no_answer(run, greeting):
+def test_bytes_before_the_request_are_no_answer(run, greeting):
     """The connection is up while the gateway is stopped, so that the server has sent bytes before the gateway looks."""
     with socket.socket() as listener, contextlib.ExitStack() as waiting:
         listener.bind(("127.0.0.1", 0))
@@ -223,7 +223,7 @@ def front(run_once, server, files):
 
 
 @pytest.mark.parametrize("greeting", [EARLY, b"HTTP/1.1 100 Continue\r\n\r\n", b"220 mail.test ESMTP\r\n"])
-def test_what_crosses_the_first_request_is_no_answer(server, front, greeting):
+def test_bytes_sent_at_the_time_of_the_first_request_are_no_answer(server, front, greeting):
     """The request is lost on its way, so that what the server sends can't be its answer."""
     def early(peer):
         eventually("the request on its way", lambda: under_way(server.port) > 1500)
@@ -246,7 +246,7 @@ def test_what_crosses_the_first_request_is_no_answer(server, front, greeting):
 
 
 @pytest.mark.parametrize("status", [200, 401, 413])
-def test_an_answer_to_a_body_that_is_on_its_way_is_one_but_the_last(server, front, status):
+def test_an_early_answer_during_a_body_is_used_and_the_connection_closed(server, front, status):
     """The server has received the head only, and may answer it. What it sends after that can't be matched to a request."""
     def hasty(peer):
         head = peer.request()
@@ -270,7 +270,7 @@ def test_an_answer_to_a_body_that_is_on_its_way_is_one_but_the_last(server, fron
     assert server.connections == connections + 2
 
 
-def test_a_unix_socket_that_has_read_no_request_answers_but_one(run, tmp_path):
+def test_a_unix_socket_that_answers_without_reading_gets_one_request(run, tmp_path):
     """The kernel reports that a socket has unread bytes but not how many, and a small part may be enough for an answer."""
     connections, arrived = [], threading.Event()
 
@@ -312,7 +312,7 @@ def test_a_unix_socket_that_has_read_no_request_answers_but_one(run, tmp_path):
     ("GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"),
 ], ids=["length", "HEAD", "204", "chunks"])
 @pytest.mark.parametrize("when", ["with the answer", "soon", "late"])
-def test_what_comes_behind_an_answer_ends_the_connection(server, front, method, answer, when):
+def test_bytes_after_an_answer_end_the_connection(server, front, method, answer, when):
     arrived = threading.Event()
 
     def generous(peer):
@@ -341,7 +341,7 @@ def test_what_comes_behind_an_answer_ends_the_connection(server, front, method, 
 
 
 @pytest.mark.parametrize("interim", [b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"])
-def test_interim_answers_without_end_are_ended(run, make_origin, interim):
+def test_endless_interim_answers_are_cut_off(run, make_origin, interim):
     origin = make_origin()
 
     def forever(connection, request):
@@ -361,7 +361,7 @@ def test_interim_answers_without_end_are_ended(run, make_origin, interim):
 
 
 @pytest.mark.parametrize("over_tls", [False, True], ids=["plain", "TLS"])
-def test_a_late_body_of_an_answer_to_head_is_nobody_elses_answer(run, make_origin, tmp_path, over_tls):
+def test_a_late_body_of_an_answer_to_head_reaches_no_other_client(run, make_origin, tmp_path, over_tls):
     """Once an upstream was seen to send one, no request follows a HEAD on its connection."""
     shown = Holder("up", names=["127.0.0.1"])
     origin = make_origin(tls=shown.server(tmp_path / "up.pem") if over_tls else None)

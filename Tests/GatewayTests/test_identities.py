@@ -68,7 +68,7 @@ def status(gateway):
         return client.get("app.test").status
 
 
-def test_an_upstream_is_shown_the_identity_and_verified_by_its_cas(run, tmp_path, upstream):
+def test_the_gateway_shows_the_identity_and_verifies_the_upstream_by_its_cas(run, tmp_path, upstream):
     gateway = serve(run, tmp_path, upstream, files())
     assert status(gateway) == 200
     assert upstream.faults == []
@@ -81,7 +81,7 @@ def test_an_upstream_is_shown_the_identity_and_verified_by_its_cas(run, tmp_path
     ("another SAN", {"required_sans": ["*.mesh.test"]}, 502),
     ("other CAs", {"ca_file": "other.crt"}, 502),
 ])
-def test_what_an_upstream_must_be_like(run, tmp_path, upstream, what, settings, expected):
+def test_requirements_for_upstreams_are_enforced(run, tmp_path, upstream, what, settings, expected):
     folder = tmp_path / "gateway0"
     folder.mkdir()
     (folder / "other.crt").write_bytes(pem(other.certificate))
@@ -89,7 +89,7 @@ def test_what_an_upstream_must_be_like(run, tmp_path, upstream, what, settings, 
     assert status(gateway) == expected
 
 
-def test_requirements_of_an_identity_hold_for_upstreams_and_follow_the_file(run, tmp_path, upstream):
+def test_an_identitys_requirements_apply_to_upstreams_and_follow_the_file(run, tmp_path, upstream):
     gateway = serve(run, tmp_path, upstream, files(required_sans=["*.mesh.test"]))
     assert status(gateway) == 502
     gateway.config["identities"] = files(required_sans=["up.test"])
@@ -98,7 +98,7 @@ def test_requirements_of_an_identity_hold_for_upstreams_and_follow_the_file(run,
 
 
 @pytest.mark.parametrize("way", ["missing", "exposed", "of another key", "expired"])
-def test_an_identity_that_never_could_be_used_reaches_no_upstream(run, tmp_path, upstream, way):
+def test_with_an_identity_that_was_never_usable_no_upstream_is_reached(run, tmp_path, upstream, way):
     folder = tmp_path / "gateway0"
     folder.mkdir()
     gateway = serve(run, tmp_path, upstream, files(), )
@@ -164,7 +164,7 @@ def test_no_request_is_lost_while_a_development_identity_is_made_again(run, make
     assert "no answer from" not in gateway.log
 
 
-def test_no_request_is_lost_while_successors_take_an_identity_of_variables(run, upstream, tmp_path, monkeypatch):
+def test_no_request_is_lost_while_successors_read_an_identity_from_variables(run, upstream, tmp_path, monkeypatch):
     """A process's environment does not change: a successor has the same variables, and shows the same identity."""
     upstream.answer = load.answer
     shown = node()
@@ -183,7 +183,7 @@ def test_no_request_is_lost_while_successors_take_an_identity_of_variables(run, 
     assert "no answer from" not in gateway.log
 
 
-def test_clients_are_verified_by_an_identitys_cas_and_follow_them(run, tmp_path, make_origin):
+def test_clients_are_verified_by_an_identitys_present_cas(run, tmp_path, make_origin):
     folder = tmp_path / "gateway0"
     folder.mkdir()
     write(folder, node())

@@ -173,7 +173,7 @@ def peers():
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
-def test_a_peer_that_does_not_object(folder, peers, version):
+def test_check_reports_a_peer_that_does_not_object(folder, peers, version):
     applied(folder)
     peers.append(server(folder, peer(), root, version))
     found = check(folder, peers[0])
@@ -185,7 +185,7 @@ def test_a_peer_that_does_not_object(folder, peers, version):
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
-def test_a_peer_that_refuses_ours(folder, peers, version):
+def test_check_reports_a_peer_that_refuses_our_certificate(folder, peers, version):
     applied(folder)
     peers.append(server(folder, peer(), other, version))
     found = check(folder, peers[0], expect=3)
@@ -194,7 +194,7 @@ def test_a_peer_that_refuses_ours(folder, peers, version):
     assert found["peer_trusted"] and found["peer_chain"][0]["subject"] == "CN=peer"
 
 
-def test_a_peer_that_asks_for_none(folder, peers):
+def test_check_reports_a_peer_that_asks_for_no_certificate(folder, peers):
     applied(folder)
     peers.append(server(folder, peer()))
     found = check(folder, peers[0])
@@ -212,7 +212,7 @@ def test_a_peer_that_asks_for_none(folder, peers):
     ("a required SAN", {}, [], {"required_sans": ["up.test"]}, None),
     ("expired, which is allowed", {"days": (-9, -1)}, [], {"allow_expired": True}, None),
 ])
-def test_why_a_peer_is_not_trusted(folder, peers, what, shown, options, identity, reason):
+def test_check_says_why_a_peer_is_not_trusted(folder, peers, what, shown, options, identity, reason):
     """The check goes on with an untrusted peer, and reports what the peer says of the gateway's certificate."""
     applied(folder, files(**identity))
     peers.append(server(folder, peer(**shown), root))
@@ -223,7 +223,7 @@ def test_why_a_peer_is_not_trusted(folder, peers, what, shown, options, identity
         assert "DNS:up.test" in found["peer_refusal"]
 
 
-def test_an_identity_without_cas_trusts_the_systems(folder, peers):
+def test_an_identity_without_cas_trusts_the_systems_cas(folder, peers):
     settings = files()
     del settings["mesh"]["ca_file"]
     applied(folder, settings)
@@ -231,7 +231,7 @@ def test_an_identity_without_cas_trusts_the_systems(folder, peers):
     assert check(folder, peers[0], expect=3)["peer_refusal_reason"] == "unknown_authority"
 
 
-def test_a_peer_with_an_ipv6_address(folder, peers):
+def test_check_accepts_an_ipv6_address(folder, peers):
     applied(folder)
     try:
         peers.append(server(folder, peer(["::1"]), root, at=("::1", 0)))
@@ -240,7 +240,7 @@ def test_a_peer_with_an_ipv6_address(folder, peers):
     assert check(folder, peers[0], host="[::1]")["is_good"]
 
 
-def test_peers_that_can_t_be_reached(folder):
+def test_check_reports_an_unreachable_peer(folder):
     applied(folder)
     with socket.create_server((HOST, 0)) as listener:
         port = listener.getsockname()[1]
@@ -254,7 +254,7 @@ def test_peers_that_can_t_be_reached(folder):
         assert "bad address" in tell(folder, "identities", "check", "mesh", address, expect=64)
 
 
-def test_a_peer_that_speaks_no_tls(folder, peers):
+def test_check_reports_a_peer_without_tls(folder, peers):
     applied(folder)
     with socket.create_server((HOST, 0)) as listener:
         def answer():
@@ -273,7 +273,7 @@ def test_a_peer_that_speaks_no_tls(folder, peers):
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def test_an_identity_that_can_t_be_used_is_not_tried(folder, peers):
+def test_check_does_not_try_an_unusable_identity(folder, peers):
     applied(folder)
     (folder / "node.key").chmod(0o644)
     text = tell(folder, "identities", "check", "mesh", f"{HOST}:1", expect=3)
@@ -283,7 +283,7 @@ def test_an_identity_that_can_t_be_used_is_not_tried(folder, peers):
 # What status reports.
 
 
-def test_status_names_identities_and_lists_that_need_somebody(folder):
+def test_status_names_identities_and_lists_that_need_attention(folder):
     host = {
         "domain": "a.test", "ssl_mode": "custom", "certificate": "all", "respond": {"status": 200},
         "client_auth": {"identity": "mesh", "crl_files": ["mesh.crl"]}}
@@ -322,7 +322,7 @@ def test_status_names_identities_and_lists_that_need_somebody(folder):
 # What a dry run reports about files.
 
 
-def test_a_dry_run_tells_of_lists_and_identities(folder):
+def test_a_dry_run_reports_problems_of_lists_and_identities(folder):
     host = {
         "domain": "a.test", "ssl_mode": "custom", "certificate": "all", "respond": {"status": 200},
         "client_auth": {"identity": "mesh", "crl_files": ["mesh.crl", "other.crl"]}}

@@ -33,7 +33,7 @@ def gateway(run_once):
         issuers={"lan": {"type": "local_ca"}}, certificates={"own": {"issuer": "lan", "domains": ["localhost"]}})
 
 
-def test_testssl_finds_nothing_above_low(gateway):
+def test_testssl_finds_nothing_above_severity_low(gateway):
     report = gateway.folder / "testssl.json"
     scope = [] if os.environ.get("AEGIS_LONG") else SAMPLE
     done = subprocess.run(
@@ -52,7 +52,7 @@ def test_testssl_finds_nothing_above_low(gateway):
     assert not bad, "\n".join(bad)
 
 
-def test_sslyze_finds_mozillas_intermediate_configuration(gateway):
+def test_sslyze_confirms_mozillas_intermediate_configuration(gateway):
     done = subprocess.run(
         [pathlib.Path(sys.executable).parent / "sslyze", "--mozilla_config=intermediate",
          f"--certinfo_ca_file={gateway.root}", f"localhost:{gateway.https}"],

@@ -55,7 +55,7 @@ def test_a_key_that_can_not_be_read_ends_the_start(gateway, has_state):
         assert code == 1 and cause in said and "abcd" not in said, said
 
 
-def test_a_key_that_is_wrong_for_a_state_that_comes_later_is_told(gateway):
+def test_a_key_that_does_not_open_a_later_state_is_reported(gateway):
     (gateway.folder / "other").write_text("a5" * 32 + "\n")
     gateway.launch("--key-file", "other")
     # The admin address of a gateway without a state; another test's gateway may use the same port.
@@ -76,7 +76,7 @@ def test_a_key_that_is_wrong_for_a_state_that_comes_later_is_told(gateway):
     says("starting\nthe state is sealed with another key: ", HINT)
 
 
-def test_a_key_that_goes_leaves_what_is_in_force(gateway):
+def test_a_deleted_key_file_leaves_the_configuration_in_force(gateway):
     gateway.apply()
     gateway.start()
     (gateway.folder / "new").write_text("a5" * 32 + "\n")

@@ -103,7 +103,7 @@ def upstream(make_origin, tmp_path):
 @pytest.mark.parametrize("curve, expected", [
     (None, [(False, X25519)]), ("prime256v1", [(True, P256), (False, P256)]),
 ], ids=["all that OpenSSL 3.0 has", "P-256 alone"])
-def test_an_upstream_is_greeted_once_unless_it_has_no_usual_group(start, upstream, version, curve, expected):
+def test_an_upstream_gets_one_client_hello_unless_it_lacks_the_usual_groups(start, upstream, version, curve, expected):
     origin, authority = upstream
     if curve:
         origin.tls.set_ecdh_curve(curve)
@@ -136,7 +136,7 @@ def test_the_group_that_an_upstream_has_chosen_is_offered_from_then_on(start, up
                     assert tap.client_hellos == hellos + len(expected)
 
 
-def test_what_an_upstream_chooses_counts_for_itself_alone(run, make_origin, tmp_path):
+def test_an_upstreams_choice_of_a_group_does_not_affect_others(run, make_origin, tmp_path):
     holder = Holder("leaf", names=["127.0.0.1"])
     authority = holder.write(tmp_path / "ca.pem", key=False)
     taps, hosts = [], []
@@ -155,7 +155,7 @@ def test_what_an_upstream_chooses_counts_for_itself_alone(run, make_origin, tmp_
         assert [tap.client_hellos for tap in taps] == [3, 2]
 
 
-def test_the_group_of_an_upstream_that_speaks_an_older_version_is_no_matter(start, upstream):
+def test_the_group_of_a_tls_1_2_upstream_does_not_matter(start, upstream):
     """In TLS 1.2 the client's share follows the server's choice, so there is nothing to remember."""
     origin, authority = upstream
     origin.tls.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -169,7 +169,7 @@ def test_the_group_of_an_upstream_that_speaks_an_older_version_is_no_matter(star
 
 
 @openssl35.needed
-def test_an_upstream_that_can_is_spoken_to_safe_from_quantum_computers(start):
+def test_a_capable_upstream_gets_a_post_quantum_key_exchange(start):
     behind = start(openssl35.WRAPPER)
     with Tap(behind.https) as tap:
         gateway = start(openssl35.WRAPPER, f"https://localhost:{tap.port}", behind.root)
@@ -213,7 +213,7 @@ def test_a_client_without_the_newest_group_is_answered_at_once(start, version, c
     ("*X25519:X25519MLKEM768", [(True, X25519MLKEM768), (False, X25519MLKEM768)]),
     ("*P-256:X25519", [(False, P256)]),
 ])
-def test_openssl_3_5_gives_a_client_the_group_that_is_safe_from_quantum_computers(start, groups, expected):
+def test_with_openssl_3_5_a_client_gets_a_post_quantum_group(start, groups, expected):
     gateway = start(openssl35.WRAPPER)
     with Tap(gateway.https) as tap:
         greet(tap.port, "-groups", groups)
@@ -221,7 +221,7 @@ def test_openssl_3_5_gives_a_client_the_group_that_is_safe_from_quantum_computer
 
 
 @openssl35.needed
-def test_the_systems_openssl_serves_a_client_of_3_5(start):
+def test_the_systems_openssl_serves_a_client_with_openssl_3_5(start):
     gateway = start(())
     with Tap(gateway.https) as tap:
         greet(tap.port)

@@ -29,7 +29,7 @@ def gateway(run, upstream):
     return run([{"domain": "app.test", "upstreams": [upstream.url]}])
 
 
-def test_upgrades_of_the_binary_lose_nothing(gateway, upstream, figures):
+def test_upgrades_of_the_binary_lose_no_request(gateway, upstream, figures):
     former = []
     with Load(gateway) as load:
         for _ in range(UPGRADES):
@@ -73,7 +73,7 @@ def test_an_upgrade_that_fails_leaves_the_old_process(gateway, upstream):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_the_end_during_an_upgrade_is_that_of_both(gateway, number):
+def test_a_signal_during_an_upgrade_ends_both_processes(gateway, number):
     successor = halted_successor(gateway)
     gateway.process.send_signal(number)
     gateway.await_log("the successor does not serve yet and is ended too")
@@ -99,7 +99,7 @@ def halted_successor(gateway):
     raise AssertionError("each successor served before it could be halted")
 
 
-def test_the_end_after_an_upgrade_is_that_of_the_former_alone(gateway, upstream):
+def test_a_signal_after_an_upgrade_ends_only_the_old_process(gateway, upstream):
     release = threading.Event()
 
     def slow(connection, request):
@@ -122,7 +122,7 @@ def test_the_end_after_an_upgrade_is_that_of_the_former_alone(gateway, upstream)
         assert client.get("app.test", "/?id=1").status == 200
 
 
-def test_the_end_lets_requests_finish_and_takes_no_more(gateway, upstream):
+def test_an_ending_gateway_finishes_requests_and_accepts_no_more(gateway, upstream):
     release = threading.Event()
 
     def slow(connection, request):
@@ -156,7 +156,7 @@ def refuses(port):
         return True
 
 
-def test_the_end_tells_websockets_to_close(gateway, upstream):
+def test_an_ending_gateway_closes_websockets(gateway, upstream):
     with Client(gateway.http) as client:
         client.send(ASK_SOCKET)
         assert client.response().status == 101
@@ -177,7 +177,7 @@ def test_a_second_signal_ends_at_once(gateway, upstream):
         gateway.stop()
 
 
-def test_without_a_state_it_is_alive_and_not_ready(tmp_path):
+def test_without_a_state_the_gateway_is_alive_and_not_ready(tmp_path):
     gateway = Gateway(tmp_path / "gateway", [{"domain": "app.test", "respond": {"status": 200, "body": "up"}}])
     gateway.launch()
     try:
@@ -191,11 +191,11 @@ def test_without_a_state_it_is_alive_and_not_ready(tmp_path):
         gateway.stop()
 
 
-def test_it_listens_at_no_default_address_when_its_state_names_another(gateway):
+def test_the_gateway_does_not_open_the_default_address_if_the_state_names_another(gateway):
     assert "9443" not in gateway.log
 
 
-def test_admin_paths(gateway):
+def test_admin_paths_answer_as_documented(gateway):
     assert gateway.ask("/healthz") == (200, "ok\n")
     assert gateway.ask("/readyz") == (200, "ready\n")
     assert gateway.ask("/nothing")[0] == 404
@@ -212,7 +212,7 @@ def test_admin_paths(gateway):
     (f"{socket.gethostname()}.evil.test", 421), ("app.test", 421),
 ])
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-def test_the_admin_listener_answers_as_this_machine_alone(gateway, host, path, status):
+def test_the_admin_listener_answers_only_to_this_machines_names(gateway, host, path, status):
     with Client(gateway.admin, tls_context()) as client:
         assert client.get(host, path).status == status
 
@@ -222,13 +222,13 @@ def test_a_health_check_needs_no_host(gateway):
         assert client.ask("GET /healthz HTTP/1.0\r\n\r\n").status == 200
 
 
-def test_the_admin_listener_says_which_methods_it_takes(gateway):
+def test_the_admin_listener_names_its_allowed_methods(gateway):
     with Client(gateway.admin, tls_context()) as client:
         answer = client.ask("POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
         assert (answer.status, answer["Allow"]) == (405, "GET, HEAD")
 
 
-def test_a_hangup_reopens_the_access_log(run, upstream):
+def test_sighup_reopens_the_access_log(run, upstream):
     gateway = run(
         [{"domain": "app.test", "upstreams": [upstream.url]}],
         gateway={"access_log": {"to": "access.log", "format": "json"}})

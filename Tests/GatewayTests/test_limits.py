@@ -24,7 +24,7 @@ def refused(gateway):
     return gateway.metric("aegis_connections_refused_total")
 
 
-def test_one_address_gets_no_more_connections_than_it_may(run):
+def test_one_address_gets_at_most_its_limit_of_connections(run):
     gateway = run(
         [{"domain": "app.test", "respond": {"body": "hello"}}],
         gateway={"workers": 1, "limits": {"connections_per_client": 3}})
@@ -46,7 +46,7 @@ def test_one_address_gets_no_more_connections_than_it_may(run):
 
 
 @pytest.mark.parametrize("limit", ["connections", "connections_per_client"])
-def test_a_limit_holds_for_all_workers_together(run, limit, origin):
+def test_a_limit_applies_to_all_workers_together(run, limit, origin):
     """However unevenly the kernel distributes the connections among workers."""
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url]}],
@@ -58,7 +58,7 @@ def test_a_limit_holds_for_all_workers_together(run, limit, origin):
     eventually("room for another", lambda: not is_turned_away(gateway.http))
 
 
-def test_trusted_proxies_are_not_bounded_as_one_client(run):
+def test_trusted_proxies_have_no_limit_per_client(run):
     gateway = run(
         [{"domain": "app.test", "respond": {"body": "hello"}}],
         gateway={
@@ -78,7 +78,7 @@ def begin_body(client):
     return client
 
 
-def test_there_are_never_more_connections_than_allowed(run, origin):
+def test_there_are_never_more_connections_than_the_limit(run, origin):
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url]}],
         gateway={"workers": 1, "limits": {"connections": 2, "connections_per_client": 0, "body_buffer_bytes": "0B"}})
@@ -98,7 +98,7 @@ def test_there_are_never_more_connections_than_allowed(run, origin):
         assert gateway.metric("aegis_connections_evicted_total") == 1
 
 
-def test_a_small_body_that_does_not_come_makes_room(run, origin):
+def test_a_client_that_does_not_send_its_small_body_is_replaced(run, origin):
     """The gateway waits for the whole of such a body before it asks an upstream."""
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url]}],
@@ -110,7 +110,7 @@ def test_a_small_body_that_does_not_come_makes_room(run, origin):
         assert gateway.metric("aegis_connections_evicted_total") > 0
 
 
-def test_an_address_has_a_bound_by_default(run):
+def test_an_address_has_a_limit_by_default(run):
     gateway = run([{"domain": "app.test", "respond": {"body": "hello"}}])
     with contextlib.ExitStack() as stack:
         for _ in range(1000):
@@ -135,7 +135,7 @@ def held_by_one(gateway):
 @pytest.mark.parametrize("connections, written, share", [
     (40, None, 10), (3, None, 1), (40, 30, 30), (40, 40, 40), (40, 1000, 40), (40, 0, 40),
 ])
-def test_the_bound_of_an_address_follows_the_limit_in_force(run, origin, connections, written, share):
+def test_the_limit_of_an_address_follows_the_total_limit(run, origin, connections, written, share):
     limits = {"connections": connections, "body_buffer_bytes": "0B"}
     if written is not None:
         limits["connections_per_client"] = written

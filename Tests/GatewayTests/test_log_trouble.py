@@ -101,7 +101,7 @@ def test_a_full_disk_loses_nothing_that_fits_into_memory(on_small_disk):
     eventually("one more line", lambda: read(path()).count("\n") == 2001)
 
 
-def test_what_does_not_fit_into_memory_is_counted_and_told(on_small_disk):
+def test_lines_that_do_not_fit_into_memory_are_counted_and_reported(on_small_disk):
     gateway, path, enlarge = on_small_disk
     ask(gateway, range(100), LONG)
     eventually("lost lines", lambda: lost(gateway) > 0)
@@ -114,7 +114,7 @@ def test_what_does_not_fit_into_memory_is_counted_and_told(on_small_disk):
     assert found == sorted(set(found))
 
 
-def test_a_file_that_may_not_grow_gives_way_to_another(launch, tmp_path):
+def test_a_file_at_its_size_limit_is_replaced_by_another(launch, tmp_path):
     log = tmp_path / "access.log"
     gateway = launch(log, "prlimit", f"--fsize={1 << 20}")
     ask(gateway, range(4), LONG)
@@ -131,7 +131,7 @@ def test_a_file_that_may_not_grow_gives_way_to_another(launch, tmp_path):
 
 
 @pytest.mark.parametrize("what", ["its folder is gone", "a folder is in its place"])
-def test_a_file_that_can_not_be_made_anew_loses_nothing(launch, tmp_path, what):
+def test_a_file_that_can_not_be_reopened_loses_no_line(launch, tmp_path, what):
     (tmp_path / "logs").mkdir()
     log = tmp_path / "logs" / "access.log"
     gateway = launch(log)
@@ -155,7 +155,7 @@ def test_a_file_that_can_not_be_made_anew_loses_nothing(launch, tmp_path, what):
     assert lost(gateway) == 0
 
 
-def test_a_device_that_is_always_full_is_told_of(launch):
+def test_a_full_device_is_reported(launch):
     gateway = launch("/dev/full")
     ask(gateway, range(10))
     gateway.await_log("the access log can't be written: No space left on device")
@@ -164,7 +164,7 @@ def test_a_device_that_is_always_full_is_told_of(launch):
     gateway.await_log("at the end 20 lines of the access log could not be written")
 
 
-def test_a_pipe_that_nobody_reads_is_told_of_and_goes_on_with_whole_lines(launch, tmp_path):
+def test_an_unread_pipe_is_reported_and_continues_with_whole_lines(launch, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     gateway = launch(pipe)
@@ -189,7 +189,7 @@ def test_a_pipe_that_nobody_reads_is_told_of_and_goes_on_with_whole_lines(launch
     gateway.await_log("the access log is written again", f"{lost(gateway)} lines were lost")
 
 
-def test_a_pipe_that_nobody_reads_does_not_hold_up_the_end(launch, tmp_path):
+def test_an_unread_pipe_does_not_delay_the_end(launch, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     gateway = launch(pipe)
@@ -198,7 +198,7 @@ def test_a_pipe_that_nobody_reads_does_not_hold_up_the_end(launch, tmp_path):
     gateway.await_log("at the end", "lines of the access log could not be written")
 
 
-def test_a_standard_output_that_is_closed_is_told_of(launch):
+def test_a_closed_standard_output_is_reported(launch):
     gateway = launch("stdout", "sh", "-c", 'exec "$0" "$@" >&-')
     ask(gateway, range(3))
     gateway.await_log("the access log can't be written: Bad file descriptor")
@@ -206,7 +206,7 @@ def test_a_standard_output_that_is_closed_is_told_of(launch):
     assert os.readlink(f"/proc/{gateway.process.pid}/fd/1") == "/dev/null"
 
 
-def test_a_reader_of_the_standard_output_that_ends_is_told_of(launch, tmp_path):
+def test_an_ended_reader_of_the_standard_output_is_reported(launch, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
@@ -216,7 +216,7 @@ def test_a_reader_of_the_standard_output_that_ends_is_told_of(launch, tmp_path):
     gateway.await_log("the access log can't be written: Broken pipe")
 
 
-def test_a_file_that_was_deleted_is_made_anew(launch, tmp_path):
+def test_a_deleted_log_file_is_created_again(launch, tmp_path):
     folder = tmp_path / "logs"
     folder.mkdir()
     gateway = launch(folder / "access.log")
@@ -236,7 +236,7 @@ def test_a_file_that_was_deleted_is_made_anew(launch, tmp_path):
     assert targets(text) == [3] and lost(gateway) == 0
 
 
-def test_a_file_that_is_moved_away_is_left_when_told(launch, tmp_path):
+def test_a_moved_log_file_is_left_at_sighup(launch, tmp_path):
     log = tmp_path / "access.log"
     gateway = launch(log)
     ask(gateway, range(50))
@@ -250,7 +250,7 @@ def test_a_file_that_is_moved_away_is_left_when_told(launch, tmp_path):
     assert sum((targets(file.read_text()) for file in files), []) == list(range(150))
 
 
-def test_a_line_that_a_killed_process_has_left_is_not_gone_on_with(launch, tmp_path):
+def test_an_unfinished_line_of_a_killed_process_is_not_continued(launch, tmp_path):
     log = tmp_path / "access.log"
     log.write_text('{"half')
     gateway = launch(log)
@@ -260,7 +260,7 @@ def test_a_line_that_a_killed_process_has_left_is_not_gone_on_with(launch, tmp_p
     assert half == '{"half' and targets(line + "\n") == [7]
 
 
-def test_what_was_asked_for_last_is_in_the_log_too(launch, tmp_path):
+def test_the_last_request_is_in_the_log_too(launch, tmp_path):
     log = tmp_path / "access.log"
     gateway = launch(log)
     ask(gateway, range(200))
@@ -268,7 +268,7 @@ def test_what_was_asked_for_last_is_in_the_log_too(launch, tmp_path):
     assert targets(log.read_text()) == list(range(200))
 
 
-def test_another_form_is_in_force_at_once(launch, tmp_path):
+def test_a_changed_log_format_applies_at_once(launch, tmp_path):
     log = tmp_path / "access.log"
     gateway = launch(log)
     ask(gateway, [1])
@@ -279,7 +279,7 @@ def test_another_form_is_in_force_at_once(launch, tmp_path):
     assert targets(lines[0] + "\n") == [1] and '"GET /2 HTTP/1.1" 200 5' in lines[1]
 
 
-def test_the_gateways_own_log_goes_on_with_whole_lines_too(launch, tmp_path):
+def test_the_gateways_own_log_continues_with_whole_lines_too(launch, tmp_path):
     folder = tmp_path / "gateway"
     folder.mkdir()
     # There is room for a part of the first line.

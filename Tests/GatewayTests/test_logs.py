@@ -109,7 +109,7 @@ def test_a_target_that_is_no_uri_stays_within_its_line(run, http, form):
         assert r'"GET /\"\\\xff\xc3\xa9{}? HTTP/1.1" 200 ' in line
 
 
-def test_what_is_not_said_is_a_dash_in_combined_lines(run, http):
+def test_missing_values_are_a_dash_in_combined_lines(run, http):
     gateway = run(
         [{"domain": "app.test", "respond": {"body": "hello"}}],
         gateway={"workers": 1, "access_log": {"to": "access.log", "format": "combined"}})
@@ -127,7 +127,7 @@ def test_what_is_not_said_is_a_dash_in_combined_lines(run, http):
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_json_lines_tell_of_tls(run, http, version):
+def test_json_lines_have_the_tls_version(run, http, version):
     gateway = run(
         [{"domain": "app.test", "respond": {"body": "hello"}}],
         gateway={"workers": 1, "access_log": {"to": "access.log", "format": "json"}})
@@ -140,7 +140,7 @@ def test_json_lines_tell_of_tls(run, http, version):
         assert (entry["scheme"], entry["tls_version"]) == ("https", version.name[4:].replace("_", "."))
 
 
-def test_upstreams_are_named_and_refusals_too(run, http, make_origin):
+def test_log_lines_name_upstreams_and_refusals(run, http, make_origin):
     origin = make_origin()
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url]}],
@@ -156,7 +156,7 @@ def test_upstreams_are_named_and_refusals_too(run, http, make_origin):
 
 
 @pytest.mark.parametrize("forms", [("json", "combined"), ("combined", "json")], ids=" then ".join)
-def test_a_line_keeps_its_form_when_the_log_takes_another(run, http, make_origin, forms):
+def test_a_line_in_progress_keeps_its_form_when_the_format_changes(run, http, make_origin, forms):
     origin = make_origin()
     is_logged_otherwise = threading.Event()
 
@@ -273,7 +273,7 @@ def test_a_line_tells_that_an_answer_was_cut(run, http, make_origin, who, form):
         assert broken.endswith(' 200 5 "-" "-" "app.test" X')
 
 
-def test_a_log_that_can_not_be_opened_is_a_problem_that_ends_with_it(run, http):
+def test_a_log_that_can_not_be_opened_is_a_problem_until_it_can(run, http):
     gateway = run(
         [{"domain": "app.test", "respond": {"body": "hello"}}],
         gateway={"access_log": {"to": "missing/access.log", "format": "json"}})
@@ -307,7 +307,7 @@ def test_a_text_of_any_length_fits_into_a_line(run, http, form):
     assert "..." in line and len(line) < 1_000_000
 
 
-def test_a_pipe_that_nobody_reads_yet_is_a_log_too(run, http, tmp_path):
+def test_a_pipe_without_a_reader_yet_can_be_the_log(run, http, tmp_path):
     pipe = tmp_path / "log"
     os.mkfifo(pipe)
     gateway = run(
@@ -318,7 +318,7 @@ def test_a_pipe_that_nobody_reads_yet_is_a_log_too(run, http, tmp_path):
         assert b"GET /a?query-is-shown" in reader.readline()
 
 
-def test_the_log_on_standard_output(run, http):
+def test_the_log_can_be_the_standard_output(run, http):
     gateway = run(
         [{"domain": "app.test", "respond": {"body": "hello"}}],
         gateway={"access_log": {"to": "stdout", "format": "json"}})
@@ -326,7 +326,7 @@ def test_the_log_on_standard_output(run, http):
     gateway.await_log('"method":"GET"', '"status":200')
 
 
-def test_a_log_that_nobody_reads_holds_nobody_up(run):
+def test_an_unread_log_delays_no_request(run):
     gateway = run([{"domain": "app.test", "upstreams": [f"http://127.0.0.1:{free_port()}"]}])
     gateway.stop()
     unread, log = os.pipe()
@@ -379,7 +379,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("form", ["json", "combined"])
-def test_a_line_tells_how_many_bytes_of_a_body_were_sent(run, http, form):
+def test_a_line_has_the_number_of_body_bytes_sent(run, http, form):
     limits = {"request_header_timeout": "1s", "body_progress_timeout": "1s", "body_bytes": "1000B", "header_bytes": "1KiB"}
     gateway = run(
         [

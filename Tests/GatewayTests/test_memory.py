@@ -106,7 +106,7 @@ def test_a_gibibyte_passes_through_at_flat_memory(stream, tmp_path):
     assert down < 10 * MIB and up < 10 * MIB
 
 
-def test_a_client_that_does_not_read_holds_up_its_upstream_not_memory(stream, origin):
+def test_a_client_that_does_not_read_slows_its_upstream_and_uses_no_memory(stream, origin):
     pid = stream.process.pid
     with Client(stream.https, tls_context(), "app.test") as client:
         client.ask(REQUEST)

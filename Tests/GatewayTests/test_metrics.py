@@ -26,7 +26,7 @@ def value(gateway, name, **labels):
     return read(gateway).get((name, tuple(sorted(labels.items()))))
 
 
-def test_prometheus_can_read_it(run, make_origin):
+def test_prometheus_can_read_the_metrics(run, make_origin):
     origin = make_origin()
     gateway = run(
         [
@@ -82,7 +82,7 @@ def test_requests_are_counted_by_host_and_class(run, make_origin):
     eventually("one more", lambda: counted() == want | {("fixed.test", "2xx"): 2})
 
 
-def test_of_many_hosts_the_busiest_are_told(run):
+def test_of_many_hosts_the_busiest_have_their_own_values(run):
     gateway = run([{"domain": f"h{i}.test", "respond": {"body": "a"}} for i in range(300)], gateway={"workers": 1})
     with Client(gateway.http) as client:
         for i in range(300):
@@ -125,7 +125,7 @@ def test_responses_are_timed_by_upstream(run, make_origin):
     assert value(gateway, "aegis_upstream_response_duration_seconds_sum") == pytest.approx(sum(seconds.values()), abs=1e-3)
 
 
-def test_upstreams_fail_for_reasons(run, make_origin, names):
+def test_failures_of_upstreams_are_counted_by_reason(run, make_origin, names):
     origin = make_origin()
     never = threading.Event()
     origin.answers = {
@@ -155,7 +155,7 @@ def test_upstreams_fail_for_reasons(run, make_origin, names):
         "closed": 2, "malformed": 1, "timeout": 1, "connect": 1, "tls": 1, "resolve": 1}
 
 
-def test_handshakes_fail_for_reasons(run):
+def test_failures_of_handshakes_are_counted_by_reason(run):
     gateway = run([{"domain": "app.test", "respond": {"body": "hello"}}])
     with Client(gateway.https) as client:
         client.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
@@ -185,7 +185,7 @@ def test_handshakes_fail_for_reasons(run):
     assert value(gateway, "aegis_tls_handshakes_total", result="failed", version="") == 5
 
 
-def test_the_process_tells_what_it_uses(run):
+def test_the_metrics_have_the_resources_of_the_process(run):
     gateway = run([{"domain": "app.test", "respond": {"body": "hello"}}])
     before = read(gateway)
 
@@ -227,7 +227,7 @@ def test_generation_and_revision_are_those_in_force(run):
 
 
 @needs_faketime
-def test_renewals_that_are_due_are_told(run):
+def test_due_renewals_are_counted(run):
     gateway = run([], issuers={"lan": {"type": "local_ca"}}, certificates={
         "web": {"issuer": "lan", "domains": ["app.test"]}, "api": {"issuer": "lan", "domains": ["api.test"]}})
     # From now until long before the certificates' end.

@@ -43,7 +43,7 @@ def ask(gateway, settings, path="/healthz", request=None):
         gateway.https = https
 
 
-def test_those_that_are_allowed_see_what_there_is(gateway, tmp_path):
+def test_allowed_clients_can_use_each_endpoint(gateway, tmp_path):
     for names in (["a.ci.mesh.test"], [f"URI:{SCRAPER}"], ["elsewhere.test", f"URI:{SCRAPER}"]):
         settings = context(client(*names), folder=tmp_path)
         assert [ask(gateway, settings, path) for path in ("/healthz", "/readyz", "/metrics", "/metrics?x")] == 4 * [200]
@@ -77,7 +77,7 @@ def test_the_certificate_is_the_credential_of_the_api(gateway, tmp_path):
     assert api(gateway, may_change, "POST", fields="Origin: https://evil.example\r\n") == (403, "foreign-origin")
 
 
-def test_a_change_of_a_scope_holds_for_open_connections(gateway, tmp_path):
+def test_a_change_of_a_scope_applies_to_open_connections(gateway, tmp_path):
     settings = context(client("a.ci.mesh.test"), folder=tmp_path)
     post = "POST /api/v1/hosts HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
     gateway.https = gateway.node
@@ -120,7 +120,7 @@ def test_plain_http_is_refused(gateway):
         assert plain.get("x").status == 400
 
 
-def test_a_change_of_allow_holds_for_open_connections(gateway, tmp_path):
+def test_a_change_of_allow_applies_to_open_connections(gateway, tmp_path):
     settings = context(client("a.ci.mesh.test"), folder=tmp_path)
     gateway.https = gateway.node
     with connect(gateway, settings, None) as kept:
@@ -135,7 +135,7 @@ def test_a_change_of_allow_holds_for_open_connections(gateway, tmp_path):
 
 
 @pytest.mark.parametrize("change", ["empty", "gone", "narrower, with an identity that can't be used"])
-def test_who_is_no_longer_allowed_is_locked_out_whatever_else_is_wrong(gateway, tmp_path, change):
+def test_a_client_that_is_no_longer_allowed_is_refused_despite_other_faults(gateway, tmp_path, change):
     settings = context(client("a.ci.mesh.test"), folder=tmp_path)
     scraper = context(client(f"URI:{SCRAPER}"), folder=tmp_path)
     https, gateway.https = gateway.https, gateway.node
@@ -185,7 +185,7 @@ def test_the_identity_and_its_cas_are_followed(gateway, tmp_path):
     assert ask(gateway, context(client("a.ci.mesh.test", issuer=other), folder=tmp_path)) == 200
 
 
-def test_without_an_address_it_ends(gateway, tmp_path):
+def test_without_an_address_the_node_listener_closes(gateway, tmp_path):
     settings = context(client("a.ci.mesh.test"), folder=tmp_path)
     assert ask(gateway, settings) == 200
     del gateway.config["node"]

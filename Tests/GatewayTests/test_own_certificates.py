@@ -45,7 +45,7 @@ def slow_key():
     ([""], "a host name among its names is empty or not plain ASCII"),
     (None, "does not cover 'own.test'"), (["*.own.test"], "does not cover 'own.test'"),
 ])
-def test_a_certificate_with_names_that_are_none_is_refused(tmp_path, names, reason):
+def test_a_certificate_with_invalid_names_is_refused(tmp_path, names, reason):
     gateway = made(tmp_path, Holder("own.test", root, names=names))
     assert reason in gateway.apply(expect=3, everything=True)
 
@@ -56,7 +56,7 @@ def test_a_certificate_with_names_that_are_none_is_refused(tmp_path, names, reas
     (lambda: ec.generate_private_key(ec.SECP224R1()), "the key is too weak (ECDSA secp224r1)"),
     (lambda: rsa.generate_private_key(65537, 1024), "the key is too weak (RSA 1024)"),
 ])
-def test_a_key_that_can_not_be_served_with_is_refused(tmp_path, key, reason):
+def test_an_unusable_key_is_refused(tmp_path, key, reason):
     gateway = made(tmp_path, Holder("own.test", root, names=["own.test"], key=key()))
     assert reason in gateway.apply(expect=3, everything=True)
 
@@ -65,7 +65,7 @@ def test_a_key_that_can_not_be_served_with_is_refused(tmp_path, key, reason):
     lambda: rsa.generate_private_key(3, 2048), lambda: ec.generate_private_key(ec.SECP521R1()),
     lambda: ec.generate_private_key(ec.SECP384R1()), ed25519.Ed25519PrivateKey.generate,
 ], ids=["RSA with the exponent 3", "P-521", "P-384", "Ed25519"])
-def test_other_keys_are_served_with_over_both_versions(tmp_path, key):
+def test_each_kind_of_key_works_with_both_tls_versions(tmp_path, key):
     gateway = made(tmp_path, Holder("own.test", root, names=["own.test"], key=key()))
     (gateway.folder / "root.pem").write_bytes(pem(root.certificate))
     gateway.apply()
@@ -79,7 +79,7 @@ def test_other_keys_are_served_with_over_both_versions(tmp_path, key):
         gateway.stop()
 
 
-def test_a_slow_key_that_an_earlier_version_has_stored_is_told_of_and_not_served_with(tmp_path):
+def test_a_slow_key_stored_by_an_earlier_version_is_reported_and_not_used(tmp_path):
     gateway = made(tmp_path, Holder("own.test", root, names=["own.test"]))
     gateway.apply()
     text, public = slow_key()

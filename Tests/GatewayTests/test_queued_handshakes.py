@@ -76,7 +76,7 @@ def carry_out(clients):
                         selector.unregister(client.socket)
 
 
-def test_a_handshake_has_its_whole_time_however_long_it_has_waited_for_its_turn(tmp_path):
+def test_a_handshake_has_its_full_time_even_after_waiting_for_its_turn(tmp_path):
     gateway = Gateway(
         tmp_path / "gateway",
         [{"domain": "app.test", "ssl_mode": "custom", "certificate": "own", "respond": {"body": "own"}}],

@@ -65,12 +65,12 @@ def curl(gateway, path, *arguments):
     ["--http1.1", "--tlsv1.2", "--tls-max", "1.2"], ["--http1.1", "--tlsv1.3"], ["--http2"], ["--http1.0"],
     ["--compressed"],
 ], ids=" ".join)
-def test_curl_gets_what_nginx_has(gateway, nginx, arguments):
+def test_curl_gets_files_of_nginx(gateway, nginx, arguments):
     body = curl(gateway, f"https://app.test:{gateway.https}/large", *arguments)
     assert hashlib.sha256(body).digest() == hashlib.sha256((nginx[1] / "large").read_bytes()).digest()
 
 
-def test_curl_asks_for_ranges_and_what_has_changed(gateway):
+def test_curl_gets_ranges_and_304(gateway):
     url = f"http://app.test:{gateway.http}/large"
     assert curl(gateway, url, "--range", "1000-1009") == bytes(range(256))[1000 % 256:1000 % 256 + 10]
     head = curl(gateway, url, "--head").decode()
@@ -79,7 +79,7 @@ def test_curl_asks_for_ranges_and_what_has_changed(gateway):
     assert b" 204 " in curl(gateway, f"http://app.test:{gateway.http}/none", "--include").split(b"\r\n")[0] + b" "
 
 
-def test_wrk_meets_no_error(gateway, figures):
+def test_wrk_finds_no_error(gateway, figures):
     done = subprocess.run(
         ["wrk", "--threads", "1", "--connections", "32", "--duration", "3s", "--header", "Host: app.test",
          f"http://127.0.0.1:{gateway.http}/small"], capture_output=True, text=True, check=True)
@@ -88,7 +88,7 @@ def test_wrk_meets_no_error(gateway, figures):
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
-def test_websocat_talks_through(run, scheme):
+def test_websocat_sends_and_receives(run, scheme):
     """websocat as both client and server."""
     port = free_port()
     server = subprocess.Popen([TOOLS / "websocat", "--text", f"ws-l:127.0.0.1:{port}", "mirror:"])

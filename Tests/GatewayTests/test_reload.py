@@ -81,7 +81,7 @@ def probe(gateway):
         process.stdin.close()
 
 
-def test_applies_lose_nothing(gateway, upstream, probe, figures):
+def test_applies_lose_no_request(gateway, upstream, probe, figures):
     hosts = gateway.config["hosts"]
     extra = None
     milliseconds = []
@@ -131,7 +131,7 @@ def test_applies_lose_nothing(gateway, upstream, probe, figures):
     assert statistics.median(milliseconds) < 500
 
 
-def test_a_listener_that_goes_lets_its_connections_finish(gateway, upstream):
+def test_a_removed_listener_lets_its_connections_finish(gateway, upstream):
     port = free_port()
     gateway.config["gateway"]["http"].append(f"127.0.0.1:{port}")
     gateway.reload()
@@ -162,7 +162,7 @@ def connection_to(port):
         return None
 
 
-def test_old_connections_go_on_under_the_changed_host(gateway, upstream):
+def test_open_connections_continue_under_the_changed_host(gateway, upstream):
     with Client(gateway.https, tls_context(), "app.test") as client:
         assert client.get("app.test", "/?id=1").status == 200
         gateway.host("app.test")["headers"] = {"response": {"set": {"X-New": "yes"}}}
@@ -173,7 +173,7 @@ def test_old_connections_go_on_under_the_changed_host(gateway, upstream):
         assert client.get("app.test", "/?id=3").status in (404, 421)
 
 
-def test_a_download_is_finished_though_its_host_goes(gateway, upstream):
+def test_a_download_finishes_after_its_host_is_removed(gateway, upstream):
     release = threading.Event()
 
     def slow(connection, request):
@@ -192,7 +192,7 @@ def test_a_download_is_finished_though_its_host_goes(gateway, upstream):
         assert client.exactly(5) == b"world"
 
 
-def test_metrics_tell_the_ends_of_certificates(gateway):
+def test_metrics_have_the_expiry_of_certificates(gateway):
     """The end of each certificate and the earliest end, whichever certificate is new, renewed or removed."""
     def ends():
         text = gateway.ask("/metrics")[1]
@@ -217,7 +217,7 @@ def test_metrics_tell_the_ends_of_certificates(gateway):
 @pytest.mark.parametrize("column, value", [
     ("sealed_key", b"broken"), ("chain", b"broken"), ("fingerprint", "broken"),
 ])
-def test_a_certificate_that_can_not_be_used_leaves_the_old_one(gateway, column, value):
+def test_an_unusable_certificate_leaves_the_old_one_in_force(gateway, column, value):
     before = served(gateway.https, "shop.test")
     with sqlite3.connect(gateway.folder / "state.db") as state:
         state.execute("UPDATE position SET revision = revision + 1")
@@ -236,7 +236,7 @@ def test_a_certificate_that_can_not_be_used_leaves_the_old_one(gateway, column, 
     assert gateway.metric("aegis_state_problems") == 0
 
 
-def test_a_host_that_can_not_be_read_leaves_the_old_one(gateway):
+def test_an_unreadable_host_leaves_the_old_one_in_force(gateway):
     with sqlite3.connect(gateway.folder / "state.db") as state:
         state.execute("UPDATE position SET revision = revision + 1")
         state.execute(
@@ -247,7 +247,7 @@ def test_a_host_that_can_not_be_read_leaves_the_old_one(gateway):
         assert client.get("shop.test").body == b"shop"
 
 
-def test_a_state_that_is_no_database_leaves_everything(gateway):
+def test_a_state_that_is_no_database_changes_nothing(gateway):
     before = served(gateway.https, "shop.test")
     path = gateway.folder / "state.db"
     broken = gateway.folder / "broken"
@@ -258,7 +258,7 @@ def test_a_state_that_is_no_database_leaves_everything(gateway):
     assert gateway.metric('aegis_reloads_total{result="failed"}') >= 1
 
 
-def test_the_node_says_what_it_serves(gateway):
+def test_the_nodes_row_has_the_served_revision(gateway):
     gateway.config["hosts"].append({"domain": "more.test", "respond": {"status": 200, "body": ""}})
     gateway.reload()
     with sqlite3.connect(gateway.folder / "state.db") as state:
@@ -267,7 +267,7 @@ def test_the_node_says_what_it_serves(gateway):
             "AND process = ?", (gateway.process.pid,)).fetchone())
 
 
-def test_challenges_are_answered_ahead_of_redirects(gateway):
+def test_challenges_are_answered_before_redirects(gateway):
     gateway.host("shop.test")["force_https"] = True
     gateway.reload()
     with sqlite3.connect(gateway.folder / "state.db") as state:
@@ -300,7 +300,7 @@ def test_a_new_upstream_is_in_force_once_its_name_is_known(names, gateway, upstr
     assert statuses[-1] == 200
 
 
-def test_a_name_that_is_not_found_out_holds_a_change_up_for_seconds_only(names, gateway, upstream):
+def test_a_name_that_does_not_resolve_delays_a_change_by_seconds_only(names, gateway, upstream):
     hosts = gateway.config["hosts"]
     hosts.append({"domain": "new.test", "upstreams": ["http://up.slow.test:1"]})
     gateway.apply()
@@ -329,7 +329,7 @@ def read_all(gateway):
 
 
 @pytest.mark.parametrize("column, value", [("sealed_key", b"broken"), ("chain", b"broken"), ("fingerprint", "broken")])
-def test_a_full_read_keeps_the_certificate_before_one_that_can_not_be_used(gateway, column, value):
+def test_a_full_read_keeps_the_former_certificate_if_the_new_one_is_unusable(gateway, column, value):
     before = served(gateway.https, "shop.test")
     change_unseen(gateway, f"UPDATE certificates SET {column} = ? WHERE name = 'shop'", value)
     for _ in range(2):
@@ -344,7 +344,7 @@ def test_a_full_read_keeps_the_certificate_before_one_that_can_not_be_used(gatew
 
 
 @pytest.mark.parametrize("kind, name", [("host", "shop.test"), ("gateway", "gateway"), ("issuer", "lan")])
-def test_a_full_read_keeps_what_was_before_a_record_that_can_not_be_read(gateway, kind, name):
+def test_a_full_read_keeps_the_former_item_if_the_new_record_is_unreadable(gateway, kind, name):
     gateway.config["issuers"] = {"lan": {"type": "local_ca"}}
     gateway.config["gateway"]["limits"] = {"header_fields": 16}
     gateway.reload()
@@ -357,7 +357,7 @@ def test_a_full_read_keeps_what_was_before_a_record_that_can_not_be_read(gateway
         assert client.get("shop.test", "/", *[f"X-{number}: 1" for number in range(16)]).status == 431
 
 
-def test_a_full_read_takes_away_what_is_gone(gateway):
+def test_a_full_read_removes_deleted_items(gateway):
     change_unseen(gateway, "DELETE FROM items WHERE name = 'shop.test'")
     change_unseen(gateway, "DELETE FROM certificates WHERE name = 'shop'")
     gone = served(gateway.https, "shop.test")
@@ -368,7 +368,7 @@ def test_a_full_read_takes_away_what_is_gone(gateway):
     assert served(gateway.https, "shop.test") != gone
 
 
-def test_a_full_read_forgets_challenges_that_are_gone(gateway):
+def test_a_full_read_removes_deleted_challenges(gateway):
     with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
         state.execute("UPDATE position SET revision = revision + 1")
         state.execute(
@@ -444,7 +444,7 @@ def test_an_address_that_changes_on_its_port_loses_no_connection(gateway, key):
         socket.create_connection(("127.0.0.2", port), timeout=5)
 
 
-def test_a_change_that_is_taken_back_leaves_the_address(gateway):
+def test_an_undone_change_keeps_the_address_open(gateway):
     with Callers(gateway.http, (200,)) as callers:
         for text in [f":{gateway.http}", f"127.0.0.1:{gateway.http}"] * 3:
             gateway.config["gateway"]["http"] = [text]
@@ -454,7 +454,7 @@ def test_a_change_that_is_taken_back_leaves_the_address(gateway):
     assert not callers.faults, callers.faults[:5]
 
 
-def test_a_client_that_is_slow_to_speak_is_served_though_its_address_changes(gateway):
+def test_a_client_that_sends_late_is_served_even_if_the_address_changes(gateway):
     gateway.config["gateway"]["http"] = [f":{gateway.http}"]
     gateway.reload()
     with Client(gateway.http) as client:
@@ -464,7 +464,7 @@ def test_a_client_that_is_slow_to_speak_is_served_though_its_address_changes(gat
         assert client.get("shop.test").body == b"shop"
 
 
-def test_ports_of_http_and_https_that_change_places_refuse_nobody(gateway):
+def test_swapped_ports_of_http_and_https_refuse_no_connection(gateway):
     http, https = gateway.http, gateway.https
     with Callers(http, (200, 400)) as first, Callers(https, (200, 400)) as second, Client(http) as kept:
         assert kept.get("shop.test").status == 200
@@ -483,7 +483,7 @@ def test_ports_of_http_and_https_that_change_places_refuse_nobody(gateway):
         assert client.get("shop.test").body == b"shop"
 
 
-def test_an_address_stays_until_the_one_in_its_place_can_be_had(gateway):
+def test_an_address_stays_open_until_its_replacement_is_available(gateway):
     """192.0.2.1 belongs to no machine (RFC 5737)."""
     gateway.config["gateway"]["http"] = [f"192.0.2.1:{gateway.http}"]
     gateway.reload()

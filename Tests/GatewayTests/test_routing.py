@@ -62,7 +62,7 @@ def test_trace_is_refused(gateway, origin, host):
 
 @pytest.mark.parametrize("target", ["/", "*"])
 @pytest.mark.parametrize("left", ["0", "000"])
-def test_options_with_no_step_left_is_answered_here(gateway, origin, target, left):
+def test_options_with_max_forwards_0_is_answered_by_the_gateway(gateway, origin, target, left):
     """RFC 9110 section 7.6.2."""
     with Client(gateway.http) as client:
         answer = client.ask(f"OPTIONS {target} HTTP/1.1\r\nHost: app.test\r\nMax-Forwards: {left}\r\n\r\n")
@@ -76,7 +76,7 @@ def test_options_with_no_step_left_is_answered_here(gateway, origin, target, lef
     ("OPTIONS", "-1", "-1"), ("OPTIONS", "1.0", "1.0"), ("OPTIONS", "", ""), ("GET", "0", "0"), ("GET", "7", "7"),
     ("BREW", "0", "0"),
 ])
-def test_steps_that_are_left_are_counted(gateway, origin, method, given, passed):
+def test_max_forwards_is_lowered_by_one(gateway, origin, method, given, passed):
     with Client(gateway.http) as client:
         assert client.ask(f"{method} / HTTP/1.1\r\nHost: app.test\r\nmax-forwards: {given}\r\n\r\n").status == 200
     assert origin.last["Max-Forwards"] == passed
@@ -108,7 +108,7 @@ def test_a_host_that_is_not_served_is_404(gateway, origin, host):
 
 
 @pytest.mark.parametrize("host", ["app.test:x", "app.test/", "a@app.test", "app%test", "app.test%2", "[v1]", '"app.test"'])
-def test_a_host_that_is_no_name_is_400(gateway, origin, host):
+def test_an_invalid_host_is_400(gateway, origin, host):
     assert body(gateway, host)[0] == 400
     assert origin.requests == []
 
@@ -119,7 +119,7 @@ def test_a_host_that_is_no_name_is_400(gateway, origin, host):
     ("http://app.test/", "a,b", (200, b"ok")), ("http://a,b.wild.test/", "app.test", (404, None)),
     ("http://app.test/", "a@app.test", (400, None)),
 ])
-def test_an_absolute_target_says_who_is_asked(gateway, origin, target, host, expected):
+def test_an_absolute_target_selects_the_host(gateway, origin, target, host, expected):
     """RFC 9112 section 3.2.2: the upstream does not get the original Host field."""
     with Client(gateway.http) as client:
         answer = client.ask(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")
@@ -130,7 +130,7 @@ def test_an_absolute_target_says_who_is_asked(gateway, origin, target, host, exp
         assert 'host="app.test"' in request["Forwarded"]
 
 
-def test_a_browser_gets_a_page_and_others_a_line(gateway):
+def test_a_browser_gets_an_error_page_and_other_clients_a_line(gateway):
     with Client(gateway.http) as client:
         page = client.get("unknown.test", "/", "Accept: text/html,application/xhtml+xml")
         assert page["Content-Type"].startswith("text/html") and b"<h1>404" in page.body
@@ -149,7 +149,7 @@ def test_fixed_answers(gateway):
         assert client.get("page.test")["Content-Type"].startswith("text/html")
 
 
-def test_a_fixed_answer_to_a_request_with_a_body_leaves_the_connection_in_step(gateway):
+def test_after_a_fixed_answer_to_a_request_with_a_body_the_connection_stays_usable(gateway):
     with Client(gateway.http) as client:
         smuggled = b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n"
         for _ in range(3):
@@ -190,7 +190,7 @@ def test_a_refused_head_request_gets_a_head_alone(gateway, head):
 @pytest.mark.parametrize("method, status", [
     ("GET", 301), ("HEAD", 301), ("POST", 308), ("PUT", 308), ("DELETE", 308), ("OPTIONS", 308),
 ])
-def test_plain_http_is_sent_to_https(gateway, origin, method, status):
+def test_plain_http_is_redirected_to_https(gateway, origin, method, status):
     with Client(gateway.http) as client:
         response = client.ask(f"{method} /a/../b?c=d&e HTTP/1.1\r\nHost: FORCED.test:8080\r\n\r\n")
         assert response.status == status
@@ -202,13 +202,13 @@ def test_plain_http_is_sent_to_https(gateway, origin, method, status):
 
 
 @pytest.mark.parametrize("target", ["*", "http://forced.test"])
-def test_what_concerns_the_whole_server_is_sent_to_its_root(gateway, target):
+def test_a_request_for_the_whole_server_is_redirected_to_its_root(gateway, target):
     with Client(gateway.http) as client:
         response = client.ask(f"OPTIONS {target} HTTP/1.1\r\nHost: forced.test\r\n\r\n")
         assert (response.status, response["Location"]) == (308, f"https://forced.test:{gateway.https}/")
 
 
-def test_a_redirect_can_not_be_led_astray(gateway):
+def test_a_request_can_not_redirect_to_another_host(gateway):
     with Client(gateway.http) as client:
         response = client.get("forced.test", "//evil.test/%2e%2e")
         assert response["Location"] == f"https://forced.test:{gateway.https}//evil.test/%2e%2e"
@@ -222,7 +222,7 @@ def test_a_redirect_can_not_be_led_astray(gateway):
 @pytest.mark.parametrize("host, expected", [
     ("forced.test", "max-age=31536000; includeSubDomains; preload"), ("open.test", "max-age=300"),
 ])
-def test_hsts_is_said_over_tls_alone_and_in_our_words(gateway, origin, host, expected):
+def test_hsts_is_sent_only_over_tls_and_replaces_the_upstreams(gateway, origin, host, expected):
     origin.answer = (
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nStrict-Transport-Security: max-age=1\r\n"
         b"strict-transport-security: max-age=2\r\n\r\nok")
@@ -260,12 +260,12 @@ def test_the_host_of_an_absolute_target_must_be_the_one_of_the_handshake(gateway
     assert len(origin.requests) == (1 if status == 200 else 0)
 
 
-def test_a_connection_serves_one_host_whatever_was_asked_before(gateway, origin):
+def test_a_tls_connection_serves_only_the_host_of_its_handshake(gateway, origin):
     with Client(gateway.https, tls_context(), "app.test") as client:
         assert [client.get(host).status for host in ("app.test", "other.test", "www.app.test")] == [200, 421, 200]
 
 
-def test_least_version_holds_for_requests_without_a_server_name_too(gateway):
+def test_the_lowest_tls_version_applies_to_requests_without_a_server_name_too(gateway):
     with Client(gateway.https, tls_context(versions=ssl.TLSVersion.TLSv1_2)) as client:
         assert client.get("other.test").status == 200
         assert client.get("modern.test").status == 421

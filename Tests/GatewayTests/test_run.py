@@ -47,7 +47,7 @@ def start(checkout, file):
 
 
 @pytest.mark.parametrize("host", ["localhost", "app.test"])
-def test_it_ends_with_what_to_open_and_to_try(checkout, host):
+def test_run_prints_what_to_open_and_to_try(checkout, host):
     http, https, admin = free_port(), free_port(), free_port()
     (checkout / "site").mkdir()
     (checkout / "site/aegis.yaml").write_text(FILE.format(http=http, https=https, admin=admin, host=host))
@@ -69,7 +69,7 @@ def test_it_ends_with_what_to_open_and_to_try(checkout, host):
     assert (checkout / "run.log").read_text().endswith(" ended\n")
 
 
-def test_a_file_that_is_invalid_ends_it(checkout):
+def test_run_ends_at_an_invalid_file(checkout):
     (checkout / "aegis.yaml").write_text("version: 1\nhost: []\n")
     assert start(checkout, "aegis.yaml").wait(PATIENCE) == 65
     text = (checkout / "run.log").read_text()
@@ -77,7 +77,7 @@ def test_a_file_that_is_invalid_ends_it(checkout):
     assert "Try next" not in text
 
 
-def test_it_names_no_address_that_nobody_listens_at(checkout):
+def test_run_names_only_addresses_that_the_gateway_listens_at(checkout):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = {"http": free_port(), "https": taken.getsockname()[1], "admin": free_port()}
         (checkout / "aegis.yaml").write_text(FILE.format(host="localhost", **ports))

@@ -73,7 +73,7 @@ def dribble(connection, data):
     return answer
 
 
-def test_a_dribbled_head_is_408_however_steadily_it_comes(gateway):
+def test_a_head_sent_in_drops_is_408(gateway):
     head = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 1000
     with socket.create_connection(("127.0.0.1", gateway.http)) as connection:
         answer = dribble(connection, head)
@@ -93,7 +93,7 @@ def patient(run_once, module_origin):
 @pytest.mark.parametrize("host", ["localhost", "honest.test"])
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("more", ["G", "\r\nG", "GET / HTTP/1.1\r\nHost: localhost\r\nX: "])
-def test_a_head_behind_another_request_has_no_more_time(patient, host, tls, more):
+def test_a_head_after_another_request_has_no_extra_time(patient, host, tls, more):
     with Client(patient.https, tls_context(), host) if tls else Client(patient.http) as client:
         client.send(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n{more}")
         assert client.response().status == 200
@@ -103,7 +103,7 @@ def test_a_head_behind_another_request_has_no_more_time(patient, host, tls, more
 
 @pytest.mark.parametrize("more", ["", "\r", "\r\n", "\r\n\r"])
 @pytest.mark.parametrize("host", ["localhost", "honest.test"])
-def test_an_empty_line_behind_a_request_is_no_beginning_of_another(gateway, host, more):
+def test_an_empty_line_after_a_request_does_not_begin_another(gateway, host, more):
     """RFC 9112 section 2.2: the line is ignored. The gateway closes the idle connection without an answer."""
     with Client(gateway.http) as client:
         client.send(f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2\r\n\r\nhi{more}")
@@ -135,7 +135,7 @@ def test_an_answer_that_has_begun_is_not_cut_when_its_client_stops_sending(gatew
             assert client.is_closed()
 
 
-def test_an_answer_that_has_begun_and_stops_ends_though_its_client_goes_on_sending(run, make_origin):
+def test_an_answer_that_stops_midway_ends_even_if_its_client_continues_to_send(run, make_origin):
     def answer(connection, request):
         connection.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\n0123")
         while connection.more():
@@ -169,7 +169,7 @@ def test_a_body_that_stops_is_408(gateway):
         assert client.is_closed()
 
 
-def test_a_client_is_not_late_because_its_upstream_is(run):
+def test_a_slow_upstream_does_not_make_its_client_late(run):
     # An address that answers nothing: its listener's queue is full.
     with socket.socket() as full, contextlib.ExitStack() as waiting:
         full.bind(("127.0.0.1", 0))
@@ -186,7 +186,7 @@ def test_a_client_is_not_late_because_its_upstream_is(run):
             assert client.get().status == 504
 
 
-def test_an_idle_connection_is_closed_without_a_word(gateway):
+def test_an_idle_connection_is_closed_without_an_answer(gateway):
     with Client(gateway.https, tls_context(), "localhost") as client:
         assert client.get("localhost").status == 200
         assert client.is_closed()

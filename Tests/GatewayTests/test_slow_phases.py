@@ -88,7 +88,7 @@ def open_connections(gateway):
 
 
 @pytest.mark.parametrize("phase", CLIENTS)
-def test_clients_that_stop_are_let_go(run, origin, phase, figures):
+def test_clients_that_stop_are_cut_off(run, origin, phase, figures):
     said, tls, reads = CLIENTS[phase]
     set_up(origin)
     gateway = start(run, origin)
@@ -116,7 +116,7 @@ UPSTREAMS = {
 
 
 @pytest.mark.parametrize("phase", UPSTREAMS)
-def test_upstreams_that_stop_are_given_up(run, origin, phase, figures):
+def test_upstreams_that_stop_are_abandoned(run, origin, phase, figures):
     said, status = UPSTREAMS[phase]
     gateway = start(run, origin)
 
@@ -139,7 +139,7 @@ def test_upstreams_that_stop_are_given_up(run, origin, phase, figures):
                     assert not client.to_end().endswith(b"0\r\n\r\n")
 
 
-def test_upstreams_that_stop_within_their_handshake_are_given_up(run, figures):
+def test_upstreams_that_stop_within_their_handshake_are_abandoned(run, figures):
     with socket.create_server(("127.0.0.1", 0), backlog=512) as server:
         url = f"https://127.0.0.1:{server.getsockname()[1]}"
         gateway = run(
@@ -154,7 +154,7 @@ def test_upstreams_that_stop_within_their_handshake_are_given_up(run, figures):
                 client.close()
 
 
-def test_upstreams_that_take_no_body_are_given_up(run, origin, figures):
+def test_upstreams_that_read_no_body_are_abandoned(run, origin, figures):
     def stop(connection, request):
         ended.wait(20)
         return False
@@ -192,7 +192,7 @@ def until_told_to_close(client):
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGUSR2"])
-def test_peers_that_stop_do_not_keep_a_process(run, origin, how):
+def test_peers_that_stop_do_not_keep_a_process_from_ending(run, origin, how):
     """Peers in all phases at once."""
     set_up(origin)
     origin.answers["/"] = lambda connection, request: connection.send(b"HTTP/1.1 200 OK\r\n") or connection.more()

@@ -18,7 +18,7 @@ def prepared(tmp_path):
     gateway.stop()
 
 
-def test_sockets_of_systemd_are_used_and_readiness_is_told(prepared):
+def test_sockets_of_systemd_are_used_and_readiness_is_reported(prepared):
     gateway = prepared
     with socket.socket() as listener, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -73,7 +73,7 @@ def test_the_certificate_is_the_one_for_the_name(gateway, name, expected, versio
 
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
-def test_without_a_name_there_is_a_certificate_too(gateway, version):
+def test_a_client_without_a_server_name_gets_a_certificate(gateway, version):
     assert subject_names(gateway, version, "-noservername") == ["localhost"]
 
 
@@ -86,7 +86,7 @@ def test_the_chain_leads_to_the_local_ca(gateway, name):
 
 
 @pytest.mark.parametrize("name", ["xn--" + "a" * 59 + ".test", "a" * 63 + "." + "b" * 63 + "." + "c" * 63, "under_score.test"])
-def test_odd_names_get_a_handshake(gateway, name):
+def test_odd_server_names_get_a_handshake(gateway, name):
     with Client(gateway.https, tls_context(), name) as client:
         assert client.get(name).status in (400, 404)
 
@@ -97,12 +97,12 @@ def test_odd_names_get_a_handshake(gateway, name):
     ("a.wild.test.", "a.wild.test", 200), ("a.wild.test.", "one.test.", 421), ("one.test.", "a.wild.test.", 421),
     ("two.test.", "modern.test.", 421),
 ])
-def test_a_dot_at_the_end_makes_no_other_host(gateway, name, host, status):
+def test_a_trailing_dot_does_not_change_the_host(gateway, name, host, status):
     with Client(gateway.https, tls_context(), name) as client:
         assert client.get(host).status == status
 
 
-def test_two_dots_at_the_end_are_another_host(gateway):
+def test_two_trailing_dots_do_change_the_host(gateway):
     assert subject_names(gateway, "-servername", "modern.test..") != ["modern.test"]
     # A connection with this name is under no host's rules, and so reaches no host.
     done = s_client(
@@ -112,7 +112,7 @@ def test_two_dots_at_the_end_are_another_host(gateway):
 
 
 @pytest.mark.parametrize("name", [b"modern\0test", b"modern.tes\0", b"\0odern.test"])
-def test_a_nul_in_a_name_is_no_end_of_it(gateway, name):
+def test_a_nul_does_not_end_a_server_name(gateway, name):
     hello = client_hello("modern.test").replace(b"modern.test", name)
     with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
         connection.sendall(hello)
@@ -138,7 +138,7 @@ def test_both_versions_are_spoken(gateway, version):
     ("-tls1_2", "-cipher", "aNULL:@SECLEVEL=0"), ("-tls1_2", "-groups", "secp224r1"),
     ("-tls1_3", "-groups", "secp521r1"),
 ], ids=" ".join)
-def test_what_is_old_is_refused(gateway, arguments):
+def test_old_tls_versions_are_refused(gateway, arguments):
     done = s_client(gateway, "-servername", "one.test", *arguments)
     assert done.returncode != 0 and "BEGIN CERTIFICATE" not in done.stdout
 
@@ -153,7 +153,7 @@ def test_the_gateway_chooses_the_cipher_but_for_those_that_lack_aes(gateway, ver
     assert f"Cipher is {chosen}" in output
 
 
-def test_least_version_of_a_host_is_kept_to(gateway):
+def test_the_lowest_tls_version_of_a_host_is_enforced(gateway):
     with Client(gateway.https, tls_context(versions=TLS13), "modern.test") as client:
         assert client.get("modern.test").body == b"modern"
     with pytest.raises(ssl.SSLError, match="protocol version|PROTOCOL_VERSION"):
@@ -170,7 +170,7 @@ def test_alpn_is_http_1_1(gateway):
 
 
 @pytest.mark.parametrize("protocols", [["h2"], ["spdy/3"], ["acme-tls/1"]])
-def test_a_client_that_speaks_nothing_we_do_is_refused(gateway, protocols):
+def test_a_client_without_a_common_protocol_is_refused(gateway, protocols):
     with pytest.raises(ssl.SSLError, match="(?i)no.application.protocol"):
         Client(gateway.https, tls_context(alpn=protocols), "one.test")
 
@@ -211,7 +211,7 @@ def resumption(gateway, version, first, second, context=None):
 
 
 @pytest.mark.parametrize("version", [TLS12, TLS13])
-def test_a_session_is_taken_up_by_whatever_worker(gateway, version):
+def test_every_worker_resumes_a_session(gateway, version):
     for _ in range(8):
         assert resumption(gateway, version, "one.test", "one.test")
 
@@ -226,18 +226,18 @@ def test_a_session_of_a_wildcard_serves_its_names(gateway, version):
     ("one.test", "two.test"), ("one.test", "bare.test"), ("one.test", None), (None, "one.test"),
     ("bare.test", "one.test"), ("one.test", "a.wild.test"),
 ])
-def test_a_session_of_one_host_is_not_taken_up_by_another(gateway, version, first, second):
+def test_a_session_of_one_host_is_not_resumed_by_another(gateway, version, first, second):
     assert not resumption(gateway, version, first, second)
 
 
 @pytest.mark.parametrize("version", [TLS12, TLS13])
 @pytest.mark.parametrize("second", ["ONE.test", "one.test.", "One.Test."])
-def test_a_session_is_taken_up_under_another_spelling_of_the_name(gateway, version, second):
+def test_a_session_is_resumed_under_another_spelling_of_the_name(gateway, version, second):
     assert resumption(gateway, version, "one.test", second)
 
 
 @pytest.mark.parametrize("name", ["modern.test", "modern.test.", "MODERN.test"])
-def test_a_session_of_another_host_does_not_lower_a_hosts_least_version(gateway, name):
+def test_a_session_of_another_host_does_not_lower_a_hosts_tls_version(gateway, name):
     context = tls_context(versions=TLS12)
     with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
         with context.wrap_socket(connection, server_hostname="one.test") as tls:
@@ -250,7 +250,7 @@ def test_a_session_of_another_host_does_not_lower_a_hosts_least_version(gateway,
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 @pytest.mark.parametrize("second, word", [("one.test", "Reused"), ("two.test", "New")])
-def test_openssl_says_the_same_of_sessions(gateway, tmp_path, version, second, word):
+def test_openssl_resumes_sessions_too(gateway, tmp_path, version, second, word):
     request = "GET / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n"
     path = tmp_path / "session"
     s_client(gateway, version, "-servername", "one.test", "-sess_out", path, "-ign_eof",
@@ -289,7 +289,7 @@ class Split:
 
 @pytest.mark.parametrize("how", ["bytes", "records", "records of a byte", "records by bytes"])
 @pytest.mark.parametrize("version, name", [(TLS13, "one.test"), (TLS12, "one.test"), (TLS13, "modern.test")])
-def test_a_client_hello_may_come_in_any_pieces(gateway, how, version, name):
+def test_a_client_hello_may_arrive_in_any_pieces(gateway, how, version, name):
     first = [True]
 
     def cut(data):
@@ -320,7 +320,7 @@ def test_a_client_hello_in_pieces_does_not_escape_its_hosts_rules(gateway, size)
     b"GET / HTTP/1.1\r\nHost: one.test\r\n\r\n", b"\x16\x03\x01\x00\x00", b"\x16\x03\x01\xff\xff" + b"a" * 70000,
     b"\x15\x03\x01\x00\x02\x02\x28", b"\x80\x2e\x01\x03\x01" + b"a" * 50, bytes(100), b"\x16\x03\x01\x00\x04\x01\xff\xff\xff",
 ], ids=["http", "empty record", "long record", "alert", "SSLv2", "zeros", "endless hello"])
-def test_what_is_no_handshake_is_refused_and_harms_nobody(gateway, data):
+def test_bytes_that_are_no_handshake_are_refused_and_harm_nobody(gateway, data):
     with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
         try:
             connection.sendall(data)
@@ -337,7 +337,7 @@ def test_what_is_no_handshake_is_refused_and_harms_nobody(gateway, data):
     b"POST / HTTP/1.1\r\nHost: one.test\r\nContent-Length: 300000\r\n\r\n" + b"a" * 300_000,
 ], ids=lambda start: start[:8].decode())
 @pytest.mark.parametrize("port", ["https", "admin"])
-def test_plain_http_at_a_tls_port_is_told_so(gateway, port, start):
+def test_plain_http_at_a_tls_port_gets_an_explanation(gateway, port, start):
     failed = 'aegis_tls_handshakes_total{result="failed",version=""}'
     before = gateway.metric(failed)
     with Client(getattr(gateway, port)) as client:
@@ -351,7 +351,7 @@ def test_plain_http_at_a_tls_port_is_told_so(gateway, port, start):
 
 
 @pytest.mark.parametrize("start", [b"Hello", b"GET/ HTTP/1.1\r\n\r\n", b"get / HTTP/1.1\r\n\r\n", b"SSH-2.0-x\r\n"])
-def test_what_is_neither_http_nor_tls_gets_no_answer(gateway, start):
+def test_bytes_that_are_neither_http_nor_tls_get_no_answer(gateway, start):
     with Client(gateway.https) as client:
         client.send(start)
         assert client.is_closed()
@@ -369,7 +369,7 @@ def test_a_slow_handshake_is_cut_off(gateway, data):
     assert gateway.metric('aegis_tls_handshakes_total{result="timeout",version=""}') == before + 1
 
 
-def test_a_dribbled_handshake_is_cut_off_all_the_same(gateway):
+def test_a_handshake_sent_in_drops_is_cut_off_too(gateway):
     before = gateway.metric('aegis_tls_handshakes_total{result="timeout",version=""}')
     hello = into_records(client_hello("one.test"), 1)
     with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
@@ -382,7 +382,7 @@ def test_a_dribbled_handshake_is_cut_off_all_the_same(gateway):
 
 # Ends of connections.
 
-def test_an_orderly_end_says_so(gateway):
+def test_an_orderly_close_sends_close_notify(gateway):
     with Client(gateway.https, tls_context(), "one.test") as client:
         assert client.get("one.test", "/", "Connection: close").status == 200
         assert client.is_closed()  # an end without close_notify is an error in Python

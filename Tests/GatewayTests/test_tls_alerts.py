@@ -75,7 +75,7 @@ def test_the_alert_of_a_failed_handshake_arrives(gateway, fault, behind):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_alert_arrives_though_all_was_sent_at_once(gateway, fault):
+def test_the_alert_arrives_even_if_everything_was_sent_at_once(gateway, fault):
     message, expected = FAULTS[fault]
     with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
         connection.sendall(message() + b"x" * 300_000)
@@ -84,13 +84,13 @@ def test_the_alert_arrives_though_all_was_sent_at_once(gateway, fault):
 
 
 @pytest.mark.parametrize("start", [b"\x16\x09\x09\0\0", b"Hello", bytes(100)])
-def test_what_is_no_tls_gets_an_orderly_end(gateway, start):
+def test_bytes_that_are_no_tls_get_an_orderly_close(gateway, start):
     with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
         connection.sendall(start + b"x" * 300_000)
         assert told(connection) == b""
 
 
-def test_a_certificate_that_tls_refuses_is_an_internal_error(run, tmp_path, monkeypatch):
+def test_a_certificate_that_openssl_refuses_is_an_internal_error_alert(run, tmp_path, monkeypatch):
     """OpenSSL is configured to use no RSA keys of 2048 bits, which it notices at the handshake."""
     settings = tmp_path / "openssl.cnf"
     settings.write_text(
@@ -106,7 +106,7 @@ def test_a_certificate_that_tls_refuses_is_an_internal_error(run, tmp_path, monk
         assert alerts(told(connection)) == [INTERNAL_ERROR]
 
 
-def test_who_never_ends_is_held_no_longer_than_a_handshake_may_take(gateway):
+def test_a_client_that_never_closes_is_cut_off_after_the_handshake_timeout(gateway):
     """Each such client gets its alert and goes on sending; together they take no more descriptors than the time limit
     implies."""
     before = descriptors(gateway.process.pid)
@@ -126,7 +126,7 @@ def test_who_never_ends_is_held_no_longer_than_a_handshake_may_take(gateway):
         connection.close()
 
 
-def test_what_is_sent_behind_a_failure_without_end_is_cut_off(gateway):
+def test_endless_bytes_after_a_failed_handshake_are_cut_off(gateway):
     """The gateway closes after a mebibyte, not after a time, in which the test could send all."""
     with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
         connection.sendall(old_hello())

@@ -69,7 +69,7 @@ def test_large_amounts_pass_both_ways_at_once(gateway, origin):
         sender.join()
 
 
-def test_nothing_passes_before_the_upstream_has_agreed(gateway, origin):
+def test_no_bytes_pass_before_the_upstream_has_agreed(gateway, origin):
     agreed = threading.Event()
     before = []
 
@@ -95,7 +95,7 @@ def test_nothing_passes_before_the_upstream_has_agreed(gateway, origin):
     assert before == [b""]
 
 
-def test_what_comes_with_the_agreement_is_passed_on(gateway, origin):
+def test_bytes_sent_with_the_agreement_are_passed_on(gateway, origin):
     def eager(connection, request):
         connection.send(AGREE + b"first words")
         return False
@@ -106,7 +106,7 @@ def test_what_comes_with_the_agreement_is_passed_on(gateway, origin):
         assert client.to_end() == b"first words"
 
 
-def test_an_upgrade_that_is_refused_is_an_ordinary_answer(gateway, origin):
+def test_a_refused_upgrade_is_an_ordinary_answer(gateway, origin):
     origin.answers["/socket"] = b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 2\r\n\r\nno"
     with Client(gateway.http) as client:
         client.send(ASK + "GET /after HTTP/1.1\r\nHost: app.test\r\n\r\n")
@@ -167,7 +167,7 @@ def test_no_other_protocol_is_passed_on(gateway, origin, offered, passed):
 
 @pytest.mark.parametrize("agreed", ["", "Upgrade: foo\r\n", "Upgrade: websocket, h2c\r\n", "Upgrade: h2c\r\n",
                                     "Upgrade: websocket\r\nUpgrade: h2c\r\n", "Upgrade: websocket\r\nUpgrade: websocket\r\n"])
-def test_an_upstream_changes_to_what_was_asked_for_or_to_nothing(gateway, origin, agreed):
+def test_an_upstream_may_change_only_to_the_requested_protocol(gateway, origin, agreed):
     origin.answers["/socket"] = (
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n" + agreed.encode() + b"\r\nsecond stream")
     with Client(gateway.http) as client:
@@ -203,7 +203,7 @@ def test_h2c_can_not_be_allowed(gateway):
 
 
 @pytest.mark.parametrize("name", ["h2", "h2c/1", "H2c-14", "HTTP/2.0", "tls/1.0"])
-def test_http_2_is_not_passed_on_whatever_the_state_says(run, make_origin, name):
+def test_http_2_is_never_passed_on_even_if_the_state_lists_it(run, make_origin, name):
     """A state of an earlier version may name it for an upstream; the rest of the host's settings are in force."""
     origin = make_origin()
     origin.answers["/"] = f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {name}\r\n\r\n".encode()
@@ -242,7 +242,7 @@ def test_an_idle_tunnel_outlives_the_read_and_write_timeouts(gateway, origin):
         assert client.exactly(6) == b"\x89\x80abcd"
 
 
-def test_the_end_at_one_side_is_the_end_at_the_other(gateway, origin):
+def test_a_close_on_one_side_closes_the_other(gateway, origin):
     def agree_and_end(connection, request):
         connection.send(AGREE)
         connection.exactly(5)

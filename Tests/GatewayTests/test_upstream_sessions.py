@@ -74,7 +74,7 @@ def test_a_new_connection_resumes_a_session(serve, make_upstream, version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_connections_at_once_resume_sessions(serve, make_upstream, version):
+def test_simultaneous_connections_resume_sessions(serve, make_upstream, version):
     """In TLS 1.3, each has a session of its own, or none."""
     upstream = make_upstream(version)
     gateway = serve(upstream)
@@ -92,7 +92,7 @@ def test_connections_at_once_resume_sessions(serve, make_upstream, version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_an_upstream_that_has_forgotten_its_sessions_is_asked_in_full(serve, make_upstream, tmp_path, version):
+def test_an_upstream_without_the_session_makes_a_full_handshake(serve, make_upstream, tmp_path, version):
     """No request fails, and none is tried again."""
     upstream = make_upstream(version)
     gateway = serve(upstream)
@@ -141,7 +141,7 @@ class Intolerant(Origin):
         super()._serve(connection)
 
 
-def test_a_handshake_that_breaks_with_a_session_is_made_again_without(serve, tmp_path):
+def test_a_handshake_that_breaks_with_a_session_is_repeated_without_it(serve, tmp_path):
     upstream = Intolerant(tls=server(tmp_path / "leaf.pem", "1.3"))
     upstream.answer = resumes
     try:
@@ -217,7 +217,7 @@ def test_a_change_of_the_settings_ends_sessions(run, make_upstream, tmp_path, ve
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_an_upstream_that_asks_for_certificates_knows_the_client_of_a_session(run, make_upstream, tmp_path, version):
+def test_a_resumed_session_keeps_the_client_certificate_at_the_upstream(run, make_upstream, tmp_path, version):
     upstream = make_upstream(version)
     upstream.tls.load_verify_locations(cadata=pem(root.certificate).decode())
     upstream.tls.verify_mode = ssl.CERT_REQUIRED
@@ -275,7 +275,7 @@ def refusal(gateway):
 
 @needs_faketime
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_full_handshake_is_made_each_hour(serve, make_upstream, clock, version):
+def test_there_is_a_full_handshake_each_hour(serve, make_upstream, clock, version):
     """However often sessions are resumed meanwhile."""
     gateway = serve(make_upstream(version), wrapper=clock.wrapper)
     assert not is_resumed(gateway)

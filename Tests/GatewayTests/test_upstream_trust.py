@@ -162,13 +162,13 @@ def ask(stand, title):
 
 
 @pytest.mark.parametrize("title", TRUSTED)
-def test_a_ca_file_makes_trusted(stand, title):
+def test_upstreams_of_a_ca_in_the_file_are_trusted(stand, title):
     answer = ask(stand, title)
     assert answer.status == 200, stand.gateway.await_log(answer["X-Request-Id"])
 
 
 @pytest.mark.parametrize("title", UNTRUSTED)
-def test_a_ca_file_does_not_make_trusted(stand, title):
+def test_upstreams_of_other_cas_are_not_trusted(stand, title):
     answer = ask(stand, title)
     assert answer.status == 502
     stand.gateway.await_log("no answer from", answer["X-Request-Id"], UNTRUSTED[title].refusal)
@@ -176,14 +176,14 @@ def test_a_ca_file_does_not_make_trusted(stand, title):
 
 
 @pytest.mark.parametrize("title", UNUSABLE)
-def test_a_ca_file_that_can_not_be_read_trusts_nobody(stand, title):
+def test_an_unreadable_ca_file_trusts_nobody(stand, title):
     answer = ask(stand, title)
     assert answer.status == 502
     stand.gateway.await_log("no answer from", answer["X-Request-Id"], "can't be used", UNUSABLE[title][1])
     assert stand.origins[title].requests == []
 
 
-def test_health_checks_believe_whom_requests_do(run, make_origin, tmp_path):
+def test_health_checks_trust_the_same_cas_as_requests(run, make_origin, tmp_path):
     """One of two upstreams has its name only in the certificate's subject."""
     good = make_origin(tls=Holder("leaf", issuing, names=["127.0.0.1"]).server(tmp_path / "good.pem"))
     bad = make_origin(tls=Holder("127.0.0.1", issuing).server(tmp_path / "bad.pem"))
@@ -198,7 +198,7 @@ def test_health_checks_believe_whom_requests_do(run, make_origin, tmp_path):
 
 
 @pytest.mark.parametrize("trusted", ["root.pem", "issuing.pem"])
-def test_the_systems_trust_is_that_of_openssl(run, make_origin, tmp_path, monkeypatch, trusted):
+def test_the_systems_cas_are_those_of_openssl(run, make_origin, tmp_path, monkeypatch, trusted):
     """Its directory may contain chains that servers show, which were not meant to be trusted."""
     origin = make_origin(tls=Holder("leaf", issuing, names=["127.0.0.1"]).server(tmp_path / "leaf.pem", issuing))
     (tmp_path / "root.pem").write_bytes(pem(root.certificate))

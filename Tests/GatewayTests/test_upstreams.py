@@ -45,7 +45,7 @@ def test_a_connection_with_bytes_after_the_answer_is_not_used_again(gateway, ori
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
-def test_a_body_where_none_belongs_is_not_the_next_answer(gateway, origin, method):
+def test_an_unexpected_body_is_not_taken_for_the_next_answer(gateway, origin, method):
     status = "200 OK" if method == "HEAD" else "304 Not Modified"
     origin.answers["/bad"] = f"HTTP/1.1 {status}\r\nContent-Length: 45\r\n\r\n".encode() + OK
     with Client(gateway.http) as client:
@@ -54,7 +54,7 @@ def test_a_body_where_none_belongs_is_not_the_next_answer(gateway, origin, metho
     assert origin.requests[0].connection != origin.requests[1].connection
 
 
-def test_bytes_on_an_idle_connection_are_not_taken_for_an_answer(gateway, origin):
+def test_bytes_on_an_idle_connection_are_not_used_as_an_answer(gateway, origin):
     with Client(gateway.http) as client:
         assert client.get().body == b"ok"
         first = origin.connections[origin.last.connection]
@@ -65,7 +65,7 @@ def test_bytes_on_an_idle_connection_are_not_taken_for_an_answer(gateway, origin
 
 
 @pytest.mark.parametrize("unasked", [b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison", b""], ids=["bytes", "the end"])
-def test_what_comes_with_a_request_is_seen_before_its_connection_is_used(gateway, origin, unasked):
+def test_bytes_that_arrive_with_a_request_are_noticed_before_the_connection_is_used(gateway, origin, unasked):
     """A request and an upstream's bytes both wait when the gateway looks, and it sees the request first."""
     with Client(gateway.http) as client:
         assert client.get().body == b"ok"
@@ -124,7 +124,7 @@ def test_an_answer_that_takes_too_long_is_504(gateway, origin):
     release.set()
 
 
-def test_an_answer_that_stops_midway_breaks_off(gateway, origin):
+def test_an_answer_that_stops_midway_is_truncated(gateway, origin):
     release = threading.Event()
 
     def stop_midway(connection, request):
@@ -157,7 +157,7 @@ def test_an_upstream_without_an_address_is_502_and_the_log_says_so(gateway, orig
         gateway.await_log("no answer from http://no-such-name.invalid", response["X-Request-Id"])
 
 
-def test_a_kept_connection_that_its_server_has_closed_costs_no_request(gateway, origin):
+def test_a_kept_connection_closed_by_its_server_costs_no_request(gateway, origin):
     first = []
 
     def close_on_second(connection, request):
@@ -186,7 +186,7 @@ def test_a_failed_upgrade_leaves_no_poisoned_connection(gateway, origin):
 
 # Several upstreams.
 
-def test_an_idempotent_request_is_repeated_elsewhere_and_no_other_is(run, make_origin):
+def test_only_an_idempotent_request_is_repeated_at_another_upstream(run, make_origin):
     bad, good = make_origin(), make_origin()
     bad.answer = lambda connection, request: connection.reset() or False
     gateway = run([{"domain": "app.test", "upstreams": [bad.url, good.url]}], gateway={"workers": 1})
@@ -219,7 +219,7 @@ def test_nothing_is_repeated_once_a_byte_has_come_back(run, make_origin):
     assert sorted(statuses) == [200, 200, 502, 502]
 
 
-def test_requests_go_around_an_upstream_that_is_down(run, make_origin):
+def test_requests_avoid_an_upstream_that_is_down(run, make_origin):
     good, down = make_origin(), f"http://127.0.0.1:{free_port()}"
     gateway = run([{"domain": "app.test", "upstreams": [down, good.url]}], gateway={"workers": 1})
     with Client(gateway.http) as client:
@@ -263,7 +263,7 @@ def test_ip_hash_keeps_to_one_upstream(run, make_origin):
     assert sorted(len(origin.requests) for origin in origins) == [0, 0, 6]
 
 
-def test_ip_hash_goes_by_the_client_behind_a_trusted_proxy(run, make_origin):
+def test_ip_hash_uses_the_client_behind_a_trusted_proxy(run, make_origin):
     origins = [make_origin() for _ in range(3)]
     gateway = run(
         [{"domain": "app.test", "balance": "ip_hash", "upstreams": [o.url for o in origins]}],
@@ -278,7 +278,7 @@ def test_ip_hash_goes_by_the_client_behind_a_trusted_proxy(run, make_origin):
     assert sum(map(len, seen)) == len(clients) and all(seen)
 
 
-def test_ip_hash_goes_by_who_has_sent_the_body_and_not_by_who_came_meanwhile(run, make_origin):
+def test_ip_hash_uses_the_sender_of_the_body_and_not_a_later_client(run, make_origin):
     origins = [make_origin() for _ in range(3)]
     gateway = run(
         [{"domain": "app.test", "balance": "ip_hash", "upstreams": [o.url for o in origins]}],
@@ -300,7 +300,7 @@ def test_ip_hash_goes_by_who_has_sent_the_body_and_not_by_who_came_meanwhile(run
     assert sum(map(len, seen)) == len(clients) and set().union(*seen) == set(clients)
 
 
-def test_an_unhealthy_upstream_gets_no_requests_until_it_is_well(run, make_origin):
+def test_an_unhealthy_upstream_gets_no_requests_until_it_is_healthy(run, make_origin):
     sick, well = make_origin(), make_origin()
     sick.answers["/health"] = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
     gateway = run([{
@@ -322,7 +322,7 @@ def test_an_unhealthy_upstream_gets_no_requests_until_it_is_well(run, make_origi
 
 # Other transports.
 
-def test_another_try_goes_to_another_upstream_though_none_is_well(run, make_origin):
+def test_a_second_try_uses_another_upstream_even_if_none_is_healthy(run, make_origin):
     serving = make_origin()
     serving.answers["/healthz"] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
     gateway = run(
@@ -333,7 +333,7 @@ def test_another_try_goes_to_another_upstream_though_none_is_well(run, make_orig
         assert [client.get("app.test").status for _ in range(10)] == [200] * 10
 
 
-def test_a_check_is_its_hosts_own_and_ends_with_it(run, make_origin):
+def test_a_health_check_belongs_to_one_host_and_ends_with_it(run, make_origin):
     shared = make_origin()
     shared.answers["/healthz"] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
     other = make_origin()
@@ -413,7 +413,7 @@ def test_a_kept_connection_with_half_a_record_on_it_is_not_used_again(run, make_
         assert client.ask(post()).body == b"ok"
 
 
-def test_an_https_upstream_with_another_name_is_502(run, make_origin):
+def test_an_https_upstream_with_a_certificate_for_another_name_is_502(run, make_origin):
     origin, root = secure_origin(run, make_origin, "other.test")
     gateway = run([{"domain": "app.test", "upstreams": [origin.url], "upstream_tls": {"ca_file": str(root)}}])
     with Client(gateway.http) as client:
@@ -421,7 +421,7 @@ def test_an_https_upstream_with_another_name_is_502(run, make_origin):
     gateway.await_log("no answer from", origin.url, "is not for the server's name")
 
 
-def test_what_a_broken_client_has_sent_reaches_no_upstream(run, make_origin):
+def test_bytes_of_a_broken_client_reach_no_upstream(run, make_origin):
     origin, root = secure_origin(run, make_origin, "127.0.0.1")
     gateway = run([{"domain": "app.test", "upstreams": [origin.url], "upstream_tls": {"ca_file": str(root)}}], gateway={"workers": 1})
     with Client(gateway.https) as broken:
@@ -431,7 +431,7 @@ def test_what_a_broken_client_has_sent_reaches_no_upstream(run, make_origin):
         assert client.ask(post()).status == 200
 
 
-def test_a_ca_file_that_can_not_be_used_trusts_nobody(run, make_origin):
+def test_an_unusable_ca_file_trusts_nobody(run, make_origin):
     origin, _ = secure_origin(run, make_origin, "127.0.0.1")
     gateway = run([{"domain": "app.test", "upstreams": [origin.url], "upstream_tls": {"ca_file": "missing.pem"}}])
     with Client(gateway.http) as client:
@@ -440,7 +440,7 @@ def test_a_ca_file_that_can_not_be_used_trusts_nobody(run, make_origin):
     assert origin.requests == []
 
 
-def test_a_full_read_keeps_the_cas_of_a_file_that_can_not_be_used_any_more(run, make_origin, tmp_path):
+def test_a_full_read_keeps_the_cas_of_a_file_that_became_unusable(run, make_origin, tmp_path):
     origin, root = secure_origin(run, make_origin, "127.0.0.1")
     _, other = secure_origin(run, make_origin, "127.0.0.1")
     file = tmp_path / "cas.pem"
@@ -471,7 +471,7 @@ def test_a_full_read_keeps_the_cas_of_a_file_that_can_not_be_used_any_more(run, 
     eventually("no problem in /metrics", lambda: gateway.metric("aegis_state_problems") == 0)
 
 
-def test_an_https_upstream_that_speaks_before_tls_is_not_believed(run):
+def test_bytes_of_an_https_upstream_before_tls_are_not_used(run):
     spoken = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -533,7 +533,7 @@ def test_a_request_is_repeated_on_a_new_connection_after_a_dead_one(run, make_or
 
 
 @pytest.mark.parametrize("parameter, waits", [("timeout=1", False), ("timeout=0", False), ("timeout=60, max=5", True)])
-def test_a_connection_is_not_used_until_the_end_that_its_server_announces(gateway, origin, parameter, waits):
+def test_a_kept_connection_is_not_used_at_the_end_of_its_announced_timeout(gateway, origin, parameter, waits):
     origin.answer = f"HTTP/1.1 200 OK\r\nKeep-Alive: {parameter}\r\nContent-Length: 2\r\n\r\nok".encode()
     with Client(gateway.http) as client:
         for _ in range(3):
@@ -541,7 +541,7 @@ def test_a_connection_is_not_used_until_the_end_that_its_server_announces(gatewa
     assert len({request.connection for request in origin.requests}) == (1 if waits else 3)
 
 
-def test_of_a_names_addresses_the_next_is_tried(names, run, make_origin):
+def test_if_an_address_of_a_name_fails_the_next_one_is_tried(names, run, make_origin):
     origin = make_origin()
     # Each request needs a connection of its own.
     origin.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
@@ -582,7 +582,7 @@ def moving(names, make_origin):
     return Moving(names, make_origin)
 
 
-def test_a_names_new_address_is_gone_to_though_connections_to_the_former_one_live(run, moving):
+def test_a_names_new_address_is_used_even_while_connections_to_the_former_one_live(run, moving):
     begun, release = threading.Event(), threading.Event()
 
     def slow(connection, request):
@@ -617,7 +617,7 @@ def test_a_names_new_address_is_gone_to_though_connections_to_the_former_one_liv
             connection.socket.fileno() < 0 for connection in moving.former.connections))
 
 
-def test_an_address_that_a_name_keeps_keeps_its_connections(run, moving):
+def test_connections_to_an_unchanged_address_are_kept(run, moving):
     moving.tell("127.0.0.1", "127.0.0.9")
     gateway = run([{"domain": "app.test", "upstreams": [moving.url]}], gateway={"workers": 1})
     with contextlib.ExitStack() as stack:
@@ -645,7 +645,7 @@ def test_an_address_that_a_name_keeps_keeps_its_connections(run, moving):
     assert len(moving.former.connections) == kept
 
 
-def test_a_failed_connection_has_its_name_looked_up_at_once(run, moving):
+def test_a_failed_connection_causes_a_lookup_of_its_name_at_once(run, moving):
     gateway = run([{"domain": "app.test", "upstreams": [moving.url]}])
     with Client(gateway.http) as client:
         assert client.get("app.test").status == 200
@@ -655,7 +655,7 @@ def test_a_failed_connection_has_its_name_looked_up_at_once(run, moving):
         eventually("the new address", lambda: client.get("app.test").status == 200, patience=5)
 
 
-def test_failures_have_a_name_looked_up_once_a_second_at_most(run, moving):
+def test_failures_cause_at_most_one_lookup_a_second(run, moving):
     gateway = run([{"domain": "app.test", "upstreams": [moving.url]}])
     moving.former.stop()
     start, before = time.monotonic(), moving.look_ups()

@@ -101,7 +101,7 @@ def row(gateway, columns="*", table="obtained_identities"):
 # Uses of an identity.
 
 
-def test_an_upstream_is_shown_an_issued_identity(run, vault, upstream, tmp_path):
+def test_the_gateway_shows_an_issued_identity_to_an_upstream(run, vault, upstream, tmp_path):
     before = len(vault.issued())
     gateway = run([host(upstream, tmp_path)], vaults=vaults(vault), identities=issued())
     serves(gateway)
@@ -111,7 +111,7 @@ def test_an_upstream_is_shown_an_issued_identity(run, vault, upstream, tmp_path)
     assert gateway.metric('aegis_identity_not_after_timestamp_seconds{name="mesh"}') == row(gateway, "not_after")[0][0]
 
 
-def test_an_upstream_is_shown_an_identity_of_the_store(run, vault, upstream, tmp_path):
+def test_the_gateway_shows_an_identity_from_the_kv_store_to_an_upstream(run, vault, upstream, tmp_path):
     put(vault, "shown")
     gateway = run([host(upstream, tmp_path)], vaults=vaults(vault), identities=stored("shown"))
     serves(gateway)
@@ -219,7 +219,7 @@ class TLSVault(Vault):
 @pytest.mark.parametrize("change", [
     {"role": "second"}, {"common_name": "other.test"}, {"sans": [HOST, "more.test"]}, {"ttl": "2h"}, {"mount": "pki2"},
 ], ids=lambda change: next(iter(change)))
-def test_a_changed_declaration_is_obtained_at_once(run, vault, make_origin, tmp_path, change):
+def test_a_changed_identity_is_requested_at_once(run, vault, make_origin, tmp_path, change):
     if not vault.call("GET", "sys/mounts/pki2")[1].get("data"):
         vault.mount("pki2")
         vault.role("node", "pki2")
@@ -237,7 +237,7 @@ def test_a_changed_declaration_is_obtained_at_once(run, vault, make_origin, tmp_
     assert refreshes(gateway) == 2 and len(row(gateway)) == 1
 
 
-def test_a_changed_declaration_that_vault_refuses_leaves_the_former_in_force(run, vault, upstream, tmp_path):
+def test_a_changed_identity_that_vault_refuses_leaves_the_former_in_force(run, vault, upstream, tmp_path):
     gateway = run([host(upstream, tmp_path)], vaults=vaults(vault), identities=issued())
     serves(gateway)
     gateway.config["identities"] = issued(role="missing")
@@ -250,7 +250,7 @@ def test_a_changed_declaration_that_vault_refuses_leaves_the_former_in_force(run
     assert status(gateway) == 200
 
 
-def test_what_was_obtained_goes_with_the_identity(run, vault):
+def test_stored_material_is_deleted_with_its_identity(run, vault):
     gateway = run([], vaults=vaults(vault), identities=issued())
     eventually("it is stored", lambda: len(row(gateway)) == 1)
     gateway.config["identities"] = {"mesh": {"source": "dev"}}
@@ -264,7 +264,7 @@ def test_what_was_obtained_goes_with_the_identity(run, vault):
     assert row(gateway) == row(gateway, table="identity_requests") == []
 
 
-def test_a_renewal_in_time(run, vault, upstream, tmp_path):
+def test_an_identity_is_renewed_before_it_expires(run, vault, upstream, tmp_path):
     """A certificate of one minute is renewed when a third of its life is left."""
     gateway = run([host(upstream, tmp_path)], vaults=vaults(vault), identities=issued(ttl="60s"))
     serves(gateway)
@@ -274,7 +274,7 @@ def test_a_renewal_in_time(run, vault, upstream, tmp_path):
     assert status(gateway) == 200
 
 
-def test_a_new_ca_of_the_mount_is_trusted_as_soon_as_the_identity_is_renewed(run, own_vault, make_origin, tmp_path):
+def test_a_new_ca_of_the_mount_is_trusted_once_the_identity_is_renewed(run, own_vault, make_origin, tmp_path):
     gateway = run(
         [certified("any.test", upstreams=[make_origin().url], client_auth={"identity": "mesh"})],
         vaults=vaults(own_vault), identities=issued(), **LOCAL)
@@ -323,7 +323,7 @@ def test_no_request_is_lost_while_identities_rotate(run, vault, front, upstream,
     assert refreshes(gateway, "failed") == 0
 
 
-def test_a_new_version_is_seen_within_a_minute(run, vault, front, upstream, tmp_path):
+def test_a_new_version_of_a_secret_is_noticed_within_a_minute(run, vault, front, upstream, tmp_path):
     """The gateway asks for the version, which is cheap, and reads the secret only when the version is new."""
     put(vault, "versions")
     gateway = run([host(upstream, tmp_path)], vaults=vaults(front), identities=stored("versions"))
@@ -353,7 +353,7 @@ AILMENTS = {
 
 @pytest.mark.parametrize(
     "kind, ailment", [("pki", ailment) for ailment in AILMENTS] + [("kv", "sealed"), ("kv", "gone"), ("kv", "other json")])
-def test_the_last_good_identity_serves_while_vault_is_not_well(run, vault, front, upstream, tmp_path, kind, ailment):
+def test_the_last_good_identity_serves_while_vault_fails(run, vault, front, upstream, tmp_path, kind, ailment):
     def declared(number):
         return issued(ttl=f"{100 + number}h") if kind == "pki" else stored(f"ill{number}")
 
@@ -380,7 +380,7 @@ def test_the_last_good_identity_serves_while_vault_is_not_well(run, vault, front
     gateway.await_log("the identity 'mesh' was obtained")
 
 
-def test_a_slow_vault_delays_nobody_else(run, vault, front, upstream, tmp_path):
+def test_a_slow_vault_delays_nothing_else(run, vault, front, upstream, tmp_path):
     """A call without an answer blocks only the thread of its Vault."""
     release = threading.Event()
 
@@ -495,7 +495,7 @@ def test_a_balancer_that_finds_no_active_node(run, vault, front, upstream, tmp_p
     serves(gateway)
 
 
-def test_a_vault_that_is_sealed_and_unsealed(run, own_vault, make_origin, tmp_path):
+def test_an_unsealed_vault_is_used_again(run, own_vault, make_origin, tmp_path):
     upstream = make_upstream(make_origin, tmp_path, own_vault)
     gateway = run([host(upstream, tmp_path)], vaults=vaults(own_vault), identities=issued())
     serves(gateway)
@@ -509,7 +509,7 @@ def test_a_vault_that_is_sealed_and_unsealed(run, own_vault, make_origin, tmp_pa
     gateway.await_log("no longer: the identity 'mesh'")
 
 
-def test_a_token_that_is_revoked(run, vault, upstream, tmp_path):
+def test_a_revoked_token_is_replaced_by_a_login(run, vault, upstream, tmp_path):
     """A gateway replaces a login's token; it can't replace an operator's token, and logs that."""
     if "approle/" not in vault.call("GET", "sys/auth")[1]["data"]:
         vault.write("sys/auth/approle", type="approle")
@@ -530,7 +530,7 @@ def test_a_token_that_is_revoked(run, vault, upstream, tmp_path):
     assert refreshes(gateway, "failed") == 0
 
 
-def test_a_token_of_the_operators_that_is_revoked(run, vault, upstream, tmp_path):
+def test_a_revoked_configured_token_is_reported(run, vault, upstream, tmp_path):
     given = vault.token()
     (tmp_path / "token").touch(mode=0o600)
     (tmp_path / "token").write_text(given)
@@ -546,7 +546,7 @@ def test_a_token_of_the_operators_that_is_revoked(run, vault, upstream, tmp_path
     eventually("the new token", lambda: refreshes(gateway) == 2, patience=60)
 
 
-def test_a_secret_that_is_deleted_or_broken_leaves_the_former(run, vault, upstream, tmp_path):
+def test_a_deleted_or_broken_secret_leaves_the_former_identity_in_force(run, vault, upstream, tmp_path):
     put(vault, "breaking", first := node())
     gateway = run([host(upstream, tmp_path)], vaults=vaults(vault), identities=stored("breaking"))
     serves(gateway)
@@ -581,7 +581,7 @@ def test_a_secret_that_is_deleted_or_broken_leaves_the_former(run, vault, upstre
     eventually("the third one", lambda: row(gateway, "chain") == [(pem(third.certificate),)])
 
 
-def test_without_vault_from_the_start_hosts_wait_and_are_served_later(run, vault, front, upstream, tmp_path):
+def test_hosts_wait_for_a_vault_that_is_down_at_the_start(run, vault, front, upstream, tmp_path):
     front.behave = AILMENTS["sealed"]
     gateway = run([host(upstream, tmp_path)], vaults=vaults(front), identities=issued())
     gateway.await_log("error: the identity 'mesh' can't be obtained from Vault 'main'", "Vault is sealed")
@@ -593,7 +593,7 @@ def test_without_vault_from_the_start_hosts_wait_and_are_served_later(run, vault
 # What the state stores.
 
 
-def test_nothing_is_stored_unsealed(run, vault, upstream, tmp_path):
+def test_no_key_or_token_is_stored_unsealed(run, vault, upstream, tmp_path):
     put(vault, "sealed", holder := node())
     gateway = run([host(upstream, tmp_path)], vaults=vaults(vault), identities=stored("sealed"))
     serves(gateway)
@@ -606,7 +606,7 @@ def test_nothing_is_stored_unsealed(run, vault, upstream, tmp_path):
             assert der not in content and b"PRIVATE KEY" not in content, path
 
 
-def test_a_row_that_is_damaged_is_told_and_obtained_again(run, vault, upstream, tmp_path):
+def test_a_damaged_row_is_reported_and_obtained_again(run, vault, upstream, tmp_path):
     gateway = run([host(upstream, tmp_path)], vaults=vaults(vault), identities=issued())
     serves(gateway)
     gateway.stop()
@@ -621,7 +621,7 @@ def test_a_row_that_is_damaged_is_told_and_obtained_again(run, vault, upstream, 
     assert pem(other.certificate) not in row(gateway, "authorities")[0][0]
 
 
-def test_another_key_of_the_state_opens_what_was_obtained(run, vault, front, upstream, tmp_path):
+def test_rekey_reseals_obtained_identities(run, vault, front, upstream, tmp_path):
     gateway = run([host(upstream, tmp_path)], vaults=vaults(front), identities=issued())
     serves(gateway)
     gateway.stop()
@@ -673,7 +673,7 @@ def test_two_gateways_of_one_state_share_an_identity(run, vault, front, upstream
         gateway.process = None
 
 
-def test_a_successor_takes_the_identity_over(run, vault, front, upstream, tmp_path):
+def test_a_successor_uses_the_stored_identity(run, vault, front, upstream, tmp_path):
     gateway = run([host(upstream, tmp_path)], vaults=vaults(front), identities=issued())
     serves(gateway)
     signed = front.count("/sign/")

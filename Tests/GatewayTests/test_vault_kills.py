@@ -66,7 +66,7 @@ def obtains(gateway):
 
 @pytest.mark.parametrize("call", ["lookup-self", "issuers?list", "/json", "/sign/"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_it_is_killed_at_a_call(vault, front, make, call, after):
+def test_a_gateway_killed_at_a_call_to_vault_recovers(vault, front, make, call, after):
     """Vault signs a second time only if it had signed when the gateway was killed."""
     gateway = make()
     before = len(vault.issued())
@@ -99,7 +99,7 @@ def test_it_is_killed_at_a_call(vault, front, make, call, after):
 
 
 @pytest.mark.parametrize("call, every", [("fdatasync", 4), ("pwrite64", 23)])
-def test_it_is_killed_as_it_writes(vault, front, make, call, every):
+def test_a_gateway_killed_as_it_writes_the_identity_recovers(vault, front, make, call, every):
     """Counts the writes of a start, and kills at some of them in further starts."""
     kills = 0
     for place in range(1 if LONG else 2, 1000, 1 if LONG else every):

@@ -20,13 +20,13 @@ def gateway(tmp_path):
     gateway.stop()
 
 
-def test_it_serves_and_hands_over(gateway):
+def test_the_gateway_serves_and_hands_over_without_proc(gateway):
     gateway.upgrade()
     with Client(gateway.http) as client:
         assert client.get("app.test").body == b"hello"
 
 
-def test_what_is_not_known_is_no_metric(gateway):
+def test_unknown_values_are_left_out_of_the_metrics(gateway):
     metrics = gateway.ask("/metrics")[1]
     assert "\nprocess_cpu_seconds_total " in metrics and "\nprocess_max_fds " in metrics
     for name in ["process_open_fds", "process_resident_memory_bytes", "process_virtual_memory_bytes"]:

@@ -74,7 +74,7 @@ def rooms():
             yield re.findall(r"`([^`]+)`", names), uses
 
 
-def test_each_room_uses_what_stands_above_it():
+def test_each_room_uses_only_rooms_above_it():
     above, told = [], set()
     for names, uses in rooms():
         may = set(names) | {{"System": "SystemPackage"}.get(word, word) for word in re.findall(r"[\w-]+", uses)}

@@ -73,14 +73,14 @@ def asked(stand):
     return sum(1 for _, path in stand.proxy.calls if path.startswith(ADVICE))
 
 
-def test_a_profile_is_asked_for(stand):
+def test_an_order_has_the_profile(stand):
     gateway = stand.gateway([host("app.test")], issuer={"profile": "shortlived"})
     gateway.apply()
     (lifetime,), = rows(gateway, "SELECT expires_at - not_before FROM certificates WHERE name = 'app.test'")
     assert abs(lifetime - 6 * DAY) < 60
 
 
-def test_a_profile_that_the_ca_does_not_have_is_refused_in_words(stand):
+def test_an_unknown_profile_is_refused_with_a_reason(stand):
     gateway = stand.gateway([host("app.test")], issuer={"profile": "shortlive"})
     before = len(stand.ca.issued)
     said = gateway.apply(expect=3, everything=True)
@@ -89,7 +89,7 @@ def test_a_profile_that_the_ca_does_not_have_is_refused_in_words(stand):
     assert len(stand.ca.issued) == before
 
 
-def test_a_window_that_is_past_has_the_gateway_renew_at_once(stand, served):
+def test_a_past_renewal_window_makes_the_gateway_renew_at_once(stand, served):
     before = len(stand.ca.issued)
     advise(stand.ca, served, -2 * DAY, -DAY)
     served.start()
@@ -132,7 +132,7 @@ def test_advice_is_kept_over_restarts(stand, served):
     assert len(stand.ca.issued) == before
 
 
-def test_what_a_restored_state_replaces_again_is_ordered_without_saying_so(stand, served):
+def test_an_order_that_a_restored_state_repeats_leaves_out_replaces(stand, served):
     before = len(stand.ca.issued)
     backup = (served.folder / "state.db").read_bytes()
     assert renew(served, "app.test", "--force").returncode == 0
@@ -146,7 +146,7 @@ def test_what_a_restored_state_replaces_again_is_ordered_without_saying_so(stand
     assert nothing_is_left(served)
 
 
-def test_a_ca_that_always_wants_a_renewal_does_not_have_one_after_the_other(stand, served):
+def test_a_ca_that_always_advises_a_renewal_does_not_cause_endless_ones(stand, served):
     before = len(stand.ca.issued)
 
     def want(call):

@@ -84,7 +84,7 @@ def test_an_alternate_chain_costs_no_certificate(odd, name):
 
 
 @pytest.mark.parametrize("renewing", ["renew", "gateway"])
-def test_what_is_odd_is_told_by_whoever_renews(odd, renewing):
+def test_renewals_report_oddities_of_the_ca(odd, renewing):
     gateway, ca = odd(issuer={"preferred_chain": "Root B"})
     gateway.apply()
     words = "'app.test'" if renewing == "gateway" else "app.test"

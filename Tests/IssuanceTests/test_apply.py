@@ -13,7 +13,7 @@ EXTERNAL_ACCOUNT = ("kid-1", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx
 
 @pytest.mark.parametrize("challenge", ["http-01", "tls-alpn-01"])
 @pytest.mark.parametrize("serving", [True, False])
-def test_a_certificate_is_had(site, challenge, serving):
+def test_an_apply_obtains_a_certificate(site, challenge, serving):
     # Pebble refuses half of all valid nonces.
     gateway, ca = site(
         [host("app.test", aliases=["www.app.test"], force_https=True)], issuer={"challenge": challenge},
@@ -70,14 +70,14 @@ def test_an_external_account_is_bound(site):
     assert rows(gateway, "SELECT external_key_id FROM accounts") == [("kid-1",)]
 
 
-def test_a_ca_that_wants_an_external_account_is_told_of_by_name(site):
+def test_a_ca_that_requires_an_external_account_is_named(site):
     gateway, ca = site([host("app.test")], ca={"external_account": EXTERNAL_ACCOUNT})
     said = gateway.apply(expect=3, everything=True)
     assert "certificate app.test: issue failed: the CA takes only accounts with external account binding" in said
     assert "eab" in said
 
 
-def test_a_ca_that_has_forgotten_us_gets_the_account_again(site):
+def test_a_ca_that_lost_our_account_gets_it_again(site):
     gateway, ca = site([host("app.test")])
     gateway.apply()
     before = rows(gateway, "SELECT sealed_key FROM accounts")
@@ -89,7 +89,7 @@ def test_a_ca_that_has_forgotten_us_gets_the_account_again(site):
     assert rows(gateway, "SELECT sealed_key FROM accounts") == before
 
 
-def test_a_name_that_can_not_be_validated_fails_alone_and_in_the_cas_words(site):
+def test_an_unvalidated_name_fails_alone_with_the_cas_reason(site):
     gateway, ca = site([host("app.test"), host("bad.test")])
     # The name has the address of another machine.
     ca.names.tell("add-a", {"host": "bad.test.", "addresses": ["127.0.0.9"]})
@@ -108,7 +108,7 @@ def test_a_name_that_can_not_be_validated_fails_alone_and_in_the_cas_words(site)
     assert "could not be obtained" not in aegis(gateway, "status").stdout
 
 
-def test_the_next_issuer_is_asked_when_the_first_does_not_give(site):
+def test_the_next_issuer_is_asked_if_the_first_fails(site):
     gateway, ca = site([host("app.test", issuers=["dead", "letsencrypt"])])
     gateway.config["issuers"]["dead"] = {**ca.issuer, "directory": ca.directory.replace("/dir", "/nothing")}
     gateway.apply()
@@ -116,7 +116,7 @@ def test_the_next_issuer_is_asked_when_the_first_does_not_give(site):
     assert shown(gateway, ca, "app.test") == "app.test"
 
 
-def test_limits_delay_and_say_until_when(site):
+def test_an_order_beyond_the_limits_waits_and_says_until_when(site):
     gateway, ca = site([host("app.test")], issuer={"rate_limits": "letsencrypt"})
     gateway.apply()
     for _ in range(4):
@@ -134,7 +134,7 @@ def renew(gateway, *arguments):
         timeout=120)
 
 
-def test_certificates_are_renewed_on_request(site):
+def test_renew_renews_certificates(site):
     gateway, ca = site([host("app.test"), host("other.test")])
     gateway.apply()
     gateway.start()
@@ -205,7 +205,7 @@ def test_rekey_seals_accounts_too(site):
     assert len(rows(gateway, "SELECT * FROM accounts")) == 1
 
 
-def test_no_secret_is_in_the_state_or_in_what_is_said(site):
+def test_no_secret_is_in_the_state_or_the_output(site):
     gateway, ca = site(
         [host("app.test")], ca={"external_account": EXTERNAL_ACCOUNT},
         issuer={"eab": {"kid": EXTERNAL_ACCOUNT[0], "hmac_key": {"file": "hmac"}}})

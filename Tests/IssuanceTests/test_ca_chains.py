@@ -36,7 +36,7 @@ def stored(gateway):
     return x509.load_pem_x509_certificates(chain), end
 
 
-def test_the_renewed_intermediate_is_shown_not_the_expired_one(odd):
+def test_the_renewed_intermediate_is_sent_not_the_expired_one(odd):
     forms = []
     gateway, ca = odd(showing(forms))
     forms += [intermediate(ca, EXPIRED), intermediate(ca, SHORT), intermediate(ca, RENEWED)]
@@ -47,7 +47,7 @@ def test_the_renewed_intermediate_is_shown_not_the_expired_one(odd):
     assert end == chain[0].not_valid_after_utc.timestamp()
 
 
-def test_a_chain_that_is_over_is_told_of_and_not_ordered_in_a_circle(odd):
+def test_an_expired_chain_is_reported_and_not_ordered_endlessly(odd):
     forms = []
     gateway, ca = odd(showing(forms))
     forms.append(intermediate(ca, EXPIRED))
@@ -66,7 +66,7 @@ def test_a_chain_that_is_over_is_told_of_and_not_ordered_in_a_circle(odd):
 
 
 @pytest.mark.parametrize("days", [EXPIRED, (1, 300)])
-def test_a_cross_sign_that_is_not_valid_is_left_out_with_a_note(odd, days):
+def test_an_invalid_cross_sign_is_left_out_with_a_note(odd, days):
     above = []
     gateway, ca = odd(showing(above))
     other = SimpleNamespace(subject=ca.other_root.name, key=ca.other_root.key)
@@ -80,7 +80,7 @@ def test_a_cross_sign_that_is_not_valid_is_left_out_with_a_note(odd, days):
     assert "No changes" in gateway.apply()
 
 
-def test_an_intermediate_that_ends_before_its_leaf_makes_it_due_earlier(odd):
+def test_an_intermediate_that_ends_before_its_leaf_makes_the_leaf_due_earlier(odd):
     forms = []
     gateway, ca = odd(showing(forms))
     forms.append(intermediate(ca, SHORT))

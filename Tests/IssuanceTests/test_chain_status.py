@@ -48,7 +48,7 @@ def own(tmp_path):
     return make
 
 
-def test_a_chain_that_is_good_is_no_problem(own):
+def test_a_good_chain_is_no_problem(own):
     root, intermediate = Authority("Root"), Authority("Issuing")
     gateway = own(intermediate, certified(intermediate, root, -DAY, 365 * DAY))
     gateway.apply()
@@ -67,7 +67,7 @@ def test_an_intermediate_that_is_not_valid_yet_is_a_problem(own):
     assert words in aegis_apply(gateway, "certificates", "list")
 
 
-def test_a_cross_sign_that_has_ended_since_is_told_of_until_it_is_taken_out(own):
+def test_an_expired_cross_sign_is_reported_until_it_is_removed(own):
     root, intermediate, old = Authority("Root"), Authority("Issuing"), Authority("Old root")
     above = certified(intermediate, root, -DAY, 365 * DAY)
     cross = certified(root, old, -DAY, datetime.timedelta(seconds=8))
@@ -82,7 +82,7 @@ def test_a_cross_sign_that_has_ended_since_is_told_of_until_it_is_taken_out(own)
     aegis_apply(gateway, "status", "--check")
 
 
-def test_a_leaf_without_its_intermediate_is_told_of_by_all_until_that_is_there(own):
+def test_a_leaf_without_its_intermediate_is_reported_until_it_is_added(own):
     root, intermediate = Authority("Root"), Authority("Issuing")
     gateway = own(intermediate)
     words = "has no intermediate: clients refuse it unless they know 'Issuing'"
@@ -104,7 +104,7 @@ def test_a_leaf_without_its_intermediate_is_told_of_by_all_until_that_is_there(o
 
 
 @pytest.mark.parametrize("has_root", [True, False])
-def test_a_leaf_of_a_root_needs_no_intermediate_once_the_root_stands_behind_it(own, has_root):
+def test_a_leaf_of_a_root_needs_no_intermediate_if_the_chain_has_the_root(own, has_root):
     root = Authority("Private root")
     gateway = own(root, *[root.certificate] * has_root)
     said = aegis_apply(gateway, "--dry-run", "--strict", expect=0 if has_root else 3)
@@ -113,7 +113,7 @@ def test_a_leaf_of_a_root_needs_no_intermediate_once_the_root_stands_behind_it(o
 
 
 @pytest.mark.parametrize("what", ["an intermediate", "a root"])
-def test_what_is_left_out_at_the_end_of_a_chain_is_told_by_all(own, what):
+def test_certificates_left_out_at_the_end_of_a_chain_are_reported(own, what):
     root, middle, intermediate = Authority("Root"), Authority("Middle"), Authority("Issuing")
     ended = certified(middle, root, -9 * DAY, -DAY) if what == "an intermediate" else \
         certified(middle, middle, -9 * DAY, -DAY)

@@ -47,7 +47,7 @@ def problem(kind, status=403):
 
 
 @needs_ari
-def test_a_certificate_is_had_anew_when_its_issuer_gets_another_directory(two_cas):
+def test_a_certificate_is_reissued_when_its_issuer_gets_another_directory(two_cas):
     gateway, staging, production = two_cas
     gateway.config["issuers"] = {"letsencrypt": staging.issuer}
     gateway.apply()
@@ -88,7 +88,7 @@ def begin(stand, gateway, path="/finalize-order", fault=problem("serverMaintenan
     return order
 
 
-def test_an_order_that_a_ca_has_forgotten_with_our_account_is_placed_anew(stand):
+def test_an_order_lost_by_the_ca_with_our_account_is_placed_again(stand):
     stand = stand()
     gateway = stand.gateway([host("app.test")])
     begin(stand, gateway)
@@ -102,7 +102,7 @@ def test_an_order_that_a_ca_has_forgotten_with_our_account_is_placed_anew(stand)
     ("/finalize-order", lambda call: call.hang_up(), True), ("/finalize-order", problem("serverMaintenance"), False),
     ("/chalZ", problem("serverMaintenance"), False),
 ], ids=["finalization lost", "finalization refused", "challenge refused"])
-def test_an_order_that_was_begun_with_other_settings_is_taken_up_only_if_it_may_be_issued(
+def test_an_order_with_other_settings_is_resumed_only_if_its_certificate_fits(
         stand, path, fault, is_taken_up):
     stand = stand()
     gateway = stand.gateway([host("app.test")])
@@ -114,7 +114,7 @@ def test_an_order_that_was_begun_with_other_settings_is_taken_up_only_if_it_may_
     assert (used in stand.ca.log) == is_taken_up
 
 
-def test_an_order_of_another_external_account_is_placed_anew(stand):
+def test_an_order_of_another_external_account_is_placed_again(stand):
     mac = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
     stand = stand(externalAccountBindingRequired=True, externalAccountMACKeys={"one": mac, "two": mac})
     gateway = stand.gateway([host("app.test")], issuer={"eab": {"kid": "one", "hmac_key": {"file": "mac"}}})
@@ -125,7 +125,7 @@ def test_an_order_of_another_external_account_is_placed_anew(stand):
     assert nothing_is_left(gateway)
 
 
-def test_a_certificate_that_ended_before_it_was_fetched_is_ordered_anew(stand):
+def test_a_certificate_that_expired_before_its_download_is_ordered_again(stand):
     stand = stand(certificateValidityPeriod=5)
     gateway = stand.gateway([host("app.test")])
     begin(stand, gateway, "/certZ")
@@ -154,7 +154,7 @@ def test_a_bad_chain_is_fetched_once_more_before_another_order(stand):
     assert len(stand.ca.issued) == issued + 2
 
 
-def test_a_ca_that_does_not_answer_holds_up_no_other(site):
+def test_a_silent_ca_delays_no_other_ca(site):
     names = [f"waits{number}.test" for number in range(8)]
     gateway, ca = site([*(host(name, issuer="silent") for name in names), host("app.test")])
     with socket.socket() as silent:
@@ -192,7 +192,7 @@ def try_again(gateway):
     change(gateway, "UPDATE renewals SET next_try_at = 0")
 
 
-def test_a_gateway_tries_again_what_a_changed_host_has_not_got(alias_in_vain):
+def test_a_gateway_tries_again_to_obtain_the_certificate_of_a_changed_host(alias_in_vain):
     ca, gateway = alias_in_vain
     assert renew(gateway, "app.test").stdout.startswith("'app.test' is due, and waits until 20")
     try_again(gateway)
@@ -211,7 +211,7 @@ def test_a_handshake_for_a_new_alias_orders_its_certificate(alias_in_vain):
     assert shown(gateway, ca, "www.app.test") == "app.test"
 
 
-def test_a_certificate_that_a_changed_host_has_not_got_is_renewed_on_request(alias_in_vain):
+def test_the_missing_certificate_of_a_changed_host_is_obtained_by_renew(alias_in_vain):
     ca, gateway = alias_in_vain
     gateway.stop()
     try_again(gateway)
@@ -220,7 +220,7 @@ def test_a_certificate_that_a_changed_host_has_not_got_is_renewed_on_request(ali
     assert rows(gateway, "SELECT domains FROM certificates") == [("app.test www.app.test",)]
 
 
-def test_a_chain_that_lacks_its_intermediate_replaces_nothing(stand):
+def test_a_chain_without_its_intermediate_replaces_no_certificate(stand):
     def cut(call):
         status, fields, body = call.pass_on()
         end = b"-----END CERTIFICATE-----\n"
@@ -241,7 +241,7 @@ def test_a_chain_that_lacks_its_intermediate_replaces_nothing(stand):
     assert len(stand.ca.issued) == 2
 
 
-def test_what_was_begun_for_a_certificate_that_is_no_longer_named_goes(stand):
+def test_an_order_of_a_certificate_that_is_no_longer_named_is_deleted(stand):
     stand = stand()
     gateway = stand.gateway([host("app.test")])
     gateway.config["certificates"] = {"other": {"issuer": "letsencrypt", "domains": ["other.test"]}}
@@ -255,7 +255,7 @@ def test_what_was_begun_for_a_certificate_that_is_no_longer_named_goes(stand):
     assert "No changes" in gateway.apply()
 
 
-def test_who_has_a_certificate_is_told_to_others_and_free_as_soon_as_dead(stand):
+def test_a_leases_holder_is_shown_to_others_and_a_dead_holders_lease_is_free(stand):
     stand = stand()
     gateway = stand.gateway([host("app.test")])
     gateway.apply()
@@ -283,7 +283,7 @@ def test_who_has_a_certificate_is_told_to_others_and_free_as_soon_as_dead(stand)
         first.wait()
 
 
-def test_a_ca_that_has_forgotten_our_account_revokes_and_takes_another_key(stand):
+def test_a_ca_that_lost_our_account_still_revokes_and_changes_the_key(stand):
     stand = stand()
     gateway = stand.gateway([host("app.test")])
     gateway.apply()
@@ -296,7 +296,7 @@ def test_a_ca_that_has_forgotten_our_account_revokes_and_takes_another_key(stand
     assert renew(gateway, "app.test", "--force").returncode == 0
 
 
-def test_a_changed_contact_is_told_to_the_ca(stand):
+def test_a_changed_contact_is_sent_to_the_ca(stand):
     stand = stand()
     gateway = stand.gateway([host("app.test")], issuer={"email": "old@example.org"})
     gateway.apply()
@@ -309,7 +309,7 @@ def test_a_changed_contact_is_told_to_the_ca(stand):
     assert rows(gateway, "SELECT contact FROM accounts") == [("new@example.org",)]
 
 
-def test_advice_is_asked_of_the_ca_that_has_issued(stand):
+def test_advice_is_requested_from_the_ca_that_issued(stand):
     first, second = stand(), stand(program=PROGRAM) if PROGRAM.exists() else pytest.skip("no newer Pebble")
     gateway = second.gateway([host("app.test", issuers=["one", "two"])])
     gateway.config["issuers"] = {"one": first.proxy.issuer, "two": second.proxy.issuer}
@@ -326,7 +326,7 @@ def test_advice_is_asked_of_the_ca_that_has_issued(stand):
 
 
 @needs_ari
-def test_a_ca_that_refuses_what_an_order_replaces_is_asked_once_more(two_cas):
+def test_an_order_is_repeated_without_a_replaces_that_the_ca_refuses(two_cas):
     gateway, known, other = two_cas
     gateway.config["issuers"] = {"letsencrypt": known.issuer}
     gateway.apply()

@@ -21,7 +21,7 @@ def failed(gateway):
     return gateway.apply(expect=3, everything=True)
 
 
-def test_all_complaints_are_told_with_where_to_read_more(behind, cloudflare):
+def test_all_errors_are_reported_with_their_documentation_urls(behind, cloudflare):
     body = refusal(
         {"code": 1004, "message": "First", "documentation_url": "https://developers.cloudflare.com/x"},
         {"code": 1005, "message": "Second", "source": {"pointer": "/csr"},
@@ -40,14 +40,14 @@ def test_a_refusal_can_not_forge_lines_or_steer_a_terminal(behind, cloudflare):
     assert not any(sign in said for sign in ("\x1b", "\u202e", "\ncertificate site: issued"))
 
 
-def test_a_redirect_is_no_reason_to_show_the_token_elsewhere(behind, cloudflare):
+def test_a_redirect_does_not_send_the_token_to_another_server(behind, cloudflare):
     elsewhere = cloudflare.base_url + "/elsewhere"
     cloudflare.on_call("POST", "/certificates", lambda call: call.send(307, b"", Location=elsewhere))
     assert "HTTP 307" in failed(behind())
     assert [call[:2] for call in cloudflare.calls] == [("POST", "/certificates")]
 
 
-def test_a_token_that_is_no_header_field_is_refused_at_once(behind, cloudflare):
+def test_a_token_that_is_no_header_value_is_refused_at_once(behind, cloudflare):
     gateway = behind()
     (gateway.folder / "token").write_bytes(b"one\r\nX-Other: two")
     with gateway.launch_apply(stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
@@ -60,7 +60,7 @@ def test_a_token_that_is_no_header_field_is_refused_at_once(behind, cloudflare):
 
 
 @pytest.mark.parametrize("number", ["../zones/x", "1?a=b", "", "1" * 101, 40_000_000, None])
-def test_an_identifier_that_could_lead_elsewhere_is_none(behind, cloudflare, number):
+def test_an_identifier_that_would_change_the_path_is_refused(behind, cloudflare, number):
     def lead(call):
         status, fields, envelope = call.carry_out()
         envelope["result"] = {**envelope["result"], "id": number}
@@ -74,7 +74,7 @@ def test_an_identifier_that_could_lead_elsewhere_is_none(behind, cloudflare, num
     assert len(cloudflare.said("POST")) == 1
 
 
-def test_an_answer_without_end_is_given_up(behind, cloudflare):
+def test_an_endless_answer_is_cut_off(behind, cloudflare):
     gateway = behind()
     piece = b'{"success": true, ' + b" " * 65536
     cloudflare.on_call("POST", "/certificates", lambda call: call.send_without_end(piece))
@@ -141,7 +141,7 @@ def test_a_certificate_is_found_among_many_large_ones(behind, cloudflare):
     assert rows(gateway, "SELECT remote_id FROM certificates") != [(number,)]
 
 
-def test_what_was_issued_and_is_of_no_use_is_no_obstacle_to_another(behind, cloudflare):
+def test_a_useless_issued_certificate_does_not_prevent_another_order(behind, cloudflare):
     # An order whose result was unknown until its certificate had expired.
     gateway = behind()
     gateway.apply()

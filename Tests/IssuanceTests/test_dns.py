@@ -68,7 +68,7 @@ def by_webhook(site, webhook, hosts, **dns):
     return gateway, ca
 
 
-def test_a_wildcard_is_had_by_a_webhook(site, webhook):
+def test_a_wildcard_is_obtained_through_a_webhook(site, webhook):
     gateway, ca = by_webhook(site, webhook, [host("*.app.test", aliases=["app.test"])])
     gateway.apply()
     gateway.start()
@@ -81,7 +81,7 @@ def test_a_wildcard_is_had_by_a_webhook(site, webhook):
     assert {authorization for authorization, _ in webhook.calls} == {f"Bearer {TOKEN}"}
 
 
-def test_a_webhook_that_refuses_is_quoted_without_its_token(site, webhook):
+def test_a_refusing_webhook_is_quoted_without_its_token(site, webhook):
     gateway, ca = by_webhook(site, webhook, [host("app.test")])
     webhook.status = 403
     said = gateway.apply(expect=3, everything=True)
@@ -97,7 +97,7 @@ def test_a_webhook_that_refuses_is_quoted_without_its_token(site, webhook):
     assert ca.log.count("Added order") == 1
 
 
-def test_a_secret_that_stands_in_the_file_serves_renewals_too(site, webhook):
+def test_a_secret_in_the_file_serves_renewals_too(site, webhook):
     gateway, ca = by_webhook(site, webhook, [host("*.app.test")], token=TOKEN)
     gateway.apply()
     content = b"".join(path.read_bytes() for path in gateway.folder.glob("state.db*"))
@@ -121,7 +121,7 @@ def name_server():
         process.stdin.close()
 
 
-def test_a_name_server_takes_signed_updates(site, name_server):
+def test_a_name_server_accepts_signed_updates(site, name_server):
     settings = {
         "provider": "rfc2136", "server": f"127.0.0.1:{name_server}", "zone": "signed.test",
         "tsig": {"name": "hmac-sha256", "algorithm": "hmac-sha256", "secret": {"file": "tsig"}},

@@ -69,7 +69,7 @@ def test_a_young_certificate_is_renewed_by_request_once_it_is_advised(odd, renew
     assert next_advice(gateway) == 0
 
 
-def test_advice_on_what_is_to_come_has_nothing_renewed_and_keeps_nobody_from_asking(odd):
+def test_advice_for_a_future_time_renews_nothing_and_is_requested_again(odd):
     gateway, ca = odd(advice=(DAY, 2 * DAY))
     gateway.apply()
     advise(gateway, DAY)
@@ -82,7 +82,7 @@ def test_advice_on_what_is_to_come_has_nothing_renewed_and_keeps_nobody_from_ask
 # MARK: Without a gateway
 
 @pytest.mark.parametrize("names", [["--all"], ["app.test"], []])
-def test_who_renews_asks_the_ca_and_not_about_the_next_one(odd, names):
+def test_renew_requests_advice_but_not_about_the_new_certificate(odd, names):
     gateway, ca = odd(advice=(-2 * DAY, -DAY))
     gateway.apply()
     done = renew(gateway, *names)
@@ -92,7 +92,7 @@ def test_who_renews_asks_the_ca_and_not_about_the_next_one(odd, names):
     assert len(ca.issued) == 2 and ca.calls["renewal"] == 1
 
 
-def test_what_is_advised_for_later_is_asked_once_and_noted(odd):
+def test_advice_for_later_is_requested_once_and_stored(odd):
     gateway, ca = odd(advice=(DAY, 2 * DAY))
     gateway.apply()
     for _ in range(2):
@@ -116,7 +116,7 @@ def is_cut_off(answer):
 
 @pytest.mark.parametrize("kind", ["directory", "renewal"])
 @pytest.mark.parametrize("change", [stalls, is_busy, is_cut_off])
-def test_a_ca_that_does_not_answer_is_told_of_once_and_asked_by_the_next_one(odd, kind, change):
+def test_a_silent_ca_is_reported_once_and_asked_by_the_next_renew(odd, kind, change):
     gateway, ca = odd(advice=(-2 * DAY, -DAY))
     gateway.config["hosts"] = [host(f"app{number}.test") for number in range(20)]
     gateway.apply()
@@ -133,7 +133,7 @@ def test_a_ca_that_does_not_answer_is_told_of_once_and_asked_by_the_next_one(odd
     assert done.returncode == 0 and len(ca.issued) == 40, done.stdout + done.stderr
 
 
-def test_a_ca_that_does_not_know_a_certificate_is_told_of_and_asked_hours_later(odd):
+def test_a_ca_that_does_not_know_a_certificate_is_reported_and_asked_hours_later(odd):
     gateway, ca = odd(advice=(-2 * DAY, -DAY))
     gateway.apply()
     ca.twist = lambda kind, answer: answer.problem("malformed", "no such one", 404) if kind == "renewal" else None
@@ -141,7 +141,7 @@ def test_a_ca_that_does_not_know_a_certificate_is_told_of_and_asked_hours_later(
     assert renew(gateway).stderr == "" and ca.calls["renewal"] == 1
 
 
-def test_a_ca_without_advice_is_nothing_to_tell_of(odd):
+def test_a_ca_without_advice_is_not_reported(odd):
     gateway, ca = odd()
     gateway.apply()
     done = renew(gateway)

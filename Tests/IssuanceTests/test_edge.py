@@ -40,7 +40,7 @@ def test_a_pack_is_ordered_and_awaited(zone, cloudflare):
     assert len(cloudflare.calls) == before
 
 
-def test_what_takes_longer_is_followed_by_later_applies(zone, cloudflare):
+def test_a_slow_pack_is_followed_by_later_applies(zone, cloudflare):
     edge(zone)["wait"] = "1s"
     cloudflare.steps = PENDING
     said = zone.apply(everything=True)
@@ -57,7 +57,7 @@ def test_what_takes_longer_is_followed_by_later_applies(zone, cloudflare):
     assert len(cloudflare.said("POST")) == 1
 
 
-def test_a_gateway_follows_what_an_apply_did_not_await(zone, cloudflare):
+def test_a_gateway_follows_a_pack_that_an_apply_did_not_await(zone, cloudflare):
     edge(zone).update(wait="0", api_token=TOKEN)
     cloudflare.steps = PENDING
     zone.apply()
@@ -70,7 +70,7 @@ def test_a_gateway_follows_what_an_apply_did_not_await(zone, cloudflare):
     assert len(cloudflare.said("POST")) == 1
 
 
-def test_a_changed_pack_takes_the_place_of_the_old_one_when_it_is_active(zone, cloudflare):
+def test_a_changed_pack_replaces_the_old_one_when_it_is_active(zone, cloudflare):
     zone.apply()
     [former] = cloudflare.packs
     edge(zone)["hosts"].append("www.example.test")
@@ -88,14 +88,14 @@ def test_a_changed_pack_takes_the_place_of_the_old_one_when_it_is_active(zone, c
 
 @pytest.mark.parametrize(
     "change", [{"wait": "5s"}, {"on_removal": "keep"}, {"hosts": ["*.example.test", "example.test"]}])
-def test_what_is_no_part_of_the_order_needs_no_new_one(zone, cloudflare, change):
+def test_a_changed_setting_outside_the_order_needs_no_new_pack(zone, cloudflare, change):
     zone.apply()
     edge(zone).update(change)
     assert "~ edge_certificate edge" in zone.apply()
     assert len(cloudflare.said("POST")) == 1
 
 
-def test_a_validation_that_timed_out_is_begun_again(zone, cloudflare):
+def test_a_timed_out_validation_is_started_again(zone, cloudflare):
     edge(zone)["wait"] = "1s"
     cloudflare.steps = PENDING
     zone.apply()
@@ -107,7 +107,7 @@ def test_a_validation_that_timed_out_is_begun_again(zone, cloudflare):
     assert "edge is active" in zone.apply()
 
 
-def test_a_pack_that_comes_to_nothing_fails_and_can_be_had_anew(zone, cloudflare):
+def test_a_failed_pack_is_reported_and_can_be_ordered_again(zone, cloudflare):
     edge(zone)["wait"] = "1s"
     cloudflare.steps = PENDING
     zone.apply()
@@ -122,7 +122,7 @@ def test_a_pack_that_comes_to_nothing_fails_and_can_be_had_anew(zone, cloudflare
     assert other["status"] == "active" and other["id"] != pack["id"]
 
 
-def test_a_refresh_tells_what_was_removed_and_orders_it_anew(zone, cloudflare):
+def test_a_refresh_reports_removed_packs_and_orders_them_again(zone, cloudflare):
     zone.apply()
     assert "No changes" in aegis_apply(zone, "--dry-run", "--refresh")
     cloudflare.packs.clear()
@@ -133,7 +133,7 @@ def test_a_refresh_tells_what_was_removed_and_orders_it_anew(zone, cloudflare):
 
 
 @pytest.mark.parametrize("on_removal, left", [("delete", 0), ("keep", 1)])
-def test_what_the_file_no_longer_names_is_deleted_unless_it_is_kept(zone, cloudflare, on_removal, left):
+def test_a_pack_that_the_file_no_longer_names_is_deleted_unless_on_removal_is_keep(zone, cloudflare, on_removal, left):
     edge(zone)["on_removal"] = on_removal
     zone.apply()
     del zone.config["edge_certificates"]
@@ -143,7 +143,7 @@ def test_what_the_file_no_longer_names_is_deleted_unless_it_is_kept(zone, cloudf
     assert rows(zone, "SELECT * FROM edge_packs") == []
 
 
-def test_an_order_that_is_refused_leaves_nothing(zone, cloudflare):
+def test_a_refused_order_leaves_nothing(zone, cloudflare):
     cloudflare.without_manager.add(ZONE)
     said = zone.apply(expect=3, everything=True)
     assert "no Advanced Certificate Manager subscription (code 1450)" in said
@@ -162,7 +162,7 @@ def test_a_refused_change_leaves_the_old_pack(zone, cloudflare):
     assert status(zone)["status"] == "active" and len(cloudflare.packs) == 1
 
 
-def test_a_renamed_one_is_deleted_when_the_other_is_active(zone, cloudflare):
+def test_a_renamed_pack_is_deleted_when_the_new_one_is_active(zone, cloudflare):
     zone.apply()
     [former] = cloudflare.packs
     edge(zone).update(name="other", wait="1s")
@@ -175,7 +175,7 @@ def test_a_renamed_one_is_deleted_when_the_other_is_active(zone, cloudflare):
     assert former not in cloudflare.packs and len(cloudflare.packs) == 1
 
 
-def test_an_unnamed_one_is_called_after_its_apex(zone, cloudflare):
+def test_an_unnamed_pack_has_the_name_of_its_apex(zone, cloudflare):
     del edge(zone)["name"]
     assert "edge_certificate example.test: order" in zone.apply()
     edge(zone)["hosts"].reverse()
@@ -183,7 +183,7 @@ def test_an_unnamed_one_is_called_after_its_apex(zone, cloudflare):
     assert len(cloudflare.said("POST")) == 1
 
 
-def test_an_order_that_fails_after_a_refresh_is_made_by_the_next_apply(zone, cloudflare):
+def test_an_order_that_fails_after_a_refresh_is_repeated_by_the_next_apply(zone, cloudflare):
     zone.apply()
     cloudflare.packs.clear()
     cloudflare.without_manager.add(ZONE)
@@ -204,14 +204,14 @@ def test_a_former_pack_that_can_not_be_deleted_is_deleted_later(zone, cloudflare
     assert len(cloudflare.packs) == 1 and status(zone)["problem"] is None
 
 
-def test_an_order_that_can_not_be_followed_is_ordered_all_the_same(zone, cloudflare):
+def test_a_pack_that_can_not_be_followed_is_ordered_nevertheless(zone, cloudflare):
     edge(zone)["wait"] = "1s"
     cloudflare.refuse("GET", "/certificate_packs/", 403, 9109, "Not now")
     said = zone.apply(everything=True)
     assert "it can't be looked at now: Cloudflare refuses" in said and "_acme-challenge.example.test" in said
 
 
-def test_who_stands_between_does_not_make_packs_go(zone, cloudflare):
+def test_an_error_of_a_proxy_does_not_delete_packs(zone, cloudflare):
     zone.apply()
     for method in ("GET", "DELETE"):
         cloudflare.on_call(method, "/certificate_packs/", lambda call: call.send(404, b"<html>no such host</html>"))
@@ -225,7 +225,7 @@ def test_who_stands_between_does_not_make_packs_go(zone, cloudflare):
 # Crashes and lost answers.
 
 
-def test_an_order_is_not_repeated_when_its_success_was_hidden(zone, cloudflare):
+def test_an_order_with_a_hidden_success_is_not_repeated(zone, cloudflare):
     def hide(call):
         call.carry_out()
         call.send(524, b"<html>a timeout occurred</html>")
@@ -235,7 +235,7 @@ def test_an_order_is_not_repeated_when_its_success_was_hidden(zone, cloudflare):
     assert len(cloudflare.packs) == 1 and status(zone)["id"] in cloudflare.packs
 
 
-def test_a_killed_order_that_goes_from_the_file_is_taken_back(zone, cloudflare):
+def test_a_killed_order_that_the_file_no_longer_names_is_deleted(zone, cloudflare):
     def kill(call):
         call.carry_out()
         apply.kill()
@@ -250,7 +250,7 @@ def test_a_killed_order_that_goes_from_the_file_is_taken_back(zone, cloudflare):
     assert cloudflare.packs == {} and rows(zone, "SELECT * FROM edge_packs") == []
 
 
-def test_an_order_whose_answer_is_lost_is_found(zone, cloudflare):
+def test_an_order_with_a_lost_answer_is_found(zone, cloudflare):
     zone.apply()
     edge(zone)["hosts"].append("www.example.test")
     cloudflare.on_call("POST", "/order", lose)
@@ -260,7 +260,7 @@ def test_an_order_whose_answer_is_lost_is_found(zone, cloudflare):
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_an_apply_is_killed_at_the_order(zone, cloudflare, after):
+def test_an_apply_killed_at_the_order_recovers(zone, cloudflare, after):
     # Somebody else's pack for exactly the same names.
     zone.apply()
     [other] = cloudflare.packs
@@ -276,7 +276,7 @@ def test_an_apply_is_killed_at_the_order(zone, cloudflare, after):
     assert "No changes" in zone.apply()
 
 
-def test_an_apply_is_killed_as_it_waits(zone, cloudflare):
+def test_an_apply_killed_as_it_waits_recovers(zone, cloudflare):
     cloudflare.on_call("GET", "/certificate_packs/", ends_with(lambda: apply, after=False))
     apply = zone.launch_apply()
     assert apply.wait(PATIENCE) == -signal.SIGKILL

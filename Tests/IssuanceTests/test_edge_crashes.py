@@ -46,7 +46,7 @@ def changed(edge_site, cloudflare):
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_an_apply_is_killed_as_it_deletes_the_former_pack(changed, cloudflare, after):
+def test_an_apply_killed_as_it_deletes_the_former_pack_recovers(changed, cloudflare, after):
     cloudflare.on_call("DELETE", "/certificate_packs/", ends_with(lambda: apply, after=after))
     apply = changed.launch_apply(stdout=subprocess.DEVNULL)
     assert apply.wait(PATIENCE) == -signal.SIGKILL
@@ -57,7 +57,7 @@ def test_an_apply_is_killed_as_it_deletes_the_former_pack(changed, cloudflare, a
 
 
 @pytest.mark.parametrize("fault", ["lost", "refused", "in trouble"])
-def test_a_former_pack_goes_with_the_next_apply_if_not_with_this_one(changed, cloudflare, fault):
+def test_a_former_pack_is_deleted_by_this_apply_or_the_next(changed, cloudflare, fault):
     if fault == "lost":
         cloudflare.on_call("DELETE", "/certificate_packs/", lose)
     elif fault == "refused":
@@ -73,7 +73,7 @@ def test_a_former_pack_goes_with_the_next_apply_if_not_with_this_one(changed, cl
     assert len(cloudflare.said("POST")) == 2
 
 
-def test_a_former_pack_that_stayed_while_its_successor_was_followed_goes_later(changed, cloudflare):
+def test_a_former_pack_is_deleted_after_its_successor_is_active(changed, cloudflare):
     edge(changed)["wait"] = "0"
     changed.apply()
     cloudflare.refuse("DELETE", "/certificate_packs/", 403, 9109, "Not now")
@@ -83,7 +83,7 @@ def test_a_former_pack_that_stayed_while_its_successor_was_followed_goes_later(c
     assert is_settled(changed, cloudflare)
 
 
-def test_a_former_pack_that_is_gone_is_no_obstacle(changed, cloudflare):
+def test_a_missing_former_pack_is_no_obstacle(changed, cloudflare):
     cloudflare.packs.clear()
     changed.apply()
     assert is_settled(changed, cloudflare)
@@ -92,7 +92,7 @@ def test_a_former_pack_that_is_gone_is_no_obstacle(changed, cloudflare):
 # Orders.
 
 
-def test_an_apply_is_killed_as_it_writes(edge_site, cloudflare, figures):
+def test_an_apply_killed_as_it_writes_recovers(edge_site, cloudflare, figures):
     cloudflare.steps = SHORT
     kills = 0
     for place in range(1, 200) if LONG else range(2, 200, 3):
@@ -129,7 +129,7 @@ def test_an_order_is_found_on_any_page_of_the_list(edge_site, cloudflare):
     assert rows(gateway, "SELECT id FROM edge_packs") == [(list(cloudflare.packs)[-1],)]
 
 
-def test_an_order_with_neither_answer_nor_list_is_looked_for_by_the_next_apply(edge_site, cloudflare):
+def test_an_order_without_answer_or_list_is_searched_by_the_next_apply(edge_site, cloudflare):
     cloudflare.steps = SHORT
     gateway = edge_site()
 
@@ -144,7 +144,7 @@ def test_an_order_with_neither_answer_nor_list_is_looked_for_by_the_next_apply(e
 
 
 @pytest.mark.parametrize("status, code, fields", [(400, 1100, {}), (429, 971, {"Retry_After": "1"}), (503, 0, {})])
-def test_a_provider_in_trouble_is_asked_again(edge_site, cloudflare, status, code, fields):
+def test_a_failing_provider_is_asked_again(edge_site, cloudflare, status, code, fields):
     cloudflare.steps = SHORT
     cloudflare.refuse("POST", "/order", status, code, "Try again", times=2, **fields)
     gateway = edge_site()
@@ -153,7 +153,7 @@ def test_a_provider_in_trouble_is_asked_again(edge_site, cloudflare, status, cod
     assert is_settled(gateway, cloudflare)
 
 
-def test_a_token_that_is_none_is_said_so_once(edge_site, cloudflare):
+def test_an_invalid_token_is_reported_once(edge_site, cloudflare):
     cloudflare.tokens.clear()
     gateway = edge_site()
     said = gateway.apply(expect=3, everything=True)
@@ -162,7 +162,7 @@ def test_a_token_that_is_none_is_said_so_once(edge_site, cloudflare):
     assert cloudflare.packs == {}
 
 
-def test_two_applies_at_once_order_once(edge_site, cloudflare):
+def test_two_simultaneous_applies_order_one_pack(edge_site, cloudflare):
     cloudflare.steps = SHORT
     gateway = edge_site()
     applies = [gateway.launch_apply(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]
@@ -186,7 +186,7 @@ def test_a_pack_moves_to_another_zone(edge_site, cloudflare):
 
 
 @pytest.mark.parametrize("fault", ["killed before", "killed after", "lost", "refused"])
-def test_a_deletion_is_done_again_until_it_is_certain(edge_site, cloudflare, fault):
+def test_a_deletion_is_repeated_until_it_is_certain(edge_site, cloudflare, fault):
     cloudflare.steps = SHORT
     gateway = edge_site()
     gateway.apply()
@@ -212,7 +212,7 @@ def test_a_deletion_is_done_again_until_it_is_certain(edge_site, cloudflare, fau
     ("txt", "TXT _acme-challenge.example.test = x-y_z"),
     ("http", "HTTP http://example.test/.well-known/pki-validation/x.txt answers x-y_z"),
     ("email", "e-mail to admin@example.test")])
-def test_what_validation_asks_for_is_told(edge_site, cloudflare, method, words):
+def test_the_records_for_validation_are_printed(edge_site, cloudflare, method, words):
     cloudflare.steps = STEPS[:2]
     gateway = edge_site(wait="0", validation_method=method, certificate_authority="ssl_com", validity_days=30)
     assert words in gateway.apply(everything=True)
@@ -221,7 +221,7 @@ def test_what_validation_asks_for_is_told(edge_site, cloudflare, method, words):
 
 
 @pytest.mark.parametrize("secret", [TOKEN, {"env": "CF_API_TOKEN"}, {"file": "token"}], ids=["inline", "env", "file"])
-def test_the_token_of_a_pack_is_nowhere_to_be_seen(edge_site, cloudflare, secret):
+def test_the_token_of_a_pack_appears_in_no_output(edge_site, cloudflare, secret):
     cloudflare.steps = STEPS[:2]
     gateway = edge_site(wait="0", api_token=secret)
     arrived, go_on = threading.Event(), threading.Event()

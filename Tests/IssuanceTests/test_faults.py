@@ -129,7 +129,7 @@ def speak_in_escapes(call):
     ("/authZ/", climb_out, "token"),
     ("/order-plz", speak_in_escapes, "fine"),
 ])
-def test_what_a_ca_must_not_say_is_refused_in_words(stand, path, fault, words):
+def test_forbidden_answers_of_a_ca_are_refused_with_a_reason(stand, path, fault, words):
     before = len(stand.ca.issued)
     gateway = stand.gateway([host("app.test")])
     stand.proxy.arm(1, fault, path)

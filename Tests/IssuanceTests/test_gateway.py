@@ -44,7 +44,7 @@ def test_a_first_handshake_orders_the_certificate_once_for_all_clients(site):
     assert len(ca.issued) == before + 1
 
 
-def test_a_handshake_waits_no_longer_than_it_may(site):
+def test_a_handshake_waits_at_most_on_demand_wait(site):
     gateway, ca, _ = without_certificate(site, [host("app.test")], issuer={"on_demand_wait": "1s"})
     super(type(ca), ca).stop()
     begun = time.monotonic()
@@ -61,7 +61,7 @@ def test_names_that_are_not_configured_order_nothing(site):
     assert "having the certificate" not in gateway.log
 
 
-def test_what_is_due_is_renewed_and_served(site):
+def test_a_due_certificate_is_renewed_and_served(site):
     gateway, ca = site([host("app.test")])
     gateway.apply()
     gateway.start()

@@ -57,7 +57,7 @@ def test_a_good_alternate_chain_takes_the_place_of_a_faulty_one(odd, what):
 
 
 @pytest.mark.parametrize("what", FAULTS)
-def test_a_renewal_too_takes_the_good_alternate(odd, what):
+def test_a_renewal_uses_the_good_alternate_too(odd, what):
     change, _ = FAULTS[what]
     gateway, ca = odd()
     gateway.apply()
@@ -68,7 +68,7 @@ def test_a_renewal_too_takes_the_good_alternate(odd, what):
     assert "since clients would refuse its own one: " in done.stderr
 
 
-def test_the_preferred_one_of_two_good_alternates_is_taken(odd):
+def test_the_preferred_one_of_two_good_alternates_is_used(odd):
     gateway, ca = odd(issuer={"preferred_chain": "Root B"})
     links = ['</first/1>; rel="alternate"', ALTERNATE]
     ca._first = lambda number, payload: ca._alternate(number, payload)
@@ -98,7 +98,7 @@ def test_a_good_alternate_that_is_not_preferred_is_better_than_a_faulty_chain(od
 
 
 @pytest.mark.parametrize("what", ["for clients alone", "with an unknown critical extension"])
-def test_a_faulty_alternate_helps_nobody(odd, what):
+def test_a_faulty_alternate_is_not_used(odd, what):
     gateway, ca = odd()
 
     def twist(kind, answer):
@@ -112,7 +112,7 @@ def test_a_faulty_alternate_helps_nobody(odd, what):
     assert any(CHAINS[what][1] in line for line in warnings(said)), said
 
 
-def test_a_leaf_not_signed_by_what_comes_with_it_is_helped_by_no_alternate(odd):
+def test_no_alternate_helps_a_leaf_with_a_wrong_signature(odd):
     gateway, ca = odd()
     gateway.apply()
     before = rows(gateway, "SELECT chain FROM certificates")
@@ -140,7 +140,7 @@ def later(ca, leaf, ahead):
 
 
 @pytest.mark.parametrize("ahead, wait", [(DAY / 24, (3000, 3400)), (3 * DAY, (86_000, 86_500))])
-def test_a_leaf_that_begins_later_is_fetched_again_when_it_has_begun(odd, ahead, wait):
+def test_a_leaf_that_is_not_valid_yet_is_fetched_again_when_it_is(odd, ahead, wait):
     gateway, ca = odd()
     leaves = {}
 

@@ -20,7 +20,7 @@ def take_out(gateway, domain):
     gateway.reload()
 
 
-def test_a_host_that_comes_back_has_its_certificate_again(site):
+def test_a_host_that_returns_has_its_certificate_again(site):
     gateway, ca = site([host("app.test"), OTHER])
     gateway.apply()
     gateway.start()
@@ -54,7 +54,7 @@ def aegis_apply_dry(gateway):
     return aegis_apply(gateway, "--dry-run")
 
 
-def test_a_kept_certificate_that_is_due_is_had_anew_and_not_renewed_before(site):
+def test_a_kept_certificate_that_is_due_is_reissued_when_its_host_returns(site):
     gateway, ca = site([host("app.test"), OTHER])
     gateway.apply()
     take_out_without_gateway(gateway)
@@ -83,7 +83,7 @@ def change(gateway, statement):
         state.execute(statement)
 
 
-def test_what_is_kept_is_sealed_anew_by_rekey_and_used_under_the_new_key(site):
+def test_kept_certificates_are_resealed_by_rekey(site):
     gateway, ca = site([host("app.test"), OTHER])
     gateway.apply()
     take_out_without_gateway(gateway)
@@ -99,7 +99,7 @@ def test_what_is_kept_is_sealed_anew_by_rekey_and_used_under_the_new_key(site):
     assert len(ca.issued) == 1
 
 
-def test_what_was_kept_and_is_damaged_is_had_anew(site):
+def test_a_damaged_kept_certificate_is_reissued(site):
     gateway, ca = site([host("app.test"), OTHER])
     gateway.apply()
     take_out_without_gateway(gateway)
@@ -111,7 +111,7 @@ def test_what_was_kept_and_is_damaged_is_had_anew(site):
     assert nothing_is_left(gateway)
 
 
-def test_what_was_kept_for_too_long_goes_with_the_next_change(site):
+def test_a_certificate_kept_for_too_long_is_deleted_with_the_next_change(site):
     gateway, ca = site([host("app.test"), OTHER])
     gateway.apply()
     take_out_without_gateway(gateway)
@@ -149,7 +149,7 @@ def test_a_certificate_of_cloudflare_is_kept_unless_it_is_to_be_revoked(behind, 
     assert len(cloudflare.said("DELETE", "/certificates")) == 1
 
 
-def test_what_is_kept_can_be_named_shown_exported_and_revoked(site):
+def test_kept_certificates_can_be_listed_shown_exported_and_revoked(site):
     gateway, ca = site([host("app.test"), OTHER])
     gateway.apply()
     take_out_without_gateway(gateway)
@@ -171,7 +171,7 @@ def test_what_is_kept_can_be_named_shown_exported_and_revoked(site):
     assert len(ca.issued) == 2
 
 
-def test_a_shorter_retention_alone_takes_out_what_was_kept(site):
+def test_a_shorter_retention_alone_deletes_kept_certificates(site):
     gateway, ca = site([host("app.test"), OTHER])
     gateway.apply()
     take_out_without_gateway(gateway)
@@ -236,7 +236,7 @@ def test_an_entry_that_is_renamed_keeps_its_certificate(site):
     assert len(ca.issued) == 1
 
 
-def test_what_was_kept_stands_in_for_what_another_ca_refuses(site):
+def test_a_kept_certificate_stands_in_while_another_ca_refuses(site):
     gateway, ca = site([host("app.test"), OTHER])
     gateway.config["issuers"]["two"] = {**ca.issuer, "profile": "none-such"}
     gateway.apply()
@@ -276,7 +276,7 @@ def test_what_was_kept_stands_in_for_what_another_ca_refuses(site):
     assert "No changes" in gateway.apply()
 
 
-def test_damage_of_what_would_stand_in_is_told(site):
+def test_damage_of_a_kept_certificate_is_reported(site):
     gateway, ca = site([host("app.test"), OTHER])
     gateway.apply()
     take_out_without_gateway(gateway)
@@ -287,7 +287,7 @@ def test_damage_of_what_would_stand_in_is_told(site):
     assert kept(gateway) == [] and len(ca.issued) == 2
 
 
-def test_a_domain_and_its_alias_that_change_places_keep_their_certificate(site):
+def test_swapping_a_domain_and_its_alias_keeps_the_certificate(site):
     gateway, ca = site([host("app.test", aliases=["www.app.test"]), OTHER])
     gateway.apply()
     before = rows(gateway, "SELECT fingerprint FROM certificates")
@@ -298,7 +298,7 @@ def test_a_domain_and_its_alias_that_change_places_keep_their_certificate(site):
     assert "No changes" in gateway.apply()
 
 
-def test_an_issuer_that_is_called_otherwise_issues_nothing_anew(site):
+def test_renaming_an_issuer_reissues_nothing(site):
     gateway, ca = site([host("app.test"), OTHER])
     gateway.apply()
     before = rows(gateway, "SELECT fingerprint FROM certificates")
@@ -316,7 +316,7 @@ def aliased(gateway, *aliases, **settings):
     gateway.config["hosts"] = [host("app.test", aliases=list(aliases), **settings)]
 
 
-def test_an_alias_that_is_taken_out_and_comes_back_orders_once(site):
+def test_removing_and_restoring_an_alias_orders_once(site):
     gateway, ca = site([host("app.test", aliases=["www.app.test"])])
     gateway.apply()
     gateway.start()
@@ -347,7 +347,7 @@ def test_an_alias_that_is_taken_out_and_comes_back_orders_once(site):
     assert nothing_is_left(gateway)
 
 
-def test_what_a_change_replaces_is_kept_no_longer_than_retention_and_not_when_it_is_revoked(site):
+def test_a_replaced_certificate_is_kept_until_retention_ends_or_it_is_revoked(site):
     gateway, ca = site([host("app.test", aliases=["www.app.test"])])
     gateway.config["state"]["retention"] = 0
     gateway.apply()
@@ -365,7 +365,7 @@ def test_what_a_change_replaces_is_kept_no_longer_than_retention_and_not_when_it
     assert len(ca.issued) == 4
 
 
-def test_what_a_change_replaced_and_is_damaged_is_ordered_anew(site):
+def test_a_damaged_replaced_certificate_is_ordered_again(site):
     gateway, ca = site([host("app.test", aliases=["www.app.test"])])
     gateway.apply()
     aliased(gateway)
@@ -377,7 +377,7 @@ def test_what_a_change_replaced_and_is_damaged_is_ordered_anew(site):
     assert len(ca.issued) == 3 and nothing_is_left(gateway)
 
 
-def test_what_a_change_replaced_is_sealed_anew_and_goes_with_time(site):
+def test_a_replaced_certificate_is_resealed_and_deleted_when_its_time_is_over(site):
     gateway, ca = site([host("app.test", aliases=["www.app.test"])])
     gateway.apply()
     aliased(gateway)

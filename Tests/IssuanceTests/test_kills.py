@@ -39,7 +39,7 @@ def check(stand, gateway, before, where):
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_an_apply_is_killed_at_a_call(stand, figures, after):
+def test_an_apply_killed_at_a_call_recovers(stand, figures, after):
     kills = 0
     for place in places(4, 2 + after):
         before = len(stand.ca.issued)
@@ -59,7 +59,7 @@ def test_an_apply_is_killed_at_a_call(stand, figures, after):
 
 
 @pytest.mark.parametrize("call, every", [("fdatasync", 5), ("pwrite64", 40)])
-def test_an_apply_is_killed_as_it_writes(stand, figures, call, every):
+def test_an_apply_killed_as_it_writes_recovers(stand, figures, call, every):
     kills = 0
     for place in places(every, 3):
         before = len(stand.ca.issued)
@@ -94,7 +94,7 @@ def served(stand):
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_gateway_is_killed_at_a_call_for_a_handshake(stand, served, figures, after):
+def test_a_gateway_killed_at_a_call_for_a_handshake_recovers(stand, served, figures, after):
     def run(place):
         forget(served, "app.test")
         stand.proxy.arm(place, ends_with(lambda: served.process, after=after))
@@ -105,7 +105,7 @@ def test_a_gateway_is_killed_at_a_call_for_a_handshake(stand, served, figures, a
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_gateway_is_killed_at_a_call_for_a_renewal(stand, served, figures, after):
+def test_a_gateway_killed_at_a_call_for_a_renewal_recovers(stand, served, figures, after):
     def run(place):
         age(served, "app.test")
         stand.proxy.arm(place, ends_with(lambda: served.process, after=after))
@@ -115,7 +115,7 @@ def test_a_gateway_is_killed_at_a_call_for_a_renewal(stand, served, figures, aft
 
 
 @pytest.mark.parametrize("call, every", [("fdatasync", 4), ("pwrite64", 25)])
-def test_a_gateway_is_killed_as_it_writes(stand, served, figures, call, every):
+def test_a_gateway_killed_as_it_writes_recovers(stand, served, figures, call, every):
     def run(place):
         forget(served, "app.test")
         stand.proxy.arm(None, None)

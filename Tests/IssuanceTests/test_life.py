@@ -99,7 +99,7 @@ def life(tmp_path):
         part.stop()
 
 
-def test_a_host_with_a_certificate_of_a_ca(life):
+def test_a_host_with_a_ca_certificate_through_all_changes(life):
     gateway, (one, two) = life.gateway, life.cas
     hosts = gateway.config["hosts"]
     # The host is added.
@@ -159,7 +159,7 @@ def test_a_host_with_a_certificate_of_a_ca(life):
     life.agrees({"other.test": None, "new.test": two, "app.test": one})
 
 
-def test_a_host_with_a_certificate_made_here(life):
+def test_a_host_with_a_local_ca_certificate_through_all_changes(life):
     """The same with a named certificate of the local CA. Such a certificate is not kept, since making it costs nothing."""
     gateway = life.gateway
     hosts = gateway.config["hosts"]

@@ -50,7 +50,7 @@ def at_once(calls):
     return most
 
 
-def test_many_names_are_had_at_once(stand, figures, monkeypatch):
+def test_many_certificates_are_obtained_at_once(stand, figures, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     names = [f"host{number}.test" for number in range(COUNT)]

@@ -163,14 +163,14 @@ GARBLED = {
 
 
 @pytest.mark.parametrize("name", GARBLED)
-def test_a_certificate_that_is_garbled_for_long_is_fetched_again_and_not_ordered_again(odd, name):
+def test_a_garbled_certificate_is_fetched_again_and_not_ordered_again(odd, name):
     gateway, ca = odd(always("certificate", GARBLED[name]))
     fails(gateway, "the CA's certificate can't be used", times=3)
     recovers(gateway, ca)
 
 
 @pytest.mark.parametrize("change", [emptied, replaced(b"<html>sorry"), missing], ids=["empty", "HTML", "missing"])
-def test_a_certificate_that_is_not_there_for_long_is_waited_for_as_the_ca_says(odd, change):
+def test_a_certificate_that_is_missing_for_long_is_awaited_as_the_ca_says(odd, change):
     def later(answer):
         change(answer)
         answer.status = 404 if change is missing else 202
@@ -190,7 +190,7 @@ def two_names(odd, twist):
     return gateway, ca
 
 
-def test_a_nameless_authorization_is_for_the_name_that_is_left(odd):
+def test_a_nameless_authorization_is_for_the_remaining_name(odd):
     gateway, ca = two_names(odd, lambda kind, answer: None)
     authorization = ca._authorization
 
@@ -206,26 +206,26 @@ def test_a_nameless_authorization_is_for_the_name_that_is_left(odd):
     has_one_certificate(gateway, ca, said)
 
 
-def test_authorizations_that_could_be_for_either_name_are_refused(odd):
+def test_ambiguous_authorizations_are_refused(odd):
     gateway, ca = two_names(odd, always("authorization", leave_out("identifier")))
     fails(gateway, "it does not say which name it is for")
     recovers(gateway, ca)
 
 
-def test_a_challenge_that_is_the_only_one_of_its_type_and_of_no_use_is_told_of(odd):
+def test_an_unusable_only_challenge_of_its_type_is_reported(odd):
     gateway, ca = odd(always("authorization", lambda answer: answer.body["challenges"][0].pop("url")), validates=True)
     code, said = tried(gateway)
     assert code == 3, said
     assert "does not offer http-01 for app.test: only http-01 (the CA's challenge can't be used: 'url' is missing)" in said
 
 
-def test_an_order_that_can_not_be_looked_at_is_not_placed_again(odd):
+def test_an_unreadable_order_is_not_placed_again(odd):
     gateway, ca = odd(lambda kind, answer: emptied(answer) if kind in ("new-order", "order") else None)
     fails(gateway, "the CA's order can't be used", times=3)
     recovers(gateway, ca)
 
 
-def test_a_leaf_alone_that_says_where_its_issuer_is_is_fetched_again_and_not_ordered_again(odd):
+def test_a_leaf_without_its_intermediate_is_fetched_again_and_not_ordered_again(odd):
     gateway, ca = odd(always("certificate", only_leaf()))
     sign = ca.intermediate.sign
     address = x509.AuthorityInformationAccess([x509.AccessDescription(
@@ -235,7 +235,7 @@ def test_a_leaf_alone_that_says_where_its_issuer_is_is_fetched_again_and_not_ord
     recovers(gateway, ca)
 
 
-def test_a_leaf_alone_is_taken_without_a_word_when_the_ca_file_has_its_issuer(odd):
+def test_a_leaf_alone_is_accepted_if_the_ca_file_has_its_issuer(odd):
     gateway, ca = odd(always("certificate", only_leaf()))
     ca.ca_file.write_bytes(ca.ca_file.read_bytes() + pem(ca.intermediate.certificate))
     said = gateway.apply(everything=True)
@@ -243,7 +243,7 @@ def test_a_leaf_alone_is_taken_without_a_word_when_the_ca_file_has_its_issuer(od
     has_one_certificate(gateway, ca, said)
 
 
-def test_a_ca_that_takes_long_to_issue_is_not_asked_for_another(odd):
+def test_a_slow_ca_gets_no_second_order(odd):
     gateway, ca = odd()
     issue, asked = ca.issue, []
     ca.issue = lambda order, number, key: asked.append((order, number, key))
@@ -256,7 +256,7 @@ def test_a_ca_that_takes_long_to_issue_is_not_asked_for_another(odd):
     has_one_certificate(gateway, ca, said)
 
 
-def test_a_certificate_that_stays_garbled_is_ordered_anew_after_a_day(odd):
+def test_a_certificate_that_stays_garbled_is_ordered_again_after_a_day(odd):
     gateway, ca = odd(always("certificate", replaced(UNREADABLE)))
     tried(gateway)
     with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
@@ -268,7 +268,7 @@ def test_a_certificate_that_stays_garbled_is_ordered_anew_after_a_day(odd):
     assert nothing_is_left(gateway)
 
 
-def test_an_old_order_for_another_key_is_neither_taken_nor_asked_for_again_and_again(odd):
+def test_an_old_order_for_another_key_is_not_used_and_not_requested_endlessly(odd):
     gateway, ca = odd()
     gateway.apply()
     former = rows(gateway, "SELECT fingerprint FROM certificates")
@@ -313,7 +313,7 @@ def test_an_old_order_for_another_key_is_got_over_by_a_new_one_within_the_same_r
     assert rows(gateway, "SELECT count(*) FROM certificates") == [(2,)]
 
 
-def test_a_refused_request_leaves_the_order_to_be_had_with_other_terms(odd):
+def test_after_a_refused_request_the_order_works_with_other_settings(odd):
     gateway, ca = odd(lambda kind, answer: None)
     issue = ca.issue
     ca.issue = lambda order, number, key: None
@@ -326,7 +326,7 @@ def test_a_refused_request_leaves_the_order_to_be_had_with_other_terms(odd):
     assert nothing_is_left(gateway)
 
 
-def test_one_stale_look_at_an_order_costs_no_certificate(odd):
+def test_one_stale_answer_about_an_order_costs_no_certificate(odd):
     """The CA issues, refuses the request all the same, and once shows the order in its former state."""
     refused = []
 
@@ -349,7 +349,7 @@ def test_one_stale_look_at_an_order_costs_no_certificate(odd):
 @pytest.mark.parametrize("error, words", [
     ({"type": "urn:ietf:params:acme:error:caa", "detail": "not by us"}, "caa: not by us"), (None, "it does not say why"),
 ])
-def test_an_order_that_ends_behind_a_proxy_that_gave_up_is_told_with_its_reason(odd, error, words):
+def test_an_order_that_fails_behind_a_proxys_timeout_is_reported_with_its_reason(odd, error, words):
     def twist(kind, answer):
         if kind == "finalize":
             order, = ca.orders.values()
@@ -383,7 +383,7 @@ def test_a_certificate_request_is_repeated_while_its_order_is_ready(odd):
     assert ca.calls["finalize"] == 2
 
 
-def test_an_order_without_finalize_is_placed_anew_once(odd):
+def test_an_order_without_finalize_is_placed_again_once(odd):
     gateway, ca = odd(lambda kind, answer: leave_out("finalize")(answer) if kind in ("order", "new-order") else None)
     fails(gateway, "'finalize' is missing")
     assert nothing_is_left(gateway) and ca.new_orders == 1
@@ -402,7 +402,7 @@ def test_a_warning_shows_no_secret_that_a_ca_quotes(odd):
 
 
 @pytest.mark.parametrize("key", ["a+/a" * 10, "a-_a" * 10 + "\n\n", " YWE=\r\n"])
-def test_an_external_account_key_is_read_however_it_is_written(odd, key):
+def test_an_external_account_key_is_read_in_each_form(odd, key):
     gateway, ca = odd(issuer={"eab": {"kid": "k", "hmac_key": {"file": "hmac"}}})
     (gateway.folder / "hmac").write_text(key)
     said = gateway.apply()
@@ -410,7 +410,7 @@ def test_an_external_account_key_is_read_however_it_is_written(odd, key):
 
 
 @pytest.mark.parametrize("change", [{"type": "dns-01"}, {"token": "abcd=="}, {"url": "http://ca.test/"}])
-def test_an_order_without_a_challenge_that_can_be_used_is_kept(odd, change):
+def test_an_order_without_a_usable_challenge_is_kept(odd, change):
     gateway, ca = odd(always("authorization", lambda answer: answer.body["challenges"][0].update(change)), validates=True)
     for _ in range(2):
         code, said = tried(gateway)

@@ -61,7 +61,7 @@ def test_a_certificate_lives_from_plan_to_deletion(behind, cloudflare):
 
 
 @pytest.mark.parametrize("kind, key", [("origin-rsa", rsa.RSAPublicKey), ("origin-ecc", ec.EllipticCurvePublicKey)])
-def test_the_kind_of_key_and_the_validity_are_those_of_the_file(behind, cloudflare, kind, key):
+def test_the_file_sets_the_kind_of_key_and_the_validity(behind, cloudflare, kind, key):
     gateway = behind(request_type=kind, requested_validity=90)
     gateway.apply()
     leaf = stored(gateway)
@@ -73,7 +73,7 @@ def test_the_kind_of_key_and_the_validity_are_those_of_the_file(behind, cloudfla
     assert x509.load_der_x509_csr(request).public_key() == leaf.public_key()
 
 
-def test_an_origin_ca_key_works_and_is_warned_of(behind, cloudflare):
+def test_an_origin_ca_key_works_with_a_warning(behind, cloudflare):
     cloudflare.tokens.clear()
     cloudflare.service_keys.add("v1.0-old-key")
     gateway = behind(auth_method="origin_ca_key", api_token=None, origin_ca_key={"env": "ORIGIN_CA_KEY"})
@@ -82,7 +82,7 @@ def test_an_origin_ca_key_works_and_is_warned_of(behind, cloudflare):
     assert len(cloudflare.valid) == 1
 
 
-def test_a_gateway_renews_what_is_due_by_itself(behind, cloudflare):
+def test_a_gateway_renews_due_certificates_by_itself(behind, cloudflare):
     # The token is in the file, which the gateway does not read.
     gateway = behind(api_token=TOKEN, revoke_replaced=True)
     gateway.apply()
@@ -98,7 +98,7 @@ def test_a_gateway_renews_what_is_due_by_itself(behind, cloudflare):
 
 
 @pytest.mark.parametrize("days, is_due", [(31, False), (22, True)])
-def test_long_ones_are_due_a_month_before_their_end(behind, cloudflare, days, is_due):
+def test_long_lived_certificates_are_due_a_month_before_their_end(behind, cloudflare, days, is_due):
     gateway = behind()
     gateway.apply()
     rows(gateway, "UPDATE certificates SET not_before = unixepoch() - 5000 * 86400, created_at = 0, "
@@ -108,7 +108,7 @@ def test_long_ones_are_due_a_month_before_their_end(behind, cloudflare, days, is
     assert ("Nothing is due" not in aegis_apply(gateway, "renew")) == is_due
 
 
-def test_what_was_replaced_is_revoked_later_when_it_can_not_be_now(behind, cloudflare):
+def test_a_replaced_certificate_is_revoked_later_if_it_can_not_be_now(behind, cloudflare):
     gateway = behind(revoke_replaced=True)
     gateway.apply()
     [former] = cloudflare.valid
@@ -123,7 +123,7 @@ def test_what_was_replaced_is_revoked_later_when_it_can_not_be_now(behind, cloud
     assert rows(gateway, "SELECT * FROM superseded") == []
 
 
-def test_what_goes_from_the_file_is_revoked_where_that_is_wished(behind, cloudflare):
+def test_with_on_removal_a_certificate_removed_from_the_file_is_revoked(behind, cloudflare):
     gateway = behind(on_removal="revoke")
     gateway.apply()
     gateway.config["hosts"] = [{"domain": "other.test", "respond": {"body": "other"}}]
@@ -142,7 +142,7 @@ def test_what_goes_from_the_file_is_revoked_where_that_is_wished(behind, cloudfl
 # Changes at the provider.
 
 
-def test_a_refresh_tells_what_was_revoked_and_has_it_anew(behind, cloudflare):
+def test_a_refresh_reports_revoked_certificates_and_orders_them_again(behind, cloudflare):
     gateway = behind()
     gateway.apply()
     [number] = cloudflare.valid
@@ -177,7 +177,7 @@ def refused(gateway):
     return gateway.apply(expect=3, everything=True)
 
 
-def test_a_token_that_is_none_is_said_so_once(behind, cloudflare):
+def test_an_invalid_token_is_reported_once(behind, cloudflare):
     cloudflare.tokens.clear()
     said = refused(behind())
     assert "Authentication error (code 10000)" in said and "CF-Ray 8f2c1ab34cd5-TXL" in said
@@ -186,14 +186,14 @@ def test_a_token_that_is_none_is_said_so_once(behind, cloudflare):
 
 
 @pytest.mark.parametrize("status, code, fields", [(400, 1100, {}), (429, 971, {"Retry_After": "1"}), (503, 0, {})])
-def test_a_provider_in_trouble_is_asked_again(behind, cloudflare, status, code, fields):
+def test_a_failing_provider_is_asked_again(behind, cloudflare, status, code, fields):
     cloudflare.refuse("POST", "/certificates", status, code, "Try again", times=2, **fields)
     behind().apply()
     assert [call[2] for call in cloudflare.said("POST")] == [status, status, 200]
     assert len(cloudflare.valid) == 1
 
 
-def test_a_provider_that_wants_to_be_left_alone_is(behind, cloudflare):
+def test_a_long_retry_after_is_obeyed(behind, cloudflare):
     cloudflare.refuse("POST", "/certificates", 429, 971, "Too many", Retry_After="600")
     gateway = behind()
     said = refused(gateway)
@@ -203,7 +203,7 @@ def test_a_provider_that_wants_to_be_left_alone_is(behind, cloudflare):
     assert 500 < next_try <= 600
 
 
-def test_a_refusal_is_told_in_the_servers_words(behind, cloudflare):
+def test_a_refusal_is_reported_with_the_servers_reason(behind, cloudflare):
     gateway = behind()
     gateway.config["issuers"]["origin"]["request_type"] = "origin-rsa"
     cloudflare.refuse("POST", "/certificates", 400, 1005, "The key is not of the requested type")
@@ -228,7 +228,7 @@ def ended(call, cloudflare):
 
 @pytest.mark.parametrize("make, words", [
     (other_key, "key"), (other_names, "is not for *.example.test"), (ended, "and not now")])
-def test_a_certificate_that_is_not_what_was_asked_for_is_not_stored(behind, cloudflare, make, words):
+def test_a_certificate_that_differs_from_the_request_is_not_stored(behind, cloudflare, make, words):
     def forge(call):
         status, fields, envelope = call.carry_out()
         envelope["result"]["certificate"] = make(call, cloudflare)
@@ -243,7 +243,7 @@ def test_a_certificate_that_is_not_what_was_asked_for_is_not_stored(behind, clou
 
 @pytest.mark.parametrize(
     "body", [b"<html>", b"", b"{}", b'{"success":true,"result":[]}', b"[" * 100_000, b" " * (2 << 20)])
-def test_answers_that_are_none_are_told_of(behind, cloudflare, body):
+def test_unusable_answers_are_reported(behind, cloudflare, body):
     gateway = behind()
     cloudflare.on_call("POST", "/certificates", lambda call: call.send(200, body))
     # No certificate was issued, which the list of certificates shows.
@@ -252,7 +252,7 @@ def test_answers_that_are_none_are_told_of(behind, cloudflare, body):
     assert len(cloudflare.valid) == 1
 
 
-def test_a_server_that_nobody_vouches_for_gets_no_token(behind, cloudflare):
+def test_an_untrusted_server_gets_no_token(behind, cloudflare):
     gateway = behind(ca_file=None)
     said = refused(gateway)
     assert "TLS verification failed" in said and "ca_file" in said
@@ -263,7 +263,7 @@ def test_a_server_that_nobody_vouches_for_gets_no_token(behind, cloudflare):
 
 
 @pytest.mark.parametrize("secret", [TOKEN, {"env": "CF_API_TOKEN"}, {"file": "token"}], ids=["inline", "env", "file"])
-def test_a_token_is_nowhere_to_be_seen(behind, cloudflare, secret):
+def test_a_token_appears_in_no_output(behind, cloudflare, secret):
     gateway = behind(api_token=secret)
     write(gateway)
     arrived, go_on = threading.Event(), threading.Event()

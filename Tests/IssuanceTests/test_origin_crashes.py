@@ -23,7 +23,7 @@ def number(gateway):
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_an_apply_is_killed_at_the_call(behind, cloudflare, after):
+def test_an_apply_killed_at_the_call_recovers(behind, cloudflare, after):
     gateway = behind()
     cloudflare.on_call("POST", "/certificates", ends_with(lambda: apply, after=after))
     apply = gateway.launch_apply()
@@ -36,7 +36,7 @@ def test_an_apply_is_killed_at_the_call(behind, cloudflare, after):
 
 
 @pytest.mark.parametrize("call, every", [("fdatasync", 5), ("pwrite64", 40)])
-def test_an_apply_is_killed_as_it_writes(behind, cloudflare, call, every):
+def test_an_apply_killed_as_it_writes_recovers(behind, cloudflare, call, every):
     kills = 0
     for place in range(1 if LONG else 3, 200, 1 if LONG else every):
         before = len(cloudflare.valid)
@@ -53,7 +53,7 @@ def test_an_apply_is_killed_as_it_writes(behind, cloudflare, call, every):
     assert kills
 
 
-def test_a_gateway_is_killed_as_it_renews(behind, cloudflare):
+def test_a_gateway_killed_as_it_renews_recovers(behind, cloudflare):
     gateway = behind()
     gateway.apply()
     [former] = number(gateway)
@@ -67,14 +67,14 @@ def test_a_gateway_is_killed_as_it_renews(behind, cloudflare):
     assert len(cloudflare.valid) == 2 and number(gateway) == cloudflare.valid[1:]
 
 
-def test_an_answer_that_is_lost_is_looked_up_at_once(behind, cloudflare):
+def test_after_a_lost_answer_the_list_is_searched_at_once(behind, cloudflare):
     gateway = behind()
     cloudflare.on_call("POST", "/certificates", lose)
     gateway.apply()
     assert len(cloudflare.said("POST")) == 1 and number(gateway) == cloudflare.valid
 
 
-def test_an_answer_that_is_lost_is_looked_up_on_all_pages(behind, cloudflare):
+def test_after_a_lost_answer_all_pages_of_the_list_are_searched(behind, cloudflare):
     gateway = behind()
     cloudflare.on_call("POST", "/certificates", lose)
     # Other certificates of the zone come first in the list.
@@ -85,7 +85,7 @@ def test_an_answer_that_is_lost_is_looked_up_on_all_pages(behind, cloudflare):
     assert len(cloudflare.said("POST")) == 1 and number(gateway) == cloudflare.valid[-1:]
 
 
-def test_without_a_zone_nothing_in_doubt_is_asked_for_again(behind, cloudflare):
+def test_without_a_zone_a_doubtful_order_is_not_repeated(behind, cloudflare):
     gateway = behind(zone_id=None)
     cloudflare.on_call("POST", "/certificates", lose)
     said = gateway.apply(expect=3, everything=True)
@@ -112,7 +112,7 @@ def test_without_a_zone_a_doubtful_renewal_waits_for_the_operator_too(behind, cl
 
 
 @pytest.mark.parametrize("edit", ["slash", "order"])
-def test_an_edit_that_changes_nothing_does_not_end_the_doubt(behind, cloudflare, edit):
+def test_an_edit_without_effect_does_not_end_the_doubt(behind, cloudflare, edit):
     gateway = behind(zone_id=None)
     cloudflare.on_call("POST", "/certificates", lose)
     gateway.apply(expect=3)
@@ -124,7 +124,7 @@ def test_an_edit_that_changes_nothing_does_not_end_the_doubt(behind, cloudflare,
     assert len(cloudflare.said("POST")) == 1
 
 
-def test_a_success_that_was_hidden_is_found_before_it_is_asked_for_again(behind, cloudflare):
+def test_a_hidden_success_is_found_before_another_order(behind, cloudflare):
     def hide(call):
         call.carry_out()
         call.send(524, b"<html>a timeout occurred</html>")
@@ -135,7 +135,7 @@ def test_a_success_that_was_hidden_is_found_before_it_is_asked_for_again(behind,
     assert len(cloudflare.said("POST")) == 1 and number(gateway) == cloudflare.valid
 
 
-def test_a_zone_that_is_told_later_ends_the_doubt(behind, cloudflare):
+def test_a_zone_added_later_ends_the_doubt(behind, cloudflare):
     gateway = behind(zone_id=None)
     cloudflare.on_call("POST", "/certificates", lose)
     gateway.apply(expect=3)
@@ -153,7 +153,7 @@ def test_a_refusal_leaves_no_doubt(behind, cloudflare, status, code):
     assert number(gateway) == cloudflare.valid
 
 
-def test_two_applies_at_once_ask_once(behind, cloudflare):
+def test_two_simultaneous_applies_order_once(behind, cloudflare):
     gateway = behind()
     applies = [gateway.launch_apply() for _ in range(2)]
     codes = sorted(apply.wait(PATIENCE) for apply in applies)
@@ -161,7 +161,7 @@ def test_two_applies_at_once_ask_once(behind, cloudflare):
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_kill_before_a_revocation_loses_it_not(behind, cloudflare, after):
+def test_a_kill_before_a_revocation_does_not_lose_it(behind, cloudflare, after):
     gateway = behind(revoke_replaced=True)
     gateway.apply()
     [former] = cloudflare.valid

@@ -68,7 +68,7 @@ def held_between_commits(gateway):
         yield
 
 
-def test_what_was_replaced_is_revoked_only_when_every_gateway_serves_the_other_one(behind, cloudflare):
+def test_a_replaced_certificate_is_revoked_when_every_gateway_serves_the_new_one(behind, cloudflare):
     gateway = behind(revoke_replaced=True)
     gateway.apply()
     gateway.start()
@@ -114,7 +114,7 @@ def test_a_gateway_finds_the_tokens_file_wherever_it_is_started(behind, cloudfla
     renews(gateway, former)
 
 
-def test_a_gateway_without_the_token_says_so_and_serves_on(behind, cloudflare):
+def test_a_gateway_without_the_token_says_so_and_continues_to_serve(behind, cloudflare):
     gateway = behind(api_token={"env": "CF_API_TOKEN"})
     assert gateway.run_apply("env", f"CF_API_TOKEN={TOKEN}").returncode == 0
     former = number(gateway)
@@ -128,7 +128,7 @@ def test_a_gateway_without_the_token_says_so_and_serves_on(behind, cloudflare):
     renews(gateway, former)
 
 
-def test_a_token_in_the_file_outlives_another_master_key(behind, cloudflare):
+def test_a_token_in_the_file_survives_a_change_of_the_master_key(behind, cloudflare):
     gateway = behind(api_token=TOKEN)
     # The key of an order whose result is unknown is sealed too.
     cloudflare.on_call("POST", "/certificates", ends_with(lambda: apply, after=True))
@@ -148,7 +148,7 @@ def test_a_token_in_the_file_outlives_another_master_key(behind, cloudflare):
 # Orders whose result is unknown.
 
 
-def test_a_gateway_in_doubt_asks_no_more(behind, cloudflare):
+def test_a_gateway_in_doubt_orders_no_more(behind, cloudflare):
     gateway = behind(zone_id=None)
     gateway.apply()
     former = number(gateway)
@@ -167,7 +167,7 @@ def test_a_gateway_in_doubt_asks_no_more(behind, cloudflare):
     assert len(cloudflare.said("POST")) == 3 and nothing_is_left(gateway)
 
 
-def test_a_certificates_own_zone_is_the_one_looked_into(behind, cloudflare):
+def test_a_certificates_own_zone_is_searched(behind, cloudflare):
     zone = "f" * 32
     cloudflare.zones[zone] = "other.test"
     gateway = behind(hosts=[{"domain": "app.other.test", "ssl_mode": "custom", "certificate": "site", "respond": {}}])
@@ -180,7 +180,7 @@ def test_a_certificates_own_zone_is_the_one_looked_into(behind, cloudflare):
 # Many gateways at once, and kills.
 
 
-def test_many_certificates_are_had_once_each_from_a_provider_in_trouble(behind, cloudflare):
+def test_many_certificates_are_obtained_once_each_from_a_failing_provider(behind, cloudflare):
     gateway = behind()
     names = [f"host{number}.example.test" for number in range(30)]
     gateway.config["certificates"] = {name: {"issuer": "origin", "domains": [name]} for name in names}
@@ -197,7 +197,7 @@ def test_many_certificates_are_had_once_each_from_a_provider_in_trouble(behind, 
 
 
 @pytest.mark.parametrize("place", range(1, 30) if LONG else [2, 5, 9, 14])
-def test_a_gateway_is_killed_as_it_writes(behind, cloudflare, place):
+def test_a_gateway_killed_as_it_writes_recovers(behind, cloudflare, place):
     gateway = behind(revoke_replaced=True)
     gateway.apply()
     former = number(gateway)
@@ -226,7 +226,7 @@ def end_traced(gateway):
 
 
 @pytest.mark.parametrize("place", range(1, 40) if LONG else [2, 5, 8, 12])
-def test_a_renewal_is_killed_as_it_writes(behind, cloudflare, place):
+def test_a_renewal_killed_as_it_writes_recovers(behind, cloudflare, place):
     gateway = behind(revoke_replaced=True)
     gateway.apply()
     subprocess.run(

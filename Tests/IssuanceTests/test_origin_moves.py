@@ -40,7 +40,7 @@ MOVES = ["another of Cloudflare's", "the local CA", "own files"]
 @pytest.mark.parametrize("to", MOVES)
 @pytest.mark.parametrize("revokes", [True, False])
 @pytest.mark.parametrize("goes", [False, True], ids=["its issuer stays", "its issuer goes too"])
-def test_a_certificate_that_moves_is_revoked_as_the_issuer_it_leaves_says(behind, cloudflare, to, revokes, goes):
+def test_a_certificate_that_moves_is_revoked_by_the_settings_of_its_former_issuer(behind, cloudflare, to, revokes, goes):
     gateway = behind(revoke_replaced=revokes)
     gateway.apply()
     former, = cloudflare.valid
@@ -58,7 +58,7 @@ def test_a_certificate_that_moves_is_revoked_as_the_issuer_it_leaves_says(behind
 
 
 @pytest.mark.parametrize("why", ["refused", "its token goes with it"])
-def test_a_certificate_that_can_not_be_revoked_any_more_is_told_of(behind, cloudflare, why):
+def test_a_certificate_that_can_no_longer_be_revoked_is_reported(behind, cloudflare, why):
     gateway = behind(revoke_replaced=True)
     if why == "refused":
         cloudflare.refuse("DELETE", "/certificates", 403, 9109, "Not now")
@@ -104,7 +104,7 @@ def test_a_certificate_is_found_among_odd_ones(behind, cloudflare):
 
 
 @pytest.mark.parametrize("element", ODD, ids=str)
-def test_an_element_that_can_not_be_ours_keeps_nobody_from_asking_again(behind, cloudflare, element):
+def test_an_unreadable_element_that_can_not_be_ours_does_not_prevent_an_order(behind, cloudflare, element):
     gateway = behind()
     lose_answer(gateway, cloudflare, element)
     said = gateway.apply(everything=True)
@@ -114,7 +114,7 @@ def test_an_element_that_can_not_be_ours_keeps_nobody_from_asking_again(behind, 
 
 
 @pytest.mark.parametrize("element", DOUBTFUL, ids=str)
-def test_where_the_list_may_have_it_nothing_is_asked_for_twice(behind, cloudflare, element):
+def test_if_the_list_may_contain_the_certificate_it_is_not_ordered_twice(behind, cloudflare, element):
     gateway = behind()
     lose_answer(gateway, cloudflare, element)
     said = gateway.apply(expect=3, everything=True)
@@ -126,7 +126,7 @@ def test_where_the_list_may_have_it_nothing_is_asked_for_twice(behind, cloudflar
     assert len(cloudflare.valid) == 1
 
 
-def test_an_odd_pack_of_the_zone_keeps_none_from_being_ordered(edge_site, cloudflare):
+def test_an_unreadable_pack_of_the_zone_does_not_prevent_an_order(edge_site, cloudflare):
     gateway = edge_site()
     cloudflare.on_call("GET", "/certificate_packs", spoil(None, {"id": 7}))
     said = gateway.apply(everything=True)
@@ -137,7 +137,7 @@ def test_an_odd_pack_of_the_zone_keeps_none_from_being_ordered(edge_site, cloudf
 @pytest.mark.parametrize("odd, is_found", [
     ({"id": 7, "hosts": ["other.test"]}, True), ({}, True), (None, True),
     ({"id": 7, "hosts": ["*.example.test", "EXAMPLE.test"]}, False)], ids=str)
-def test_an_order_of_a_pack_whose_answer_is_lost_is_made_again_unless_an_odd_one_may_be_it(
+def test_a_pack_with_a_lost_answer_is_ordered_again_unless_an_unreadable_one_may_be_it(
         edge_site, cloudflare, odd, is_found):
     gateway = edge_site()
     cloudflare.on_call("POST", "/order", lambda call: call.hang_up())

@@ -102,7 +102,7 @@ def allow(ca, name, *policies):
         {"tag": tag, "value": value} for tag, value in policies]})
 
 
-def test_a_first_plan_that_will_do_has_no_doubts_and_leaves_nothing(named):
+def test_a_good_first_plan_has_no_warnings_and_leaves_nothing(named):
     gateway, ca = named([host("app.test", aliases=["www.app.test"])])
     (gateway.folder / "aegis.yaml").write_text(json.dumps(gateway.config, indent=1))
     before = content(gateway.folder)
@@ -128,7 +128,7 @@ def test_a_gateway_that_is_alive_answers_for_itself(named):
     assert not (gateway.folder / "other.db").exists()
 
 
-def test_names_that_lead_elsewhere_are_told_of_with_where(named):
+def test_names_that_lead_elsewhere_are_reported_with_their_addresses(named):
     gateway, ca = named(
         [host("app.test"), host("away.test"), host("closed.test"), host("mute.test"), host("broken.test"),
          host("slow.test")])
@@ -153,7 +153,7 @@ def test_names_that_lead_elsewhere_are_told_of_with_where(named):
     assert "SERVFAIL" in said["broken"]
 
 
-def test_a_ca_that_caa_records_do_not_let_issue_is_named(named):
+def test_a_ca_that_caa_records_forbid_is_named(named):
     gateway, ca = named(
         [host("app.test"), host("fine.test"), host("deep.none.test"), host("bound.test"), host("*.wild.test")],
         issuer={"challenge": "http-01"})
@@ -178,7 +178,7 @@ def test_a_ca_that_caa_records_do_not_let_issue_is_named(named):
     ]
 
 
-def test_our_account_is_the_one_that_caa_records_may_name(named):
+def test_caa_records_may_name_our_account(named):
     gateway, ca = named([host("first.test")])
     gateway.apply()
     [(account,)] = rows(gateway, "SELECT url FROM accounts")
@@ -190,7 +190,7 @@ def test_our_account_is_the_one_that_caa_records_may_name(named):
     assert said.endswith(f"and ours is {account}")
 
 
-def test_what_a_ca_wants_and_offers_is_compared(named):
+def test_a_cas_requirements_and_offers_are_checked(named):
     gateway, ca = named(
         [host("app.test")], meta={"externalAccountRequired": True, "profiles": {"classic": "90 days"}},
         issuer={"profile": "shortlived"})
@@ -204,7 +204,7 @@ def test_what_a_ca_wants_and_offers_is_compared(named):
     assert messages(gateway, ca) == ["issuer 'letsencrypt': the variable NOT_HERE is not set"]
 
 
-def test_a_ca_that_can_not_be_reached_is_told_of_once(site):
+def test_an_unreachable_ca_is_reported_once(site):
     gateway, ca = site([host("app.test"), host("other.test")])
     gateway.config["issuers"]["letsencrypt"]["directory"] = f"https://localhost:{free_port()}/dir"
     [said] = messages(gateway, ca)
@@ -216,7 +216,7 @@ def test_a_ca_that_can_not_be_reached_is_told_of_once(site):
     assert "TLS verification failed" in said
 
 
-def test_limits_that_are_reached_say_until_when(site):
+def test_a_reached_limit_is_reported_with_its_end(site):
     gateway, ca = site([host("app.test")], issuer={"rate_limits": "letsencrypt"})
     gateway.apply()
     # The plan's own orders count: 50 certificates of a domain, one of which was issued before.
@@ -228,7 +228,7 @@ def test_limits_that_are_reached_say_until_when(site):
     assert "the limit of certificates for app.test (50 in 7 days) is reached; not before 20" in found[0][1]
 
 
-def test_name_servers_that_do_not_answer_are_told_of(site):
+def test_silent_name_servers_are_reported(site):
     port = free_port()
     settings = {"provider": "rfc2136", "server": f"127.0.0.1:{port}", "zone": "app.test"}
     gateway, ca = site([host("app.test")], issuer={"challenge": "dns-01", "dns": settings})
@@ -236,7 +236,7 @@ def test_name_servers_that_do_not_answer_are_told_of(site):
     assert said == f"issuer 'letsencrypt': 127.0.0.1:{port}: connection refused"
 
 
-def test_when_no_name_server_answers_most_names_are_left_out(site):
+def test_if_no_name_server_answers_most_names_are_skipped(site):
     gateway, ca = site([host(f"n{number}.test") for number in range(60)])
     ca.names.stop()
     found = messages(gateway, ca)
@@ -244,7 +244,7 @@ def test_when_no_name_server_answers_most_names_are_left_out(site):
     assert any("more names were not looked up: no name server answers" in said for said in found)
 
 
-def test_doubts_stand_with_the_others_and_at_their_places(site):
+def test_preflight_warnings_are_in_the_plan_at_their_places(site):
     gateway, ca = site([host("app.test")])
     ca.names.tell("set-default-ipv4", {"ip": ""})
     preflight(gateway, ca)
@@ -257,7 +257,7 @@ def test_doubts_stand_with_the_others_and_at_their_places(site):
     assert "+ certificate app.test: issue" in done.stdout
 
 
-def test_without_certificates_to_be_had_nobody_is_asked(site):
+def test_without_planned_certificates_no_server_is_asked(site):
     gateway, ca = site([{"domain": "app.test", "respond": {"body": "app"}}])
     ca.names.stop()
     assert preflight(gateway, ca) == []

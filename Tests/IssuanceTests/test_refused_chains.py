@@ -90,7 +90,7 @@ def chain(gateway):
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_a_good_certificate_in_force_stays(odd, what):
+def test_a_good_certificate_stays_in_force(odd, what):
     change, words = REFUSED[what]
     gateway, ca = odd()
     gateway.apply(everything=True)
@@ -107,7 +107,7 @@ def test_a_good_certificate_in_force_stays(odd, what):
 
 
 @pytest.mark.parametrize("what", ["over", "constrained to other names"])
-def test_a_good_certificate_in_force_stays_when_its_names_change(odd, what):
+def test_a_good_certificate_stays_in_force_when_its_names_change(odd, what):
     gateway, ca = odd()
     gateway.apply(everything=True)
     good = chain(gateway)
@@ -130,7 +130,7 @@ def test_a_leaf_that_all_clients_refuse_is_not_put_in_force(odd, what):
 
 
 @pytest.mark.parametrize("what", [what for what in CHAINS if "over" not in what and what != "not begun"])
-def test_a_chain_that_is_the_only_one_is_used_with_a_warning_that_stays(odd, what):
+def test_an_only_chain_with_a_fault_is_used_with_a_lasting_warning(odd, what):
     gateway, ca = odd()
     ca.twist = lambda kind, answer: refused_chain(what)(ca, answer) if kind == "certificate" else None
     said = gateway.apply(everything=True)
@@ -142,7 +142,7 @@ def test_a_chain_that_is_the_only_one_is_used_with_a_warning_that_stays(odd, wha
 
 
 @pytest.mark.parametrize("what", CHAINS)
-def test_an_alternate_chain_is_no_worse_than_the_ca_s_own(odd, what):
+def test_an_alternate_chain_worse_than_the_cas_own_is_not_used(odd, what):
     gateway, ca = odd(issuer={"preferred_chain": "Root B"})
     ca.twist = offering(ALTERNATE, alternate=lambda answer: refused_chain(what, ca.other_root)(ca, answer))
     said = gateway.apply(everything=True)

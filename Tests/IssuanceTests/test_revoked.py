@@ -40,7 +40,7 @@ def plan(gateway):
     return json.loads(aegis_apply(gateway, "--dry-run", "--format", "json"))["changes"]
 
 
-def test_status_plan_and_renew_know_it(site):
+def test_status_plan_and_renew_know_a_revoked_certificate(site):
     gateway, ca = site([host("app.test"), host("good.test")])
     gateway.apply()
     said = revoke(gateway, "app.test")
@@ -58,7 +58,7 @@ def test_status_plan_and_renew_know_it(site):
     assert len(ca.issued) == 4
 
 
-def test_a_gateway_serves_it_until_it_has_another(stand):
+def test_a_gateway_serves_a_revoked_certificate_until_it_has_a_new_one(stand):
     gateway = stand.gateway([host("app.test")])
     gateway.apply()
     gateway.start()
@@ -89,7 +89,7 @@ def test_a_gateway_serves_it_until_it_has_another(stand):
         gateway.stop()
 
 
-def test_one_that_is_not_to_be_renewed_is_told_of_and_left(site):
+def test_a_revoked_certificate_without_auto_renew_is_reported_and_stays(site):
     gateway, ca = site(
         [{"domain": "app.test", "ssl_mode": "custom", "certificate": "mine", "respond": {"body": "app.test"}}],
         certificates={"mine": {"issuer": "letsencrypt", "domains": ["app.test"], "auto_renew": False}})
@@ -112,7 +112,7 @@ def test_one_that_is_not_to_be_renewed_is_told_of_and_left(site):
     assert renew(gateway, "mine").returncode == 1
 
 
-def test_one_whose_replacement_has_failed_is_told_of_by_renew(odd):
+def test_renew_reports_a_revoked_certificate_whose_replacement_failed(odd):
     gateway, ca = odd()
     gateway.apply()
     revoke(gateway, "app.test")
@@ -131,7 +131,7 @@ def test_one_whose_replacement_has_failed_is_told_of_by_renew(odd):
     told_as_well(gateway)
 
 
-def test_a_forced_renewal_that_failed_is_no_problem_of_a_certificate_that_is_good(odd):
+def test_a_failed_forced_renewal_is_no_problem_of_a_good_certificate(odd):
     gateway, ca = odd()
     gateway.apply()
     ca.twist = lambda kind, answer: answer.problem("malformed", "Not now") if kind == "new-order" else None
@@ -147,7 +147,7 @@ def test_a_forced_renewal_that_failed_is_no_problem_of_a_certificate_that_is_goo
     assert "problem: certificate app.test could not be obtained once" in aegis_apply(gateway, "status", "--check", expect=3)
 
 
-def test_one_of_a_disabled_host_can_be_revoked_and_is_replaced_when_that_serves_again(site):
+def test_a_revoked_certificate_of_a_disabled_host_is_replaced_when_it_is_enabled(site):
     gateway, ca = site([host("app.test"), OTHER])
     gateway.apply()
     gateway.host("app.test")["enabled"] = False
@@ -169,7 +169,7 @@ def test_one_of_a_disabled_host_can_be_revoked_and_is_replaced_when_that_serves_
     told_as_well(gateway)
 
 
-def test_what_a_disabled_host_could_not_have_is_no_problem(odd):
+def test_a_missing_certificate_of_a_disabled_host_is_no_problem(odd):
     gateway, ca = odd(lambda kind, answer: answer.problem("malformed", "Not now") if kind == "new-order" else None)
     gateway.apply(expect=3)
     aegis_apply(gateway, "status", "--check", expect=3)
@@ -180,7 +180,7 @@ def test_what_a_disabled_host_could_not_have_is_no_problem(odd):
     assert "note: certificate app.test could not be obtained once: " in said
 
 
-def test_one_that_is_only_kept_is_told_of_as_not_used_again(site):
+def test_a_revoked_kept_certificate_is_not_used_again(site):
     gateway, ca = site([host("app.test"), host("good.test"), OTHER])
     gateway.apply()
     gateway.config["hosts"] = [OTHER]
@@ -193,7 +193,7 @@ def test_one_that_is_only_kept_is_told_of_as_not_used_again(site):
     assert [bool(entry["problem"]) for entry in kept] == [True, False]
 
 
-def test_a_revocation_whose_answer_is_lost_is_noted_by_the_next_try(stand):
+def test_a_revocation_with_a_lost_answer_is_recorded_by_the_next_try(stand):
     gateway = stand.gateway([host("app.test")])
     gateway.apply()
 
@@ -219,7 +219,7 @@ def test_a_revocation_whose_answer_is_lost_is_noted_by_the_next_try(stand):
     assert rows(gateway, "SELECT count(*) FROM kept_certificates") == [(0,)]
 
 
-def test_a_revocation_that_is_stopped_says_what_is_not_known(stand):
+def test_a_stopped_revocation_says_that_its_result_is_unknown(stand):
     gateway = stand.gateway([host("app.test")])
     gateway.apply()
     command = [PROGRAMS / "aegis-apply", "certificates", "revoke", "app.test", "--reason", "superseded"]
@@ -237,7 +237,7 @@ def test_a_revocation_that_is_stopped_says_what_is_not_known(stand):
     assert "Revoked 'app.test'" in revoke(gateway, "app.test")
 
 
-def test_one_of_cloudflare_is_replaced_too(behind, cloudflare):
+def test_a_revoked_certificate_of_cloudflare_is_replaced_too(behind, cloudflare):
     gateway = behind()
     gateway.apply()
     revoke(gateway, "site")
@@ -249,7 +249,7 @@ def test_one_of_cloudflare_is_replaced_too(behind, cloudflare):
 
 
 @pytest.mark.parametrize("is_gone", [False, True])
-def test_what_a_refresh_has_found_is_known_after_it_could_not_be_replaced(behind, cloudflare, is_gone):
+def test_the_result_of_a_refresh_is_stored_even_if_the_replacement_fails(behind, cloudflare, is_gone):
     gateway = behind()
     gateway.apply()
     [number] = cloudflare.valid

@@ -74,7 +74,7 @@ def slow(stand, gateway, silence):
 
 
 @pytest.mark.parametrize("make_sick", [refusing, silent, slow])
-def test_what_needs_no_certificate_is_live_while_a_ca_is_sick(stand, silence, make_sick):
+def test_changes_without_certificates_are_in_force_while_a_ca_fails(stand, silence, make_sick):
     gateway = stand.gateway([plain("a.test", "old"), plain("gone.test", "gone"), host("own.test")])
     gateway.config["certificates"] = {"lan": {"issuer": "lan", "domains": ["lan.test"]}}
     gateway.config["issuers"]["lan"] = {"type": "local_ca"}
@@ -118,7 +118,7 @@ def shown_by(gateway, name):
         return client.get(name).body.decode()
 
 
-def test_hosts_come_as_their_certificates_do(stand, silence):
+def test_hosts_are_committed_as_their_certificates_are_issued(stand, silence):
     """One CA is silent, the other issues."""
     gateway = stand.gateway([host("good.test"), host("bad.test", issuers=["silent"])])
     gateway.config["issuers"]["silent"] = {
@@ -135,7 +135,7 @@ def gateway_has(gateway, name):
         return (gateway.folder / "state.db").exists() and record(gateway, name) is not None
 
 
-def test_who_waits_is_told_for_what(stand, silence):
+def test_a_waiting_apply_names_what_it_waits_for(stand, silence):
     gateway = stand.gateway([host(f"app{number}.test") for number in range(5)])
     stand.proxy.arm(None, silence, "/dir")
     with applying(gateway) as apply:
@@ -160,7 +160,7 @@ def issuing(kind, answer):
 
 @pytest.mark.parametrize("twist, reason", [
     (busy, "the CA has given no usable answer, and is asked again after 50 s"), (issuing, "the CA is issuing it")])
-def test_who_waits_is_told_why_where_that_is_known(odd, twist, reason):
+def test_a_waiting_apply_gives_the_reason_if_it_is_known(odd, twist, reason):
     gateway, ca = odd(twist)
     with applying(gateway) as apply:
         place = re.escape(ca.url("directory"))
@@ -168,7 +168,7 @@ def test_who_waits_is_told_why_where_that_is_known(odd, twist, reason):
         assert re.fullmatch(rf"  still waiting for certificate app\.test \({place}, \d+ s: {reason}\)\n", line), line
 
 
-def test_those_that_wait_for_their_turn_are_counted_too(stand, silence):
+def test_certificates_that_wait_for_their_turn_are_counted_too(stand, silence):
     gateway = stand.gateway([host(f"app{number}.test") for number in range(20)])
     stand.proxy.arm(None, silence, "/dir")
     with applying(gateway) as apply:
@@ -201,7 +201,7 @@ def test_a_command_that_waits_for_a_ca_says_so(odd, command, kind):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_stopped_order_is_taken_up_by_the_next_apply(stand, silence, number):
+def test_a_stopped_order_is_resumed_by_the_next_apply(stand, silence, number):
     before = len(stand.ca.issued)
     gateway = stand.gateway([plain("a.test", "a"), host("app.test")])
     stand.proxy.arm(None, silence, "/finalize-order")
@@ -232,7 +232,7 @@ class Answer(Silence):
 
 
 @pytest.mark.parametrize("number, is_awaited", [(signal.SIGINT, True), (signal.SIGTERM, False)])
-def test_an_answer_that_nobody_could_look_up_is_waited_for_until_a_second_signal(
+def test_an_answer_that_can_not_be_looked_up_is_awaited_until_a_second_signal(
         behind, cloudflare, number, is_awaited):
     gateway = behind(zone_id=None)
     answer = Answer()
@@ -255,7 +255,7 @@ def test_an_answer_that_nobody_could_look_up_is_waited_for_until_a_second_signal
         assert "No changes" in gateway.apply()
 
 
-def test_a_renewal_that_is_stopped_says_so_and_is_taken_up(stand, silence):
+def test_a_stopped_renewal_says_so_and_is_resumed(stand, silence):
     gateway = stand.gateway([host("app.test")])
     gateway.apply()
     before = len(stand.ca.issued)
@@ -278,7 +278,7 @@ def test_a_renewal_that_is_stopped_says_so_and_is_taken_up(stand, silence):
     assert nothing_is_left(gateway)
 
 
-def test_a_pack_that_is_not_active_yet_holds_up_nothing(edge_site, cloudflare):
+def test_a_pack_that_is_not_active_yet_delays_nothing(edge_site, cloudflare):
     cloudflare.steps = ("pending_validation",) * 100_000
     gateway = edge_site(wait="1h")
     with applying(gateway) as apply:
@@ -294,7 +294,7 @@ def test_a_pack_that_is_not_active_yet_holds_up_nothing(edge_site, cloudflare):
         assert apply.wait(PATIENCE) == -signal.SIGINT
 
 
-def test_a_revocation_that_gets_no_answer_holds_up_no_deletion_of_hosts(behind, cloudflare):
+def test_a_revocation_without_an_answer_delays_no_deletion_of_hosts(behind, cloudflare):
     gateway = behind(on_removal="revoke")
     gateway.config["hosts"].append({"domain": "other.test", "respond": {"body": "other"}})
     gateway.apply()
@@ -309,7 +309,7 @@ def test_a_revocation_that_gets_no_answer_holds_up_no_deletion_of_hosts(behind, 
         assert apply.wait(PATIENCE) == 0
 
 
-def test_what_is_ignored_by_who_starts_it_does_not_stop_it(stand, silence):
+def test_a_signal_ignored_by_the_parent_does_not_stop_an_apply(stand, silence):
     gateway = stand.gateway([host("app.test")])
     stand.proxy.arm(None, silence, "/dir")
     process = gateway.launch_apply("nohup", stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)

@@ -49,7 +49,7 @@ def stays(process):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("path", ["/sign-me-up", "/order-plz", "/finalize-order"])
-def test_what_was_asked_when_an_apply_was_stopped_is_asked_once(stand, late, path, number):
+def test_a_request_in_progress_when_an_apply_is_stopped_is_sent_once(stand, late, path, number):
     before = len(stand.ca.issued)
     gateway = stand.gateway([host("app.test")])
     stand.proxy.arm(1, late, path)
@@ -88,7 +88,7 @@ def test_an_answer_that_nobody_needs_later_is_not_waited_for(stand, silence, pat
     assert "ends with what is under way" in stderr and "waits up to" not in stderr
 
 
-def test_many_orders_that_are_placed_when_an_apply_is_stopped_are_all_resumed(stand, late):
+def test_many_orders_open_when_an_apply_is_stopped_are_all_resumed(stand, late):
     gateway = stand.gateway([host(f"app{number}.test") for number in range(6)])
     before = len(stand.ca.issued)
     stand.proxy.arm(None, late, "/order-plz")
@@ -109,7 +109,7 @@ def test_many_orders_that_are_placed_when_an_apply_is_stopped_are_all_resumed(st
     assert calls + asked(stand, "/order-plz") == 6 and len(stand.ca.issued) == before + 6
 
 
-def test_a_renewal_that_is_stopped_while_it_orders_is_resumed(stand, late):
+def test_a_renewal_stopped_during_its_order_is_resumed(stand, late):
     gateway = stand.gateway([host("app.test")])
     gateway.apply()
     before = len(stand.ca.issued)
@@ -135,7 +135,7 @@ def test_a_renewal_that_is_stopped_while_it_orders_is_resumed(stand, late):
     assert calls + asked(stand, "/order-plz") == 1 and len(stand.ca.issued) == before + 1
 
 
-def test_a_gateway_that_ends_while_it_orders_leaves_an_order_to_resume(stand, late):
+def test_an_order_of_an_ending_gateway_is_resumed(stand, late):
     gateway = stand.gateway([host("app.test")])
     gateway.apply()
     before = len(stand.ca.issued)
@@ -166,7 +166,7 @@ def test_a_gateway_that_ends_while_it_orders_leaves_an_order_to_resume(stand, la
     assert calls + asked(stand, "/order-plz") == 1
 
 
-def test_a_ca_that_gives_no_answer_to_an_order_does_not_keep_an_apply(stand, late):
+def test_a_silent_ca_does_not_keep_a_stopped_apply(stand, late):
     gateway = stand.gateway([host("app.test")])
     stand.proxy.arm(None, late, "/order-plz")
     with applying(gateway) as apply:
@@ -176,7 +176,7 @@ def test_a_ca_that_gives_no_answer_to_an_order_does_not_keep_an_apply(stand, lat
     assert apply.returncode == -signal.SIGINT
 
 
-def test_a_busy_ca_that_asks_for_patience_does_not_keep_an_apply(odd):
+def test_a_busy_ca_with_retry_after_does_not_keep_a_stopped_apply(odd):
     gateway, ca = odd(busy)
     with applying(gateway) as apply:
         assert is_told(apply, "asked again after 50 s")
@@ -190,7 +190,7 @@ def test_a_busy_ca_that_asks_for_patience_does_not_keep_an_apply(odd):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("command", [(), ("rollback", "1")])
-def test_an_apply_that_ends_before_it_changes_anything_says_so(tmp_path, command, number):
+def test_an_apply_stopped_before_any_change_says_so(tmp_path, command, number):
     # The file is a pipe that nobody writes to, so nothing is read yet.
     os.mkfifo(tmp_path / "aegis.yaml")
     process = subprocess.Popen(

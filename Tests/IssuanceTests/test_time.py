@@ -34,7 +34,7 @@ def stand_with(tmp_path):
 
 
 @pytest.mark.skipif(not os.environ.get("AEGIS_LONG"), reason="it takes minutes: AEGIS_LONG=1")
-def test_short_certificates_never_end_in_service(stand_with, figures):
+def test_short_lived_certificates_never_expire_in_service(stand_with, figures):
     stand = stand_with(LIFETIME)
     names = [f"host{number}.test" for number in range(5)]
     gateway = stand.gateway([host(name) for name in names])
@@ -69,7 +69,7 @@ def test_short_certificates_never_end_in_service(stand_with, figures):
 
 @needs_faketime
 @pytest.mark.parametrize("days, issued", [(20, 1), (75, 2)])
-def test_a_gateway_renews_when_it_is_time_and_then_no_more(stand_with, days, issued):
+def test_a_gateway_renews_once_when_it_is_time(stand_with, days, issued):
     # The CA's clock is correct: what it issues to a gateway 75 days ahead is due at once.
     stand = stand_with(90 * DAY)
     gateway = stand.gateway([host("app.test")])

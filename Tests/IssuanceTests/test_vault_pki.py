@@ -116,7 +116,7 @@ def test_a_certificate_lives_from_plan_to_deletion(site, vault):
     assert len(vault.signed) == 2
 
 
-def test_changed_names_and_keys_need_another_certificate(site, vault):
+def test_changed_names_and_keys_need_a_new_certificate(site, vault):
     gateway = site()
     gateway.apply()
     gateway.config["certificates"]["site"]["domains"] = ["app.test", "*.sub.test", "www.test"]
@@ -143,7 +143,7 @@ def test_another_mount_is_another_ca(site, vault):
     assert leaf(gateway).issuer.rfc4514_string() == "CN=A root"
 
 
-def test_a_gateway_renews_what_is_due(site, vault):
+def test_a_gateway_renews_due_certificates(site, vault):
     gateway = site(auth={"method": "approle", "role_id": {"file": "role"}, "secret_id": {"file": "secret"}})
     role, secret = vault.app_role(SIGN)
     (gateway.folder / "role").write_text(role + "\n")
@@ -181,7 +181,7 @@ def test_a_login_by_certificate_shows_an_identity(site, vault):
     assert "identity 'mesh' is not read for issuers" in said and "source file or env" in said
 
 
-def test_cas_of_a_vault_that_can_not_be_used_are_told_of_by_the_dry_run(site, vault):
+def test_unusable_cas_of_a_vault_are_reported_by_the_dry_run(site, vault):
     gateway = site()
     gateway.config["vaults"]["main"]["ca_file"] = "none.pem"
     (gateway.folder / "aegis.yaml").write_text(json.dumps(gateway.config))
@@ -218,7 +218,7 @@ def test_a_certificate_is_revoked_where_the_policy_allows_it(site, vault):
     assert leaf(gateway) != former
 
 
-def test_what_a_role_does_not_store_can_not_be_revoked(site, vault):
+def test_a_certificate_that_a_role_does_not_store_can_not_be_revoked(site, vault):
     vault.role("unstored", no_store=True)
     gateway = site(role="unstored")
     vault.policy("of-token", "pki/sign/unstored", REVOKE)
@@ -230,7 +230,7 @@ def test_what_a_role_does_not_store_can_not_be_revoked(site, vault):
 # Refusals.
 
 
-def test_a_name_that_the_role_refuses_is_told_of(site, vault):
+def test_a_name_that_the_role_refuses_is_reported(site, vault):
     gateway = site()
     gateway.config["certificates"]["site"]["domains"].append("app.example")
     said = gateway.apply(expect=3, everything=True)
@@ -242,7 +242,7 @@ def test_a_name_that_the_role_refuses_is_told_of(site, vault):
     assert names(leaf(gateway)) == ["app.test"] and nothing_is_left(gateway)
 
 
-def test_a_name_that_the_role_leaves_out_is_told_of(site, vault):
+def test_a_name_that_the_role_leaves_out_is_reported(site, vault):
     vault.role("few", use_csr_sans=False, use_csr_common_name=False)
     gateway = site(role="few")
     vault.policy("of-token", "pki/sign/few")
@@ -264,14 +264,14 @@ def test_a_name_that_the_role_leaves_out_is_told_of(site, vault):
     ({"role": "nope"}, ["unknown role", "has no such role"]),
     ({"mount": "nope"}, ["permission denied", "policies must allow this"]),
 ], ids=["role", "mount"])
-def test_what_vault_does_not_have_is_told_of(site, vault, change, words):
+def test_a_missing_mount_or_role_is_reported(site, vault, change, words):
     gateway = site(**change)
     vault.policy("of-token", SIGN, "pki/sign/nope")
     said = gateway.apply(expect=3, everything=True)
     assert all(word in said for word in words), said
 
 
-def test_a_token_that_was_revoked_is_told_of_and_may_be_replaced(site, vault):
+def test_a_revoked_token_is_reported_and_may_be_replaced(site, vault):
     gateway = site()
     gateway.apply()
     token = (gateway.folder / "token").read_text().strip()
@@ -285,7 +285,7 @@ def test_a_token_that_was_revoked_is_told_of_and_may_be_replaced(site, vault):
     assert leaf(gateway) != former
 
 
-def test_a_login_that_fails_is_told_of(site, vault):
+def test_a_failed_login_is_reported(site, vault):
     role, _ = vault.app_role(SIGN)
     gateway = site(auth={"method": "approle", "role_id": role, "secret_id": "planted-5ecret"})
     said = gateway.apply(expect=3, everything=True)
@@ -298,7 +298,7 @@ def test_a_login_that_fails_is_told_of(site, vault):
 PLAIN = {"domain": "plain.test", "respond": {"body": "plain"}}
 
 
-def test_a_vault_that_is_down_delays_nobody_else(site, vault):
+def test_a_vault_that_is_down_delays_no_other_issuer(site, vault):
     gateway = site(hosts=[PLAIN])
     vault.close()
     try:
@@ -312,7 +312,7 @@ def test_a_vault_that_is_down_delays_nobody_else(site, vault):
     eventually("it is served", lambda: x509.load_der_x509_certificate(serial(gateway, "app.test")) == leaf(gateway))
 
 
-def test_a_gateway_mends_what_a_vault_in_trouble_left_undone(site, vault):
+def test_a_gateway_completes_the_work_of_a_failed_vault(site, vault):
     gateway = site()
     gateway.apply()
     former = leaf(gateway)
@@ -350,7 +350,7 @@ def test_a_vault_that_is_silent_delays_only_its_own_hosts(site, vault):
     assert names(leaf(gateway)) == ["app.test"]
 
 
-def test_a_sealed_vault_is_told_of(site, vault):
+def test_a_sealed_vault_is_reported(site, vault):
     gateway = site()
     vault.seal()
     try:
@@ -392,7 +392,7 @@ def pem_to_der(text):
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_an_apply_is_killed_at_the_call(site, vault, after):
+def test_an_apply_killed_at_the_call_recovers(site, vault, after):
     gateway = site()
     vault.on_call("/sign/", ends_with(lambda: apply, after=after))
     apply = gateway.launch_apply()
@@ -402,7 +402,7 @@ def test_an_apply_is_killed_at_the_call(site, vault, after):
 
 
 @pytest.mark.parametrize("call, every", [("fdatasync", 5), ("pwrite64", 40)])
-def test_an_apply_is_killed_as_it_writes(site, vault, call, every):
+def test_an_apply_killed_as_it_writes_recovers(site, vault, call, every):
     kills = 0
     for place in range(1 if LONG else 3, 200, 1 if LONG else every):
         vault.reset()
@@ -420,7 +420,7 @@ def test_an_apply_is_killed_as_it_writes(site, vault, call, every):
     assert kills
 
 
-def test_an_answer_that_is_lost_is_asked_for_once_more(site, vault):
+def test_a_call_with_a_lost_answer_is_repeated_once(site, vault):
     def lose(call):
         call.pass_on()
         call.hang_up()
@@ -432,7 +432,7 @@ def test_an_answer_that_is_lost_is_asked_for_once_more(site, vault):
     assert "may have signed a certificate that nobody uses" in said
 
 
-def test_a_gateway_is_killed_as_it_renews(site, vault):
+def test_a_gateway_killed_as_it_renews_recovers(site, vault):
     gateway = site()
     gateway.apply()
     former = leaf(gateway)
@@ -449,7 +449,7 @@ def test_a_gateway_is_killed_as_it_renews(site, vault):
 
 
 @pytest.mark.parametrize("place", range(1, 30) if LONG else [2, 5, 8, 12])
-def test_a_renewal_is_killed_as_it_writes(site, vault, place):
+def test_a_renewal_killed_as_it_writes_recovers(site, vault, place):
     gateway = site()
     gateway.apply()
     former = leaf(gateway)
@@ -465,14 +465,14 @@ def test_a_renewal_is_killed_as_it_writes(site, vault, place):
     assert private_number(gateway) not in kept_bytes(gateway)
 
 
-def test_two_applies_at_once_ask_once(site, vault):
+def test_two_simultaneous_applies_order_once(site, vault):
     gateway = site()
     applies = [gateway.launch_apply() for _ in range(2)]
     codes = sorted(apply.wait(PATIENCE) for apply in applies)
     assert codes in ([0, 0], [0, 75]) and len(vault.signed) == 1
 
 
-def test_an_issuer_takes_over_from_another_kind(site, vault, cloudflare):
+def test_an_issuer_of_another_kind_replaces_the_former(site, vault, cloudflare):
     """An order in the state from the former kind of issuer is not taken for an order of Vault."""
     gateway = site()
     (gateway.folder / "cf").write_text("planted-5ecret-t0ken\n")

@@ -41,7 +41,7 @@ def samples(folder):
     return [pytest.param(path, id=path.stem) for path in found]
 
 
-def test_schema_is_a_schema():
+def test_the_schema_is_a_valid_json_schema():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
@@ -50,19 +50,19 @@ EXAMPLES = [path for path in ROOT.glob("examples/*.yaml") if path.name != "kuber
 
 
 @pytest.mark.parametrize("path", samples("valid") + [pytest.param(path, id=path.name) for path in EXAMPLES])
-def test_valid_files_pass_both(path):
+def test_valid_files_satisfy_the_schema_and_the_program(path):
     assert schema_accepts(path)
     assert program_accepts(path)
 
 
 @pytest.mark.parametrize("path", samples("invalid/structure"))
-def test_structural_faults_fail_both(path):
+def test_structural_faults_violate_the_schema_and_the_program(path):
     assert not schema_accepts(path)
     assert not program_accepts(path)
 
 
 @pytest.mark.parametrize("path", samples("invalid/rules"))
-def test_broken_rules_fail_the_program(path):
+def test_broken_rules_are_refused_by_the_program(path):
     assert not program_accepts(path)
 
 
