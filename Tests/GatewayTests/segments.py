@@ -1,4 +1,4 @@
-"""TCP segments in the kernel: losing them, as a network might, and counting those in flight."""
+"""TCP segments in the kernel: losing them, as a network might, and counting those in flight or unread."""
 
 import ctypes
 import pathlib
@@ -38,3 +38,13 @@ def under_way(port):
         if int(remote.split(":")[1], 16) == port:
             total += int(queues.split(":")[0], 16)
     return total
+
+
+def unread(connection):
+    """How many bytes sent over a connection on this machine the peer's program has not read yet (proc_pid_net(5))."""
+    ends = [connection.getpeername()[1], connection.getsockname()[1]]
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, _, queues, *_ = line.split()
+        if [int(end.split(":")[1], 16) for end in (local, remote)] == ends:
+            return int(queues.split(":")[1], 16)
+    return 0

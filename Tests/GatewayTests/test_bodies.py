@@ -10,6 +10,7 @@ import pytest
 from client import BrokenTransfer, Client, exchange_together, parse
 from gateway import eventually
 from origin import OK
+from segments import unread
 
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 11\r\n\r\nhello world"
 CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n6\r\n world\r\n0\r\nA: b\r\n\r\n"
@@ -44,7 +45,7 @@ def test_an_answer_may_be_split_at_any_byte(gateway, origin, answer):
     def split_answer(connection, request):
         cut = int(request.target.split("?")[1])
         connection.send(answer[:cut])
-        time.sleep(0.02)  # the two halves should be read separately; the test passes too when they are not
+        eventually("the gateway reads the first half", lambda: unread(connection.socket) == 0)
         connection.send(answer[cut:])
         return answer is not UNTIL_CLOSE
 

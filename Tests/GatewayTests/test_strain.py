@@ -10,10 +10,9 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 
 from client import Client, tls_context
-from gateway import PATIENCE, free_port
+from gateway import PATIENCE, eventually, free_port
 
 # prctl(2): successors, whose parents have ended, become children of this process, which gets their exit codes.
 PR_SET_CHILD_SUBREAPER = 36
@@ -35,8 +34,9 @@ class Strain:
                     deed(self.gateway)
                 except OSError:
                     pass
-                self.rounds[deed.__name__] = self.rounds.get(deed.__name__, 0) + 1
+                self.rounds[deed.__name__] += 1
 
+        self.rounds[deed.__name__] = 0
         self.threads.append(threading.Thread(target=loop))
         self.threads[-1].start()
 
@@ -130,7 +130,7 @@ def test_a_gateway_under_strain_ends_well(run, origin):
     for deed in [break_off, dawdle, look_on, change]:
         strain.go_on(deed)
     try:
-        time.sleep(seconds / 2)  # the first half of the strain is for the first process
+        eventually("every strain on the first process", lambda: min(strain.rounds.values()) >= 2)
         first = gateway.process
         first.send_signal(signal.SIGUSR2)
         line = gateway.await_log("started a successor")

@@ -651,7 +651,7 @@ def test_a_failed_connection_causes_a_lookup_of_its_name_at_once(run, moving):
         assert client.get("app.test").status == 200
         moving.former.stop()
         moving.tell("127.0.0.9")
-        # Without a failure the next look-up comes after ten seconds.
+        # Without a failure the next look-up comes after ten seconds: this limit is what the test is about.
         eventually("the new address", lambda: client.get("app.test").status == 200, patience=5)
 
 

@@ -1,9 +1,8 @@
 """A CA's alternate chains: whatever they are, the certificate is issued, and a warning says why one is not used."""
 
-import socket
-
 import pytest
 
+from gateway import free_port
 from hosts import age, rows
 from scripted_ca import Authority, pem
 from test_apply import renew
@@ -19,12 +18,6 @@ def offering(*links, alternate=lambda answer: None):
         elif kind == "alternate":
             alternate(answer)
     return twist
-
-
-def unreachable():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 ALTERNATE = '<../alternate/1>; rel="alternate"'
@@ -70,7 +63,7 @@ ALTERNATES = {
 def test_an_alternate_chain_costs_no_certificate(odd, name):
     links, change, is_taken, words = ALTERNATES[name]
     gateway, ca = odd(issuer={"preferred_chain": "Root B"})
-    places = {"port": ca.port, "closed": unreachable()}
+    places = {"port": ca.port, "closed": free_port()}
     filled = [link.replace("{port}", str(places["port"])).replace("{closed}", str(places["closed"])) for link in links]
     ca.twist = offering(*filled, alternate=change or (lambda answer: None))
     code, said = tried(gateway)

@@ -9,7 +9,6 @@ import threading
 import time
 
 from client import Client, tls_context
-from gateway import PATIENCE
 from hosts import host, nothing_is_left, rows, shown
 from process import memory_bytes
 
@@ -100,6 +99,5 @@ def test_many_certificates_are_obtained_at_once(stand, figures, monkeypatch):
             f"at most {max(latencies) * 1000:.0f} ms ({len(latencies)} requests)")
         # A sanitizer keeps freed memory.
         assert max(grown) < 16 * MIB or "AEGIS_SANITIZER" in os.environ
-        assert max(latencies) < PATIENCE / 4
     finally:
         gateway.stop()

@@ -44,7 +44,7 @@ def test_status_plan_and_renew_know_a_revoked_certificate(site):
     gateway, ca = site([host("app.test"), host("good.test")])
     gateway.apply()
     said = revoke(gateway, "app.test")
-    assert "served on until another takes its place, which a gateway that runs sees to" in said
+    assert "Gateways serve it until a running gateway replaces it" in said
     told_as_revoked(gateway)
     [change] = plan(gateway)
     assert (change["action"], change["name"]) == ("issue", "app.test")
@@ -94,7 +94,7 @@ def test_a_revoked_certificate_without_auto_renew_is_reported_and_stays(site):
         [{"domain": "app.test", "ssl_mode": "custom", "certificate": "mine", "respond": {"body": "app.test"}}],
         certificates={"mine": {"issuer": "letsencrypt", "domains": ["app.test"], "auto_renew": False}})
     gateway.apply()
-    assert "not replaced: its auto_renew is false; aegis-apply renew mine --force" in revoke(gateway, "mine")
+    assert "don't replace it, since its auto_renew is false. To replace it, run: aegis-apply renew mine --force" in revoke(gateway, "mine")
     told_as_revoked(gateway, "mine")
     assert plan(gateway) == []
     words = "certificate 'mine' was revoked on 20"
@@ -185,7 +185,7 @@ def test_a_revoked_kept_certificate_is_not_used_again(site):
     gateway.apply()
     gateway.config["hosts"] = [OTHER]
     gateway.apply()
-    assert "not used again" in revoke(gateway, "app.test")
+    assert "It will not be used again" in revoke(gateway, "app.test")
     again, lost = aegis_apply(gateway, "status", "--check").splitlines()[-2:]
     assert again.startswith("kept for when they come back, not served: good.test (since 20") and "app.test" not in again
     assert lost.startswith("kept, not served and not used again: app.test (was revoked on 20")

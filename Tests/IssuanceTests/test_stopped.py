@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -180,10 +179,9 @@ def test_a_busy_ca_with_retry_after_does_not_keep_a_stopped_apply(odd):
     gateway, ca = odd(busy)
     with applying(gateway) as apply:
         assert is_told(apply, "asked again after 50 s")
-        since = time.monotonic()
         apply.send_signal(signal.SIGINT)
-        _, stderr = apply.communicate(timeout=PATIENCE)
-    assert apply.returncode == -signal.SIGINT and time.monotonic() - since < 10
+        _, stderr = apply.communicate(timeout=PATIENCE)  # less than the 50 s that the CA asks for
+    assert apply.returncode == -signal.SIGINT
     assert "not in force: certificate app.test" in stderr
     assert ca.new_orders == 1
 
