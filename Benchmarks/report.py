@@ -94,27 +94,27 @@ Made by `scripts/bench` on {datetime.date.today():%d %B %Y}: {machine()}.
 
 ![Medians beside the better of nginx's and HAProxy's](benchmarks.svg)
 
-**How it is measured.** All run as the same TLS reverse proxy with two workers, the same certificate (ECDSA P-256), the same
-ciphers and the same upstream, an nginx that serves files over connections that stay. All but Caddy make one ticket a
-connection; none keeps sessions. Bodies pass through buffers of 64 KiB. nginx and HAProxy are those of Debian, on the same
-OpenSSL. CPU is what the proxy's own processes have taken, user and system, over a counted number of requests: it holds when
-the load generator and the upstream share the cores, as they do here. What drives the proxies is h2load and clients in
-Python; see `Benchmarks/`.
+**Method.** Each proxy is a TLS reverse proxy with two workers. All use the same certificate (ECDSA P-256), the same ciphers and
+the same upstream, an nginx that serves files over kept connections. All but Caddy issue one ticket for a connection, and none
+keeps a session cache. Body buffers are 64 KiB. nginx and HAProxy are Debian's, with the same OpenSSL. CPU is the user and system
+time of the proxy's own processes for a counted number of requests. It is valid although the load generator and the upstream
+share the cores, as they do here. The load comes from h2load and from clients in Python; see `Benchmarks/`.
 
-**What a figure is.** Traffic is measured in {rounds} rounds, p99 in {tail_rounds}, in each of which all have their turn in
-another order; Caddy, which is shown and not held against, in the first 2. The values are medians. A figure is the median,
-over the rounds, of our value beside that, in the same round, of nginx or HAProxy, whichever has the better median, and the
-spread is what the middle half of the rounds gave. Idle connections are opened once. Starts with very many hosts are medians
-of 3 (with 10,000 hosts 9 of Aegis), one proxy after the other, a peer's change is a single one, and their figures are ratios
-of these values. Where a row has figures of Aegis alone, the figure is ours.
+**Figures.** Traffic is measured in {rounds} rounds, and p99 in {tail_rounds}. In each round all proxies run, in a changing order.
+Caddy runs only in the first 2, and is shown but not compared. The values are medians over the rounds. The peer is nginx or
+HAProxy, whichever has the better median. The figure is the median, over the rounds, of Aegis' value divided by the peer's value of
+the same round. The spread is the middle half of these ratios. Idle connections are opened once. Starts with very many hosts are
+medians of 3 (of 9 for Aegis with 10,000 hosts), measured one proxy after the other. A peer's change is measured once. Their figures
+are ratios of these values. If a row has only values of Aegis, the figure is Aegis' own value.
 
-**What differs.** For a changed certificate peers reload all, from its file; HAProxy could also be given it by its runtime
-API. Aegis is timed from the commit of its state, without aegis-apply, and its start without the making of that state. It
-opens each key at its start, and parses a certificate at its first handshake, which has a row of its own; a worker keeps
-768 parsed, and the memory with these has rows of its own too. Its many certificates are of one CA and alike, which takes
-less memory than if all were of different ones: a leaf is kept as what another of its CA has not.
+**Differences.** To change a certificate, the peers reload their whole configuration from its file. (HAProxy could also receive it by
+its runtime API.) For Aegis, the time of a change begins with the commit to the state, without aegis-apply. Its start excludes the
+time to make the state. Aegis opens each key at its start. It parses a certificate at the first handshake for it, which has a
+separate row. A worker keeps 768 parsed certificates; the memory with these has separate rows. The many certificates are alike and
+from one CA. This takes less memory than certificates of different CAs: for a leaf, Aegis keeps only the bytes that differ from
+another leaf of the same CA.
 
-Why what is missed is missed, and how far it repeats, is in [benchmarks-remarks.md](benchmarks-remarks.md).
+[benchmarks-remarks.md](benchmarks-remarks.md) explains missed targets and how far the results repeat.
 """
 
 
