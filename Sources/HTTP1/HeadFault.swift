@@ -36,7 +36,7 @@ public enum HeadFault: UInt8, Error, CaseIterable, Sendable {
         case .bareCR: "CR without LF"
         case .bareLF: "LF without CR"
         case .controlByte: "control byte in the head"
-        case .incompleteHead: "the head has no end, or goes on after it"
+        case .incompleteHead: "the head has no end, or bytes after its end"
         case .headTooLarge: "head too large"
         case .badRequestLine: "malformed request line"
         case .badMethod: "method is no token"

@@ -24,7 +24,8 @@ struct IndexGuard {
         let before = aegis_index_mends()
         let outcome = Result { try work() }
         guard aegis_index_mends() == before else {
-            throw StateError.failed(path: path, reason: "somebody has cut its -shm file short, which is made anew")
+            throw StateError.failed(
+                path: path, reason: "another process has truncated its -shm file, which is made again")
         }
         return try outcome.get()
     }

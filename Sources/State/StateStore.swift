@@ -223,7 +223,7 @@ package enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
         case .notFile(let path, let isDirectory):
             "the state can't be '\(path)': it is \(isDirectory ? "a directory" : "no regular file")"
         case .tooNew(let path): "the state '\(path)' was written by a newer version of Aegis"
-        case .leaseLost: "another process has taken the lock"
+        case .leaseLost: "another process has the lock now"
         case .changedMeanwhile(let item): "\(item.kind.rawValue) '\(item.name)' was changed meanwhile"
         case .busy(let path, let waited):
             "another process keeps the state '\(path)' locked; it was waited for "
@@ -238,7 +238,7 @@ package enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
             "put the state back from a backup, and remove '\(path)-wal' and '\(path)-shm', which belong to this one"
         case .notFile(let path, true):
             "write the name of a file in it, such as '\(path)\(path.hasSuffix("/") ? "" : "/")state.db'"
-        case .busy(let path, _): "try again when that process is done; 'fuser \(path)' tells which it is"
+        case .busy(let path, _): "try again when that process is done; 'fuser \(path)' shows its number"
         default: nil
         }
     }

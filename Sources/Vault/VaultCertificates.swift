@@ -117,7 +117,7 @@ extension VaultCertificate {
             notes.append("the certificate from Vault is not valid now: do the clocks agree?")
         }
         if mayHaveOrphan {
-            notes.append("an answer of Vault's was lost, so it may have signed a certificate that nobody uses")
+            notes.append("an answer of Vault was lost, so Vault may have signed a certificate that nobody uses")
         }
         self.notes = notes
         self.mayHaveOrphan = mayHaveOrphan

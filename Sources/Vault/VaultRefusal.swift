@@ -87,7 +87,7 @@ struct VaultRefusal {
             namespace == nil ? "is the mount right, and does it need a 'namespace'?" : "are mount and namespace right?"
         return switch status {
         // Without a token, Vault does not even say that a mount does not exist.
-        case 403 where !hasToken: "does the role accept what was shown? If so, \(place)"
+        case 403 where !hasToken: "does the role accept these credentials? If so, \(place)"
         case 403: "the token's policies must allow this\(namespace == nil ? "; does the path need a 'namespace'?" : "")"
         case 404: place
         case 405: "is the mount of the right kind?"

@@ -222,7 +222,7 @@ struct ApplyRun {
         let sealer = Sealer(key: key)
         for (name, reason) in try KeyCheck.damagedIdentities(in: store, sealer) {
             Terminal.complain(
-                "aegis-apply: what was stored for identity '\(name)' can't be used: \(reason)\n"
+                "aegis-apply: the stored material of identity '\(name)' can't be used: \(reason)\n"
                     + "hint: a gateway obtains it from its Vault again\n")
         }
         let damaged = try KeyCheck.damaged(in: store, sealer)

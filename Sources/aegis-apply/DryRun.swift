@@ -113,6 +113,6 @@ extension Plan.MassDeletion {
         return .error(
             at: .none,
             "\(deleted + disabled) of the \(total) enabled hosts would be \(what.joined(separator: " or "))",
-            hint: "nothing is applied; if that is what you want, give --allow-deletions")
+            hint: "nothing is applied; to do this, give --allow-deletions")
     }
 }

@@ -15,7 +15,7 @@ struct InitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "init", abstract: "Write a first aegis.yaml for a domain, an upstream and its certificate.",
         discussion: """
-            At a terminal it asks for what is not given. It never writes over a file.
+            At a terminal, init asks for missing options. It never overwrites a file.
 
             Examples:
               aegis-apply init

@@ -93,7 +93,7 @@ struct Obstacles {
             }
             + configuration.vaults.flatMap { vault in
                 vault.secrets.compactMap { missing($0, of: "Vault '\(vault.name)'") }
-            } + (configuration.alerts?.secrets ?? []).compactMap { missing($0, of: "the webhook of alerts") }
+            } + (configuration.alerts?.secrets ?? []).compactMap { missing($0, of: "the webhook for alerts") }
     }
 
     private func missing(_ wanted: Secret, of owner: String) -> Diagnostic? {
@@ -106,7 +106,7 @@ struct Obstacles {
     }
 
     /// The hint for a secret that is not on this machine.
-    static let secretHint = "a dry run needs no secret; whoever is to use it does"
+    static let secretHint = "a dry run needs no secret; an apply and the gateway do"
 
     private var secrets: SecretReader { SecretReader(directory: file.directory) }
 }

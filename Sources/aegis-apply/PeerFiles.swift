@@ -178,7 +178,7 @@ struct PeerFiles {
             .warning(
                 at: identity.origin, "identity '\(identity.name)' \(trouble)",
                 hint: !loaded.isUnusable
-                    ? nil : "the gateway goes on with the former one; if it has none, what uses it is not served"))
+                    ? nil : "the gateway continues with the former one; without one, it does not serve what uses it"))
     }
 
     /// Warns of files of CAs that accept no certificate at all, such as one with only an expired CA.

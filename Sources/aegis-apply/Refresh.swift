@@ -33,7 +33,7 @@ struct Refresh {
         try ParallelWork(count: 8).run(
             questions,
             stillWaiting: { _, _ in
-                Terminal.complain("  still asking Cloudflare what it has (\(since.secondsPassed) s)\n")
+                Terminal.complain("  still waiting for Cloudflare (\(since.secondsPassed) s)\n")
             }
         ) { question, tell in
             do throws(IssuanceFailure) {

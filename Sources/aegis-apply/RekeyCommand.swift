@@ -12,8 +12,8 @@ struct RekeyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rekey", abstract: "Seal all keys in the state under another encryption key.",
         discussion: """
-            This is one step: afterwards either the old key opens everything, or the new one does. The old key comes from where \
-            aegis-apply takes it (encryption.key, AEGIS_SSL_KEY or the state), or from --old-key-env or --old-key-file.
+            This is one step: afterwards either the old key opens everything, or the new one does. The old key is the one that \
+            an apply would use (encryption.key, AEGIS_SSL_KEY or the state's), or that of --old-key-env or --old-key-file.
             """)
 
     @Option(help: "The variable with the new key, 64 hex digits.")
@@ -53,19 +53,19 @@ struct RekeyCommand: ParsableCommand {
             let oldKey = try oldKey(known, store, here, newKey)
             let count = try Rekey(store: store, holder: keeper.holder, oldKey: oldKey, newKey: newKey).run(
                 now: currentTime())
-            try Terminal.print("Sealed \(count) anew under the key \(newKey.id). Give this key from now on.\n")
+            try Terminal.print("Sealed \(count) again under the key \(newKey.id). Use this key from now on.\n")
             let scrubbing = Result { try store.scrub() }
             let now = currentTime()
             for node in try store.nodes() where node.isAlive(at: now) {
                 try Terminal.print(
                     "Restart the gateway on \(node.machine) (process \(node.process)) with this key: until then it"
-                        + " serves what it has, and takes no change in.\n")
+                        + " serves the configuration in force, and accepts no change.\n")
             }
             // An error of `scrub` is thrown only after the output has named the new key. An operator who discarded the
             // new key because of an error would lose everything.
             if case .failure(let error) = scrubbing {
                 throw CommandFailure(
-                    message: "what the old key has sealed still stands in the file's unused parts: \(error)",
+                    message: "data sealed with the old key is still in the file's unused parts: \(error)",
                     hint: "run the same command again when nobody reads the state for long")
             }
         }

@@ -10,8 +10,9 @@ struct RevokeCertificate: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "revoke", abstract: "Have the CA revoke a certificate. This can't be undone.",
         discussion: """
-            It is served on until another takes its place, which a gateway that runs, the next apply or 'renew' sees to, unless \
-            its auto_renew is false: then only 'renew --force' does. That of a disabled host is replaced when the host is enabled.
+            Gateways serve the revoked certificate until it is replaced. A running gateway, the next apply or 'renew' replaces it. \
+            If its auto_renew is false, only 'renew --force' does. The certificate of a disabled host is replaced when the host \
+            is enabled.
             """)
 
     /// The reason of a revocation (RFC 5280 section 5.3.1).

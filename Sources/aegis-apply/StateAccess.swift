@@ -32,7 +32,7 @@ func reporting<Value>(_ work: () throws -> Value) throws -> Value {
     } catch let error as StateError where error.isBusy {
         throw CommandFailure(message: "\(error)", hint: error.hint, status: ExitStatus.locked).report()
     } catch StateError.leaseLost {
-        throw CommandFailure(message: "another process has taken the lock meanwhile", status: ExitStatus.locked)
+        throw CommandFailure(message: "another process has the lock now", status: ExitStatus.locked)
             .report()
     } catch let error as StateError {
         throw CommandFailure(message: "\(error)", hint: error.hint).report()

@@ -55,7 +55,7 @@ final class StopSignals: Sendable {
             Terminal.complain(
                 "aegis-apply: stopped by \(Self.name(number)); \(what): \(named.joined(separator: ", "))"
                     + (others > 0 ? " and \(others) more" : "")
-                    + "\nhint: run it again: what is in force stays, and orders that were begun are resumed\n")
+                    + "\nhint: run it again: items in force stay, and open orders are resumed\n")
         }
         close()
         Self.end(by: number)
@@ -74,7 +74,7 @@ final class StopSignals: Sendable {
             Self.end(by: number)
         }
         Terminal.complain(
-            "aegis-apply: \(Self.name(number)): ends with what is under way; another one ends it at once\n")
+            "aegis-apply: \(Self.name(number)): ends after the work in progress; a second signal ends it at once\n")
         request.make()
     }
 

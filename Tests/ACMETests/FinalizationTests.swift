@@ -23,7 +23,7 @@ import Testing
         "A failed certificate request is repeated only while the order is still ready",
         arguments: [
             Finalization(
-                testDescription: "the CA goes on behind a proxy that gave up",
+                testDescription: "the CA continues behind a proxy that timed out",
                 script: [Finalization.busy, Finalization.order("processing")], sent: "fo"),
             Finalization(
                 testDescription: "the CA ends the order", script: [Finalization.busy, Finalization.order("invalid")],
@@ -90,7 +90,7 @@ import Testing
         let order = try client.newOrder(identifiers: ClientTests.names).answer.get()
         #expect(try client.finalize(order, csr: [0xFB, 0xFF]) == nil)
         let refusal = "the CA refuses (HTTP 403): urn:ietf:params:acme:error:orderNotReady: said the CA"
-        let told = "it was refused what it had taken already: \(refusal)"
+        let told = "it was refused a request that it had already accepted: \(refusal)"
         #expect(try client.finalize(order, csr: [0xFB, 0xFF]) == told)
         #expect(throws: ACMEError.self) { try client.finalize(order, csr: [1]) }
         let messages = try edge.messages

@@ -65,7 +65,8 @@ import Testing
         let pending = try client.authorization(at: ACMEURL("https://ca.test/authz/1"))
         let answer = OrderMachine.Answer(authorization: pending, challenge: pending.challenges[0])
         if isFine {
-            #expect(try client.answer(answer)?.hasPrefix("it was refused what it had taken already") == true)
+            #expect(
+                try client.answer(answer)?.hasPrefix("it was refused a request that it had already accepted") == true)
         } else {
             #expect(throws: ACMEError.self) { try client.answer(answer) }
         }

@@ -66,7 +66,8 @@ import Testing
             ("limit", "0", "must be a number from 1 to 1000"), ("limit", "1001", "must be a number from"),
             ("limit", "+7", "must be a number"), ("limit", "007", "must be a number"),
             ("limit", "", "must be a number"),
-            ("cursor", "!", "must be what 'next' was"), ("cursor", Cursor("a", "b").text, "must be what 'next' was"),
+            ("cursor", "!", "must be the value of 'next'"),
+            ("cursor", Cursor("a", "b").text, "must be the value of 'next'"),
             ("lmit", "7", "did you mean 'limit'?"), ("x", "", "there are: cursor, expires_before, limit, source"),
         ])
     func faults(_ name: String, _ value: String, _ text: String) {

@@ -38,7 +38,7 @@ extension ApplyTests {
         #expect(try apply().status == 0)
         let script = "cd '\(folder.path)' && '\(ApplyProgram.path)' rekey --new-key-file <(printf %064d 7)"
         let piped = try Tool.run("env", "AEGIS_SSL_KEY=\(Self.key)", "bash", "-c", script)
-        #expect(piped.output.hasPrefix("Sealed 3 anew"))
+        #expect(piped.output.hasPrefix("Sealed 3 again"))
         let key = String(repeating: "0", count: 63) + "7"
         _ = try folder.file("key", key + "\r\n")
         try write("encryption: { key: { file: key } }\n" + Self.twoHosts)

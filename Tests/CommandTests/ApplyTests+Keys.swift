@@ -40,8 +40,8 @@ extension ApplyTests {
         #expect(wrong.errors.contains("sealed with another encryption key"))
         #expect(wrong.errors.contains("certificate 'own'"))
         let rekeyed = try apply("rekey", "--new-key-env", "AEGIS_SSL_KEY", key: newKey)
-        #expect(rekeyed.output.hasPrefix("Sealed 3 anew"), "\(rekeyed.errors)")
-        #expect(try apply("rekey", "--new-key-env", "AEGIS_SSL_KEY", key: newKey).output.hasPrefix("Sealed 0 anew"))
+        #expect(rekeyed.output.hasPrefix("Sealed 3 again"), "\(rekeyed.errors)")
+        #expect(try apply("rekey", "--new-key-env", "AEGIS_SSL_KEY", key: newKey).output.hasPrefix("Sealed 0 again"))
         #expect(try sql("SELECT count(*) FROM settings WHERE name = 'master_key'") == "0\n")
         #expect(try apply("certificates", "export", "own", "--out", "x.pem", "--with-key", key: newKey).status == 0)
         #expect(try apply(key: newKey).output.hasPrefix("No changes"))
@@ -128,9 +128,9 @@ extension ApplyTests {
         try sealAsEarlierVersions()
         #expect(try apply().output.hasPrefix("No changes"))
         #expect(try apply("certificates", "export", "own", "--out", "x.pem", "--with-key").status == 0)
-        #expect(try apply("rekey", "--new-key-env", "AEGIS_SSL_KEY").output.hasPrefix("Sealed 2 anew"))
+        #expect(try apply("rekey", "--new-key-env", "AEGIS_SSL_KEY").output.hasPrefix("Sealed 2 again"))
         #expect(try sql("SELECT DISTINCT hex(substr(sealed_key, 1, 1)) FROM certificates") == "02\n")
-        #expect(try apply("rekey", "--new-key-env", "AEGIS_SSL_KEY").output.hasPrefix("Sealed 0 anew"))
+        #expect(try apply("rekey", "--new-key-env", "AEGIS_SSL_KEY").output.hasPrefix("Sealed 0 again"))
         #expect(try apply().output.hasPrefix("No changes"))
     }
 

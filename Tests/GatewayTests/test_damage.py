@@ -161,7 +161,7 @@ def await_trouble(gateway, cause):
     eventually("its cause in /readyz", lambda: cause in gateway.ask("/readyz")[1])
     status, text = gateway.ask("/readyz")
     assert status == 200 and text.startswith("ready\n"), text
-    line = gateway.await_log("error: the state can't be taken in, and what was in force stays", cause)
+    line = gateway.await_log("error: the state can't be put in force, and the former configuration stays in force", cause)
     assert cause == "Permission denied" or "backup" in line or "aegis-apply" in line
     assert is_served(gateway) and is_served(gateway, "second.test", b"second")
 
@@ -427,7 +427,7 @@ LOCKS = [("BEGIN IMMEDIATE",), ("BEGIN EXCLUSIVE",)]
 def test_a_locked_state_delays_no_signal_and_is_reported(gateway, lock):
     with locked(gateway, *lock):
         gateway.process.send_signal(signal.SIGHUP)
-        gateway.await_log("reading the state anew")
+        gateway.await_log("reading the state again")
         eventually("the trouble in /metrics", lambda: gateway.metric("aegis_state_writable") == 0)
         gateway.await_log("error: this gateway can't report", "keeps the state", "locked")
         assert is_served(gateway) and is_readable(gateway)

@@ -33,7 +33,7 @@ def test_a_wrong_key_ends_the_start_with_cause_and_hint(gateway):
     for arguments, variables in [(["--key-file", "other"], {}), ([], {"AEGIS_SSL_KEY": "a5" * 32})]:
         code, said = start(gateway, *arguments, **variables)
         assert code == 1, said
-        assert "the state can't be taken in, and nothing is served: the state is sealed with another key: " in said
+        assert "the state can't be put in force, and nothing is served: the state is sealed with another key: " in said
         assert HINT in said
     code, said = start(gateway)
     assert code == 1 and "the state does not keep its key, and none is given" in said and HINT in said
@@ -72,7 +72,7 @@ def test_a_key_that_does_not_open_a_later_state_is_reported(gateway):
 
     says("starting\nwaiting for aegis-apply to make the state\n")
     gateway.apply()
-    gateway.await_log("the state can't be taken in, and nothing is served: the state is sealed with another key", HINT)
+    gateway.await_log("the state can't be put in force, and nothing is served: the state is sealed with another key", HINT)
     says("starting\nthe state is sealed with another key: ", HINT)
 
 
@@ -83,7 +83,7 @@ def test_a_deleted_key_file_leaves_the_configuration_in_force(gateway):
     subprocess.run(
         [PROGRAMS / "aegis-apply", "rekey", "--new-key-file", "new"], cwd=gateway.folder, check=True, timeout=PATIENCE * 6,
         stdout=subprocess.DEVNULL)
-    gateway.await_log("the state can't be taken in, and what was in force stays: the state is sealed with another key")
+    gateway.await_log("the state can't be put in force, and the former configuration stays in force: the state is sealed with another key")
     with Client(gateway.http) as client:
         assert client.get("app.test").body == b"hello"
     assert gateway.ask("/readyz")[0] == 200

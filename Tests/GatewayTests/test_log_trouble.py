@@ -287,7 +287,7 @@ def test_the_gateways_own_log_continues_with_whole_lines_too(launch, tmp_path):
     gateway = launch("none", "prlimit", f"--fsize={1 << 20}:")
     subprocess.run(["prlimit", "--pid", str(gateway.process.pid), "--fsize=unlimited:"], check=True)
     gateway.process.send_signal(1)
-    gateway.await_log("reading the state anew")
+    gateway.await_log("reading the state again")
     begun, *others = gateway.log.splitlines()[1:]
     assert len(begun) == 11 and all(line.startswith("20") and len(line) > 30 for line in others)
     assert "lines of this log were lost" in others[0]

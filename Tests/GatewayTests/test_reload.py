@@ -251,7 +251,7 @@ def test_a_state_that_is_no_database_changes_nothing(gateway):
     broken = gateway.folder / "broken"
     broken.write_bytes(b"this is no database" * 1000)
     broken.rename(path)
-    gateway.await_log("the state can't be taken in")
+    gateway.await_log("the state can't be put in force")
     assert served(gateway.https, "shop.test") == before
     assert gateway.metric('aegis_reloads_total{result="failed"}') >= 1
 

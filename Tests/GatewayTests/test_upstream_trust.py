@@ -90,7 +90,7 @@ UNTRUSTED = {
         named(common_name="127.0.0.1"), (issuing,), [root], "127.0.0.1", "not for the server's name"),
     "an address as a name": Case(
         Holder("leaf", issuing, names=["127.0.0.1 "]), (issuing,), [root], "127.0.0.1", "not for the server's name"),
-    "a name in the subject of what is trusted itself": Case(
+    "a name only in the subject of a certificate that is trusted itself": Case(
         only := named(common_name=HOST), (), [only], refusal="not for the server's name"),
     "part of a label as a wildcard": Case(
         named("u*.two.test"), (issuing,), [root], refusal="not for the server's name"),

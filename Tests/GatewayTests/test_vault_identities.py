@@ -616,7 +616,7 @@ def test_a_damaged_row_is_reported_and_obtained_again(run, vault, upstream, tmp_
         state.commit()
     assert "what was stored for identity 'mesh' can't be used" in gateway.apply(everything=True)
     gateway.start()
-    gateway.await_log("what the state has for the identity 'mesh' can't be used")
+    gateway.await_log("the stored material of the identity 'mesh' can't be used")
     serves(gateway)
     assert pem(other.certificate) not in row(gateway, "authorities")[0][0]
 

@@ -249,7 +249,7 @@ def test_an_order_of_a_certificate_that_is_no_longer_named_is_deleted(stand):
     gateway.apply(expect=3)
     stand.proxy.arm(None, None)
     del gateway.config["certificates"]
-    assert "certificate other (no longer in the file; it was ordered and never had)" in gateway.apply()
+    assert "certificate other (no longer in the file; its order never gave a certificate)" in gateway.apply()
     assert nothing_is_left(gateway)
     assert rows(gateway, "SELECT * FROM renewals") == []
     assert "No changes" in gateway.apply()

@@ -106,7 +106,7 @@ def test_a_damaged_kept_certificate_is_reissued(site):
     change(gateway, "UPDATE kept_certificates SET sealed_key = x'00'")
     gateway.config["hosts"].append(host("app.test"))
     said = gateway.apply(everything=True)
-    assert "warning: certificate app.test is obtained anew, since what was kept can't be used: " in said
+    assert "warning: certificate app.test is ordered again, since the kept certificate can't be used: " in said
     assert len(ca.issued) == 2
     assert nothing_is_left(gateway)
 
@@ -212,8 +212,8 @@ def test_an_entry_that_is_renamed_keeps_its_certificate(site):
     gateway.config["certificates"] = {"store": gateway.config["certificates"]["shop"]}
     gateway.config["hosts"][0]["certificate"] = "store"
     said = aegis_apply_dry(gateway)
-    assert "+ certificate store (certificate 'shop' is for the same names, and goes on as this one)" in said, said
-    assert "- certificate shop (no longer in the file; it goes on as 'store')" in said
+    assert "+ certificate store (certificate 'shop' has the same names, and becomes this one)" in said, said
+    assert "- certificate shop (no longer in the file; it becomes 'store')" in said
     gateway.reload()
     assert rows(gateway, "SELECT name FROM certificates") == [("store",)] and kept(gateway) == []
     assert serial(gateway, "app.test") == before
@@ -283,7 +283,7 @@ def test_damage_of_a_kept_certificate_is_reported(site):
     change(gateway, "UPDATE kept_certificates SET sealed_key = x'00'")
     gateway.config["hosts"].append(host("app.test", aliases=["www.app.test"]))
     said = gateway.apply(everything=True)
-    assert "warning: certificate app.test is obtained anew, since what was kept can't be used: " in said
+    assert "warning: certificate app.test is ordered again, since the kept certificate can't be used: " in said
     assert kept(gateway) == [] and len(ca.issued) == 2
 
 
@@ -323,7 +323,7 @@ def test_removing_and_restoring_an_alias_orders_once(site):
     before = serial(gateway, "app.test")
     aliased(gateway)
     said = aegis_apply_dry(gateway)
-    assert "app.test: issue (what is in force is kept until 20" in said, said
+    assert "app.test: issue (the certificate in force is kept until 20" in said, said
     gateway.reload()
     smaller = serial(gateway, "app.test")
     assert smaller != before and len(ca.issued) == 2
@@ -373,7 +373,7 @@ def test_a_damaged_replaced_certificate_is_ordered_again(site):
     change(gateway, "UPDATE kept_certificates SET sealed_key = x'00'")
     aliased(gateway, "www.app.test")
     said = gateway.apply(everything=True)
-    assert "is obtained anew, since what was kept can't be used: " in said
+    assert "is ordered again, since the kept certificate can't be used: " in said
     assert len(ca.issued) == 3 and nothing_is_left(gateway)
 
 

@@ -99,9 +99,9 @@ ODD = {
     "a finalization is refused as unauthorized": (
         always("finalize", lambda answer: answer.problem("unauthorized", "done", 403)),
         "unauthorized: done", {}),
-    "a finalization is taken, and a server before the CA gives up": (
+    "a finalization is accepted, and a server before the CA gives up": (
         always("finalize", gave_up), "answer to its request was lost: the CA refuses (HTTP 504)", {}),
-    "a finalization is taken, and the answer is lost": (
+    "a finalization is accepted, and the answer is lost": (
         always("finalize", lambda answer: setattr(answer, "hangs_up", True)), "answer to its request was lost: ", {}),
     "an account's answer is empty": (always("account", emptied), "account can't be used", {}),
     "an account's status is odd": (always("account", put(status=[])), "'status' is of the wrong type", {}),
@@ -116,11 +116,11 @@ ODD = {
         always("certificate", lambda answer: setattr(
             answer, "body", answer.body + pem(Authority("Stranger").certificate))), "'Stranger'", {}),
     "a block that is no certificate ends the chain": (
-        always("certificate", followed(UNREADABLE)), "came with what can't be read and is left out: the ", {}),
+        always("certificate", followed(UNREADABLE)), "came with unreadable parts, which are left out: the ", {}),
     "a block that is no base64 ends the chain": (
-        always("certificate", followed(NO_BASE64)), "came with what can't be read and is left out: the ", {}),
+        always("certificate", followed(NO_BASE64)), "came with unreadable parts, which are left out: the ", {}),
     "a block that is no certificate begins the chain": (
-        always("certificate", preceded(UNREADABLE)), "came with what can't be read and is left out: the ", {}),
+        always("certificate", preceded(UNREADABLE)), "came with unreadable parts, which are left out: the ", {}),
     "the leaf comes alone": (
         always("certificate", only_leaf()), "has no intermediate: clients refuse it unless they know 'Intermediate'", {}),
 }

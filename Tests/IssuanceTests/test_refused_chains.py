@@ -81,7 +81,7 @@ def foreign(ca, answer):
 REFUSED = {
     **{f"a leaf: {what}": (refused_leaf(what), words) for what, (_, words) in LEAVES.items()},
     **{f"an authority: {what}": (refused_chain(what), words) for what, (_, words) in CHAINS.items()},
-    "not signed by what comes with it": (foreign, "is not signed by"),
+    "not signed by the intermediate sent with it": (foreign, "is not signed by"),
 }
 
 

@@ -221,7 +221,7 @@ struct DevelopmentIdentityTests {
         var kept = KeptIdentity(source, &fixture.files, now: now)
         let first = try #require(kept.identity)
         #expect(kept.failure == nil)
-        #expect(kept.warnings(now: now).contains { $0.contains("is for development alone") })
+        #expect(kept.warnings(now: now).contains { $0.contains("is only for development") })
         #expect(kept.look(fixture.files.look(), fixture.files, now: now + 59 * day) == false)
         #expect(kept.look(fixture.files.look(), fixture.files, now: now + 61 * day) == true)
         let second = try #require(kept.identity)

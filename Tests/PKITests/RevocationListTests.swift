@@ -59,7 +59,7 @@ import Testing
         let number = CertificateExtension(identifier: "2.5.29.27", isCritical: true, value: DER.integer(1))
         let delta = try Forge.list(of: root, revoking: [5], [.raw(number)])
         #expect(
-            Self.isRefused(delta, with: "it is a delta, which says what has changed; the complete list is needed"))
+            Self.isRefused(delta, with: "it is a delta list, which has only changes; the complete list is needed"))
         let point = NID_issuing_distribution_point
         #expect(
             Self.isRefused(try list(point, "critical,indirectCRL:TRUE"), with: "it is for other issuers too (indirect)")

@@ -59,14 +59,14 @@ extension PlannerTests {
             action: .issue),
         Redeclaration(testDescription: "a name less", from: ", c.example.com]", to: "]", action: .issue),
         Redeclaration(
-            testDescription: "the key's kind said that goes without saying", from: "{ issuer: a, ",
+            testDescription: "the default kind of key written out", from: "{ issuer: a, ",
             to: "{ issuer: a, key_type: ecdsa-p384, ", action: .update),
         Redeclaration(
             testDescription: "another kind of key", from: "{ issuer: a, ", to: "{ issuer: a, key_type: ecdsa-p256, ",
             action: .issue),
         Redeclaration(testDescription: "another issuer", from: "{ issuer: a, ", to: "{ issuer: b, ", action: .issue),
         Redeclaration(
-            testDescription: "the zone said that goes without saying", name: "origin", from: "[o.example.com]",
+            testDescription: "the issuer's zone written out", name: "origin", from: "[o.example.com]",
             to: "[o.example.com], zone_id: 0123456789abcdef0123456789abcdef", action: .update),
         Redeclaration(
             testDescription: "another zone", name: "origin", from: "[o.example.com]",
@@ -251,7 +251,7 @@ extension PlannerTests {
         #expect(change.predecessor == (example.isUsed ? example.former : nil))
         #expect(former.action == .delete && former.isPassedOn == example.isUsed)
         #expect(former.isKept != example.isUsed)
-        if example.isUsed { #expect(former.reason == "no longer in the file; it goes on as '\(example.name)'") }
+        if example.isUsed { #expect(former.reason == "no longer in the file; it becomes '\(example.name)'") }
     }
 
     @Test("A kept certificate also moves to a new entry, but only to one")

@@ -123,10 +123,10 @@ extension PlannerTests {
             to: "respond: {}, ssl_mode: letsencrypt, issuers: [rsa]", isAtOnce: true,
             cause: "it is also for www.a.test, it is from issuer 'one', its key is ecdsa-p256"),
         Comeback(
-            testDescription: "what is due", from: "version: 1", to: "version: 1\nstate: { retention: 90d }", day: 80,
+            testDescription: "a due certificate", from: "version: 1", to: "version: 1\nstate: { retention: 90d }", day: 80,
             isAtOnce: true, cause: "it expires in 10 days"),
         Comeback(
-            testDescription: "another name of what was kept", to: "issuers: [two]", kept: "shop", isAtOnce: true,
+            testDescription: "another name of a kept certificate", to: "issuers: [two]", kept: "shop", isAtOnce: true,
             cause: "it is from issuer 'one'"),
         Comeback(
             testDescription: "revoked", to: "issuers: [two]", loss: "was revoked", words: " is kept no longer"),
@@ -174,7 +174,7 @@ extension PlannerTests {
         ).plan().changes.filter { $0.item.kind == .certificate }
         #expect(other.map(\.action) == [.issue, .upload])
         #expect(other.map(\.standIn) == [nil, nil])
-        #expect(other.last?.reason == "what was kept since 1970-01-01 00:00:00 UTC is kept no longer")
+        #expect(other.last?.reason == "the certificate kept since 1970-01-01 00:00:00 UTC is no longer kept")
     }
 
     struct Replaced: Sendable, CustomTestStringConvertible {
@@ -221,7 +221,7 @@ extension PlannerTests {
         #expect(change?.keepsFormer ?? false == example.isKept)
         if example.isKept {
             #expect(change?.action == .issue)
-            #expect(change?.reason == "what is in force is kept until 1970-02-01 00:00:00 UTC")
+            #expect(change?.reason == "the certificate in force is kept until 1970-02-01 00:00:00 UTC")
         }
     }
 
@@ -243,7 +243,7 @@ extension PlannerTests {
         #expect(back.action == .update && back.predecessor == "a.test@01234567" && back.isAtHand && back.keepsFormer)
         #expect(
             back.reason
-                == "kept since 1970-01-01 00:00:00 UTC, used again; what is in force is kept until 1970-02-01 00:00:00 UTC"
+                == "kept since 1970-01-01 00:00:00 UTC, used again; the certificate in force is kept until 1970-02-01 00:00:00 UTC"
         )
         #expect(!back.fields.isEmpty)
         // Other names, another CA, or what is due or gone, is ordered.

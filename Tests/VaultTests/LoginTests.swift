@@ -54,7 +54,7 @@ import Testing
         let elsewhere = try #require(failure(session(login, mount: "none")))
         #expect(
             elsewhere.description == """
-                Vault refuses to log in at 'auth/none' (HTTP 403): permission denied (does the role accept what was shown? \
+                Vault refuses to log in at 'auth/none' (HTTP 403): permission denied (does the role accept these credentials? \
                 If so, is the mount right, and does it need a 'namespace'?)
                 """)
         let namespace = VaultSession(

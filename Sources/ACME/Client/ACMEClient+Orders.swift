@@ -158,7 +158,9 @@ extension ACMEClient {
         }
     }
 
-    private static func done(_ refusal: ACMEError) -> String { "it was refused what it had taken already: \(refusal)" }
+    private static func done(_ refusal: ACMEError) -> String {
+        "it was refused a request that it had already accepted: \(refusal)"
+    }
 
     private func order(_ response: ACMEHTTPResponse, at url: ACMEURL, from base: ACMEURL) throws(ACMEError) -> ACMEOrder
     {

@@ -66,7 +66,7 @@ package struct ACMEAuthorization: Sendable, Hashable {
 
     /// The name as it was ordered, for messages.
     package var name: String {
-        guard let identifier else { return "a name that the CA does not tell" }
+        guard let identifier else { return "a name that the CA does not give" }
         return isWildcard ? "*.\(identifier)" : identifier.text
     }
 

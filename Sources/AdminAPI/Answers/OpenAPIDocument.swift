@@ -92,7 +92,7 @@ enum OpenAPIDocument {
 
     /// The fields that each change may have.
     private static let inFields = [
-        ("If-Match", "The ETag of what is changed: the change is refused if it has another by now"),
+        ("If-Match", "The ETag of the item: the change is refused if the item has another ETag by now"),
         ("Idempotency-Key", "A text of the client's own: a request that is repeated with it is carried out once"),
     ].map { name, summary in
         PlainValue.map([

@@ -15,7 +15,7 @@ enum CertificateChanges {
         ) { try $0.owned.deleteCertificate(numbered: number($0)) },
         .changing(
             "POST", "/api/v1/certificates/{id}/renew", "renewCertificate",
-            "Has a gateway renew a certificate soon, due or not. Events tell how that ends", status: 202
+            "Makes a gateway renew a certificate soon, even if it is not due. Events have the result", status: 202
         ) { try $0.owned.renewCertificate(numbered: number($0)) },
     ]
 

@@ -25,7 +25,7 @@ enum CertificateRoutes {
                 ] + QueryParameter.page(), .page(of: summary), list),
             .reading(
                 "/api/v1/certificates/{id}", "getCertificate",
-                "A certificate, with what uses it and when it is renewed",
+                "A certificate, with its users and its renewal",
                 details
             ) { try CertificateDetails(find($0), in: $0.store, now: $0.now) },
             .file(
@@ -60,11 +60,11 @@ enum CertificateRoutes {
     private static let summary = JSONForm<CertificateSummary>.object("Certificate", "A certificate in force", members)
 
     private static let details = JSONForm<CertificateDetails>.object(
-        "CertificateDetails", "A certificate in force, with what uses it",
+        "CertificateDetails", "A certificate in force, with its users",
         members.map { member in JSONMember(copying: member, \CertificateDetails.summary) } + [
             JSONMember("fingerprint", .text, "SHA-256 of the leaf in lower-case hex") { $0.summary.facts.fingerprint },
             JSONMember("hosts", .list(of: .text), "The hosts that it is for") { $0.hosts },
-            JSONMember("renews_at", .optional(.time), "When it is due to be renewed; null when nobody renews it") {
+            JSONMember("renews_at", .optional(.time), "When its renewal is due; null if it is not renewed") {
                 $0.renewsAt
             },
             JSONMember("failures", .integer, "How many tries to renew it have failed since the last success") {

@@ -23,7 +23,7 @@ enum HostRoutes {
             JSONMember("problem", .optional(.text), "What is wrong with it now; null when nothing is") {
                 $0.status?.problem
             },
-            JSONMember("warning", .optional(.text), "What will be wrong if nobody acts; null when nothing will be") {
+            JSONMember("warning", .optional(.text), "A future problem, unless somebody acts; null without one") {
                 $0.status?.warning
             },
             JSONMember("served_certificate", .optional(.text), "The name of the certificate that it is served with") {

@@ -21,7 +21,7 @@ enum StatusRoutes {
     private static let problem = JSONForm<(item: String, problem: String)>.object(
         "StatusProblem", "Something that must be mended",
         [
-            JSONMember("item", .text, "The kind and the name of what it concerns") { $0.item },
+            JSONMember("item", .text, "The kind and the name of the item") { $0.item },
             JSONMember("problem", .text, "What is wrong") { $0.problem },
         ])
 
@@ -33,7 +33,7 @@ enum StatusRoutes {
                 $0.progress.failures
             },
             JSONMember("is_problem", .flag, "Whether it is needed now") { $0.isMissed },
-            JSONMember("next_try_at", .optional(.time), "When it is tried again; null when nobody tries it") {
+            JSONMember("next_try_at", .optional(.time), "When the next try is; null if there is none") {
                 $0.nextTryAt
             },
             JSONMember("reason", .optional(.text), "Why the last try failed") { $0.progress.lastFailure },
@@ -81,7 +81,9 @@ enum StatusRoutes {
             JSONMember("generation", .integer, "The number of the last apply that changed something") {
                 $0.snapshot.generation
             },
-            JSONMember("revision", .integer, "Grows with each change of what is served") { $0.snapshot.revision },
+            JSONMember("revision", .integer, "Grows with each change of the configuration in force") {
+                $0.snapshot.revision
+            },
             JSONMember("has_problem", .flag, "Whether anybody must act") { $0.hasProblem },
             JSONMember("gateways", .integer, "How many gateways run") { $0.gateways.alive.count },
             JSONMember("hosts", .integer, "How many hosts there are") { $0.hosts.count },

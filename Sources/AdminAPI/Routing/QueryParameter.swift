@@ -54,9 +54,9 @@ struct QueryParameter: Sendable {
         [
             .integer("limit", "The most items to answer", in: 1...1000, default: 100),
             QueryParameter(
-                name: "cursor", summary: "Where the list goes on: 'next' of the former part",
+                name: "cursor", summary: "Where the list continues: 'next' of the previous page",
                 schema: .map([("type", .string("string"))]), read: { Cursor($0, parts: parts).map(QueryValue.cursor) },
-                expected: "must be what 'next' was"),
+                expected: "must be the value of 'next'"),
         ]
     }
 }

@@ -13,7 +13,7 @@ extension Rules {
         if gateway.clientAddress != .xForwardedFor, gateway.trustedProxies.isEmpty {
             report(
                 .warning, "client_address", in: node, unlessFaulty: ["trusted_proxies"],
-                "'client_address' has no effect: nobody is trusted to name a client",
+                "'client_address' has no effect without 'trusted_proxies'",
                 hint: "list your proxies in trusted_proxies")
         }
         checkListeners()

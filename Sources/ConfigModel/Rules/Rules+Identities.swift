@@ -12,13 +12,13 @@ extension Rules {
         checkClash(of: address)
         if settings.allowed.isEmpty {
             report(
-                .warning, "address", in: node, unlessFaulty: ["allow"], "nobody may use the node listener",
+                .warning, "address", in: node, unlessFaulty: ["allow"], "no client may use the node listener",
                 hint: "add allow: [{ san: …, scope: read }]")
         }
         guard let name = settings.identity else {
             return reportMissing(
                 "identity", at: "address", in: node, unlessFaulty: [],
-                "a node listener needs 'identity', to show who it is and to verify clients",
+                "a node listener needs 'identity', to show its certificate and to verify clients",
                 hint: suggestion(for: "", among: configuration.identities.map(\.name), in: "identities"))
         }
         let place = reader.value(of: "identity", in: node)

@@ -60,7 +60,7 @@ struct YAMLBuilder {
                 place, "unknown anchor", hint: Suggestion.hint(for: name, in: anchors.keys.sorted().prefix(100)))
         }
         guard let expanded = anchor.expandedNodes else {
-            throw YAMLFault(place, "an alias stands inside what it refers to")
+            throw YAMLFault(place, "an alias is inside the value that it refers to")
         }
         aliasedNodes += expanded
         guard aliasedNodes <= YAMLLimits.maxAliasedNodes else {

@@ -37,7 +37,7 @@ enum YAMLSyntaxFault {
         else { return nil }
         return YAMLFault(
             SourcePosition(line: first, column: 1), "a merge conflict of Git stands here",
-            hint: "decide what is to stay, and remove the lines of '<<<<<<<', '=======' and '>>>>>>>'")
+            hint: "decide which lines to keep, and remove the lines of '<<<<<<<', '=======' and '>>>>>>>'")
     }
 
     /// Finds a quoted text that was probably meant to end on the line where it begins: it ends on a later line, and the

@@ -71,7 +71,7 @@ extension GatewayServer {
         if accessLogFailure != nil {
             reopenAccessLog()
         } else if accessLog?.sink.isDeleted ?? false {
-            log.warning("the access log was deleted, and is made anew")
+            log.warning("the access log was deleted; the gateway creates it again")
             reopenAccessLog()
         }
         let failure = accessLog?.sink.failure.map(SystemFailure.text)

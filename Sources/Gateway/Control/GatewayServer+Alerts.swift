@@ -45,7 +45,7 @@ extension GatewayServer {
             callWebhook(for: policy.due(alerts, of: items, now: now), settings.webhook)
         } catch {
             // The next check tries again.
-            log.warning("it can't be told that certificates end: \(error)")
+            log.warning("alerts about expiring certificates can't be sent: \(error)")
         }
     }
 

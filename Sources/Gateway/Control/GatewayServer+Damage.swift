@@ -187,8 +187,8 @@ extension GatewayServer {
     func stateFailed(_ reason: String) {
         status.change { $0.failedReloads += 1 }
         guard reason != loadFailure else { return }
-        let stays = position == .start ? "nothing is served" : "what was in force stays"
-        log.error("the state can't be taken in, and \(stays): \(reason)")
+        let stays = position == .start ? "nothing is served" : "the former configuration stays in force"
+        log.error("the state can't be put in force, and \(stays): \(reason)")
         note(reason)
         loadFailure = reason
         tellStatus(reason)

@@ -15,7 +15,7 @@ extension GatewayServer {
             nodeFailure = nil
         } catch {
             access = nodeAccess?.restricted(to: node, node.identity.flatMap { compiler.materials.settings(of: $0) })
-            let stays = access == nil ? "it lets nobody in" : "the former clients that are still allowed may use it"
+            let stays = access == nil ? "it accepts no client" : "the former clients that are still allowed may use it"
             let failure = "the node listener: \(error); \(stays)"
             if nodeFailure != failure { log.error(failure) }
             nodeFailure = failure

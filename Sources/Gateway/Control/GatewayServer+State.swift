@@ -296,7 +296,7 @@ extension GatewayServer {
             }
             let reason = "\(error)"
             if status.current.reportFailure != reason {
-                log.error("this gateway can't report what it serves, so others take it for dead: \(reason)")
+                log.error("this gateway can't report what it serves, so others consider it dead: \(reason)")
             }
             status.change { $0.reportFailure = reason }
         }

@@ -86,7 +86,7 @@ extension GatewayServer {
     /// Kills a successor that is not ready in time.
     func checkSuccessor() {
         guard let successor, Self.uptime >= successor.deadline else { return }
-        log.error("the successor does not serve after \(Self.successorSeconds) s and is ended; this process goes on")
+        log.error("the successor does not serve after \(Self.successorSeconds) s and is ended; this process continues")
         // When the successor ends, its pipe closes. `successorSpoke` handles the closed pipe.
         _ = kill(successor.process, SIGKILL)
     }
@@ -112,7 +112,7 @@ extension GatewayServer {
         guard count == 1 else {
             var code: Int32 = 0
             _ = unsafe waitpid(successor.process, &code, WNOHANG)
-            return log.error("the successor has ended before it served; this process goes on")
+            return log.error("the successor has ended before it served; this process continues")
         }
         log.info("the successor serves; ending here")
         drain(handedOver: true)

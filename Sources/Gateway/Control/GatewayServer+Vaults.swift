@@ -72,7 +72,7 @@ extension GatewayServer {
             do {
                 return (row.declaration, try row.identity(sealer, now: Self.now))
             } catch {
-                log.warning("what the state has for the identity '\(name)' can't be used: \(error)")
+                log.warning("the stored material of the identity '\(name)' can't be used: \(error)")
                 return nil
             }
         }

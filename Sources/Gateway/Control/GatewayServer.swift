@@ -352,7 +352,7 @@ package final class GatewayServer {
     private func handle(signal: Int32) {
         switch signal {
         case SIGHUP:
-            log.info("reading the state anew and reopening logs")
+            log.info("reading the state again and reopening logs")
             reopenAccessLog()
             lookAtFiles(isForced: true)
             lookAtVaults()

@@ -170,7 +170,7 @@ struct MetricsText {
         gauge("aegis_state_writable", "1 when the state can be written", status.reportFailure == nil ? "1" : "0")
         gauge("aegis_state_problems", "Items, listeners and logs that could not be put in force", "\(status.problems)")
         gauge("aegis_hosts", "Hosts in force", "\(status.sites)")
-        header("aegis_reloads_total", "Changes of the state that were taken in", "counter")
+        header("aegis_reloads_total", "Changes of the state that were put in force", "counter")
         text += "aegis_reloads_total{result=\"ok\"} \(status.reloads)\n"
         text += "aegis_reloads_total{result=\"failed\"} \(status.failedReloads)\n"
     }
@@ -201,7 +201,8 @@ struct MetricsText {
     private mutating func writeAlerts() {
         let name = "aegis_expiry_alerts_total"
         header(
-            name, "Alerts that certificates and identities end: told by this process, and what the webhook did",
+            name,
+            "Alerts about expiring certificates and identities: sent by this process, and accepted or not by the webhook",
             "counter")
         for kind in ExpiryAlert.Kind.allCases {
             let counts = status.alerts[kind] ?? AlertCounts()

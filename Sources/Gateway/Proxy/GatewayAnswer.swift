@@ -51,11 +51,11 @@ enum GatewayAnswer {
         case 408: "The request took too long to arrive."
         case 413: "The request's body is larger than this host allows."
         case 414: "The request's target is too long."
-        case 417: "The request expects what this server does not do."
+        case 417: "The request has an expectation that this server does not support."
         case 421:
             "This connection was made for another host, or its client certificate is no longer accepted for this host."
         case 431: "The request has too many or too large header fields."
-        case 501: "This server does not do what the request asks for."
+        case 501: "This server does not support what the request asks for."
         case 502: "The server behind this gateway could not be reached, or gave no valid answer."
         case 503: "No server can answer now. Try again later."
         case 504: "The server behind this gateway took too long to answer."

@@ -33,7 +33,7 @@ struct NodeAccess: Sendable {
         allowed: [NodeSettings.Allowed]
     ) throws {
         // Rules without required names would let in every client of the authorities.
-        guard !allowed.isEmpty else { throw NodeAccessFault("node.allow lets nobody in") }
+        guard !allowed.isEmpty else { throw NodeAccessFault("node.allow accepts no client") }
         self.credential = credential
         self.identityVersion = identityVersion
         self.authorities = authorities

@@ -30,7 +30,7 @@ extension VaultRound {
             log.info("the identity '\(name)' was read from the state", [("not_after", UTCTime.text(identity.notAfter))])
             deliver(identity, name)
         } catch {
-            log.warning("what the state has for the identity '\(name)' can't be used: \(error)")
+            log.warning("the stored material of the identity '\(name)' can't be used: \(error)")
         }
     }
 

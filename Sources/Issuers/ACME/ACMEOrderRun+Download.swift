@@ -212,7 +212,7 @@ extension CertificateChain.Found {
             doubts.append("came with certificates that are no part of its chain and are left out: \(names)")
         }
         if let error = unreadable.first {
-            doubts.append("came with what can't be read and is left out: \(error)")
+            doubts.append("came with unreadable parts, which are left out: \(error)")
         }
         return doubts
     }

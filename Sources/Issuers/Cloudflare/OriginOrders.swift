@@ -133,7 +133,7 @@ struct OriginOrders: Sendable {
 
     private func doubt(of need: OriginNeed, since: Int64, after error: CloudflareError? = nil) -> IssuanceFailure {
         IssuanceFailure(
-            "\(error.map { "\($0); " } ?? "")a certificate may have been issued on \(UTCTime.text(since)) that nobody has,"
+            "\(error.map { "\($0); " } ?? "")a certificate may have been issued on \(UTCTime.text(since)), but its answer was lost,"
                 + " and without zone_id nobody can look for it",
             hint: "set zone_id; or see Cloudflare's list of origin certificates, and have another one by"
                 + " 'aegis-apply renew \(need.name) --force'")

@@ -40,7 +40,7 @@ struct ChallengeProbe: Sendable {
         if response.status == 200, answers.contains(response.body) { return nil }
         let start = "it is not our gateway that answers, but HTTP \(response.status)"
         guard (300...399).contains(response.status), let location = response.value(of: "Location") else {
-            return (start, "what answers there has to pass /.well-known/acme-challenge/ on to the gateway")
+            return (start, "the server that answers there has to pass /.well-known/acme-challenge/ on to the gateway")
         }
         return (
             "\(start) to \(location.oneLine(limit: 200))",

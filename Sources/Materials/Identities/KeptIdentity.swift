@@ -75,7 +75,8 @@ package struct KeptIdentity: Sendable {
         var warnings = identity?.warnings(now: now) ?? []
         if case .development(let directory, _, _) = source {
             warnings.append(
-                "is for development alone: whoever reads '\(directory)' can make certificates that its peers trust")
+                "is only for development: anybody who can read '\(directory)' can make certificates that its peers trust"
+            )
         }
         return warnings
     }

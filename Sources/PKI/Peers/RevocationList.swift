@@ -240,7 +240,7 @@ private struct RevocationListExtensions {
             switch unsafe OBJ_obj2nid(X509_EXTENSION_get_object(item)) {
             case NID_delta_crl:
                 throw RevocationList.malformed(
-                    "it is a delta, which says what has changed; the complete list is needed")
+                    "it is a delta list, which has only changes; the complete list is needed")
             case NID_issuing_distribution_point:
                 scope = try unsafe RevocationScope(of: list)
             case NID_crl_number: number = try unsafe Self.number(of: list)

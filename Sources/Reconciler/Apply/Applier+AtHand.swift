@@ -60,7 +60,7 @@ extension Applier {
                 throw error
             } catch {
                 progress(
-                    .warning(change.item, "is obtained anew, since what was kept can't be used: \(error)"))
+                    .warning(change.item, "is ordered again, since the kept certificate can't be used: \(error)"))
                 result.plan.changes[index].isKept = false
                 if change.exists, change.predecessor != nil {
                     result.plan.changes[index].predecessor = nil

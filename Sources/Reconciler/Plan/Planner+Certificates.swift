@@ -174,19 +174,19 @@ extension Planner {
             changes[index].predecessor = former.name
             if changes[index].exists {
                 let since = snapshot.kept[former.name].map { "kept since \(UTCTime.text($0.since)), used again" }
-                let words = since ?? "certificate '\(former.name)' is for the same names, and goes on as this one"
+                let words = since ?? "certificate '\(former.name)' has the same names, and becomes this one"
                 changes[index].action = .update
                 changes[index].reason = words + (changes[index].reason.map { "; \($0)" } ?? "")
             } else {
                 changes[index].action = .create
                 changes[index].fields = []
-                changes[index].reason = "certificate '\(former.name)' is for the same names, and goes on as this one"
+                changes[index].reason = "certificate '\(former.name)' has the same names, and becomes this one"
             }
             guard let place = former.index else { continue }
             changes[place].isPassedOn = true
             changes[place].isKept = false
             changes[place].retirement = nil
-            changes[place].reason = "no longer in the file; it goes on as '\(changes[index].item.name)'"
+            changes[place].reason = "no longer in the file; it becomes '\(changes[index].item.name)'"
         }
     }
 
@@ -221,7 +221,7 @@ extension Planner {
                 standIn(for: declared, &changes[index], own: own, &others)
             }
             guard let own, changes[index].standIn != name else { continue }
-            let words = "what was kept since \(UTCTime.text(own.since)) is kept no longer"
+            let words = "the certificate kept since \(UTCTime.text(own.since)) is no longer kept"
             changes[index].reason = changes[index].reason.map { "\($0); \(words)" } ?? words
         }
     }

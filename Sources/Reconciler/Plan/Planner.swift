@@ -137,7 +137,7 @@ package struct Planner: Sendable {
             reason: item.unknown ?? (fields.isEmpty ? "the same, recorded by another version" : nil), declared: item)
         if change.action == .issue, onlyNamesDiffer(item, from: stored), isKeptWhenReplaced(stored) {
             change.keepsFormer = true
-            change.reason = "what is in force is kept until \(UTCTime.text(keptUntil(stored)))"
+            change.reason = "the certificate in force is kept until \(UTCTime.text(keptUntil(stored)))"
         }
         return change
     }
@@ -292,7 +292,7 @@ package struct Planner: Sendable {
         return names.sorted().map {
             Change(
                 action: .delete, item: $0, exists: true, fields: [],
-                reason: "no longer in the file; it was ordered and never had")
+                reason: "no longer in the file; its order never gave a certificate")
         }
     }
 
