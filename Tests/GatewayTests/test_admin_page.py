@@ -142,7 +142,7 @@ def test_pages_are_accessible(page, width, scheme):
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
-def test_the_browser_has_nothing_to_complain_of(page):
+def test_the_browser_reports_no_error(page):
     complaints = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -164,7 +164,7 @@ def test_the_overview_finds_and_sorts(gateway, page):
     assert page.get_by_label("Search").input_value() == '"><script>alert(1)</script>'
 
 
-def test_what_there_is_not(page):
+def test_missing_pages_are_404(page):
     for path in "/nothing", "/hosts/none.test", "/certificates/99", "/certificates/x", "/hosts/app.test/x":
         assert page.goto(page.base + path).status == 404
         expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
@@ -204,7 +204,7 @@ def test_a_host_is_added_changed_and_deleted(gateway, page, origin):
     assert served(gateway, "new.test").status == 404
 
 
-def test_a_host_with_faults_is_told_at_its_fields(page):
+def test_faults_of_a_host_are_shown_at_their_fields(page):
     page.goto(page.base + "/add/host")
     page.get_by_label("Domain").fill("app.test")
     page.get_by_label("Upstreams, one URL a line").fill("ftp://x")
@@ -216,7 +216,7 @@ def test_a_host_with_faults_is_told_at_its_fields(page):
     assert page.get_by_label("Domain").input_value() == "app.test"
 
 
-def test_what_the_file_has_is_not_changed_here(gateway, page):
+def test_items_of_the_file_can_not_be_changed(gateway, page):
     page.goto(page.base + "/hosts/app.test")
     expect(page.get_by_text("the file: change this host there, and apply it")).to_be_visible()
     assert page.get_by_role("button", name="Save").count() == 0
@@ -306,7 +306,7 @@ def test_everything_works_without_script(gateway, browser, origin):
     page.context.close()
 
 
-def test_the_keyboard_is_enough(page):
+def test_the_page_works_by_keyboard(page):
     for _ in range(30):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.textContent") == "app.test":
@@ -376,12 +376,12 @@ def test_a_page_of_another_port_can_change_nothing(gateway, browser, run, origin
     victim.context.close()
 
 
-def test_no_page_may_frame_it(gateway):
+def test_no_other_page_may_frame_the_page(gateway):
     assert ask(gateway, "/")["Content-Security-Policy"].endswith("frame-ancestors 'none'")
 
 
 @pytest.mark.parametrize("api", ["read", "off"])
-def test_the_page_keeps_to_what_the_file_allows(run, browser, api):
+def test_the_page_offers_only_what_the_file_allows(run, browser, api):
     gateway = run([FILE_HOST], **SITE)
     gateway.config["gateway"]["admin"] = {"listen": f"127.0.0.1:{gateway.admin}", "api": api}
     gateway.apply()
