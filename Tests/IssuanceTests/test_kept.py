@@ -164,7 +164,7 @@ def test_kept_certificates_can_be_listed_shown_exported_and_revoked(site):
         said = aegis_apply(gateway, "renew", "app.test", *force, expect=1)
         assert "the certificate 'app.test' is only kept: nothing in the file refers to it" in said and "mean" not in said
     said = aegis_apply(gateway, "certificates", "revoke", "app.test", "--reason", "superseded")
-    assert said.startswith("Revoked 'app.test', serial ") and said.endswith("only kept: it is not used again.\n")
+    assert said.startswith("Revoked 'app.test', serial ") and said.endswith("only kept. It will not be used again.\n")
     assert "was revoked on " in aegis_apply(gateway, "certificates", "list")
     gateway.config["hosts"].append(host("app.test"))
     gateway.apply()
