@@ -90,7 +90,7 @@ ODD = {
     "a challenge's answer is odd": (
         always("challenge", replaced(b"<html>thanks")), "challenge can't be used: it is no JSON", {"validates": True}),
     "a challenge is refused as answered already": (
-        always("challenge", already), "refused what it had taken already: the CA refuses (HTTP 400): urn:ietf:params:acme:error:malformed: the challenge", {"validates": True}),
+        always("challenge", already), "refused a request that it had already accepted: the CA refuses (HTTP 400): urn:ietf:params:acme:error:malformed: the challenge", {"validates": True}),
     "a finalization's answer is empty": (always("finalize", emptied), "request can't be used", {}),
     "a finalization's answer is odd": (always("finalize", replaced([1])), "request can't be used", {}),
     "a finalization is refused as done already": (
