@@ -250,7 +250,7 @@ def test_a_kept_certificate_stands_in_while_another_ca_refuses(site):
         assert "certificate app.test: issue (kept since 20" in said, said
         lacks = "it lacks www.app.test, " if "aliases" in again else ""
         words = f"; it is not used again: {lacks}it is from issuer 'letsencrypt')"
-        assert f"; it stands in until the new one is there, and is kept no longer{words}" in said, said
+        assert f"; it stands in until the new one is there, and is no longer kept{words}" in said, said
         gateway.reload(expect=3)
         assert serial(gateway, "app.test") == before
         assert shown(gateway, ca, "app.test") == "app.test"

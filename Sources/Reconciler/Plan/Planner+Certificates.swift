@@ -230,7 +230,7 @@ extension Planner {
         for item: DeclaredItem, _ change: inout Change, own: KeptCertificate?, _ others: inout KeptByDomain
     ) {
         let names = configuration.names(of: item)
-        let words = "it stands in until the new one is there, and is kept no longer"
+        let words = "it stands in until the new one is there, and is no longer kept"
         // The item's own kept certificate is better than the fallback certificate, even if the item now has more names.
         if let own, let facts = own.item.certificate, canStandIn(item.id.name, own),
             facts.uncovered(names).count < names.count
