@@ -104,7 +104,8 @@ struct UpstreamPool: ~Copyable {
     var group = TLSGroup.x25519
     /// The scope of TLS sessions that new connections may resume; 0 until there is one. It changes with the trust.
     var sessionScope: UInt64 = 0
-    /// What the upstream was seen to send unasked.
+    /// What the upstream was seen to send unasked. New addresses of a name have the habits of the former ones: names of
+    /// load balancers change theirs each minute.
     var habits = UpstreamHabits()
     /// The number of exchanges that use the upstream at present.
     var active = 0
@@ -122,10 +123,7 @@ struct UpstreamPool: ~Copyable {
     /// ejected, since its failures concern the old addresses.
     mutating func place(at places: [SocketAddress]) -> Bool {
         guard places != addresses else { return false }
-        if !places.allSatisfy(addresses.contains) {
-            forgetFailures()
-            habits = UpstreamHabits()
-        }
+        if !places.allSatisfy(addresses.contains) { forgetFailures() }
         addresses = places
         skippedUntil = Array(repeating: 0, count: places.count)
         return true
