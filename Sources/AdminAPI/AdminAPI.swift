@@ -10,11 +10,11 @@ import Synchronization
 // `Routing/` says what there is: each `Route` is data, from which the OpenAPI document follows. `Access/` decides who may
 // ask. `Resources/` reads the state for each route, and `Answers/` writes JSON. `Page/` is the page for people, whose
 // forms do what routes do. A request is a value, an answer is a value, and what they need of the world comes from
-// `Surroundings`. The gateway owns connections and threads.
+// `Dependencies`. The gateway owns connections and threads.
 
 package final class AdminAPI: AdminService {
     /// What the API needs besides the request.
-    package struct Surroundings: Sendable {
+    package struct Dependencies: Sendable {
         /// Opens the state for the time of a call. Returns nil if there is no state yet.
         package var withStore: @Sendable (_ body: (any StateStore) throws -> AdminResponse) throws -> AdminResponse?
         /// The present time, in seconds since 1970.
@@ -65,16 +65,16 @@ package final class AdminAPI: AdminService {
         }
     }
 
-    private let surroundings: Surroundings
+    private let dependencies: Dependencies
     private let gate: Gate
     private let page: AdminPage
     /// When to try again while the state can't be read, in seconds.
     private static let retry = [(name: "Retry-After", value: "5")]
 
-    package init(_ surroundings: Surroundings) {
-        self.surroundings = surroundings
-        gate = Gate(now: surroundings.now)
-        page = AdminPage(surroundings, gate)
+    package init(_ dependencies: Dependencies) {
+        self.dependencies = dependencies
+        gate = Gate(now: dependencies.now)
+        page = AdminPage(dependencies, gate)
     }
 
     package func answer(_ request: AdminRequest) -> AdminResponse {
@@ -123,28 +123,28 @@ package final class AdminAPI: AdminService {
         let isChange = request.isChange
         if isChange { try gate.checkOrigin(request) }
         let credentials = try gate.credentials(of: request)
-        let response = try surroundings.withStore { store in
-            let identity = try gate.identify(credentials, request, in: store)
+        let response = try dependencies.withStore { store in
+            let caller = try gate.identify(credentials, request, in: store)
             if isChange {
                 try gate.checkPage(request, credentials, token: request.values(of: "x-csrf-token").first)
                 guard request.mayChange else { throw Problem(.readOnly, "gateway.admin says 'api: read'.") }
             }
-            return try carryOut(request, path, isChange, identity, store)
+            return try carryOut(request, path, isChange, caller, store)
         }
         guard let response else { throw Self.noState }
         return response
     }
 
     private func carryOut(
-        _ request: AdminRequest, _ path: RequestPath, _ isChange: Bool, _ identity: Identity, _ store: any StateStore
+        _ request: AdminRequest, _ path: RequestPath, _ isChange: Bool, _ caller: Caller, _ store: any StateStore
     ) throws -> AdminResponse {
         let method = request.method == "HEAD" ? "GET" : request.method
         let found = Routes.all.compactMap { route in route.path.match(path.segments).map { (route, $0) } }
         let match = found.first { $0.0.method == method }
         // What can't be found needs the scope that it would probably need.
         let scope = match?.0.scope ?? (isChange ? .write : .read)
-        guard scope == .read || identity.scope == .write else {
-            throw Problem(.insufficientScope, "'\(identity.name)' may only read.")
+        guard scope == .read || caller.scope == .write else {
+            throw Problem(.insufficientScope, "'\(caller.name)' may only read.")
         }
         guard let (route, parameters) = match else {
             guard !found.isEmpty else { throw Problem(.notFound, "Nothing has this path.") }
@@ -155,8 +155,8 @@ package final class AdminAPI: AdminService {
         }
         let call = Call(
             path: route.path, parameters: parameters, query: try Query(path.parameters, route.query), request: request,
-            body: try isChange ? body(of: request, for: route) : .object([]), identity: identity, store: store,
-            now: surroundings.now(), surroundings: surroundings)
+            body: try isChange ? body(of: request, for: route) : .object([]), caller: caller, store: store,
+            now: dependencies.now(), dependencies: dependencies)
         return try route.carryOut(call)
     }
 

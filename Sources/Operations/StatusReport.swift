@@ -6,7 +6,7 @@ import SystemPackage
 /// What is wrong in a state, and whether anybody must act.
 package struct StatusReport: Sendable {
     package let snapshot: StateSnapshot
-    package let gateways: GatewaysStatus
+    package let gateways: FleetStatus
     /// Sorted by name.
     package let hosts: [HostStatus]
     /// Sorted by name.
@@ -15,13 +15,13 @@ package struct StatusReport: Sendable {
     /// Sorted by name. Read by this process, so its user and its environment count.
     package let identities: [LoadedIdentity]
     /// The files of revocation lists, sorted by path.
-    package let lists: [ListStatus]
+    package let lists: [RevocationListStatus]
 
     /// `machine` is this machine's name, `now` is in seconds since 1970. `files` reads the files of the operator's own
     /// certificates; nil if they are not examined.
     package init(of store: any StateStore, machine: String, now: Int64, files: SecretReader? = nil) throws {
         snapshot = try store.snapshot()
-        gateways = GatewaysStatus(try store.nodes(), revision: snapshot.revision, now: now)
+        gateways = FleetStatus(try store.nodes(), revision: snapshot.revision, now: now)
         let chains = try store.chainFindings(now: now, files: files)
         hosts = HostStatus.all(in: snapshot, chainFaults: chains.faults, chainDoubts: chains.doubts, now: now)
         let failed = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
@@ -36,7 +36,7 @@ package struct StatusReport: Sendable {
         let directory = FilePath(try store.directory() ?? ".")
         identities = try IdentityList(store, snapshot, gateways, directory: directory, machine: machine, now: now)
             .identities
-        lists = ListStatus.all(in: snapshot, directory: directory, now: now)
+        lists = RevocationListStatus.all(in: snapshot, directory: directory, now: now)
     }
 
     /// What must be mended, with the item that it concerns: its kind and its name.

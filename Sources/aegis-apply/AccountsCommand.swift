@@ -58,7 +58,7 @@ struct ChangeAccountKey: ParsableCommand {
             defer { access.store.close() }
             let settings = try access.state.acmeIssuer(named: issuer)
             do {
-                let orders = ACMEOrders(access.tools, board: access.state.board(access.tools))
+                let orders = ACMEOrders(access.context, board: access.state.board(access.context))
                 try tellingOfWaits(for: settings.directory.text) { try orders.changeAccountKey(at: settings) }
             } catch let error as IssuanceFailure {
                 throw CommandFailure(message: "issuer '\(issuer)': \(error.reason)", hint: error.hint)
@@ -68,11 +68,11 @@ struct ChangeAccountKey: ParsableCommand {
     }
 }
 
-/// An open state, and the tools for calls to the CAs of its issuers.
+/// An open state, and the context for calls to the CAs of its issuers.
 struct IssuerAccess {
     let store: SQLiteStateStore
     let state: ManagedState
-    let tools: IssuanceContext
+    let context: IssuanceContext
 
     init(_ options: StateOptions) throws {
         let known = try options.configuration()
@@ -81,7 +81,7 @@ struct IssuerAccess {
         let directory = FilePath(try store.directory() ?? ".")
         let source = try MasterKeySource.find(known?.configuration, SecretReader(directory: directory), store)
         let sealer = Sealer(key: source.key)
-        tools = IssuanceContext(
+        context = IssuanceContext(
             store: store, holder: .current(), sealer: sealer,
             secrets: SecretReader(directory: directory, store: store, sealer: sealer), now: currentTime)
     }
@@ -90,7 +90,7 @@ struct IssuerAccess {
 extension IssuerAccess {
     /// Revokes replaced certificates, and prints each result.
     func revokeSuperseded() throws {
-        try tools.revokeSuperseded(issuers: Array(state.issuers.values)).tell()
+        try context.revokeSuperseded(issuers: Array(state.issuers.values)).tell()
     }
 }
 

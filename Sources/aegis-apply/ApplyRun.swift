@@ -89,13 +89,13 @@ struct ApplyRun {
         let board = ChallengeBoard(store: store, holder: keeper.holder) { () throws(IssuanceFailure) in
             try ChallengeResponder(settings)
         }
-        let tools = IssuanceContext(
+        let context = IssuanceContext(
             store: store, holder: keeper.holder, sealer: sealer,
             secrets: SecretReader(directory: file.directory, store: store, sealer: sealer), now: currentTime)
         let applier = Applier(
-            tools,
+            context,
             sources: CertificateSources(
-                local: authority, board: board, tools, leaving: leaving),
+                local: authority, board: board, context, leaving: leaving),
             stop: stop, progress: report.tell)
         let origin = Applier.Origin(
             fileName: file.source.name, directory: file.absoluteDirectory, text: file.source.bytes)
@@ -107,11 +107,11 @@ struct ApplyRun {
         let first = isFirst ? source.mutations : []
         let outcome = try applier.apply(plan, of: configuration, from: origin, first: first, refused: refused) {
             // `follow` also deletes former packs, once the pack that replaces them is active.
-            lost = try follow(pending, tools, stop)
+            lost = try follow(pending, context, stop)
         }
         report.finish()
         let revoked =
-            stop.isMade ? [] : try tools.revokeSuperseded(issuers: configuration.issuers, leaving: leaving)
+            stop.isMade ? [] : try context.revokeSuperseded(issuers: configuration.issuers, leaving: leaving)
         let start = outcome.generation.map { "Applied generation \($0)" } ?? "Nothing is applied"
         try? Terminal.print("\(start): \(outcome.summary).\n")
         try revoked.tell()
@@ -127,24 +127,24 @@ struct ApplyRun {
     private func endWithoutChanges(_ store: SQLiteStateStore?, _ key: MasterKey?, _ path: String) throws {
         try Terminal.print("No changes: the state is what the file says.\n")
         guard let store, let key else { return }
-        try goOn(store, key, path)
+        try finishOpenWork(store, key, path)
         try checkKeys(store, key)
     }
 
     /// Finishes work that earlier applies left open and that the plan does not show: packs that were not active yet,
     /// and certificates that must still be revoked.
-    private func goOn(_ reading: SQLiteStateStore, _ key: MasterKey, _ path: String) throws {
+    private func finishOpenWork(_ reading: SQLiteStateStore, _ key: MasterKey, _ path: String) throws {
         let pending = try pendingPacks(reading)
         guard try !pending.isEmpty || !reading.supersededCertificates().isEmpty else { return }
         signals?.setLastWords(nil)
         let store = try SQLiteStateStore(path: path)
         defer { store.close() }
         let sealer = Sealer(key: key)
-        let tools = IssuanceContext(
+        let context = IssuanceContext(
             store: store, holder: .current(), sealer: sealer,
             secrets: SecretReader(directory: file.directory, store: store, sealer: sealer), now: currentTime)
-        try tools.revokeSuperseded(issuers: configuration.issuers).tell()
-        if try follow(pending, tools, StopRequest()) > 0 { throw ExitStatus.itemsFailed }
+        try context.revokeSuperseded(issuers: configuration.issuers).tell()
+        if try follow(pending, context, StopRequest()) > 0 { throw ExitStatus.itemsFailed }
     }
 
     /// The edge certificates whose packs are not active yet, or whose former packs are not deleted yet.
@@ -157,7 +157,7 @@ struct ApplyRun {
 
     /// Follows packs and prints their status. Returns how many packs failed.
     private func follow(
-        _ certificates: [EdgeCertificate], _ tools: IssuanceContext, _ stop: StopRequest
+        _ certificates: [EdgeCertificate], _ context: IssuanceContext, _ stop: StopRequest
     ) throws -> Int {
         var failures = 0
         let report = ProgressReport(total: certificates.count)
@@ -173,7 +173,7 @@ struct ApplyRun {
         try workers.run(certificates, stillWaiting: tellWaiting) { certificate, tell in
             let name = certificate.displayName
             do throws(IssuanceFailure) {
-                let followed = try EdgePacks(tools).follow(certificate, named: name, patience: certificate.wait)
+                let followed = try EdgePacks(context).follow(certificate, named: name, patience: certificate.wait)
                 guard let pack = followed else { return tell((name, nil, "")) }
                 tell((name, pack.isActive || pack.isPending ? nil : IssuanceFailure(pack.news), pack.news))
             } catch {

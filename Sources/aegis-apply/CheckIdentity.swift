@@ -147,7 +147,7 @@ struct CheckIdentity: ParsableCommand {
     }
 }
 
-extension PeerProbe.Report.Ours {
+extension PeerProbe.Report.ClientCertificateOutcome {
     fileprivate var word: String {
         switch self {
         case .notAsked: "not_asked"

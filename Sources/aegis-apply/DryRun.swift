@@ -91,7 +91,7 @@ struct DryRun {
         _ plan: Plan, _ store: SQLiteStateStore?, _ snapshot: StateSnapshot
     ) throws -> [Diagnostic] {
         // Tests replace the resolver and the port; see CONTRIBUTING.md.
-        var outside = PreflightChecks.Outside()
+        var outside = PreflightChecks.NetworkOverrides()
         outside.resolver = Terminal.environment("AEGIS_PREFLIGHT_RESOLVER")
         outside.httpPort = Terminal.environment("AEGIS_PREFLIGHT_HTTP_PORT").flatMap(Int.init) ?? outside.httpPort
         // Only http-01 is probed, so the probe listens on no HTTPS address.

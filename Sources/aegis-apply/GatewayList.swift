@@ -4,10 +4,10 @@ import State
 
 /// The running gateways, as `status` shows them, and whether each serves the newest revision.
 struct GatewayList {
-    private let gateways: GatewaysStatus
+    private let gateways: FleetStatus
     private var alive: [GatewayNode] { gateways.alive }
 
-    init(_ gateways: GatewaysStatus) { self.gateways = gateways }
+    init(_ gateways: FleetStatus) { self.gateways = gateways }
 
     /// A line for each gateway, one for each further problem, and an empty line; empty when the state lists no gateway.
     var text: String {

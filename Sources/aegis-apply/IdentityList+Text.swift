@@ -10,7 +10,7 @@ extension IdentityList {
     /// The identities of a state, read on this machine.
     init(_ store: SQLiteStateStore) throws {
         let snapshot = try store.snapshot()
-        let gateways = GatewaysStatus(try store.nodes(), revision: snapshot.revision, now: currentTime())
+        let gateways = FleetStatus(try store.nodes(), revision: snapshot.revision, now: currentTime())
         try self.init(
             store, snapshot, gateways, directory: FilePath(store.directory() ?? "."), machine: SystemName.machine,
             now: currentTime())

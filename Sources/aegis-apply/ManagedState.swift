@@ -11,11 +11,11 @@ import SystemPackage
 /// The operations of commands on the certificates of a state.
 extension ManagedState {
     /// Asks CAs when to renew these certificates, and warns of CAs that do not answer.
-    mutating func takeAdvice(on certificates: [ManagedCertificate], _ tools: IssuanceContext) throws {
+    mutating func takeAdvice(on certificates: [ManagedCertificate], _ context: IssuanceContext) throws {
         let now = currentTime()
         let asked = certificates.filter { mayBeAdvised($0, now: now) }
         guard !asked.isEmpty else { return }
-        let round = AdviceRound(tools)
+        let round = AdviceRound(context)
         let issuers = self.issuers
         let all = Array(issuers.values)
         let since = ContinuousClock.now
@@ -33,34 +33,34 @@ extension ManagedState {
                 "aegis-apply: \(failure.directory) does not say when it would have certificates renewed: \(failure.reason)\n"
             )
         }
-        progress = Dictionary(try tools.store.renewals().map { ($0.certificate, $0) }) { $1 }
+        progress = Dictionary(try context.store.renewals().map { ($0.certificate, $0) }) { $1 }
     }
 
     /// The board on which challenges are published. Gateways answer them, or this process if no gateway is running.
-    func board(_ tools: IssuanceContext) -> ChallengeBoard {
-        ChallengeBoard(store: tools.store, holder: tools.holder) { [settings] () throws(IssuanceFailure) in
+    func board(_ context: IssuanceContext) -> ChallengeBoard {
+        ChallengeBoard(store: context.store, holder: context.holder) { [settings] () throws(IssuanceFailure) in
             try ChallengeResponder(settings)
         }
     }
 
     /// The sources of the state's certificates.
-    func sources(_ tools: IssuanceContext) -> CertificateSources {
+    func sources(_ context: IssuanceContext) -> CertificateSources {
         let cache =
             Terminal.environment("AEGIS_SSL_CACHE_DIR").map { FilePath($0) }
-            ?? tools.secrets.resolve(settings.cacheDirectory)
+            ?? context.secrets.resolve(settings.cacheDirectory)
         return CertificateSources(
             local: Result { () throws(IssuanceFailure) in try LocalAuthority(directory: cache, now: currentTime()) },
-            board: board(tools), tools)
+            board: board(context), context)
     }
 
     func jobs(
-        _ wanted: [ManagedCertificate], _ tools: IssuanceContext, startsAnew: Bool
+        _ wanted: [ManagedCertificate], _ context: IssuanceContext, startsAnew: Bool
     ) -> [(name: String, caID: String, job: CertificateJob)] {
-        let sources = sources(tools)
+        let sources = sources(context)
         return wanted.map { certificate in
             let job = CertificateJob(
-                certificate, issuers: Array(issuers.values), store: tools.store, sealer: tools.sealer,
-                sources: sources, actor: tools.holder.actor, startsAnew: startsAnew)
+                certificate, issuers: Array(issuers.values), store: context.store, sealer: context.sealer,
+                sources: sources, actor: context.holder.actor, startsAnew: startsAnew)
             return (certificate.name, certificate.caID(among: issuers), job)
         }
     }

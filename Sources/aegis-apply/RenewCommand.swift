@@ -47,14 +47,14 @@ struct RenewCommand: ParsableCommand {
             let now = currentTime()
             let selected = try state.select(
                 names.filter { !givenUp.contains($0) }, orAll: givenUp.isEmpty, forced: force)
-            if !force { try state.takeAdvice(on: selected, access.tools) }
+            if !force { try state.takeAdvice(on: selected, access.context) }
             let wanted = selected.filter { force || state.isDue($0, now: now) }
             let begun = Set(wanted.map(\.name))
             try tellFaults(of: Set(selected.map(\.name)).subtracting(begun), in: access.store)
             let waits = force ? 0 : try tellWaits(of: selected, state, now: now)
             if !wanted.isEmpty {
                 signals.beginWork()
-                let failures = try carryOut(state.jobs(wanted, access.tools, startsAnew: force), signals)
+                let failures = try carryOut(state.jobs(wanted, access.context, startsAnew: force), signals)
                 try access.revokeSuperseded()
                 if failures > 0 { throw ExitStatus.itemsFailed }
             } else if givenUp.isEmpty, waits == 0 {

@@ -51,7 +51,7 @@ struct RevokeCertificate: ParsableCommand {
             signals.setLastWords("whether '\(name)' is revoked is not known\nhint: run it again: it can be asked twice")
             defer { signals.setLastWords(nil) }
             let revocation = try Revocation(of: access.store.required(name), reason.code, among: access.state.issuers)
-            let identity = try revocation.carryOut(by: access.state.sources(access.tools)) { issuer, ask in
+            let identity = try revocation.carryOut(by: access.state.sources(access.context)) { issuer, ask in
                 try tellingOfWaits(for: issuer.caID, ask)
             }
             let sequel = try revocation.record(

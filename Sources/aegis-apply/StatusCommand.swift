@@ -53,7 +53,7 @@ struct StatusCommand: ParsableCommand {
                 let tries = failing.isEmpty ? "" : "\n" + failing.map(\.line).joined()
                 try Terminal.print(
                     "generation \(snapshot.generation)\n\n" + gateways.text + hosts + EdgeStatus.text(edge)
-                        + LoadedIdentity.text(identities) + ListStatus.text(lists) + kept.text + tries)
+                        + LoadedIdentity.text(identities) + RevocationListStatus.text(lists) + kept.text + tries)
             }
             if check, report.hasProblem { throw ExitStatus.itemsFailed }
         }

@@ -120,7 +120,7 @@ extension AegisGateway {
                 ServedRevision.wait(for: revision, in: store, process: Int(getpid()))
             })
         return AdminAPI(
-            AdminAPI.Surroundings(
+            AdminAPI.Dependencies(
                 version: ProgramVersion.number, writing: writing, now: { Int64(time(nil)) },
                 localAuthority: { directory, base in
                     let place = cacheDirectory.map { FilePath($0) } ?? FilePath(base).pushing(FilePath(directory))

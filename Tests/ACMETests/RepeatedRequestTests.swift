@@ -80,14 +80,14 @@ import Testing
             .problem("malformed", status: 404), .problem("malformed", status: 404), .order, .order,
         ])
         let client = try edge.client()
-        let (order, wasLate) = try client.whenThere { try client.order(at: url) }
+        let (order, wasLate) = try client.retryingUntilKnown { try client.order(at: url) }
         #expect(order.status == .pending && wasLate)
         #expect(edge.waits == [.seconds(1), .seconds(2)])
-        #expect(try !client.whenThere { try client.order(at: url) }.wasLate)
+        #expect(try !client.retryingUntilKnown { try client.order(at: url) }.wasLate)
         let never = ScriptedEdge(Array(repeating: .problem("malformed", status: 410), count: 7))
         let error = #expect(throws: ACMEError.self) {
             let client = try never.client()
-            _ = try client.whenThere { try client.order(at: url) }
+            _ = try client.retryingUntilKnown { try client.order(at: url) }
         }
         #expect(error?.isGone == true && never.isDone)
     }
@@ -99,7 +99,7 @@ import Testing
             .problem("malformed", status: 404, retryAfter: "7"), .problem("malformed", status: 404, retryAfter: "900"),
         ])
         let client = try edge.client()
-        let error = #expect(throws: ACMEError.self) { _ = try client.whenThere { try client.order(at: url) } }
+        let error = #expect(throws: ACMEError.self) { _ = try client.retryingUntilKnown { try client.order(at: url) } }
         #expect(error?.retryAfter == .seconds(900) && edge.waits == [.seconds(7)] && edge.isDone)
     }
 }

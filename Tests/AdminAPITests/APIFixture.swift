@@ -45,7 +45,7 @@ final class APIFixture: Sendable {
                 return true
             }, awaitService: { _, revision in access.fixture?.awaited.withLock { $0.append(revision) } })
         api = AdminAPI(
-            AdminAPI.Surroundings(
+            AdminAPI.Dependencies(
                 version: "1.2.3", writing: writing, now: { access.fixture?.now ?? 0 }, localAuthority: { _, _ in nil },
                 withStore: { body in
                     guard let fixture = access.fixture, fixture.isThere.withLock({ $0 }) else { return nil }

@@ -44,7 +44,7 @@ extension ACMEClient {
         guard let url = order.certificate else {
             throw ACMEError.malformed("order", reason: "it does not say where its certificate is")
         }
-        let ((response, own), wasLate) = try whenThere {
+        let ((response, own), wasLate) = try retryingUntilKnown {
             let response = try self.read(url, accept: Self.chainType)
             let own = Result { try read(response.body, false) }
             if case .failure(let error) = own, PEM.endOfFirstBlock(in: response.body) == nil {

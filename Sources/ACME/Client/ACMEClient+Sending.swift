@@ -62,7 +62,7 @@ extension ACMEClient {
     /// several servers, and some learn of the resource later. The CA's Retry-After decides the delays.
     ///
     /// - Returns: The result, and whether the first try failed.
-    package func whenThere<Result>(_ ask: () throws -> Result) throws -> (result: Result, wasLate: Bool) {
+    package func retryingUntilKnown<Result>(_ ask: () throws -> Result) throws -> (result: Result, wasLate: Bool) {
         var backoff = Backoff(budget: patience)
         var wasLate = false
         while true {

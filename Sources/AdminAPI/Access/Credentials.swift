@@ -4,7 +4,7 @@ import PKI
 import State
 
 /// Who sent a request, and what this party may do.
-struct Identity: Sendable, Equatable {
+struct Caller: Sendable, Equatable {
     enum Kind: String {
         case token, certificate
         /// A person at the admin page.

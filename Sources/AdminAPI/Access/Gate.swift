@@ -35,9 +35,9 @@ final class Gate: Sendable {
     }
 
     /// Who has sent the request. Throws a problem if nobody who is known has.
-    func identify(_ credentials: Credentials, _ request: AdminRequest, in store: any StateStore) throws -> Identity {
+    func identify(_ credentials: Credentials, _ request: AdminRequest, in store: any StateStore) throws -> Caller {
         if let holder = request.holder {
-            return Identity(kind: .certificate, name: holder.name, scope: holder.mayChange ? .write : .read)
+            return Caller(kind: .certificate, name: holder.name, scope: holder.mayChange ? .write : .read)
         }
         switch credentials {
         case .bearer(let text): return try token(text, request, in: store)
@@ -46,7 +46,7 @@ final class Gate: Sendable {
         }
     }
 
-    private func token(_ text: String, _ request: AdminRequest, in store: any StateStore) throws -> Identity {
+    private func token(_ text: String, _ request: AdminRequest, in store: any StateStore) throws -> Caller {
         let now = now()
         guard let token = Credentials.token(text, among: try store.accessTokens()), !token.isExpired(at: now) else {
             throw wrongToken(request)
@@ -55,7 +55,7 @@ final class Gate: Sendable {
             // A state that can't be written now may still be read.
             try? store.noteUse(ofToken: token.name, at: now)
         }
-        return Identity(kind: .token, name: token.name, scope: token.scope)
+        return Caller(kind: .token, name: token.name, scope: token.scope)
     }
 
     private func wrongToken(_ request: AdminRequest) -> Problem {
@@ -65,13 +65,13 @@ final class Gate: Sendable {
             fields: [("WWW-Authenticate", "Bearer realm=\"aegis\", error=\"invalid_token\"")])
     }
 
-    private func session(_ secret: String, in store: any StateStore) throws -> Identity {
+    private func session(_ secret: String, in store: any StateStore) throws -> Caller {
         let now = now()
         guard let digest = AccessSecret.session.digest(of: secret), let session = try store.session(digest: digest),
             !session.isOver(at: now)
         else { throw Problem(.unauthorized, "The session is over.") }
         if session.lastUsedAt + Self.useSeconds <= now { try? store.noteUse(ofSession: digest, at: now) }
-        return Identity(kind: .person, name: session.openedBy, scope: .write)
+        return Caller(kind: .person, name: session.openedBy, scope: .write)
     }
 
     /// Refuses a change that a page of another origin has sent.

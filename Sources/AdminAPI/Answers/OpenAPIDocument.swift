@@ -4,7 +4,7 @@ import ConfigModel
 enum OpenAPIDocument {
     static let route: Route = .reading(
         "/api/v1/openapi.json", "getDescription", "This description of the API (OpenAPI 3.1)", .any("object")
-    ) { make(Routes.all, version: $0.surroundings.version) }
+    ) { make(Routes.all, version: $0.dependencies.version) }
 
     static func make(_ routes: [Route], version: String) -> PlainValue {
         let paths = routes.map(\.path.text).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }

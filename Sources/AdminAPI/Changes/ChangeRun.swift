@@ -26,7 +26,7 @@ struct ChangeRun {
     func run() throws -> AdminResponse {
         let key = try IdempotencyKey(call.request)
         let deadline = call.request.receivedAt.advanced(by: .seconds(Self.patienceSeconds))
-        let writing = call.surroundings.writing
+        let writing = call.dependencies.writing
         var answer: ChangeAnswer?
         let hasLock = try writing.underLock(call.store, deadline) { answer = try carryOut(key, $0) }
         guard hasLock, let answer else {
@@ -39,7 +39,7 @@ struct ChangeRun {
     }
 
     private func carryOut(_ key: IdempotencyKey?, _ holder: LeaseHolder) throws -> ChangeAnswer {
-        let actor = call.identity.actor
+        let actor = call.caller.actor
         let digest = IdempotencyKey.digest(of: call.request)
         if let key {
             let since = call.now - RememberedAnswer.seconds
@@ -76,7 +76,7 @@ struct ChangeRun {
     private func event(_ change: OwnedItems.Change) -> AuditEvent {
         // The names of routes begin with what they do, such as `createHost`.
         AuditEvent(
-            at: call.now, actor: call.identity.actor, action: String(action.prefix { $0.isLowercase }),
+            at: call.now, actor: call.caller.actor, action: String(action.prefix { $0.isLowercase }),
             item: change.item, details: ["client": call.request.client, "request_id": call.request.requestID])
     }
 

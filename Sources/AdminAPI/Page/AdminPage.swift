@@ -8,11 +8,11 @@ import State
 /// The server writes whole pages, and each works without script. A browser gets them only with a session's cookie, which
 /// a link of `aegis-apply admin login` opens.
 struct AdminPage: Sendable {
-    private let surroundings: AdminAPI.Surroundings
+    private let dependencies: AdminAPI.Dependencies
     private let gate: Gate
 
-    init(_ surroundings: AdminAPI.Surroundings, _ gate: Gate) {
-        self.surroundings = surroundings
+    init(_ dependencies: AdminAPI.Dependencies, _ gate: Gate) {
+        self.dependencies = dependencies
         self.gate = gate
     }
 
@@ -23,7 +23,7 @@ struct AdminPage: Sendable {
     func answer(_ request: AdminRequest, _ path: RequestPath) -> AdminResponse {
         do {
             if let asset = PageAssets.answer(to: request, path) { return asset }
-            if let login = try LoginPages(surroundings, gate).answer(request, path) { return login }
+            if let login = try LoginPages(dependencies, gate).answer(request, path) { return login }
             return try respond(to: request, path)
         } catch {
             return Self.failure(AdminAPI.problem(error), request)
@@ -35,10 +35,10 @@ struct AdminPage: Sendable {
         guard case .session(let secret) = credentials else { return LoginPages.isNeeded(hadSession: false) }
         let isChange = request.isChange
         if isChange { try gate.checkOrigin(request) }
-        let answer = try surroundings.withStore { store in
-            let identity: Identity
+        let answer = try dependencies.withStore { store in
+            let caller: Caller
             do {
-                identity = try gate.identify(credentials, request, in: store)
+                caller = try gate.identify(credentials, request, in: store)
             } catch let problem as Problem where problem.kind == .unauthorized {
                 return LoginPages.isNeeded(hadSession: true)
             }
@@ -55,9 +55,9 @@ struct AdminPage: Sendable {
                     : Problem(.methodNotAllowed, "This address can't be used like that.")
             }
             let call = PageCall(
-                parameters: parameters, query: path.parameters, form: form, request: request, identity: identity,
-                changeToken: SessionCookie.changeToken(of: secret), store: store, now: surroundings.now(),
-                surroundings: surroundings)
+                parameters: parameters, query: path.parameters, form: form, request: request, caller: caller,
+                changeToken: SessionCookie.changeToken(of: secret), store: store, now: dependencies.now(),
+                dependencies: dependencies)
             return try route.answer(call)
         }
         guard let answer else { throw AdminAPI.noState }
@@ -105,13 +105,13 @@ struct PageCall {
     let query: [(name: String, value: String)]
     let form: PageForm
     let request: AdminRequest
-    let identity: Identity
+    let caller: Caller
     /// What forms send to show that they are ours.
     let changeToken: String
     let store: any StateStore
     /// In seconds since 1970.
     let now: Int64
-    let surroundings: AdminAPI.Surroundings
+    let dependencies: AdminAPI.Dependencies
 
     func query(_ name: String) -> String? { query.first { $0.name == name }?.value }
 
@@ -133,7 +133,7 @@ struct PageCall {
         return try route.carryOut(
             Call(
                 path: route.path, parameters: parameters, query: try Query([], []), request: request, body: body,
-                identity: identity, store: store, now: now, surroundings: surroundings))
+                caller: caller, store: store, now: now, dependencies: dependencies))
     }
 
     /// The hidden field that each form of the page has.

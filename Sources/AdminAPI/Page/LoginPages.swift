@@ -8,11 +8,11 @@ import State
 ///
 /// The link shows a page whose button opens the session: what only looks at links, such as a preview, does not use it up.
 struct LoginPages {
-    private let surroundings: AdminAPI.Surroundings
+    private let dependencies: AdminAPI.Dependencies
     private let gate: Gate
 
-    init(_ surroundings: AdminAPI.Surroundings, _ gate: Gate) {
-        self.surroundings = surroundings
+    init(_ dependencies: AdminAPI.Dependencies, _ gate: Gate) {
+        self.dependencies = dependencies
         self.gate = gate
     }
 
@@ -49,10 +49,10 @@ struct LoginPages {
         guard let digest = AccessSecret.session.digest(of: secret) else {
             preconditionFailure("our own secret is one")
         }
-        let response = try surroundings.withStore { store in
+        let response = try dependencies.withStore { store in
             let session = try AccessSecret.loginLink.digest(of: link).flatMap { link in
                 try store.openSession(
-                    byLink: link, digest, at: surroundings.now(),
+                    byLink: link, digest, at: dependencies.now(),
                     details: ["client": request.client, "request_id": request.requestID])
             }
             guard session != nil else { return Self.isUsedUp }
@@ -79,12 +79,12 @@ struct LoginPages {
             return Self.isNeeded(hadSession: false)
         }
         try gate.checkPage(request, credentials, token: PageForm(request)[PageForm.changeToken])
-        let response = try surroundings.withStore { store in
+        let response = try dependencies.withStore { store in
             if let session = try store.session(digest: digest) {
                 try store.endSession(
                     digest: digest,
                     event: AuditEvent(
-                        at: surroundings.now(), actor: session.openedBy, action: "logout",
+                        at: dependencies.now(), actor: session.openedBy, action: "logout",
                         item: ItemID(single: .gateway),
                         details: ["client": request.client, "request_id": request.requestID]))
             }

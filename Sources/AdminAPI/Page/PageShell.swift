@@ -55,7 +55,7 @@ enum PageShell {
         }
         return """
             <nav aria-label="Pages">\(links)</nav>
-            <form method="post" action="/logout">\(call.tokenField)<span class="quiet">\(call.identity.name)</span>
+            <form method="post" action="/logout">\(call.tokenField)<span class="quiet">\(call.caller.name)</span>
             <button>Log out</button></form>
             """
     }

@@ -85,5 +85,5 @@ extension Call {
     var owned: OwnedItems { OwnedItems(store, now: now) }
 
     /// Seals keys for the state.
-    func sealer() throws -> Sealer { Sealer(key: try surroundings.writing.masterKey(store)) }
+    func sealer() throws -> Sealer { Sealer(key: try dependencies.writing.masterKey(store)) }
 }

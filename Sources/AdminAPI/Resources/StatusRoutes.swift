@@ -55,7 +55,7 @@ enum StatusRoutes {
             JSONMember("warning", .optional(.text), "What will be a problem") { $0.warning },
         ])
 
-    private static let overdueList = JSONForm<ListStatus.Overdue>.object(
+    private static let overdueList = JSONForm<RevocationListStatus.Overdue>.object(
         "OverdueList", "A revocation list that is past its next update",
         [
             JSONMember("issuer", .text, "The CA's name") { $0.list.issuer },
@@ -63,8 +63,8 @@ enum StatusRoutes {
             JSONMember("refuses", .flag, "Whether a host refuses the CA's certificates therefore") { $0.refuses },
         ])
 
-    private static let list = JSONForm<ListStatus>.object(
-        "ListStatus", "A file of revocation lists",
+    private static let list = JSONForm<RevocationListStatus>.object(
+        "RevocationListStatus", "A file of revocation lists",
         [
             JSONMember("file", .text, "Its path in the file") { $0.path },
             JSONMember("hosts", .list(of: .text), "The first \(named) hosts that use it") {

@@ -22,7 +22,7 @@ enum TrustBundle {
         let record = try call.store.item(ItemID(single: .gateway))?.record
         let settings = record.flatMap(GatewaySettings.init(record:)) ?? GatewaySettings()
         guard
-            let certificate = call.surroundings.localAuthority(
+            let certificate = call.dependencies.localAuthority(
                 settings.cacheDirectory, try call.store.directory() ?? ".")
         else { throw Problem(.notFound, "There is no local CA yet, or its certificate can't be read.") }
         return certificate

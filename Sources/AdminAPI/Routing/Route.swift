@@ -81,11 +81,11 @@ struct Call {
     let request: AdminRequest
     /// The body that was sent; an empty object for a route that takes none.
     let body: PlainValue
-    let identity: Identity
+    let caller: Caller
     let store: any StateStore
     /// In seconds since 1970.
     let now: Int64
-    let surroundings: AdminAPI.Surroundings
+    let dependencies: AdminAPI.Dependencies
 }
 
 extension AdminResponse {

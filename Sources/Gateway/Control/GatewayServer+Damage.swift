@@ -1,7 +1,7 @@
 import State
 
 /// What the control side knows of the state's files, and of damage to the state.
-struct StateWatch {
+struct StateDamage {
     /// The pause before the next check for damage is this many times as long as the last check, but at least
     /// `leastRestMilliseconds`.
     static let restFactor: Int64 = 20
@@ -117,7 +117,7 @@ extension GatewayServer {
             do {
                 // The check opens a connection of its own, since an open connection would not read its cached pages
                 // from the disk again.
-                if let store = try openState(StateWatch.jobPatience) {
+                if let store = try openState(StateDamage.jobPatience) {
                     try store.check()
                     check.hasGoneBack = try store.position().revision < revision
                 }
@@ -133,14 +133,14 @@ extension GatewayServer {
         let now = Self.monotonicMilliseconds
         stateWatch.isChecking = false
         stateWatch.checked = check.files
-        let rest = max((now - check.startedAt) * StateWatch.restFactor, StateWatch.leastRestMilliseconds)
+        let rest = max((now - check.startedAt) * StateDamage.restFactor, StateDamage.leastRestMilliseconds)
         stateWatch.nextCheck = now + rest
         let wasOpen = store != nil
         if let failure = check.failure {
             // Damage is certain only if it was found while no store was open, since SQLite trusts the cached data of an
             // open connection. If a store was open, the store is closed here, and the check is repeated at once.
             stateIsDamaged(wasOpen ? nil : failure)
-            stateWatch.nextRetry = now + (wasOpen ? 0 : StateWatch.retryMilliseconds)
+            stateWatch.nextRetry = now + (wasOpen ? 0 : StateDamage.retryMilliseconds)
             if wasOpen { stateWatch.nextCheck = now }
         } else {
             stateWatch.isDamaged = false
@@ -209,7 +209,7 @@ extension GatewayServer {
     /// a failure.
     func stateIsMissing() {
         guard position == .start else {
-            return stateFailed("there is no state '\(options.statePath)' any more; \(StateWatch.missingHint)")
+            return stateFailed("there is no state '\(options.statePath)' any more; \(StateDamage.missingHint)")
         }
         waitForState()
     }
@@ -252,7 +252,7 @@ extension GatewayServer {
 
     /// The events wait until the state can be written. If too many wait, the oldest are dropped.
     func note(_ events: [AuditEvent]) {
-        stateWatch.events = Array((stateWatch.events + events).suffix(StateWatch.mostEvents))
+        stateWatch.events = Array((stateWatch.events + events).suffix(StateDamage.mostEvents))
     }
 
     func recordStateEvents() {
@@ -278,7 +278,7 @@ extension GatewayServer {
     }
 }
 
-extension StateWatch {
+extension StateDamage {
     fileprivate static let missingHint = "put it back, restore it from a backup, or run aegis-apply"
     static let mostEvents = 1000
 }

@@ -178,14 +178,14 @@ extension GatewayServer {
 
     /// Revokes certificates that have been replaced. Another thread does the work, since the CA may be slow to answer.
     private func revokeSuperseded() {
-        guard !issuance.isRevoking, let jobs = issuanceStore(), let tools = issuanceTools(jobs),
+        guard !issuance.isRevoking, let jobs = issuanceStore(), let context = issuanceContext(jobs),
             let waiting = try? store?.supersededCertificates(), !waiting.isEmpty
         else { return }
         issuance.isRevoking = true
         let issuers = Array(compiler.issuers.values)
         let (events, log) = (events, log)
         NamedThread("revocations") {
-            for outcome in (try? OriginRevocations(tools).revokeSuperseded(issuers: issuers)) ?? [] {
+            for outcome in (try? OriginRevocations(context).revokeSuperseded(issuers: issuers)) ?? [] {
                 if let failure = outcome.failure {
                     log.error("the former certificate of '\(outcome.certificate)' is not revoked: \(failure)")
                 } else {
@@ -200,7 +200,7 @@ extension GatewayServer {
     /// may be slow to answer.
     private func followPacks(_ now: Int64) {
         guard !issuance.isFollowing, !compiler.edgeCertificates.isEmpty, let jobs = issuanceStore(),
-            let tools = issuanceTools(jobs), let packs = try? store?.edgePacks()
+            let context = issuanceContext(jobs), let packs = try? store?.edgePacks()
         else { return }
         // A certificate may have several packs. Only the newest pack is followed; older packs will be deleted.
         let due = Dictionary(grouping: packs, by: \.certificate).values.compactMap { packs -> EdgePack? in
@@ -217,7 +217,7 @@ extension GatewayServer {
             for pack in due {
                 guard let certificate = certificates[pack.certificate] else { continue }
                 do throws(IssuanceFailure) {
-                    let seen = try EdgePacks(tools).follow(certificate, named: pack.certificate)
+                    let seen = try EdgePacks(context).follow(certificate, named: pack.certificate)
                     guard let seen, seen.status != pack.status else { continue }
                     log.info("the edge certificate '\(pack.certificate)' is \(seen.status)")
                 } catch {
@@ -303,7 +303,7 @@ extension GatewayServer {
         // As long as any connection is open, SQLite does not read the files of a damaged state again. So no connection
         // is opened here.
         guard loadFailure == nil else { return nil }
-        if issuance.store == nil, mayOpenState() { issuance.store = try? options.openState(StateWatch.jobPatience) }
+        if issuance.store == nil, mayOpenState() { issuance.store = try? options.openState(StateDamage.jobPatience) }
         return issuance.store
     }
 
@@ -316,7 +316,7 @@ extension GatewayServer {
         {
             return known.sources
         }
-        guard let tools = issuanceTools(store) else { return nil }
+        guard let context = issuanceContext(store) else { return nil }
         let board = ChallengeBoard(store: store, holder: holder) { () throws(IssuanceFailure) in
             throw IssuanceFailure("no gateway serves that could answer the CA's challenge")
         }
@@ -324,12 +324,12 @@ extension GatewayServer {
             guard let directory = fallbackDirectory else { throw IssuanceFailure("there is no local CA here") }
             return try LocalAuthority(directory: directory, now: Self.now)
         }
-        let sources = CertificateSources(local: local, board: board, tools)
+        let sources = CertificateSources(local: local, board: board, context)
         issuance.sources = (sources, sealer.key.id, directory, fallbackDirectory)
         return sources
     }
 
-    private func issuanceTools(_ store: any StateStore) -> IssuanceContext? {
+    private func issuanceContext(_ store: any StateStore) -> IssuanceContext? {
         sealer.map { sealer in
             IssuanceContext(
                 store: store, holder: holder, sealer: sealer,

@@ -42,7 +42,7 @@ extension GatewayServer {
         let admin = compiler.settings.admin.address
         wanted[admin.text] = Listening(address: admin, role: .admin)
         if let node = compiler.node?.address?.listener { wanted[node.text] = Listening(address: node, role: .node) }
-        takeBack(wanted)
+        reclaim(wanted)
         for (text, new) in wanted { giveRole(new.role, to: text) }
         let gone = listening.filter { wanted[$0.key]?.role != $0.value.role }
         let fresh = wanted.values.filter { listening[$0.address.text]?.role != $0.role }
@@ -64,7 +64,7 @@ extension GatewayServer {
     }
 
     /// A retiring address that the new settings name again stays open.
-    private func takeBack(_ wanted: [String: Listening]) {
+    private func reclaim(_ wanted: [String: Listening]) {
         for (text, former) in retiring {
             guard let new = wanted[text], new.isAdmin == former.listening.isAdmin else { continue }
             retiring[text] = nil

@@ -5,7 +5,7 @@ extension GatewayServer {
     /// Logs a refused peer certificate and adds an audit event, within the limits of `RefusalAllowance`. The metrics
     /// count every refusal.
     func peerRefused(host: String, peer: String, direction: String, _ refusal: PeerRefusal) {
-        guard let unreported = refusals.take(at: Self.uptime) else { return }
+        guard let unreported = refusals.noteRefusal(at: Self.uptime) else { return }
         let details = refusal.details + [("peer", peer), ("direction", direction)]
         let who = direction == "in" ? "a client's" : "an upstream's"
         let missed = unreported > 0 ? [("unreported", "\(unreported)")] : []
@@ -13,7 +13,7 @@ extension GatewayServer {
             "\(who) certificate was refused: \(refusal)", [("host", host), ("peer", peer)] + refusal.details + missed)
         // While the state can't be written, events wait in memory. Refusals may fill only half of the room, so that
         // other events are not lost.
-        guard stateWatch.events.count < StateWatch.mostEvents / 2 else { return }
+        guard stateWatch.events.count < StateDamage.mostEvents / 2 else { return }
         note([
             AuditEvent(
                 at: Self.now, actor: "gateway \(node.machine) \(node.process)", action: "refuse",

@@ -13,7 +13,7 @@ extension GatewayServer {
         do {
             if store == nil {
                 guard mayOpenState() else { return }
-                store = try options.openState(StateWatch.controlPatience)
+                store = try options.openState(StateDamage.controlPatience)
             }
             guard let store else { return stateIsMissing() }
             let latest = try store.position()
@@ -178,7 +178,7 @@ extension GatewayServer {
                 at: Self.now, actor: "gateway \(node.machine) \(node.process)", action: "load", item: id,
                 failure: reason)
         }
-        note(Array(events.prefix(StateWatch.mostEvents)))
+        note(Array(events.prefix(StateDamage.mostEvents)))
         recordStateEvents()
     }
 

@@ -28,8 +28,8 @@ extension GatewayServer {
     }
 
     /// The known addresses of an upstream. There are none if the upstream's host name was never resolved.
-    private func place(of upstream: Upstream, _ number: UpstreamNumber) -> UpstreamPlace {
-        var place = UpstreamPlace(number: number)
+    private func place(of upstream: Upstream, _ number: UpstreamNumber) -> ResolvedUpstream {
+        var place = ResolvedUpstream(number: number)
         switch upstream.transport {
         case .unix(let path): place.addresses = [SocketAddress(unixPath: path)]
         case .http(let host, let port), .https(let host, let port):
@@ -121,7 +121,7 @@ extension GatewayServer {
         }
     }
 
-    func takeHealth(_ number: UpstreamNumber, _ isHealthy: Bool, _ reason: String) {
+    func recordHealth(_ number: UpstreamNumber, _ isHealthy: Bool, _ reason: String) {
         guard var state = health[number], let upstream = compiler.upstreams[number] else { return }
         state.isRunning = false
         state.streak = isHealthy == state.isHealthy ? 0 : state.streak + 1

@@ -92,7 +92,7 @@ package final class GatewayServer {
     /// The latest revision that each worker has put in force. The key is the worker's number.
     var appliedRevisions: [Int: Int] = [:]
     var loadFailure: String?
-    var stateWatch = StateWatch()
+    var stateWatch = StateDamage()
     var refusals = RefusalAllowance()
     var nodeAccess: NodeAccess?
     /// Why the configuration's node listener can't let anybody in; nil if it can.
@@ -132,7 +132,7 @@ package final class GatewayServer {
     var drainDeadline: Int64?
     var successor: Successor?
     var issuance = Issuance()
-    let vaultDesk: VaultDesk
+    let vaultDesk: VaultExchange
     /// The running keepers, by the Vault's name.
     var vaultKeepers: [String: (keeper: VaultKeeper, work: VaultKeeper.Work)] = [:]
     /// Reports changes of files from which trust is made. Nil if the system has no inotify instance left: then changes
@@ -164,7 +164,7 @@ package final class GatewayServer {
         reports = try Mailbox()
         signals = try SignalDescriptor([SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGQUIT])
         let events = events
-        vaultDesk = VaultDesk { events.post(.identityDelivered) }
+        vaultDesk = VaultExchange { events.post(.identityDelivered) }
         resolver = try Resolver { events.post(.resolved($0)) }
         sockets = ListeningSockets(inherited: options.inheritedSockets)
         tickets = try TicketKeys()
@@ -341,7 +341,7 @@ package final class GatewayServer {
         case .short(let shortage, let client):
             if mayComplain(of: shortage) { tell(of: shortage, client: client) }
         case .health(let upstream, let isHealthy, let reason):
-            takeHealth(upstream, isHealthy, reason)
+            recordHealth(upstream, isHealthy, reason)
         case .drained(let worker):
             if worker >= 0 { drained += 1 }
         }

@@ -154,10 +154,10 @@ struct PeerMaterials {
     /// Checks all files and identities for changes, and puts deliveries from Vaults and revocation lists that were
     /// parsed in force. With `isForced`, files are read even if they look unchanged.
     mutating func look(
-        isForced: Bool, deliveries: [VaultDesk.Delivery], lists: [ListFiles.Reading], now: Int64
+        isForced: Bool, deliveries: [VaultExchange.Delivery], lists: [ListFiles.Reading], now: Int64
     ) -> Change {
         let paths = files.look(isForced: isForced)
-        var change = Change(files: Set(paths), identities: take(deliveries, now: now))
+        var change = Change(files: Set(paths), identities: accept(deliveries, now: now))
         for path in paths where authorityFiles[path] != nil { readAuthorities(in: path) }
         for reading in lists where listFiles.put(reading) { change.files.insert(reading.path) }
         for (name, declared) in identities {
@@ -172,7 +172,7 @@ struct PeerMaterials {
 
     /// Puts deliveries in force and returns the names of the identities that have changed. A delivery is dropped if the
     /// identity has another declaration by now.
-    private mutating func take(_ deliveries: [VaultDesk.Delivery], now: Int64) -> Set<String> {
+    private mutating func accept(_ deliveries: [VaultExchange.Delivery], now: Int64) -> Set<String> {
         var changed: Set<String> = []
         for delivery in deliveries {
             guard var declared = identities[delivery.name], case .vault(let declaration) = declared.kept.source,

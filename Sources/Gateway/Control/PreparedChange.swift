@@ -21,7 +21,7 @@ indirect enum PreparedChange: Sendable {
 
 struct ChangePreparation: Sendable {
     let sealer: Sealer
-    let shared: SharedParts
+    let shared: CertificateInternTable
 
     /// Prepares a change. A certificate is parsed only if `parsesCertificate` is true, since parsing costs a hundred
     /// times as much as checking the seal and the fingerprint. The seal proves that the key belongs to the leaf.
@@ -53,7 +53,7 @@ struct ChangePreparation: Sendable {
 }
 
 /// Data that thousands of certificates have in common, such as intermediates. Each piece is parsed and kept only once.
-final class SharedParts: Sendable {
+final class CertificateInternTable: Sendable {
     private let commons = Mutex<[Origin: CertificateEntry.Common]>([:])
     private let intermediates = Mutex<[Text: TLSIntermediates]>([:])
 

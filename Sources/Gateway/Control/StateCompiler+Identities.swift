@@ -5,7 +5,7 @@ import State
 /// Identities, the Vaults they come from, and the node whose ID they contain.
 extension StateCompiler {
     /// Sets the settings of a Vault. If they have changed, the identities from this Vault are declared again.
-    mutating func takeVault(_ id: ItemID, _ item: StoredItem, _ update: inout TableUpdate) {
+    mutating func compileVault(_ id: ItemID, _ item: StoredItem, _ update: inout TableUpdate) {
         guard var settings = read(VaultServer.self, of: id, item) else { return }
         settings.name = id.name
         guard settings != vaults.updateValue(settings, forKey: id.name) else { return }
@@ -15,7 +15,7 @@ extension StateCompiler {
         }
     }
 
-    mutating func takeIdentity(_ id: ItemID, _ item: StoredItem, _ update: inout TableUpdate) {
+    mutating func compileIdentity(_ id: ItemID, _ item: StoredItem, _ update: inout TableUpdate) {
         guard var settings = read(NamedIdentity.self, of: id, item) else { return }
         settings.name = id.name
         // A development identity contains the node's ID, which is read later. So the identity is declared after that.

@@ -51,7 +51,7 @@ struct StateCompiler {
     var heldIdentities: [NamedIdentity] = []
     private(set) var sites = NamedTable<Site>()
     private var challenges: Set<String> = []
-    private var shared = SharedParts()
+    private var shared = CertificateInternTable()
 
     /// The largest number of certificates in one change that are parsed before they are put in force. In a larger
     /// change, such as the first load, the further certificates are not parsed.
@@ -78,7 +78,7 @@ struct StateCompiler {
         materials.stored = storedIdentity
         defer { materials.stored = { _ in nil } }
         // A full read replaces all entries, so the data that the old entries share is no longer needed.
-        if all { shared = SharedParts() }
+        if all { shared = CertificateInternTable() }
         let preparation = ChangePreparation(sealer: sealer, shared: shared)
         var batches = Batches<(change: StateChange, isParsed: Bool), PreparedChange> {
             preparation.prepare($0.change, parsesCertificate: $0.isParsed)
@@ -113,7 +113,7 @@ struct StateCompiler {
     ///   - lists: Revocation lists that were parsed.
     /// - Returns: The renewed trust. Nil if no content has changed, and no reason why something can't be used.
     mutating func lookAtFiles(
-        isForced: Bool, deliveries: [VaultDesk.Delivery], lists: [ListFiles.Reading]
+        isForced: Bool, deliveries: [VaultExchange.Delivery], lists: [ListFiles.Reading]
     ) -> RenewedTrust? {
         let change = materials.look(
             isForced: isForced, deliveries: deliveries, lists: lists, now: GatewayServer.now)
@@ -179,8 +179,8 @@ struct StateCompiler {
         switch change {
         case .host(let id, let record, let host):
             declareHeldIdentities(&update)
-            takeHost(id, record, host, &update)
-        case .certificate(let name, let certificate): takeCertificate(name, certificate, &update)
+            compileHost(id, record, host, &update)
+        case .certificate(let name, let certificate): compileCertificate(name, certificate, &update)
         case .other(let change): apply(change, &update)
         }
     }
@@ -189,11 +189,11 @@ struct StateCompiler {
         switch change {
         case .item(let id, let item) where id.kind == .gateway:
             settings = read(GatewaySettings.self, of: id, item) ?? settings
-        case .item(let id, let item) where id.kind == .issuer: takeIssuer(id, item)
+        case .item(let id, let item) where id.kind == .issuer: compileIssuer(id, item)
         case .item(let id, let item) where id.kind == .edgeCertificate:
             if let certificate = read(EdgeCertificate.self, of: id, item) { edgeCertificates[id.name] = certificate }
-        case .item(let id, let item) where id.kind == .vault: takeVault(id, item, &update)
-        case .item(let id, let item) where id.kind == .identity: takeIdentity(id, item, &update)
+        case .item(let id, let item) where id.kind == .vault: compileVault(id, item, &update)
+        case .item(let id, let item) where id.kind == .identity: compileIdentity(id, item, &update)
         case .item(let id, let item) where id.kind == .node:
             if let settings = read(NodeSettings.self, of: id, item) { setNode(settings, &update) }
         case .item(let id, let item) where id.kind == .alerts:
@@ -242,7 +242,7 @@ struct StateCompiler {
 
     private static let unreadable = "its record can't be read"
 
-    private mutating func takeIssuer(_ id: ItemID, _ item: StoredItem) {
+    private mutating func compileIssuer(_ id: ItemID, _ item: StoredItem) {
         guard var issuer = read(Issuer.self, of: id, item) else { return }
         issuer.name = id.name
         issuers[id.name] = issuer
@@ -256,7 +256,7 @@ struct StateCompiler {
 
     // MARK: Hosts
 
-    private mutating func takeHost(_ id: ItemID, _ record: [UInt8], _ host: Host?, _ update: inout TableUpdate) {
+    private mutating func compileHost(_ id: ItemID, _ record: [UInt8], _ host: Host?, _ update: inout TableUpdate) {
         guard let host else {
             problems[id] = Self.unreadable
             return
@@ -339,7 +339,7 @@ struct StateCompiler {
         if let certificate { soonestEnd = soonestEnd.map { min($0, certificate.expiresAt) } }
     }
 
-    private mutating func takeCertificate(
+    private mutating func compileCertificate(
         _ name: String, _ prepared: Result<CertificateEntry, PreparedChange.Failure>,
         _ update: inout TableUpdate
     ) {

@@ -12,7 +12,7 @@ struct RefusalAllowance {
 
     /// Counts a refusal at a time, in seconds of the monotonic clock. Returns nil if it must not be reported, else how
     /// many refusals before it were not reported.
-    mutating func take(at now: Int64) -> Int? {
+    mutating func noteRefusal(at now: Int64) -> Int? {
         let earned = max(0, now - refilledAt) / Self.secondsForOne
         if left + Int(clamping: earned) >= Self.most {
             (left, refilledAt) = (Self.most, now)

@@ -26,7 +26,7 @@ package struct PeerProbe {
 
     package struct Report: Sendable {
         /// What the server did about the client certificate.
-        package enum Ours: Sendable, Equatable {
+        package enum ClientCertificateOutcome: Sendable, Equatable {
             case notAsked
             /// The server asked for a certificate and has not refused it in TLS. It may refuse it later: nginx answers
             /// the first request with 400.
@@ -43,7 +43,7 @@ package struct PeerProbe {
         /// Why the server's certificate is not trusted; nil if it is trusted, or the server showed none.
         package var refusal: PeerRefusal?
         package var isAsked = false
-        package var ours = Ours.notAsked
+        package var ours = ClientCertificateOutcome.notAsked
 
         /// Whether the handshake is complete and neither side has refused the other's certificate.
         package var isGood: Bool {
@@ -199,7 +199,7 @@ package struct PeerProbe {
     /// a session ticket, shows that the server has completed the handshake.
     private func awaitObjection(
         _ transport: inout Transport, _ memory: borrowing WorkerMemory, until deadline: Int64
-    ) -> Report.Ours {
+    ) -> Report.ClientCertificateOutcome {
         while true {
             switch transport.receive(memory, second: 0) {
             // An incomplete record may be the beginning of an alert.

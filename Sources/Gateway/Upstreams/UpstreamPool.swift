@@ -121,7 +121,7 @@ struct UpstreamPool: ~Copyable {
 
     /// Sets the addresses. Returns false if they have not changed. If there is a new address, the upstream is no longer
     /// ejected, since its failures concern the old addresses.
-    mutating func place(at places: [SocketAddress]) -> Bool {
+    mutating func setAddresses(_ places: [SocketAddress]) -> Bool {
         guard places != addresses else { return false }
         if !places.allSatisfy(addresses.contains) { forgetFailures() }
         addresses = places

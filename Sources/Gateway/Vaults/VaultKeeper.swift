@@ -44,7 +44,7 @@ final class VaultKeeper: Sendable {
     private let gate: VaultCallGate
 
     /// Starts the keeper's thread.
-    init(_ name: String, _ work: Work, desk: VaultDesk, log: EventLog, jitter: UInt64) throws(SystemFailure) {
+    init(_ name: String, _ work: Work, desk: VaultExchange, log: EventLog, jitter: UInt64) throws(SystemFailure) {
         inbox = try Mailbox()
         gate = VaultCallGate()
         let (inbox, gate) = (inbox, gate)

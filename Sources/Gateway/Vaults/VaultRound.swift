@@ -11,7 +11,7 @@ import Vault
 /// identities.
 final class VaultRound {
     let vault: String
-    let desk: VaultDesk
+    let desk: VaultExchange
     private let gate: VaultCallGate
     let log: EventLog
     private let jitter: UInt64
@@ -40,7 +40,7 @@ final class VaultRound {
         var declaration: VaultIdentityDeclaration { plan.declaration }
     }
 
-    init(vault: String, desk: VaultDesk, gate: VaultCallGate, log: EventLog, jitter: UInt64) {
+    init(vault: String, desk: VaultExchange, gate: VaultCallGate, log: EventLog, jitter: UInt64) {
         (self.vault, self.desk, self.gate, self.log, self.jitter) = (vault, desk, gate, log, jitter)
     }
 
@@ -192,7 +192,7 @@ final class VaultRound {
         entries[name]?.plan.failed(at: now, askedSeconds: askedSeconds)
         entries[name]?.hasToldFailure = true
         desk.deliver(
-            VaultDesk.Delivery(
+            VaultExchange.Delivery(
                 name: name, declaration: entry.declaration.digest, result: .failure(IdentityFault(reason))))
     }
 
@@ -209,7 +209,7 @@ final class VaultRound {
         guard let entry = entries[name] else { return }
         entries[name]?.hasToldFailure = false
         desk.deliver(
-            VaultDesk.Delivery(name: name, declaration: entry.declaration.digest, result: .success(identity)))
+            VaultExchange.Delivery(name: name, declaration: entry.declaration.digest, result: .success(identity)))
     }
 }
 

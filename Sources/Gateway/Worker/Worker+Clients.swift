@@ -87,7 +87,7 @@ extension Worker {
             case .tunnel: relayToUpstream(id)
             case .lingering: discard(memory.plain.count, of: id)
             case .closing, .handshake, .awaitingCertificate: return
-            case .open: takeBytes(id)
+            case .open: receiveBytes(id)
             }
         case .ended, .truncated: clientEnded(id)
         case .failed(.tls(let failure)): tlsFailed(id, failure)
@@ -105,7 +105,7 @@ extension Worker {
         linger(id, atMost: Self.bytesAfterFailure)
     }
 
-    private func takeBytes(_ id: SlotID) {
+    private func receiveBytes(_ id: SlotID) {
         if clients[id].inbox.isEmpty {
             let bytes = memory.plain.bytes
             let taken = process(bytes, of: id)

@@ -2,7 +2,7 @@ import PKI
 
 extension Worker {
     /// Called when a client in the queue of handshakes has its turn.
-    func takeHandshakeTurn(_ id: SlotID) {
+    func continueQueuedHandshake(_ id: SlotID) {
         switch clients[id].phase {
         case .handshake:
             // The handshake's time limit does not run while the client waits for its turn.
@@ -109,7 +109,7 @@ extension Worker {
     }
 
     /// Queues the handshakes that have waited for a certificate. The certificate may or may not have been obtained.
-    func goOn(withCertificate name: String) {
+    func resumeHandshakes(withCertificate name: String) {
         for id in awaitingCertificate.removeValue(forKey: name) ?? [] where clients.contains(id) {
             if clients[id].phase == .awaitingCertificate { enqueue(handshake: id) }
         }
@@ -199,7 +199,7 @@ extension Worker {
         else { return close(id) }
         clients[id].proof.version = version
         clients[id].proof.isResumed = isResumed
-        if let trust = clients[id].proof.trust, !takeCertificate(of: id, trust, isResumed: isResumed) {
+        if let trust = clients[id].proof.trust, !recordClientCertificate(of: id, trust, isResumed: isResumed) {
             metrics.add(.handshakesOfRefusedClients, 1)
             return close(id)
         }
@@ -221,7 +221,7 @@ extension Worker {
     /// the rules, so only its age can have made the certificate invalid.
     ///
     /// - Returns: False if the certificate of a resumed session is no longer valid.
-    private func takeCertificate(of id: SlotID, _ trust: PeerTrust, isResumed: Bool) -> Bool {
+    private func recordClientCertificate(of id: SlotID, _ trust: PeerTrust, isResumed: Bool) -> Bool {
         let leaf = clients[id].transport.tls?.peerCertificate ?? nil
         guard let leaf else {
             tables.count(certificateFor: askingHost(of: id), isShown: false)

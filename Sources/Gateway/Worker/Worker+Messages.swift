@@ -8,7 +8,7 @@ extension Worker {
         case .setRole(let role, let address):
             for index in listeners.indices where listeners[index].address == address { listeners[index].role = role }
         case .stopListening(let addresses): stopListening { addresses.contains($0.address) }
-        case .place(let place): moveUpstream(to: place)
+        case .place(let place): setAddresses(to: place)
         case .api(let access): apiAccess = access
         case .answer(let exchange, let response): deliver(response, to: exchange)
         case .node(let access): nodeAccess = access
@@ -17,7 +17,7 @@ extension Worker {
             renewed.clients.forEach(tables.set)
         case .health(let number, let isHealthy):
             if let pool = tables.pool(number) { tables.pools[pool].isHealthy = isHealthy }
-        case .certificateSettled(let name): goOn(withCertificate: name)
+        case .certificateSettled(let name): resumeHandshakes(withCertificate: name)
         case .tickets(let keys): serverTLS.tickets = keys
         case .accessLog(let hold, let format): accessLogs.change(to: hold, format)
         case .tick:
@@ -43,7 +43,7 @@ extension Worker {
             }
             _ = tables.insert(definition)
         }
-        update.places.forEach(moveUpstream)
+        update.places.forEach(setAddresses)
         tables.apply(update)
         for number in update.removedUpstreams {
             guard let pool = tables.pool(number) else { continue }

@@ -12,17 +12,17 @@ extension Worker {
             // When the body has been collected, `sender` may belong to another request. So the hash is computed now.
             exchanges[exchange].clientHash = (sender.proxied ?? clients[exchanges[exchange].client].peer).hash
         }
-        guard !exchanges[exchange].isRequestComplete else { return takeUpstream(exchange) }
+        guard !exchanges[exchange].isRequestComplete else { return chooseUpstream(exchange) }
         let client = exchanges[exchange].client
         beginBody(of: client)
-        guard settings.bodyBufferBytes > 0 else { return takeUpstream(exchange) }
+        guard settings.bodyBufferBytes > 0 else { return chooseUpstream(exchange) }
         exchanges[exchange].isCollecting = true
         guard tellToContinue(exchange) else { return }
         expectBody(of: client, received: 0)
     }
 
     /// Chooses an upstream for a request that is ready to be sent, and connects to the upstream.
-    func takeUpstream(_ exchange: SlotID) {
+    func chooseUpstream(_ exchange: SlotID) {
         let client = exchanges[exchange].client
         exchanges[exchange].nextCandidate = firstCandidate(
             of: exchanges[exchange].site, clientHash: exchanges[exchange].clientHash)
@@ -290,7 +290,7 @@ extension Worker {
         _ exchange: SlotID, _ reason: String, _ fault: UpstreamFault, canTryOthers: Bool, wasReused: Bool = false,
         timedOut: Bool = false
     ) {
-        if canTryOthers { askForPlace(of: exchanges[exchange].pool) }
+        if canTryOthers { requestResolution(of: exchanges[exchange].pool) }
         if canTryOthers, tryNextAddress(exchange) { return }
         let pool = exchanges[exchange].pool
         // A server may close an idle connection at any time. This does not count as a failure of the server.

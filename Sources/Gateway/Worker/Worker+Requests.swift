@@ -211,7 +211,7 @@ extension Worker {
                 || collectedBytes > Self.mostCollectedBytes
         else { return expectBody(of: id, received: received) }
         exchanges[exchange].isCollecting = false
-        takeUpstream(exchange)
+        chooseUpstream(exchange)
     }
 
     /// Frees the memory of a request that will not be sent again.

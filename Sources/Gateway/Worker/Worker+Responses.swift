@@ -2,7 +2,7 @@ import HTTP1
 
 extension Worker {
     /// Processes the bytes in `memory.plain`, which an upstream has sent as a response.
-    func takeResponse(_ id: SlotID) {
+    func readResponse(_ id: SlotID) {
         let exchange = upstreams[id].exchange
         if upstreams[id].needsProof, isUnasked(id) {
             return upstreamBroke(id, "it sent something before the request had reached it", .malformed)
@@ -296,7 +296,7 @@ extension Worker {
                 exchanges[exchange].responseBody = nil
             case .malformed(let fault):
                 // No byte of the response was sent yet, so the client can get an error response instead.
-                if isBeginning { takeBackResponse(exchange) }
+                if isBeginning { discardResponse(exchange) }
                 return upstreamBroke(
                     exchanges[exchange].upstream, "its answer is malformed: \(fault.reason)", .malformed)
             }
@@ -311,7 +311,7 @@ extension Worker {
     }
 
     /// Discards a response before any byte of it was sent, so that the client can get an error response instead.
-    private func takeBackResponse(_ exchange: SlotID) {
+    private func discardResponse(_ exchange: SlotID) {
         exchanges[exchange].hasResponseHead = false
         exchanges[exchange].responseBody = nil
         exchanges[exchange].responseFraming = .plain

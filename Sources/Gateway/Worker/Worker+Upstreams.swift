@@ -168,7 +168,7 @@ extension Worker {
         case .nothing: return
         case .bytes:
             guard memory.plain.count > 0 else { return }
-            if upstreams[id].phase == .tunnel { relayToClient(id) } else { takeResponse(id) }
+            if upstreams[id].phase == .tunnel { relayToClient(id) } else { readResponse(id) }
         case .ended: upstreamEnded(id, isTruncated: false)
         case .truncated: upstreamEnded(id, isTruncated: true)
         case .failed(let failure):

@@ -111,8 +111,8 @@ final class Worker {
                 handle($0, $1)
             }
             clock.update()
-            takeTurns()
-            goOnWithHandshakes()
+            runTurns()
+            continueHandshakes()
             // This round may have taken long, and bytes that arrived meanwhile are not read yet. Clients that sent such
             // bytes are not late. So the timers use the time at the start of the round.
             fireTimers(now: heardUntil ?? clock.milliseconds)
@@ -161,17 +161,17 @@ final class Worker {
     /// so more handshakes in a round would delay all connected clients.
     private static let handshakesARound = 2
 
-    private func goOnWithHandshakes() {
+    private func continueHandshakes() {
         var count = 0
         while count < Self.handshakesARound, let token = handshakes.popFirst() {
             guard let id = token.element(in: clients) else { continue }
             count += 1
             clients[id].isQueued = false
-            takeHandshakeTurn(id)
+            continueQueuedHandshake(id)
         }
     }
 
-    private func takeTurns() {
+    private func runTurns() {
         guard !queue.isEmpty else { return }
         swap(&queue, &turn)
         for token in turn {

@@ -11,7 +11,7 @@ enum WorkerMessage: Sendable {
     /// Stops listening at these addresses. Connections that wait there are accepted first.
     case stopListening([String])
     /// Sets the addresses of an upstream whose name was resolved again.
-    case place(UpstreamPlace)
+    case place(ResolvedUpstream)
     /// Sets the largest access that clients of the admin API may have. Only the admin worker gets this message.
     case api(AdminListener.API)
     /// The answer to a request that was handed over to the admin API. Only the admin worker gets this message.
@@ -55,7 +55,7 @@ struct TableUpdate: Sendable {
     var removedCertificates: [String] = []
     var upstreams: [UpstreamDefinition] = []
     /// The known addresses of the upstreams in `upstreams`.
-    var places: [UpstreamPlace] = []
+    var places: [ResolvedUpstream] = []
     var removedUpstreams: [UpstreamNumber] = []
     var clientTrusts: [ClientTrustDefinition] = []
     var challenges: [([UInt8], [UInt8])] = []
@@ -81,7 +81,7 @@ struct ChallengeEntry: Sendable {
     let credential: TLSCredential
 }
 
-struct UpstreamPlace: Sendable {
+struct ResolvedUpstream: Sendable {
     let number: UpstreamNumber
     /// Empty if the name is not resolved yet or can't be resolved.
     var addresses: [SocketAddress] = []

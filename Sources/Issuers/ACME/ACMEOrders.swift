@@ -11,26 +11,27 @@ import State
 /// "finalized" before the certificate request is sent. The next try resumes the order. The lease on the certificate
 /// ensures that only one process orders the certificate at a time. Threads may share this object.
 package final class ACMEOrders: Sendable {
-    private let tools: IssuanceContext
+    private let context: IssuanceContext
     private let board: ChallengeBoard
     private let accounts: ACMEAccounts
 
     /// Makes the object for this process. Challenges are published on `board`.
-    package init(_ tools: IssuanceContext, board: ChallengeBoard) {
-        self.tools = tools
+    package init(_ context: IssuanceContext, board: ChallengeBoard) {
+        self.context = context
         self.board = board
-        accounts = ACMEAccounts(store: tools.store, sealer: tools.sealer, secrets: tools.secrets, now: tools.now)
+        accounts = ACMEAccounts(
+            store: context.store, sealer: context.sealer, secrets: context.secrets, now: context.now)
     }
 
-    private var store: any StateStore { tools.store }
+    private var store: any StateStore { context.store }
 
     /// Has a CA issue a certificate. The caller must commit the material together with its `closing`, which ends the
     /// order in the journal and the lease.
     func issue(_ need: WantedCertificate, by issuer: ACMEAuthority) throws(IssuanceFailure) -> IssuedMaterial {
         do {
             return try ACMEOrderRun(
-                need: need, issuer: issuer, store: store, holder: tools.holder, sealer: tools.sealer,
-                secrets: tools.secrets, board: board, accounts: accounts, now: tools.now
+                need: need, issuer: issuer, store: store, holder: context.holder, sealer: context.sealer,
+                secrets: context.secrets, board: board, accounts: accounts, now: context.now
             ).obtain()
         } catch {
             throw failure(error, at: issuer.settings)
@@ -71,7 +72,7 @@ package final class ACMEOrders: Sendable {
     /// Asks the CA that issued a certificate for its renewal information (RFC 9773) and stores a time in the suggested
     /// period.
     func takeAdvice(on name: String, from issuers: [ACMEIssuer]) {
-        let advice = RenewalAdvice(store: store, now: tools.now, isWaitedFor: false) {
+        let advice = RenewalAdvice(store: store, now: context.now, isWaitedFor: false) {
             try self.accounts.client(for: $0)
         }
         // A failure is not reported, since the CA will be asked again later.
@@ -80,6 +81,6 @@ package final class ACMEOrders: Sendable {
 
     /// Makes a failure from an error, and hides secrets that the CA or a webhook may have quoted.
     private func failure(_ error: any Error, at settings: ACMEIssuer) -> IssuanceFailure {
-        SecretMask(settings, tools.secrets).hiding(in: IssuanceFailure(error, now: tools.now()))
+        SecretMask(settings, context.secrets).hiding(in: IssuanceFailure(error, now: context.now()))
     }
 }

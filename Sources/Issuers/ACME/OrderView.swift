@@ -79,7 +79,7 @@ struct OrderView {
 
     private mutating func ask<Result>(_ thing: String, _ ask: () throws -> Result) throws -> Result {
         guard isNew else { return try ask() }
-        let (result, wasLate) = try client.whenThere(ask)
+        let (result, wasLate) = try client.retryingUntilKnown(ask)
         if wasLate { note("the CA's \(thing) was not there at first") }
         return result
     }

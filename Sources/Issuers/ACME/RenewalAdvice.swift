@@ -63,7 +63,7 @@ struct RenewalAdvice {
 package final class AdviceRound: Sendable {
     private static let timeout = Duration.seconds(5)
 
-    private let tools: IssuanceContext
+    private let context: IssuanceContext
     private let places = Mutex<[String: Place]>([:])
 
     /// The facts about one CA. The lock of `client` is held while the CA's directory is fetched.
@@ -73,18 +73,20 @@ package final class AdviceRound: Sendable {
         let isSilent = Mutex(false)
     }
 
-    package init(_ tools: IssuanceContext) { self.tools = tools }
+    package init(_ context: IssuanceContext) { self.context = context }
 
     /// Asks for advice on one certificate, for some seconds at most. `issuers` must contain all issuers in the state.
     package func ask(about certificate: ManagedCertificate, from issuers: [Issuer]) {
         let need = try? WantedCertificate(certificate.value, named: certificate.name, from: issuers)
-        let advice = RenewalAdvice(store: tools.store, now: tools.now, isWaitedFor: true) { try self.client(for: $0) }
+        let advice = RenewalAdvice(store: context.store, now: context.now, isWaitedFor: true) {
+            try self.client(for: $0)
+        }
         guard let need, let failure = advice.refresh(for: certificate.name, from: need.authorities.map(\.settings)),
             !(failure.reason is AskedInVain)
         else { return }
         let place = place(of: failure.issuer)
         if failure.isSilence { place.isSilent.withLock { $0 = true } }
-        let reason = SecretMask(failure.issuer, tools.secrets).hiding(in: "\(failure.reason)")
+        let reason = SecretMask(failure.issuer, context.secrets).hiding(in: "\(failure.reason)")
         place.failure.withLock { $0 = $0 ?? reason }
     }
 
@@ -111,8 +113,8 @@ package final class AdviceRound: Sendable {
                 let made = ACMEClient(
                     directory: try ACMEURL(issuer.directory.text, of: "directory"),
                     key: try PrivateKey.generate(.ecdsaP256),
-                    edge: try ACMEConnection(issuer, secrets: tools.secrets, timeout: Self.timeout), wait: Pause.wait,
-                    patience: .zero, now: tools.now)
+                    edge: try ACMEConnection(issuer, secrets: context.secrets, timeout: Self.timeout), wait: Pause.wait,
+                    patience: .zero, now: context.now)
                 _ = try made.directory()
                 client = made
                 return made

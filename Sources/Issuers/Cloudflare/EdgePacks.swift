@@ -9,9 +9,9 @@ import State
 /// lost, the next try compares the ids to find the new pack. If the declaration changes, a new pack is ordered, and the
 /// old pack is deleted after the new one is active.
 package struct EdgePacks: Sendable {
-    let tools: IssuanceContext
+    let context: IssuanceContext
 
-    package init(_ tools: IssuanceContext) { self.tools = tools }
+    package init(_ context: IssuanceContext) { self.context = context }
 
     /// How long to wait for another process that holds the lease, in seconds.
     private static let patienceSeconds: Int64 = 60
@@ -50,22 +50,22 @@ package struct EdgePacks: Sendable {
         do {
             let keeper = try takeLease(name)
             defer { keeper.release() }
-            let client = try CloudflareClient(certificate, secrets: tools.secrets)
+            let client = try CloudflareClient(certificate, secrets: context.secrets)
             return try body(
                 EdgePackWork(
-                    name: name, certificate: certificate, client: client, store: tools.store, holder: keeper.holder,
-                    now: tools.now))
+                    name: name, certificate: certificate, client: client, store: context.store, holder: keeper.holder,
+                    now: context.now))
         } catch {
-            throw IssuanceFailure(of: error, now: tools.now())
+            throw IssuanceFailure(of: error, now: context.now())
         }
     }
 
     private func takeLease(_ name: String) throws -> LeaseKeeper {
-        let end = tools.now() + Self.patienceSeconds
+        let end = context.now() + Self.patienceSeconds
         while true {
             do {
-                return try LeaseKeeper(.edgeCertificate(name), in: tools.store)
-            } catch let held as LeaseKeeper.Held where tools.now() >= end {
+                return try LeaseKeeper(.edgeCertificate(name), in: context.store)
+            } catch let held as LeaseKeeper.Held where context.now() >= end {
                 let other = held.lease.holder
                 throw IssuanceFailure("process \(other.process) on \(other.machine) looks after it")
             } catch is LeaseKeeper.Held {

@@ -4,7 +4,7 @@ import PKI
 import State
 
 /// A certificate that Aegis wants Cloudflare's Origin CA to issue.
-struct OriginNeed {
+struct OriginOrderRequest {
     /// The certificate's name in the state.
     let name: String
     /// The host names and IP addresses in the certificate.
@@ -30,23 +30,25 @@ struct OriginNeed {
 /// `isFinalized`. If a later try finds the mark, it searches the zone's list for the certificate of this request.
 /// Without a `zone_id`, Aegis can't search, and does not order again unless the operator asks for that.
 struct OriginOrders: Sendable {
-    let tools: IssuanceContext
+    let context: IssuanceContext
 
-    private var store: any StateStore { tools.store }
+    private var store: any StateStore { context.store }
 
     /// Obtains a certificate. The caller must commit the material together with its `closing`, which ends the order in
     /// the journal and the lease.
     ///
     /// `startsAnew` deletes an order with an unknown outcome. Cloudflare may have issued a certificate for it.
-    func obtain(_ need: OriginNeed, startsAnew: Bool) throws(IssuanceFailure) -> IssuedMaterial {
+    func obtain(_ need: OriginOrderRequest, startsAnew: Bool) throws(IssuanceFailure) -> IssuedMaterial {
         do {
-            return try order(need, CloudflareClient(need.settings, secrets: tools.secrets), startsAnew: startsAnew)
+            return try order(need, CloudflareClient(need.settings, secrets: context.secrets), startsAnew: startsAnew)
         } catch {
-            throw IssuanceFailure(of: error, now: tools.now())
+            throw IssuanceFailure(of: error, now: context.now())
         }
     }
 
-    private func order(_ need: OriginNeed, _ client: CloudflareClient, startsAnew: Bool) throws -> IssuedMaterial {
+    private func order(_ need: OriginOrderRequest, _ client: CloudflareClient, startsAnew: Bool) throws
+        -> IssuedMaterial
+    {
         var pending = try store.pendingOrder(for: need.name)
         var oddities: [String] = []
         // `isFinalized` marks that Cloudflare was called and may have issued the certificate.
@@ -78,26 +80,26 @@ struct OriginOrders: Sendable {
         return try ask(pending ?? begin(need), need, client, oddities)
     }
 
-    private func begin(_ need: OriginNeed) throws -> PendingOrder {
+    private func begin(_ need: OriginOrderRequest) throws -> PendingOrder {
         let key = try PrivateKey.generate(need.settings.requestType == .rsa ? .rsa2048 : .ecdsaP256)
         let names = try need.names.map { (name) throws(PKIError) in try SubjectName(name) }
         let pending = PendingOrder(
             certificate: need.name, issuer: need.issuer, directory: need.place, domains: need.names,
-            sealedKey: try tools.sealer.seal(key.der(), purpose: SealPurpose.orderKey, row: need.name),
-            request: try CertificateRequest(key: key, names: names).der, createdAt: tools.now())
-        try store.putOrder(pending, by: tools.holder)
+            sealedKey: try context.sealer.seal(key.der(), purpose: SealPurpose.orderKey, row: need.name),
+            request: try CertificateRequest(key: key, names: names).der, createdAt: context.now())
+        try store.putOrder(pending, by: context.holder)
         return pending
     }
 
     /// Calls Cloudflare for the certificate. If the answer is lost, searches once for the certificate that the call may
     /// have made.
     private func ask(
-        _ begun: PendingOrder, _ need: OriginNeed, _ client: CloudflareClient, _ oddities: [String]
+        _ begun: PendingOrder, _ need: OriginOrderRequest, _ client: CloudflareClient, _ oddities: [String]
     ) throws -> IssuedMaterial {
         var pending = begun
         let request = try CertificateRequest(der: pending.request)
         pending.isFinalized = true
-        try store.putOrder(pending, by: tools.holder)
+        try store.putOrder(pending, by: context.holder)
         let answer: (certificate: OriginCertificate, oddities: [String])
         do throws(CloudflareError) {
             answer = try client.issue(
@@ -108,7 +110,7 @@ struct OriginOrders: Sendable {
             guard error.mayBeDone else {
                 // Nothing was issued: Cloudflare refused the call or can't have received it.
                 pending.isFinalized = false
-                try store.putOrder(pending, by: tools.holder)
+                try store.putOrder(pending, by: context.holder)
                 throw error
             }
             guard let zone = need.zone else { throw doubt(of: need, since: pending.createdAt, after: error) }
@@ -131,7 +133,9 @@ struct OriginOrders: Sendable {
         return ["was issued, though \(first)\(others)"]
     }
 
-    private func doubt(of need: OriginNeed, since: Int64, after error: CloudflareError? = nil) -> IssuanceFailure {
+    private func doubt(of need: OriginOrderRequest, since: Int64, after error: CloudflareError? = nil)
+        -> IssuanceFailure
+    {
         IssuanceFailure(
             "\(error.map { "\($0); " } ?? "")a certificate may have been issued on \(UTCTime.text(since)), but its answer was lost,"
                 + " and without zone_id nobody can look for it",
@@ -142,9 +146,9 @@ struct OriginOrders: Sendable {
     /// Checks an issued certificate: it must belong to the order's key, have all wanted names and be valid now.
     /// Cloudflare sends no chain, since its edge knows the Origin CA.
     private func check(
-        _ issued: OriginCertificate, _ pending: PendingOrder, _ need: OriginNeed, _ oddities: [String]
+        _ issued: OriginCertificate, _ pending: PendingOrder, _ need: OriginOrderRequest, _ oddities: [String]
     ) throws -> IssuedMaterial {
-        let der = try tools.sealer.open(pending.sealedKey, purpose: SealPurpose.orderKey, row: need.name)
+        let der = try context.sealer.open(pending.sealedKey, purpose: SealPurpose.orderKey, row: need.name)
         let key = try PrivateKey(der: der)
         let chain: CertificateChain
         do throws(PKIError) {
@@ -152,7 +156,7 @@ struct OriginOrders: Sendable {
         } catch {
             throw IssuanceFailure("Cloudflare's certificate \(issued.id) can't be used: \(error)")
         }
-        let time = tools.now()
+        let time = context.now()
         if let reason = chain.misfit(for: need.names, now: time) {
             throw IssuanceFailure("Cloudflare's certificate \(issued.id) \(reason.text)", hint: reason.hint)
         }
@@ -164,18 +168,20 @@ struct OriginOrders: Sendable {
     }
 }
 
-extension OriginNeed {
+extension OriginOrderRequest {
     /// The API's URL and the type of the key. The journal stores this text as the order's `directory`.
     fileprivate var place: String { "\(settings.baseURL.trimmed) \(settings.requestType.rawValue)" }
 }
 
 extension PendingOrder {
-    fileprivate func isAtServer(of need: OriginNeed) -> Bool {
+    fileprivate func isAtServer(of need: OriginOrderRequest) -> Bool {
         directory.split(separator: " ").first == need.place.split(separator: " ").first
     }
 
     /// Whether this order is for the wanted certificate. The order of the names does not matter.
-    fileprivate func isFor(_ need: OriginNeed) -> Bool { directory == need.place && Set(domains) == Set(need.names) }
+    fileprivate func isFor(_ need: OriginOrderRequest) -> Bool {
+        directory == need.place && Set(domains) == Set(need.names)
+    }
 }
 
 extension StoredCertificate {

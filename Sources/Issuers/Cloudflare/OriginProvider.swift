@@ -30,8 +30,8 @@ struct OriginProvider: IssuerProvider {
     func issue(
         _ wanted: WantedCertificate, startsAnew: Bool, _ resources: IssuerResources
     ) throws(IssuanceFailure) -> IssuedMaterial {
-        let need = OriginNeed(of: wanted, from: name, settings)
-        return try OriginOrders(tools: resources.context).obtain(need, startsAnew: startsAnew)
+        let need = OriginOrderRequest(of: wanted, from: name, settings)
+        return try OriginOrders(context: resources.context).obtain(need, startsAnew: startsAnew)
     }
 
     /// Revokes a certificate at Cloudflare, whose API takes no reason.

@@ -5,9 +5,9 @@ import State
 
 /// Revokes Origin CA certificates that were replaced.
 package struct OriginRevocations: Sendable {
-    private let tools: IssuanceContext
+    private let context: IssuanceContext
 
-    package init(_ tools: IssuanceContext) { self.tools = tools }
+    package init(_ context: IssuanceContext) { self.context = context }
 
     /// How long gateways may take to apply a change of the state, in milliseconds.
     private static let patienceMilliseconds = 15_000
@@ -27,15 +27,15 @@ package struct OriginRevocations: Sendable {
     ///
     /// If a revocation fails, it is tried again later, as long as the issuer is in the state.
     package func revokeSuperseded(issuers: [Issuer], leaving: [Issuer] = []) throws(StateError) -> [Outcome] {
-        let now = tools.now()
-        let waiting = try tools.store.supersededCertificates().filter { $0.nextTryAt <= now }
+        let now = context.now()
+        let waiting = try context.store.supersededCertificates().filter { $0.nextTryAt <= now }
         guard !waiting.isEmpty, try areGatewaysUpToDate() else { return [] }
         var outcomes: [Outcome] = []
         for certificate in waiting { outcomes.append(try revoke(certificate, issuers, leaving)) }
-        try tools.store.record(
+        try context.store.record(
             events: outcomes.map { outcome in
                 AuditEvent(
-                    at: tools.now(), actor: tools.holder.actor, action: "revoke",
+                    at: context.now(), actor: context.holder.actor, action: "revoke",
                     item: ItemID(.certificate, outcome.certificate), failure: outcome.failure?.reason)
             })
         return outcomes
@@ -60,17 +60,17 @@ package struct OriginRevocations: Sendable {
             var failed = certificate
             failed.failures += 1
             let delay = RetrySchedule.delaySeconds(afterFailures: failed.failures)
-            failed.nextTryAt = max(tools.now() + delay, error.notBefore ?? 0)
-            try tools.store.updateSuperseded(failed)
+            failed.nextTryAt = max(context.now() + delay, error.notBefore ?? 0)
+            try context.store.updateSuperseded(failed)
             return Outcome(certificate: certificate.certificate, failure: error, isGivenUp: false)
         }
-        try tools.store.deleteSuperseded(id: certificate.id)
+        try context.store.deleteSuperseded(id: certificate.id)
         return Outcome(certificate: certificate.certificate, failure: nil, isGivenUp: false)
     }
 
     /// Stops trying to revoke a certificate. From then on only the operator can revoke it.
     private func giveUp(_ certificate: SupersededCertificate, _ reason: String) throws(StateError) -> Outcome {
-        try tools.store.deleteSuperseded(id: certificate.id)
+        try context.store.deleteSuperseded(id: certificate.id)
         let hint =
             "revoke \(certificate.id) in Cloudflare's dashboard; an issuer that stays in the file until then does so"
         return Outcome(
@@ -79,21 +79,21 @@ package struct OriginRevocations: Sendable {
 
     /// Revokes a certificate; a revocation can't be undone. Does nothing if the certificate is already revoked.
     package func revoke(_ id: String, _ settings: CloudflareOriginIssuer) throws(IssuanceFailure) {
-        let client = try CloudflareClient(settings, secrets: tools.secrets)
+        let client = try CloudflareClient(settings, secrets: context.secrets)
         do throws(CloudflareError) {
             try client.revoke(id)
         } catch {
-            throw IssuanceFailure(error, now: tools.now())
+            throw IssuanceFailure(error, now: context.now())
         }
     }
 
     /// Whether all live gateways have applied the current state. Waits up to `patienceMilliseconds` for them.
     private func areGatewaysUpToDate() throws(StateError) -> Bool {
-        let revision = try tools.store.revision()
+        let revision = try context.store.revision()
         var waited = 0
         while true {
-            let now = tools.now()
-            let isLate = try tools.store.nodes().contains { $0.isServing(at: now) && $0.position.revision < revision }
+            let now = context.now()
+            let isLate = try context.store.nodes().contains { $0.isServing(at: now) && $0.position.revision < revision }
             guard isLate else { return true }
             guard waited < Self.patienceMilliseconds else { return false }
             Pause.wait(.milliseconds(Self.pauseMilliseconds))

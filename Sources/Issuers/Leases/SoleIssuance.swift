@@ -3,7 +3,7 @@ import State
 
 /// Ensures that only one process at a time obtains a certificate.
 struct SoleIssuance {
-    let tools: IssuanceContext
+    let context: IssuanceContext
 
     /// How long to wait for another process that holds the certificate's lease, in seconds.
     private static let patienceSeconds: Int64 = 300
@@ -36,12 +36,12 @@ struct SoleIssuance {
     /// before the wait. Nil if the state had none.
     private func takeLease(_ name: String) throws(IssuanceFailure) -> (LeaseKeeper, known: String?) {
         do {
-            let known = try tools.store.certificate(named: name)?.facts.fingerprint
-            let end = tools.now() + Self.patienceSeconds
+            let known = try context.store.certificate(named: name)?.facts.fingerprint
+            let end = context.now() + Self.patienceSeconds
             while true {
                 do {
-                    return (try LeaseKeeper(.certificate(name), in: tools.store), known)
-                } catch let held as LeaseKeeper.Held where tools.now() >= end {
+                    return (try LeaseKeeper(.certificate(name), in: context.store), known)
+                } catch let held as LeaseKeeper.Held where context.now() >= end {
                     let other = held.lease.holder
                     throw IssuanceFailure(
                         "process \(other.process) on \(other.machine) is having it since"
@@ -66,10 +66,10 @@ struct SoleIssuance {
         _ name: String, for names: [String], besides known: String?
     ) throws(IssuanceFailure) -> IssuedMaterial? {
         do {
-            guard let stored = try tools.store.certificate(named: name), stored.facts.fingerprint != known,
+            guard let stored = try context.store.certificate(named: name), stored.facts.fingerprint != known,
                 Set(stored.facts.domains) == Set(names)
             else { return nil }
-            let key = try PrivateKey(der: stored.openKey(tools.sealer))
+            let key = try PrivateKey(der: stored.openKey(context.sealer))
             return IssuedMaterial(
                 chain: try CertificateChain(pem: stored.chain, key: key), key: key, source: stored.facts.source,
                 closing: [.endOrder(certificate: name)], remote: stored.remote, directory: stored.facts.directory)

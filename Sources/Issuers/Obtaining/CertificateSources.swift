@@ -18,16 +18,16 @@ package struct CertificateSources: Sendable {
     /// published on `board`. `leaving` are issuers that are being removed from the state. They issue nothing, but their
     /// replaced certificates can still be revoked.
     package init(
-        local: Result<LocalAuthority, IssuanceFailure>, board: ChallengeBoard, _ tools: IssuanceContext,
+        local: Result<LocalAuthority, IssuanceFailure>, board: ChallengeBoard, _ context: IssuanceContext,
         leaving: [Issuer] = []
     ) {
         self.leaving = leaving
-        own = OwnCertificate(tools.secrets)
+        own = OwnCertificate(context.secrets)
         resources = IssuerResources(
-            context: tools, acme: ACMEOrders(tools, board: board), local: local, vaults: VaultSessions(tools))
+            context: context, acme: ACMEOrders(context, board: board), local: local, vaults: VaultSessions(context))
     }
 
-    private var tools: IssuanceContext { resources.context }
+    private var context: IssuanceContext { resources.context }
 
     /// Obtains a declared certificate, which the state will store under `name`. This may take minutes, until the CA has
     /// issued.
@@ -41,7 +41,7 @@ package struct CertificateSources: Sendable {
         let source = (value as? NamedCertificate)?.source
         var material: IssuedMaterial
         if case .custom(let custom)? = source {
-            material = try own.load(custom, for: users, now: tools.now())
+            material = try own.load(custom, for: users, now: context.now())
         } else {
             material = try issue(WantedCertificate(value, named: name, from: issuers), startsAnew: startsAnew)
         }
@@ -65,11 +65,11 @@ package struct CertificateSources: Sendable {
     private func issue(_ wanted: WantedCertificate, startsAnew: Bool) throws(IssuanceFailure) -> IssuedMaterial {
         let isLocal = wanted.issuers.allSatisfy { type(of: $0.provider).isLocal }
         guard !isLocal else { return try askInTurn(wanted.issuers, for: wanted, startsAnew) }
-        return try SoleIssuance(tools: tools).obtain(wanted.name, for: wanted.names) { () throws(IssuanceFailure) in
+        return try SoleIssuance(context: context).obtain(wanted.name, for: wanted.names) { () throws(IssuanceFailure) in
             var issuers = wanted.issuers
             do throws(StateError) {
                 // If the journal has an order, its issuer is tried first.
-                if let pending = try tools.store.pendingOrder(for: wanted.name),
+                if let pending = try context.store.pendingOrder(for: wanted.name),
                     let index = issuers.firstIndex(where: { $0.name == pending.issuer })
                 {
                     issuers.insert(issuers.remove(at: index), at: 0)
@@ -87,7 +87,7 @@ package struct CertificateSources: Sendable {
         var failures: [(issuer: String, failure: IssuanceFailure)] = []
         for issuer in issuers {
             // The warnings or the failure may contain a secret that a CA or a webhook has quoted.
-            let mask = SecretMask(issuer.settings, tools.secrets)
+            let mask = SecretMask(issuer.settings, context.secrets)
             do throws(IssuanceFailure) {
                 var material = try issuer.provider.issue(wanted, startsAnew: startsAnew, resources)
                 material.warnings = material.warnings.map { mask.hiding(in: $0) }
@@ -111,12 +111,12 @@ package struct CertificateSources: Sendable {
     private func certificateToRevoke(
         _ name: String, _ material: IssuedMaterial, _ issuers: [Issuer]
     ) throws(StateError) -> SupersededCertificate? {
-        guard let former = try tools.store.certificate(named: name), let remote = former.remote,
+        guard let former = try context.store.certificate(named: name), let remote = former.remote,
             remote.id != material.remote?.id,
             let issuer = (issuers + leaving).first(where: { $0.name == former.issuerName }),
             issuer.provider.revokesReplaced
         else { return nil }
-        return SupersededCertificate(id: remote.id, certificate: name, issuer: issuer.name, since: tools.now())
+        return SupersededCertificate(id: remote.id, certificate: name, issuer: issuer.name, since: context.now())
     }
 
     /// Asks the CA of a stored certificate when to renew it (renewal information, RFC 9773) and stores the suggested

@@ -18,7 +18,7 @@ package final class PreflightChecks: Sendable {
     private static let patience = 16
 
     /// The way to reach other servers. Tests change these values.
-    package struct Outside: Sendable {
+    package struct NetworkOverrides: Sendable {
         /// The name server to ask, as host:port. Nil means the system's name servers.
         package var resolver: String?
         /// The port to which CAs send http-01 requests.
@@ -53,7 +53,8 @@ package final class PreflightChecks: Sendable {
     ///   - makeAnswerer: Makes an object that answers http-01 in this process. It is called if no gateway is live and a
     ///     CA would use http-01.
     package init(
-        for needs: [WantedCertificate], outside: Outside, secrets: SecretReader, store: (any StateStore)?, now: Int64,
+        for needs: [WantedCertificate], outside: NetworkOverrides, secrets: SecretReader, store: (any StateStore)?,
+        now: Int64,
         makeAnswerer: () throws(IssuanceFailure) -> any ChallengeAnswerer
     ) throws(IssuanceFailure) {
         do throws(DNSFailure) {

@@ -74,10 +74,10 @@ package struct WatchedFile: Sendable {
         }
         guard reading.before == reading.after else { return wait(at: now) }
         guard reading.content.count <= limit else { return fail(tooLarge, at: now) }
-        return take(reading, at: now, &nextVersion)
+        return record(reading, at: now, &nextVersion)
     }
 
-    private mutating func take(_ reading: FileReading, at now: Int64, _ nextVersion: inout Int) -> Bool {
+    private mutating func record(_ reading: FileReading, at now: Int64, _ nextVersion: inout Int) -> Bool {
         let isOld = !(0..<Self.clockTick).contains(now - reading.after.changedAt)
         mark = isOld ? reading.after : nil
         changingSince = nil

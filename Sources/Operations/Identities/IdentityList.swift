@@ -9,7 +9,7 @@ package struct IdentityList: Sendable {
 
     /// `obtained` are the identities that gateways have obtained from Vaults. Relative paths start at `directory`.
     private init(
-        _ snapshot: StateSnapshot, _ obtained: [ObtainedIdentity], _ gateways: GatewaysStatus, directory: FilePath,
+        _ snapshot: StateSnapshot, _ obtained: [ObtainedIdentity], _ gateways: FleetStatus, directory: FilePath,
         machine: String, now: Int64
     ) {
         let items = snapshot.items.filter { $0.key.kind == .identity }.sorted { $0.key < $1.key }
@@ -31,7 +31,7 @@ package struct IdentityList: Sendable {
 
     /// `gateways` tells what running gateways report. `machine` is this machine's name, `now` is in seconds since 1970.
     package init(
-        _ store: any StateStore, _ snapshot: StateSnapshot, _ gateways: GatewaysStatus, directory: FilePath,
+        _ store: any StateStore, _ snapshot: StateSnapshot, _ gateways: FleetStatus, directory: FilePath,
         machine: String, now: Int64
     ) throws {
         self.init(

@@ -45,7 +45,7 @@ package struct LoadedIdentity: Sendable {
             return
         }
         if case .vault = settings.source {
-            if let obtained { take(obtained) }
+            if let obtained { add(obtained) }
             return
         }
         guard let source = try? settings.materials(of: node, machine: machine, vaults: [:]).asItIs else {
@@ -76,7 +76,7 @@ package struct LoadedIdentity: Sendable {
         }
     }
 
-    private mutating func take(_ obtained: ObtainedIdentity) {
+    private mutating func add(_ obtained: ObtainedIdentity) {
         self.obtained = obtained
         chain = Self.facts((try? PEM.certificates(in: obtained.chain)) ?? [])
         authorities = Self.facts((try? PEM.certificates(in: obtained.authorities)) ?? [])

@@ -49,7 +49,7 @@ extension Applier {
                 heir.sealedKey = try sealer.sealKey(
                     key, ofCertificate: heir.name, fingerprint: heir.facts.fingerprint)
                 let purge = kept[name] == nil ? [] : [StateMutation.purgeCertificate(name: name)]
-                let replaced = try change.keepsFormer ? tools.keepReplaced(change.item.name) : []
+                let replaced = try change.keepsFormer ? context.keepReplaced(change.item.name) : []
                 let mutations = replaced + [.putCertificate(heir)] + purge
                 if change.standIn == nil {
                     result.heirs[change.item] = mutations

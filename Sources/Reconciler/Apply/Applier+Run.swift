@@ -130,7 +130,7 @@ extension Applier {
         mutating func obtain(_ changes: [Change]) throws {
             let orders = changes.compactMap { CertificateWork.Order($0, of: configuration) }
             let work = CertificateWork(
-                tools: applier.tools, sources: applier.sources, configuration: configuration,
+                context: applier.context, sources: applier.sources, configuration: configuration,
                 users: configuration.certificateUsers)
             try carryOut(orders, isNeeded: \.cannotBeResumed, work.carryOut)
         }
@@ -232,8 +232,8 @@ extension Applier {
                     orders.append(CertificateWork.Order(retiring: change))
                 }
             }
-            let (tools, sources) = (applier.tools, applier.sources)
-            try carryOut(orders) { order, tell in tell(order.change.retire(tools, sources)) }
+            let (context, sources) = (applier.context, applier.sources)
+            try carryOut(orders) { order, tell in tell(order.change.retire(context, sources)) }
         }
 
         // MARK: Finishing
@@ -260,18 +260,18 @@ extension Applier {
 
 extension Change {
     /// Revokes the item's certificate or deletes its packs at the provider, if the change has a retirement.
-    fileprivate func retire(_ tools: IssuanceContext, _ sources: CertificateSources) -> CertificateWork.Event {
+    fileprivate func retire(_ context: IssuanceContext, _ sources: CertificateSources) -> CertificateWork.Event {
         do throws(IssuanceFailure) {
             switch retirement {
             case .revoke(let issuer):
                 let stored: StoredCertificate?
                 do throws(StateError) {
-                    stored = try tools.store.certificate(named: item.name)
+                    stored = try context.store.certificate(named: item.name)
                 } catch {
                     throw IssuanceFailure("\(error)")
                 }
                 if let stored { _ = try sources.revoke(stored, .cessationOfOperation, by: issuer) }
-            case .deletePack(let certificate): try EdgePacks(tools).delete(certificate, named: item.name)
+            case .deletePack(let certificate): try EdgePacks(context).delete(certificate, named: item.name)
             case nil: break
             }
             return .ready(self, [.deleteItem(item)], warnings: [])

@@ -16,7 +16,7 @@ import State
 /// apply plans the missing items. If one certificate can't be obtained, the apply continues with the others, and the
 /// hosts that need it get the fallback certificate.
 package struct Applier {
-    let tools: IssuanceContext
+    let context: IssuanceContext
     let sources: CertificateSources
     let stop: StopRequest
     let progress: (ApplyProgress) -> Void
@@ -25,19 +25,19 @@ package struct Applier {
     /// apply completes the commit in progress and ends. The journal keeps the orders that were begun, and the next
     /// apply resumes them.
     package init(
-        _ tools: IssuanceContext, sources: CertificateSources, stop: StopRequest = StopRequest(),
+        _ context: IssuanceContext, sources: CertificateSources, stop: StopRequest = StopRequest(),
         progress: @escaping (ApplyProgress) -> Void
     ) {
-        self.tools = tools
+        self.context = context
         self.sources = sources
         self.stop = stop
         self.progress = progress
     }
 
-    var store: any StateStore { tools.store }
-    var holder: LeaseHolder { tools.holder }
-    var sealer: Sealer { tools.sealer }
-    var now: @Sendable () -> Int64 { tools.now }
+    var store: any StateStore { context.store }
+    var holder: LeaseHolder { context.holder }
+    var sealer: Sealer { context.sealer }
+    var now: @Sendable () -> Int64 { context.now }
 
     /// The file that is applied, as the history records it.
     package struct Origin: Sendable {

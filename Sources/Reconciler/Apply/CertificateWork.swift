@@ -53,7 +53,7 @@ struct CertificateWork: Sendable {
         case failed(Change, IssuanceFailure)
     }
 
-    let tools: IssuanceContext
+    let context: IssuanceContext
     let sources: CertificateSources
     let configuration: Configuration
     /// The names of the hosts that use a certificate, by the certificate's name.
@@ -69,11 +69,11 @@ struct CertificateWork: Sendable {
             let obtained = try sources.obtain(
                 configuration.value(of: item), named: name, for: users[name] ?? [], from: configuration.issuers)
             let stored = try obtained.stored(
-                named: name, owner: .file, record: configuration.record(of: item), sealer: tools.sealer,
-                now: tools.now())
+                named: name, owner: .file, record: configuration.record(of: item), sealer: context.sealer,
+                now: context.now())
             let replaced: [StateMutation]
             do throws(StateError) {
-                replaced = try order.change.keepsFormer ? tools.keepReplaced(name) : []
+                replaced = try order.change.keepsFormer ? context.keepReplaced(name) : []
             } catch {
                 throw IssuanceFailure("\(error)")
             }
@@ -90,11 +90,11 @@ struct CertificateWork: Sendable {
     private func pack(
         _ certificate: EdgeCertificate, _ change: Change, _ item: DeclaredItem
     ) throws(IssuanceFailure) -> Event {
-        let pack = try EdgePacks(tools).order(certificate, named: item.id.name)
+        let pack = try EdgePacks(context).order(certificate, named: item.id.name)
         guard pack.isActive || pack.isPending else { throw IssuanceFailure(pack.news) }
         let secrets: [StateMutation]
         do {
-            secrets = try tools.sealer.sealed([certificate.apiToken])
+            secrets = try context.sealer.sealed([certificate.apiToken])
         } catch {
             throw IssuanceFailure("its token can't be sealed: \(error)")
         }

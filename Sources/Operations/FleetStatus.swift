@@ -1,7 +1,7 @@
 import State
 
 /// The running gateways of a state, and whether each serves the newest revision.
-package struct GatewaysStatus: Sendable {
+package struct FleetStatus: Sendable {
     package let alive: [GatewayNode]
     /// Whether the state lists gateways at all; some may be dead.
     package let haveRun: Bool

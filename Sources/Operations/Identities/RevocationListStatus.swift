@@ -6,7 +6,7 @@ import State
 import SystemPackage
 
 /// A file of revocation lists that hosts use, as `status` shows it.
-package struct ListStatus: Sendable {
+package struct RevocationListStatus: Sendable {
     package let path: String
     /// The hosts that use the file.
     package private(set) var hosts: [String] = []
@@ -24,14 +24,14 @@ package struct ListStatus: Sendable {
     }
 
     /// The files of all hosts, sorted by path. Relative paths start at `directory`.
-    package static func all(in snapshot: StateSnapshot, directory: FilePath, now: Int64) -> [ListStatus] {
-        var found: [String: ListStatus] = [:]
+    package static func all(in snapshot: StateSnapshot, directory: FilePath, now: Int64) -> [RevocationListStatus] {
+        var found: [String: RevocationListStatus] = [:]
         let mark = Array("\"crl_files\"".utf8)
         for (id, item) in snapshot.items where id.kind == .host && item.record.contains(mark) {
             guard let host = Host(record: item.record), host.enabled, let settings = host.clientAuth else { continue }
             let paths = settings.revocationLists
             for path in paths {
-                found[path, default: ListStatus(path, in: directory)].hosts.append(host.domain.text)
+                found[path, default: RevocationListStatus(path, in: directory)].hosts.append(host.domain.text)
             }
             // A list may be overdue in one host and replaced by that of another file in the next.
             let overdue = RevocationList.overdue(paths.flatMap { found[$0]?.lists ?? [] }, now: now)

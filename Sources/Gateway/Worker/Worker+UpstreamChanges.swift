@@ -1,10 +1,10 @@
 extension Worker {
     /// Sets an upstream's addresses. Idle connections to other addresses are closed at once. Active connections to
     /// other addresses are closed after their exchange.
-    func moveUpstream(to place: UpstreamPlace) {
+    func setAddresses(to place: ResolvedUpstream) {
         guard let pool = tables.pool(place.number) else { return }
         if let failure = place.failure { tables.pools[pool].resolutionFailure = failure }
-        guard tables.pools[pool].place(at: place.addresses) else { return }
+        guard tables.pools[pool].setAddresses(place.addresses) else { return }
         endConnections(of: pool) { !place.addresses.contains($0) }
     }
 
@@ -39,7 +39,7 @@ extension Worker {
 
     /// Called when no known address of the upstream could be reached. The control side then resolves the upstream's
     /// name again.
-    func askForPlace(of pool: SlotID) {
+    func requestResolution(of pool: SlotID) {
         guard tables.pools[pool].mayAsk(at: clock.milliseconds) else { return }
         reports.post(.upstreamUnreachable(tables.pools[pool].definition.number))
     }

@@ -3,9 +3,9 @@ import Operations
 import PKI
 import State
 
-extension ListStatus {
+extension RevocationListStatus {
     /// The lines about all files, after an empty line. Empty if nothing is wrong.
-    static func text(_ all: [ListStatus]) -> String {
+    static func text(_ all: [RevocationListStatus]) -> String {
         let lines = all.map(\.text).joined()
         return lines.isEmpty ? "" : "\n" + lines
     }

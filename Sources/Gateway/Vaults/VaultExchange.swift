@@ -5,7 +5,7 @@ import State
 import Synchronization
 
 /// Exchanges values between the control side and the threads of the `VaultKeeper`s.
-final class VaultDesk: Sendable {
+final class VaultExchange: Sendable {
     /// An identity that a keeper has obtained, or why it could not obtain one.
     struct Delivery: Sendable {
         let name: String
