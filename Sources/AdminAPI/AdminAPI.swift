@@ -127,7 +127,6 @@ package final class AdminAPI: AdminService {
             let caller = try gate.identify(credentials, request, in: store)
             if isChange {
                 try gate.checkPage(request, credentials, token: request.values(of: "x-csrf-token").first)
-                guard request.mayChange else { throw Problem(.readOnly, "gateway.admin says 'api: read'.") }
             }
             return try carryOut(request, path, isChange, caller, store)
         }
@@ -143,6 +142,9 @@ package final class AdminAPI: AdminService {
         let match = found.first { $0.0.method == method }
         // What can't be found needs the scope that it would probably need.
         let scope = match?.0.scope ?? (isChange ? .write : .read)
+        guard scope == .read || request.mayChange else {
+            throw Problem(.readOnly, "gateway.admin says 'api: read'.")
+        }
         guard scope == .read || caller.scope == .write else {
             throw Problem(.insufficientScope, "'\(caller.name)' may only read.")
         }
@@ -160,17 +162,16 @@ package final class AdminAPI: AdminService {
         return try route.carryOut(call)
     }
 
-    private static let bodyTypes = ["application/json", "application/merge-patch+json"]
-
-    /// The body of a change. A browser can't send these types to another origin without asking first.
+    /// The JSON of a change. A browser can't send the types of `Route.bodyTypes` to another origin without asking first.
     private func body(of request: AdminRequest, for route: Route) throws(Problem) -> PlainValue {
         guard route.body != nil || !request.body.isEmpty else { return .object([]) }
         let types = request.values(of: "content-type").map { value in
             value.prefix { $0 != ";" }.trimmingBlanks.lowercased()
         }
-        guard types.count == 1, Self.bodyTypes.contains(types[0]) else {
-            throw Problem(.unsupportedType, "Send JSON, with 'Content-Type: application/json'.")
+        guard types.count == 1, route.bodyTypes.contains(types[0]) else {
+            throw Problem(.unsupportedType, "Send the body with 'Content-Type: \(route.bodyTypes[0])'.")
         }
+        guard types[0].hasSuffix("json") else { return .object([]) }
         let value: PlainValue
         do throws(JSONText.Fault) {
             value = try JSONText.value(of: request.body)

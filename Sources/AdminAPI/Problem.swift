@@ -92,6 +92,8 @@ struct Problem: Error {
         case pointer(String)
         /// The name of a query parameter.
         case parameter(String)
+        /// A line and a column in a file, both from 1.
+        case line(Int, Int)
     }
 
     let kind: Kind
@@ -130,6 +132,8 @@ struct Problem: Error {
                                 .map([("pointer", .string(pointer)), ("detail", .string(detail))])
                             case .parameter(let name):
                                 .map([("parameter", .string(name)), ("detail", .string(detail))])
+                            case .line(let line, let column):
+                                .map([("line", .int(line)), ("column", .int(column)), ("detail", .string(detail))])
                             }
                         })
                 ))

@@ -1,3 +1,4 @@
+import ConfigModel
 import Issuers
 import State
 
@@ -24,4 +25,23 @@ package struct EdgeStatus: Sendable {
     }
 
     package var problem: String? { pack?.problem ?? formerText }
+
+    /// Why edge certificates of a file must be ordered again, as far as the state itself shows it.
+    package static func orderedAgain(
+        _ configuration: Configuration, _ snapshot: StateSnapshot, _ store: (any StateStore)?
+    ) throws(StateError) -> [ItemID: String] {
+        guard let store, !configuration.edgeCertificates.isEmpty else { return [:] }
+        let newest = Dictionary(try store.edgePacks().map { ($0.certificate, $0) }) { $1 }
+        var reasons: [ItemID: String] = [:]
+        for certificate in configuration.edgeCertificates {
+            let item = ItemID(.edgeCertificate, certificate.displayName)
+            guard snapshot.items[item] != nil else { continue }
+            guard let pack = newest[item.name] else {
+                reasons[item] = "is not ordered"
+                continue
+            }
+            if let loss = pack.loss { reasons[item] = loss }
+        }
+        return reasons
+    }
 }

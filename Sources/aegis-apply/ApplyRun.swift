@@ -3,6 +3,7 @@ import ConfigModel
 import Gateway
 import Glibc
 import Issuers
+import Operations
 import PKI
 import Reconciler
 import SQLiteState
@@ -198,7 +199,7 @@ struct ApplyRun {
     private func drift(
         _ store: SQLiteStateStore?, _ snapshot: StateSnapshot, _ reader: SecretReader
     ) throws -> [ItemID: String] {
-        let known = try Refresh.known(configuration, snapshot, store)
+        let known = try EdgeStatus.orderedAgain(configuration, snapshot, store)
         guard refreshes, let store else { return known }
         let (reasons, warnings) = try Refresh(configuration: configuration, secrets: reader, store: store).drift()
         file.complain(warnings)

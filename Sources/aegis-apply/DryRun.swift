@@ -2,6 +2,7 @@ import ArgumentParser
 import ConfigModel
 import Gateway
 import Issuers
+import Operations
 import Reconciler
 import SQLiteState
 import State
@@ -78,7 +79,7 @@ struct DryRun {
 
     private func drift(_ store: SQLiteStateStore?, _ snapshot: StateSnapshot) throws -> ([ItemID: String], [Diagnostic])
     {
-        let known = try Refresh.known(configuration, snapshot, store)
+        let known = try EdgeStatus.orderedAgain(configuration, snapshot, store)
         guard refreshes, let store else { return (known, []) }
         let (reasons, warnings) = try Refresh(
             configuration: configuration, secrets: SecretReader(directory: file.directory), store: store
@@ -103,16 +104,5 @@ struct DryRun {
                 now: currentTime()
             ) { () throws(IssuanceFailure) in try ChallengeResponder(settings) }
         }
-    }
-}
-
-extension Plan.MassDeletion {
-    /// The error that an apply without `--allow-deletions` gives for this mass deletion.
-    var refusal: Diagnostic {
-        let what = [deleted > 0 ? "deleted" : nil, disabled > 0 ? "disabled" : nil].compactMap(\.self)
-        return .error(
-            at: .none,
-            "\(deleted + disabled) of the \(total) enabled hosts would be \(what.joined(separator: " or "))",
-            hint: "nothing is applied; to do this, give --allow-deletions")
     }
 }

@@ -54,25 +54,6 @@ struct Refresh {
         return (reasons, warnings)
     }
 
-    /// The reasons why edge certificates must be ordered again, as far as the state itself shows them.
-    static func known(
-        _ configuration: Configuration, _ snapshot: StateSnapshot, _ store: SQLiteStateStore?
-    ) throws -> [ItemID: String] {
-        guard let store, !configuration.edgeCertificates.isEmpty else { return [:] }
-        let newest = Dictionary(try store.edgePacks().map { ($0.certificate, $0) }) { $1 }
-        var reasons: [ItemID: String] = [:]
-        for certificate in configuration.edgeCertificates {
-            let item = ItemID(.edgeCertificate, certificate.displayName)
-            guard snapshot.items[item] != nil else { continue }
-            guard let pack = newest[item.name] else {
-                reasons[item] = "is not ordered"
-                continue
-            }
-            if let loss = pack.loss { reasons[item] = loss }
-        }
-        return reasons
-    }
-
     private func certificates() throws -> [Question] {
         try configuration.certificates.compactMap { certificate in
             guard case .issued(let issued) = certificate.source,

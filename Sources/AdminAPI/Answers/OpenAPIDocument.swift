@@ -64,9 +64,8 @@ enum OpenAPIDocument {
         let good = PlainValue.map(
             [("description", .string(route.answer.summary))]
                 + (route.answer.status == 204 ? [] : [("content", content)]))
-        let isChange = route.method != "GET"
         let others: [(String, PlainValue)] =
-            isChange
+            route.method != "GET"
             ? [] : [("304", .map([("description", .string("Not changed since the client's copy (If-None-Match)"))]))]
         let body: [(String, PlainValue)] =
             route.body.map { schema in
@@ -75,7 +74,7 @@ enum OpenAPIDocument {
                         "requestBody",
                         .map([
                             ("required", .bool(true)),
-                            ("content", .map([("application/json", .map([("schema", schema)]))])),
+                            ("content", .map([(route.bodyTypes[0], .map([("schema", schema)]))])),
                         ])
                     )
                 ]
@@ -84,7 +83,7 @@ enum OpenAPIDocument {
             [
                 ("operationId", .string(route.name)), ("summary", .string(route.summary)),
                 ("description", .string("Needs a token of the scope '\(route.scope.rawValue)' or wider.")),
-                ("parameters", .list(inPath + inQuery + (isChange ? inFields : []))),
+                ("parameters", .list(inPath + inQuery + (route.scope == .write ? inFields : []))),
             ] + body + [
                 ("responses", .map([("\(route.answer.status)", good)] + others + [("default", failed)]))
             ])
@@ -116,9 +115,13 @@ enum OpenAPIDocument {
 
     private static let problem: PlainValue = {
         let text = PlainValue.map([("type", .string("string"))])
+        let number = PlainValue.map([("type", .string("integer"))])
         let fault = PlainValue.map([
             ("type", .string("object")),
-            ("properties", .map([("pointer", text), ("parameter", text), ("detail", text)])),
+            (
+                "properties",
+                .map([("pointer", text), ("parameter", text), ("line", number), ("column", number), ("detail", text)])
+            ),
             ("required", .list([.string("detail")])),
         ])
         return .map([
@@ -127,7 +130,7 @@ enum OpenAPIDocument {
                 "properties",
                 .map([
                     ("type", .map([("enum", .list(Problem.Kind.allCases.map { .string(Problem.type($0)) }))])),
-                    ("title", text), ("status", .map([("type", .string("integer"))])), ("detail", text),
+                    ("title", text), ("status", number), ("detail", text),
                     ("request_id", text),
                     ("errors", .map([("type", .string("array")), ("items", fault)])),
                 ])

@@ -16,6 +16,8 @@ struct Route: Sendable {
     let query: [QueryParameter]
     /// The JSON Schema of the body that is sent; nil for no body.
     var body: PlainValue?
+    /// The media types of which the body may be.
+    var bodyTypes = ["application/json", "application/merge-patch+json"]
     let answer: Answer
     let carryOut: @Sendable (Call) throws -> AdminResponse
 
@@ -79,7 +81,7 @@ struct Call {
     let parameters: [String: String]
     let query: Query
     let request: AdminRequest
-    /// The body that was sent; an empty object for a route that takes none.
+    /// The JSON that was sent; an empty object for a route that takes none.
     let body: PlainValue
     let caller: Caller
     let store: any StateStore
