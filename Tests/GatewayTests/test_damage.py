@@ -496,7 +496,7 @@ def test_a_path_that_can_be_no_state_is_told_with_its_cause_as_by_aegis_apply(tm
     name = "state.db/x" if kind == "below a file" else "state.db"
     gateway.launch("--state", name)
     try:
-        gateway.await_log(f"the state can't be taken in, and nothing is served:")
+        gateway.await_log("the state can't be put in force, and nothing is served:")
         assert words in gateway.log and "is empty" not in gateway.log and "waiting until" not in gateway.log
     finally:
         gateway.stop()

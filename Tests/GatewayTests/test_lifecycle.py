@@ -198,7 +198,8 @@ def test_the_gateway_does_not_open_the_default_address_if_the_state_names_anothe
 def test_admin_paths_answer_as_documented(gateway):
     assert gateway.ask("/healthz") == (200, "ok\n")
     assert gateway.ask("/readyz") == (200, "ready\n")
-    assert gateway.ask("/nothing")[0] == 404
+    # What is no endpoint is the admin page's, which wants a session.
+    assert gateway.ask("/nothing")[0] == 401
     status, text = gateway.ask("/metrics")
     assert status == 200
     for line in text.splitlines():

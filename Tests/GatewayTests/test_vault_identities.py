@@ -614,7 +614,7 @@ def test_a_damaged_row_is_reported_and_obtained_again(run, vault, upstream, tmp_
         # CAs other than those that the key was sealed with.
         state.execute("UPDATE obtained_identities SET authorities = ?", (pem(other.certificate),))
         state.commit()
-    assert "what was stored for identity 'mesh' can't be used" in gateway.apply(everything=True)
+    assert "the stored material of identity 'mesh' can't be used" in gateway.apply(everything=True)
     gateway.start()
     gateway.await_log("the stored material of the identity 'mesh' can't be used")
     serves(gateway)
