@@ -1,4 +1,4 @@
-// Linux calls that Swift's Glibc module lacks: epoll, eventfd, inotify, signalfd, memmem, and calls that create a descriptor
+// Linux calls that Swift's Glibc module lacks: epoll, eventfd, inotify, signalfd, and calls that create a descriptor
 // already non-blocking and close-on-exec.
 #ifndef AEGIS_CLINUX_H
 #define AEGIS_CLINUX_H
@@ -17,7 +17,6 @@
 extern int accept4(int, struct sockaddr *__restrict, socklen_t *__restrict, int);
 extern int pipe2(int[2], int);
 extern int pthread_setname_np(unsigned long, const char *);
-extern void *memmem(const void *, size_t, const void *, size_t);
 
 // Attaches a filter to a listening socket that drops the first packet (SYN without ACK) of each new TCP connection, or
 // detaches the filter (socket(7), SO_ATTACH_FILTER). Established connections continue. Returns 0 on success.

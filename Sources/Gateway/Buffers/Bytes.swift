@@ -1,3 +1,5 @@
+import Glibc
+
 /// A view of bytes in a buffer of the data plane, such as a worker's scratch memory.
 ///
 /// A view is valid until its buffer is next written to. So a view is passed down to other functions and never stored.
@@ -87,6 +89,11 @@ struct Bytes {
             number = overflows || carries ? .max : sum
         }
         return number
+    }
+
+    func firstIndex(of byte: UInt8) -> Int? {
+        // This is safe, since memchr only reads.
+        unsafe memchr(start, Int32(byte), count).map { unsafe $0 - UnsafeMutableRawPointer(mutating: start) }
     }
 
     func equals(_ text: StaticString) -> Bool { equals(Bytes(text)) }

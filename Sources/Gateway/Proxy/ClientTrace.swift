@@ -195,11 +195,6 @@ extension Bytes {
         return self[start..<end]
     }
 
-    fileprivate func firstIndex(of byte: UInt8) -> Int? {
-        for index in 0..<count where self[index] == byte { return index }
-        return nil
-    }
-
     /// Whether the bytes are empty, or a colon and a port. The port is a number, or `_` and an obfuscated port (RFC
     /// 7239 section 6.3).
     fileprivate var isPortOrNothing: Bool {

@@ -20,7 +20,7 @@ extension Worker {
             let name = head[field.name.range]
             if strip.contains(name) { continue }
             let value = head[field.value.range]
-            if field.id == .cookie, AdminCookie.mayBe(in: value) {
+            if field.id == .cookie, AdminCookie.isIn(value) {
                 writeCookies(value)
             } else {
                 writeField(name, value)
