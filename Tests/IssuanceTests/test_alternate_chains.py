@@ -39,7 +39,7 @@ ALTERNATES = {
         [ALTERNATE], replaced(b"<html>"), False,
         "the alternate chain at '../alternate/1' can't be obtained: the CA's certificate can't be used: no certificate found"),
     "ten times HTML": ([ALTERNATE] * 10, replaced(b"<html>"), False, "; and 9 more are of no use either"),
-    "an unreadable block in it": ([ALTERNATE], lambda answer: followed(UNREADABLE)(answer), True, "what can't be read"),
+    "an unreadable block in it": ([ALTERNATE], lambda answer: followed(UNREADABLE)(answer), True, "unreadable parts"),
     "a leaf, and behind it an unreadable block": (
         [ALTERNATE], lambda answer: only_leaf(UNREADABLE)(answer), False, "can't be obtained: the CA's certificate can't"),
     "an empty body": ([ALTERNATE], emptied, False, "can't be used"),

@@ -240,7 +240,7 @@ def test_an_answer_that_can_not_be_looked_up_is_awaited_until_a_second_signal(
     with applying(gateway) as apply:
         assert answer.calls.acquire(timeout=PATIENCE)
         apply.send_signal(number)
-        words = f"{number.name}: ends with what is under way"
+        words = f"{number.name}: ends after the work in progress"
         eventually("the first signal", lambda: words in apply.stderr.readline())
         assert apply.poll() is None
         if is_awaited:

@@ -55,7 +55,7 @@ def test_a_request_in_progress_when_an_apply_is_stopped_is_sent_once(stand, late
     with applying(gateway) as apply:
         assert late.calls.acquire(timeout=PATIENCE)
         apply.send_signal(number)
-        assert is_told(apply, f"{number.name}: ends with what is under way")
+        assert is_told(apply, f"{number.name}: ends after the work in progress")
         if path != "/finalize-order":
             what = "a new account" if path == "/sign-me-up" else "a new order"
             assert is_told(apply, f"waits up to 15 s for a CA's answer to {what}; another signal ends it at once\n")
@@ -84,7 +84,7 @@ def test_an_answer_that_nobody_needs_later_is_not_waited_for(stand, silence, pat
         apply.send_signal(signal.SIGINT)
         _, stderr = apply.communicate(timeout=PATIENCE)
     assert apply.returncode == -signal.SIGINT and not silence.over.is_set()
-    assert "ends with what is under way" in stderr and "waits up to" not in stderr
+    assert "ends after the work in progress" in stderr and "waits up to" not in stderr
 
 
 def test_many_orders_open_when_an_apply_is_stopped_are_all_resumed(stand, late):
@@ -95,7 +95,7 @@ def test_many_orders_open_when_an_apply_is_stopped_are_all_resumed(stand, late):
         for _ in range(4):
             assert late.calls.acquire(timeout=PATIENCE)
         apply.send_signal(signal.SIGINT)
-        assert is_told(apply, "SIGINT: ends with what is under way")
+        assert is_told(apply, "SIGINT: ends after the work in progress")
         assert is_told(apply, "waits up to 15 s for a CA's answer to a new order (")
         assert stays(apply)
         late.over.set()
@@ -119,7 +119,7 @@ def test_a_renewal_stopped_during_its_order_is_resumed(stand, late):
     try:
         assert late.calls.acquire(timeout=PATIENCE)
         renewal.send_signal(signal.SIGINT)
-        assert is_told(renewal, "SIGINT: ends with what is under way")
+        assert is_told(renewal, "SIGINT: ends after the work in progress")
         assert stays(renewal)
         late.over.set()
         _, stderr = renewal.communicate(timeout=PATIENCE)
