@@ -39,6 +39,27 @@ import Testing
         #expect(started.withLock { $0 } == 8)
     }
 
+    @Test(
+        "Slow places hold up no other place, however many they are",
+        arguments: [[7, 7], [2, 2, 2, 2], [1, 1, 1, 1, 1, 1, 1, 1, 1]])
+    func slowPlaces(_ slow: [Int]) throws {
+        let isDone = DispatchSemaphore(value: 0)
+        let inputs = slow.enumerated().flatMap { Array(repeating: "slow \($0.offset)", count: $0.element) } + ["good"]
+        var told: [String] = []
+        try ParallelWork(count: 8).run(inputs, at: { $0 }) { input, tell in
+            // The others wait for the good place. If it never had its turn, the test would never end.
+            if input == "good" {
+                for _ in inputs { isDone.signal() }
+            } else {
+                isDone.wait()
+            }
+            tell(input)
+        } receive: {
+            told += $0
+        }
+        #expect(told.count == inputs.count)
+    }
+
     @Test("An error of the receiver is passed on, and no later result is delivered")
     func failure() throws {
         var taken = 0

@@ -9,10 +9,13 @@ package struct ParallelWork: Sendable {
     private let count: Int
     private let stop: StopRequest?
 
+    /// The most places that have a thread of their own.
+    private static let mostPlaces = 64
+
     /// The time between two calls of `stillWaiting`.
     private static let patience = DispatchTimeInterval.seconds(5)
 
-    /// Uses `count` threads. Nothing new begins after `stop` was requested.
+    /// Uses `count` threads, and more as long as a place's inputs would otherwise all wait. Nothing new begins after `stop` was requested.
     package init(count: Int, stop: StopRequest? = nil) {
         self.count = count
         self.stop = stop
@@ -56,7 +59,7 @@ package struct ParallelWork: Sendable {
     /// thread.
     ///
     /// Inputs may have places, such as a CA's address: one slow place occupies at most half of the threads while others
-    /// have inputs. When `receive` throws, running work is finished, nothing more begins, and the error is rethrown.
+    /// have inputs, and each place has at least one thread, so slow places hold up no other place. When `receive` throws, running work is finished, nothing more begins, and the error is rethrown.
     /// After a request to stop, nothing more begins either, and this call waits only for running inputs that `isNeeded`
     /// selects, and some seconds for open steps (`StepGate`). Other running work continues unobserved, so the program
     /// must end soon. Work that was cut short tells nothing.
@@ -69,7 +72,8 @@ package struct ParallelWork: Sendable {
         work: @escaping @Sendable (Input, _ tell: (Event) -> Void) -> Void,
         receive: ([Event]) throws -> Void
     ) throws {
-        let threads = min(count, inputs.count)
+        let places = Set(inputs.map(place)).count
+        let threads = min(inputs.count, count + min(places, Self.mostPlaces))
         var queue = JobQueue<Int>(atOnce: count, share: max(1, count / 2))
         for (index, input) in inputs.enumerated() { queue.add(index, at: place(input)) }
         let needed = Set(inputs.indices.filter { isNeeded(inputs[$0]) })
