@@ -2,6 +2,7 @@
 stays."""
 
 import sqlite3
+import os
 import subprocess
 
 import pytest
@@ -87,5 +88,13 @@ def test_a_deleted_key_file_leaves_the_configuration_in_force(gateway):
     with Client(gateway.http) as client:
         assert client.get("app.test").body == b"hello"
     assert gateway.ask("/readyz")[0] == 200
+
+    def status():
+        return subprocess.run(
+            [PROGRAMS / "aegis-apply", "status", "--check"], cwd=gateway.folder, capture_output=True, text=True,
+            timeout=PATIENCE * 3, env={**os.environ, "AEGIS_SSL_KEY": "a5" * 32})
+
+    eventually("a problem in status", lambda: status().returncode == 3)
+    assert "the state is sealed with another key" in status().stdout
     (gateway.folder / "new").replace(gateway.folder / "key")
     gateway.await_log("the state can be read again")

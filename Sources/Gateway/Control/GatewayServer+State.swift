@@ -253,7 +253,7 @@ extension GatewayServer {
     /// The present problems. The most serious problems come first.
     private var troubles: [GatewayNode.Trouble] {
         let serving =
-            listenFailures.values.sorted()
+            [loadFailure].compactMap(\.self) + listenFailures.values.sorted()
             + [accessLogFailure, accessLogTrouble.reason.map { "the access log \($0)" }].compactMap(\.self)
         let items = compiler.problems.sorted { $0.key < $1.key }.map { id, reason in
             GatewayNode.Trouble("\(id.kind.rawValue) '\(id.name)': \(reason)", item: id)
@@ -280,7 +280,7 @@ extension GatewayServer {
         row.position = current.position
         row.phase = current.phase
         row.problems = troubles.count
-        row.lastProblem = loadFailure ?? troubles.first?.text
+        row.lastProblem = troubles.first?.text
         row.troubles = Array(troubles.prefix(GatewayNode.mostTroubles))
         do {
             // If writing the row fails, the next heartbeat tries again.
