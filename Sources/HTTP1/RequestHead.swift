@@ -13,7 +13,7 @@ public struct RequestHead: ~Copyable {
     public private(set) var methodName = ByteRange()
     /// The target, such as a path and query.
     public private(set) var target = RequestTarget()
-    /// The version that the client speaks.
+    /// The version of the request line. Each 1.x from 1.1 on counts as 1.1 (RFC 9110 section 2.5).
     public private(set) var version = HTTPVersion.http11
     /// The host of the absolute target, else of the Host field: a name without one trailing dot, an IPv4 address, or an
     /// IPv6 address in brackets. Its case is kept, so comparisons must ignore case. Empty for HTTP/1.0 without Host,

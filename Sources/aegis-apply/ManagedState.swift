@@ -8,7 +8,7 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// The operations of commands on the certificates of a state.
+/// What commands do with the certificates of a state, and say about it on the terminal.
 extension ManagedState {
     /// Asks CAs when to renew these certificates, and warns of CAs that do not answer.
     mutating func takeAdvice(on certificates: [ManagedCertificate], _ context: IssuanceContext) throws {

@@ -70,7 +70,7 @@ struct PeerFiles {
     private var known: [Wanted: TrustFile] = [:]
     /// The results of checking a CA file together with revocation lists, by their paths.
     private var together: [[String]: Together] = [:]
-    /// Why the CAs of a file accept no certificate, by what was asked; nil if they accept some.
+    /// Why the CAs of a file accept no certificate, by `allow_expired` and path; nil if they accept some.
     private var useless: [String: String?] = [:]
     private let directory: FilePath
     private let identities: [String: NamedIdentity]

@@ -78,7 +78,7 @@ import Testing
     struct Fault: Sendable {
         let body: String
         let problem: String
-        /// The pointers of the faults.
+        /// The JSON pointers in `errors`, in this order.
         let pointers: [String]
     }
 

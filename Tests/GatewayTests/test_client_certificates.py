@@ -154,7 +154,7 @@ def connect(gateway, settings, name, session=None):
 
 
 def ask(gateway, settings, name, host=None, session=None):
-    """Sends a request to a host: status, whether the session was resumed, and the session; or else the name of an alert."""
+    """Sends a request to a host: status, whether the session was resumed, and the session; or else the text of the error."""
     try:
         with connect(gateway, settings, name, session) as client:
             response = client.get(host or name)

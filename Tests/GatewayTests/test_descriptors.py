@@ -196,7 +196,7 @@ def test_waiting_clients_are_closed_when_descriptors_run_out(run, origin):
         idle.append(Client(gateway.http))
         assert idle[-1].get("app.test" if number % 2 else "fixed.test").status == 200
     gateway.await_log("warning: there are not enough descriptors", str(limit))
-    # Descriptors are reserved for the admin listener, unless the limit is lowered later.
+    # The limit was lowered after the start, so no descriptor is reserved for the admin listener: it is raised to read metrics.
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit + 10, hard))
     assert gateway.metric("aegis_connections_evicted_total") > 0
     under_way.send(b"lo")

@@ -362,7 +362,7 @@ def test_endless_interim_answers_are_cut_off(run, make_origin, interim):
 
 @pytest.mark.parametrize("over_tls", [False, True], ids=["plain", "TLS"])
 def test_a_late_body_of_an_answer_to_head_reaches_no_other_client(run, make_origin, tmp_path, over_tls):
-    """Once an upstream was seen to send one, no request follows a HEAD on its connection."""
+    """After an upstream has sent a body for HEAD, no request follows a HEAD on its connection."""
     shown = Holder("up", names=["127.0.0.1"])
     origin = make_origin(tls=shown.server(tmp_path / "up.pem") if over_tls else None)
     (tmp_path / "ca.pem").write_bytes(pem(shown.certificate))

@@ -1,4 +1,4 @@
-"""The group used for the key exchange, and that no handshake needs a second hello for it, with the system's OpenSSL and
+"""Which group is used for the key exchange. No handshake needs a second ClientHello for it. Both with the system's OpenSSL and
 with 3.5."""
 
 import contextlib

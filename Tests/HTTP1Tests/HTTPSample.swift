@@ -27,7 +27,7 @@ struct HTTPSample: Decodable, Sendable, CustomStringConvertible {
 }
 
 extension String {
-    /// Each character as the byte of its number.
+    /// The text in Latin-1. Traps on a character above U+00FF.
     var latin1: [UInt8] { unicodeScalars.map { UInt8($0.value) } }
 
     init(latin1 bytes: some Sequence<UInt8>) {

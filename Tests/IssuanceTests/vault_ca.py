@@ -181,7 +181,7 @@ class Vault:
         return [call.json for call in self.calls if "/sign/" in call.path]
 
     def on_call(self, part, fault):
-        """Gives the next call whose path contains `part` to a fault."""
+        """Calls `fault(call)` once, in place of Vault, for the next call whose path contains `part`."""
         self._faults.append((part, fault))
 
     def open(self):

@@ -26,7 +26,7 @@ enum HostBody {
             case certificate: return []
             case policy:
                 guard case .object(var members) = entry.value else { return [] }
-                // In the file a policy is enabled by being there; in the API, by name.
+                // In the file, the key `hsts` enables the policy. The API has `hsts_enabled` for this.
                 if entry.value["enabled"] == nil { members.append(PlainValue.Entry("enabled", .bool(true))) }
                 return members.map { PlainValue.Entry("\(policy)_\($0.key)", $0.value) }
             default: return [entry]

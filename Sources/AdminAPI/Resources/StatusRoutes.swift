@@ -32,7 +32,7 @@ enum StatusRoutes {
             JSONMember("failures", .integer, "How many tries have failed since the last success") {
                 $0.progress.failures
             },
-            JSONMember("is_problem", .flag, "Whether it is needed now") { $0.isMissed },
+            JSONMember("is_problem", .flag, "Whether a host needs it now and has none that is good") { $0.isMissed },
             JSONMember("next_try_at", .optional(.time), "When the next try is; null if there is none") {
                 $0.nextTryAt
             },

@@ -94,7 +94,8 @@ extension ValueShape where Value == String {
     static let path = string(
         "a path", examples: ["certs/shop.pem"], check: { (text) throws(ValueFault) in try FilePathText.check(text) })
 
-    /// An e-mail address. Only its rough form is checked: one '@' between two parts without white space.
+    /// An e-mail address. Only its rough form is checked: one '@' between two parts without white space,
+    /// ':', ',' and '?'.
     static let email = string(
         "an e-mail address", pattern: "^[^@:,?\\s]+@[^@:,?\\s]+$", examples: ["ops@example.com"],
         check: { (text) throws(ValueFault) in

@@ -31,7 +31,7 @@ package struct StarterFile {
     /// The text of the file. It ends with a line feed.
     package var text: String {
         """
-        # What stands here is what is served: `aegis-apply --dry-run` shows what would change, `aegis-apply` does it.
+        # This file says what is served. `aegis-apply --dry-run` shows what would change, `aegis-apply` does it.
         # Editors complete and explain keys by the next line, once `aegis-apply schema > aegis.schema.json` was run.
         # yaml-language-server: $schema=aegis.schema.json
         version: 1

@@ -6,16 +6,20 @@ struct AdminHandler: Sendable {
     /// Nil if this program has no admin API.
     var api: AdminQueue?
 
-    /// Whether the gateway itself answers this path.
-    static func isEndpoint(_ path: String) -> Bool { ["/healthz", "/readyz", "/metrics"].contains(path) }
+    /// What the gateway itself answers on the admin listener. All other paths belong to the API and the page.
+    enum Endpoint: String {
+        case health = "/healthz"
+        case readiness = "/readyz"
+        case metrics = "/metrics"
+    }
 
     /// Returns nil for a path without an endpoint.
     func answer(_ path: String) -> AdminAnswer? {
-        switch path {
-        case "/healthz": AdminAnswer(body: Array("ok\n".utf8))
-        case "/readyz": readiness(status.current)
-        case "/metrics": AdminAnswer(type: .metrics, body: Array(metricsText.utf8))
-        default: nil
+        switch Endpoint(rawValue: path) {
+        case .health: AdminAnswer(body: Array("ok\n".utf8))
+        case .readiness: readiness(status.current)
+        case .metrics: AdminAnswer(type: .metrics, body: Array(metricsText.utf8))
+        case nil: nil
         }
     }
 

@@ -1,7 +1,8 @@
 extension GatewayServer {
     private static let complaintSeconds: Int64 = 10
 
-    /// Whether enough time has passed to log this shortage again. Nil stands for connections that can't be accepted.
+    /// Whether to log this shortage now. If so, the answer is false for some seconds. Nil stands for connections that can't
+    /// be accepted.
     func mayComplain(of shortage: Shortage?) -> Bool {
         guard Self.uptime >= nextComplaints[shortage, default: 0] else { return false }
         nextComplaints[shortage] = Self.uptime + Self.complaintSeconds

@@ -10,7 +10,7 @@ extension Worker {
         let target = head[requestHead.target.pathAndQuery.range]
         let hasPage = apiAccess != .off && adminHandler?.api != nil
         // Whatever is no endpoint of the gateway is the page's.
-        guard target.isAPI || hasPage && !AdminHandler.isEndpoint(target.path) else {
+        guard target.isAPI || hasPage && AdminHandler.Endpoint(rawValue: target.path) == nil else {
             return answerEndpoint(head, exchange)
         }
         beginAPI(head, exchange, from: id)

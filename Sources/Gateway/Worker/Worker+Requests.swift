@@ -77,7 +77,7 @@ extension Worker {
         beginProxying(head, exchange)
     }
 
-    /// The methods that are passed on, beside those that this list does not know.
+    /// The value of Allow. Methods that are not listed here are passed on too.
     static let methods: StaticString = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
     /// Whether an OPTIONS request must not be passed on, since its Max-Forwards is 0 (RFC 9110 section 7.6.2).

@@ -46,8 +46,8 @@ package struct TLSConnection: ~Copyable {
     }
 
     deinit {
-        // Without this, SSL_free(3) would spoil the sessions of a connection that ends without an alert, under the lock
-        // of the context. A connection that fails spoils them itself.
+        // Without this, SSL_free(3) would make the sessions of a connection that ended without close_notify unusable,
+        // and take the context's lock for it. OpenSSL already does so when a connection fails.
         unsafe SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
         unsafe SSL_free(ssl)
     }
