@@ -37,7 +37,10 @@ struct ACMEOrderRun {
             // finalized by an earlier request has a certificate for a key that is gone. It is over, so the next answer
             // is usually a new order.
             do {
-                return try carryOut(begin(), client)
+                var material = try carryOut(begin(), client)
+                material.warnings.insert(
+                    "was issued, though the CA first gave back an old order, whose certificate is for another key", at: 0)
+                return material
             } catch is GivenBack {
                 throw IssuanceFailure(
                     "the CA gives an old order back that was finalized by another request: its certificate is for another"
