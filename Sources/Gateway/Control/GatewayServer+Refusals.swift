@@ -2,18 +2,20 @@ import PKI
 import State
 
 extension GatewayServer {
-    /// Logs a refused peer certificate and adds an audit event, within the limits of `RefusalAllowance`. The metrics
-    /// count every refusal.
-    func peerRefused(host: String, peer: String, direction: String, _ refusal: PeerRefusal) {
-        guard let unreported = refusals.noteRefusal(at: Self.uptime) else { return }
-        let details = refusal.details + [("peer", peer), ("direction", direction)]
-        let who = direction == "in" ? "a client's" : "an upstream's"
+    /// Logs a refused peer certificate and adds an audit event, within the limits of the `RefusalAllowance` of its kind.
+    /// The metrics count every refusal.
+    func peerRefused(_ role: PeerRole, host: String, peer: String, _ refusal: PeerRefusal) {
+        let kind = RefusalKind(refusal, of: role)
+        guard let unreported = refusals[kind.rawValue].noteRefusal(at: Self.uptime) else { return }
+        let details = refusal.details + [("peer", peer), ("direction", role.direction)]
+        let who = role == .client ? "a client's" : "an upstream's"
         let missed = unreported > 0 ? [("unreported", "\(unreported)")] : []
         log.warning(
             "\(who) certificate was refused: \(refusal)", [("host", host), ("peer", peer)] + refusal.details + missed)
         // While the state can't be written, events wait in memory. Refusals may fill only half of the room, so that
-        // other events are not lost.
-        guard stateWatch.events.count < StateDamage.mostEvents / 2 else { return }
+        // other events are not lost, and clients without a certificate only a quarter.
+        let share = kind == .withoutCertificate ? 4 : 2
+        guard stateWatch.events.count < StateDamage.mostEvents / share else { return }
         note([
             AuditEvent(
                 at: Self.now, actor: "gateway \(node.machine) \(node.process)", action: "refuse",

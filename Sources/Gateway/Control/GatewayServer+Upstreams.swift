@@ -144,13 +144,14 @@ extension HealthProbe {
         request = Array(
             """
             GET \(target.check.path) HTTP/1.1\r
-            Host: \(target.host)\r
+            Host: \(target.host.text)\r
             User-Agent: aegis-health-check\r
             Connection: close\r
             \r
 
             """.utf8)
         var host = Host.forHealthChecks
+        host.domain = target.host
         host.timeouts.connect = target.check.timeout
         host.timeouts.read = target.check.timeout
         site = Site(host, upstreams: [number])

@@ -93,7 +93,7 @@ package final class GatewayServer {
     var appliedRevisions: [Int: Int] = [:]
     var loadFailure: String?
     var stateWatch = StateDamage()
-    var refusals = RefusalAllowance()
+    var refusals = InlineArray<3, RefusalAllowance>(repeating: RefusalAllowance())
     var nodeAccess: NodeAccess?
     /// Why the configuration's node listener can't let anybody in; nil if it can.
     var nodeFailure: String?
@@ -333,8 +333,7 @@ package final class GatewayServer {
         case .certificateFailed(let name, let reason):
             log.error("the certificate '\(name)' can't be used: \(reason)")
         case .certificateWanted(let name): certificateWanted(name)
-        case .clientRefused(let host, let client, let refusal):
-            peerRefused(host: host, peer: client, direction: "in", refusal)
+        case .peerRefused(let role, let host, let peer, let refusal): peerRefused(role, host: host, peer: peer, refusal)
         case .traffic(let report): metrics.traffic.add(report)
         case .acceptFailed(let code):
             if mayComplain(of: nil) { log.error("no connection can be accepted: \(SystemFailure.text(code))") }

@@ -60,7 +60,7 @@ struct StateCompiler {
     /// A host's health check. `host` is sent in the Host field of the check's requests.
     struct HealthTarget {
         let check: HealthCheck
-        let host: String
+        let host: DomainName
     }
 
     init(machine: String = "") { self.machine = machine }
@@ -278,7 +278,7 @@ struct StateCompiler {
         }
         former?.upstreams.forEach { setCheck($0, of: id.name, nil) }
         for number in numbers {
-            setCheck(number, of: id.name, host.healthCheck.map { HealthTarget(check: $0, host: host.domain.text) })
+            setCheck(number, of: id.name, host.healthCheck.map { HealthTarget(check: $0, host: host.domain) })
         }
         let site = Site(host, upstreams: numbers, clientCertificates: clientRule(of: host, &update))
         sites[id.name] = site

@@ -140,6 +140,15 @@ struct MetricsText {
         for fault in UpstreamFault.allCases {
             sample("aegis_upstream_failures_total", [("reason", fault.rawValue)], sum(fault.counter))
         }
+        header(
+            "aegis_upstream_certificates_refused_total",
+            "Certificates of upstreams that were refused, by the reason, for the hosts with the most", "counter")
+        for (host, total) in traffic.refusedUpstreams.named + [(Self.others, traffic.refusedUpstreams.rest)] {
+            for (reason, count) in total.byReason.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+                sample(
+                    "aegis_upstream_certificates_refused_total", [("host", host), ("reason", reason.rawValue)], count)
+            }
+        }
         counter("aegis_upstream_ejections_total", "Upstreams left out after failures", .upstreamEjections)
         histogram(
             "aegis_upstream_response_duration_seconds", "From sending a request to the head of its response", .upstream)

@@ -1,3 +1,24 @@
+import PKI
+
+/// Which end of a connection the peer is.
+enum PeerRole {
+    case client, upstream
+
+    /// The direction of the connection, as audit events name it.
+    var direction: String { self == .client ? "in" : "out" }
+}
+
+/// The kinds of refusals, each with an allowance of its own, so that none keeps another out of the log. A client
+/// without a certificate needs nothing to be refused, so such clients are a kind of their own. The raw value is the
+/// kind's index in arrays.
+enum RefusalKind: Int {
+    case client, upstream, withoutCertificate
+
+    init(_ refusal: PeerRefusal, of role: PeerRole) {
+        self = refusal.reason == .noCertificate ? .withoutCertificate : role == .client ? .client : .upstream
+    }
+}
+
 /// Decides which refused certificates are logged and recorded as audit events. Anybody can cause refusals at any rate,
 /// so above a limit they are only counted. This type does no I/O.
 struct RefusalAllowance {

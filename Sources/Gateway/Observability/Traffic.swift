@@ -53,14 +53,30 @@ struct ClientCertificateTraffic: Total {
     var weight: UInt64 { refused.values.reduce(accepted &+ unshown) { $0 &+ $1 } }
 }
 
+/// The refused certificates of a host's upstreams, by the reason.
+struct UpstreamRefusals: Total {
+    private(set) var byReason: [PeerRefusal.Reason: UInt64] = [:]
+
+    mutating func count(_ reason: PeerRefusal.Reason) { byReason[reason, default: 0] &+= 1 }
+
+    static func += (total: inout UpstreamRefusals, more: UpstreamRefusals) {
+        total.byReason.merge(more.byReason) { $0 &+ $1 }
+    }
+
+    var weight: UInt64 { byReason.values.reduce(0) { $0 &+ $1 } }
+}
+
 /// The traffic that a worker has counted since its previous report.
 struct TrafficReport: Sendable {
     var hosts: [(site: Site, traffic: HostTraffic)] = []
     var upstreams: [(upstream: UpstreamDefinition, traffic: UpstreamTraffic)] = []
 
     var clientCertificates: [String: ClientCertificateTraffic] = [:]
+    var refusedUpstreams: [String: UpstreamRefusals] = [:]
 
-    var isEmpty: Bool { hosts.isEmpty && upstreams.isEmpty && clientCertificates.isEmpty }
+    var isEmpty: Bool {
+        hosts.isEmpty && upstreams.isEmpty && clientCertificates.isEmpty && refusedUpstreams.isEmpty
+    }
 }
 
 /// The traffic of all workers, by host and by upstream. The control side adds the workers' reports, and the admin
@@ -70,6 +86,7 @@ final class TrafficTotals: Sendable {
         var hosts = BusiestTotals<HostTraffic>()
         var upstreams = BusiestTotals<UpstreamTraffic>()
         var clientCertificates = BusiestTotals<ClientCertificateTraffic>()
+        var refusedUpstreams = BusiestTotals<UpstreamRefusals>()
     }
 
     private let values = Mutex(Values())
@@ -79,6 +96,7 @@ final class TrafficTotals: Sendable {
             for (site, traffic) in report.hosts { values.hosts.add(site.name, traffic) }
             for (upstream, traffic) in report.upstreams { values.upstreams.add(upstream.upstream.text, traffic) }
             for (host, traffic) in report.clientCertificates { values.clientCertificates.add(host, traffic) }
+            for (host, refusals) in report.refusedUpstreams { values.refusedUpstreams.add(host, refusals) }
         }
     }
 
@@ -88,6 +106,7 @@ final class TrafficTotals: Sendable {
             values.hosts.rank()
             values.upstreams.rank()
             values.clientCertificates.rank()
+            values.refusedUpstreams.rank()
             return values
         }
     }

@@ -59,6 +59,14 @@ package struct SocketAddress: Sendable, Hashable {
         self.family = family
     }
 
+    /// The address in the form that connections have for their clients. A Unix socket has no address there.
+    var peer: PeerAddress {
+        var storage = sockaddr_storage()
+        // This is safe, since a sockaddr_storage has room for every sockaddr.
+        unsafe withUnsafeMutableBytes(of: &storage) { unsafe $0.copyBytes(from: bytes) }
+        return PeerAddress(storage)
+    }
+
     /// Lends the address to a C function, for the time of the call.
     func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
         unsafe bytes.withUnsafeBytes { buffer in

@@ -242,7 +242,7 @@ extension Worker {
     func refuseCertificate(_ refusal: PeerRefusal, of id: SlotID) {
         let host = askingHost(of: id)
         tables.count(certificateFor: host, isShown: true, refusal: refusal.reason)
-        reportRefusal(.clientRefused(host: host, client: clients[id].peer.description, refusal))
+        report(refusal, of: .client, host: host, peer: clients[id].peer.description)
     }
 
     /// The name of the host that has asked for a client's certificate. The node listener has a name that no host can

@@ -22,7 +22,7 @@ extension Worker {
         case .accessLog(let hold, let format): accessLogs.change(to: hold, format)
         case .tick:
             reportAllowance = Self.reportsASecond
-            refusalAllowance = RefusalAllowance.most
+            refusalAllowances = InlineArray(repeating: RefusalAllowance.most)
             toldShortages.removeAll(keepingCapacity: true)
             sessions.forgetExpired(now: clock.seconds)
             reportTraffic()

@@ -1,4 +1,5 @@
 import HTTP1
+import PKI
 
 extension Worker {
     func upstreamEvent(_ id: SlotID, _ readiness: Readiness) {
@@ -110,6 +111,7 @@ extension Worker {
                 guard let refusal = upstreams[id].transport.tls?.verdict ?? nil else {
                     return handshakeBroke(id, "TLS: \(failure.reason)")
                 }
+                refuseCertificate(refusal, ofUpstream: id)
                 return upstreamBroke(id, "TLS: \(refusal.words)")
             case .complete:
                 let isResumed = upstreams[id].transport.tls?.isResumed ?? false
@@ -122,6 +124,13 @@ extension Worker {
                 return hearsNothing(id) ? upstreamReady(id) : ()
             }
         }
+    }
+
+    /// Counts and reports a certificate of an upstream that was refused.
+    private func refuseCertificate(_ refusal: PeerRefusal, ofUpstream id: SlotID) {
+        let host = tables.sites[exchanges[upstreams[id].exchange].site].site.name
+        tables.count(refusedUpstreamOf: host, refusal.reason)
+        report(refusal, of: .upstream, host: host, peer: upstreams[id].address.peer.description)
     }
 
     /// Called when an upstream has sent bytes that belong to no request.

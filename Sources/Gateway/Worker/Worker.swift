@@ -65,7 +65,8 @@ final class Worker {
     /// The gateway's ID in the state, which is part of the answers to checks by aegis-apply (`GatewayProbe`).
     let identity: String?
     var reportAllowance = reportsASecond
-    var refusalAllowance = RefusalAllowance.most
+    /// How many more refused certificates of each kind may be reported in this second.
+    var refusalAllowances = InlineArray<3, Int>(repeating: RefusalAllowance.most)
     /// The shortages that were reported in this second.
     var toldShortages: Set<Shortage> = []
     /// How many bytes of request bodies the worker keeps, because they are being collected or may be sent again.
@@ -237,12 +238,13 @@ final class Worker {
         reports.post(report())
     }
 
-    /// Reports a refused certificate, but only some in a second. Clients can cause any number of refusals, so these
-    /// have an allowance of their own. The metrics count all of them.
-    func reportRefusal(_ report: @autoclosure () -> WorkerReport) {
-        guard refusalAllowance > 0 else { return }
-        refusalAllowance -= 1
-        reports.post(report())
+    /// Reports a refused certificate of a peer, but only some of each kind in a second. Peers can cause any number of
+    /// refusals, so these have allowances of their own. The metrics count all of them.
+    func report(_ refusal: PeerRefusal, of role: PeerRole, host: String, peer: @autoclosure () -> String) {
+        let kind = RefusalKind(refusal, of: role).rawValue
+        guard refusalAllowances[kind] > 0 else { return }
+        refusalAllowances[kind] -= 1
+        reports.post(.peerRefused(role, host: host, peer: peer(), refusal))
     }
 
     /// Reports a shortage, at most once a second. Every new connection may cause such a report, so the report does not

@@ -103,8 +103,9 @@ enum WorkerReport: Sendable {
     /// The name of the node listener, where reports and metrics otherwise name a host.
     static let nodeListener = "(node)"
 
-    /// A client's certificate was refused, by the rules of a host or of the node listener.
-    case clientRefused(host: String, client: String, PeerRefusal)
+    /// A peer's certificate was refused: a client's by the rules of a host or of the node listener, or that of a host's
+    /// upstream. `peer` is the peer's address.
+    case peerRefused(PeerRole, host: String, peer: String, PeerRefusal)
     /// A certificate of the state can't be used.
     case certificateFailed(name: String, reason: String)
     /// A handshake waits for a certificate, which must be ordered first.

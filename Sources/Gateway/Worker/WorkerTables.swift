@@ -53,6 +53,7 @@ final class WorkerTables {
     private var challengeCertificates: [String: ChallengeEntry] = [:]
     private var clientTrusts: [PeerTrust?] = []
     private var clientCertificates: [String: ClientCertificateTraffic] = [:]
+    private var refusedUpstreams: [String: UpstreamRefusals] = [:]
     var fallback: FallbackCertificates
     private var handshakes: UInt64 = 0
     private var parsed: [SlotID] = []
@@ -213,6 +214,11 @@ final class WorkerTables {
         clientCertificates[host, default: .init()].count(isShown: isShown, refusal: refusal)
     }
 
+    /// Counts a refused certificate of an upstream of this host.
+    func count(refusedUpstreamOf host: String, _ reason: PeerRefusal.Reason) {
+        refusedUpstreams[host, default: .init()].count(reason)
+    }
+
     /// Returns the counts since the previous call. Counting starts again at 0.
     func takeTraffic() -> TrafficReport {
         var report = TrafficReport()
@@ -226,7 +232,9 @@ final class WorkerTables {
             pools[id].traffic = UpstreamTraffic()
         }
         report.clientCertificates = clientCertificates
+        report.refusedUpstreams = refusedUpstreams
         clientCertificates.removeAll(keepingCapacity: true)
+        refusedUpstreams.removeAll(keepingCapacity: true)
         hostTraffic.removeAll(keepingCapacity: true)
         busyPools.removeAll(keepingCapacity: true)
         return report
@@ -265,7 +273,7 @@ final class WorkerTables {
         site.view.names.forEach { siteNames.insert(NameHash.of($0), id.index) }
     }
 
-    /// Adds a site that has no names, for a health check. The site is removed when the check's exchange ends.
+    /// Adds a site that no name leads to, for a health check. The site is removed when the check's exchange ends.
     func insertUnnamed(_ site: Site) -> SlotID? {
         let id = sites.insert(SiteSlot(site: site))
         if let id { sites[id].isRetired = true }

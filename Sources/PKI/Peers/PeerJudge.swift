@@ -81,8 +81,14 @@ final class PeerJudge: Sendable {
     /// OpenSSL's own verification decides. Returns 1 to accept.
     static func answer(_ context: OpaquePointer?) -> Int32 {
         guard let context = unsafe context else { return 0 }
-        guard let judge = unsafe judge(of: context) else { return unsafe X509_verify_cert(context) > 0 ? 1 : 0 }
-        guard let refusal = unsafe judge.refusal(in: context) else { return 1 }
+        let refusal: PeerRefusal?
+        if let judge = unsafe judge(of: context) {
+            refusal = unsafe judge.refusal(in: context)
+        } else {
+            defer { ERR_clear_error() }
+            refusal = unsafe X509_verify_cert(context) > 0 ? nil : refusalOfOpenSSL(in: context)
+        }
+        guard let refusal else { return 1 }
         let ssl = unsafe X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx())
         if let ssl = unsafe ssl { unsafe TLSConnection.keep(refusal, in: OpaquePointer(ssl)) }
         return 0
@@ -116,14 +122,16 @@ final class PeerJudge: Sendable {
         // TLSFailure reads the first error in the queue. Errors of the verification must not stand before the
         // handshake's error.
         defer { ERR_clear_error() }
-        guard unsafe X509_verify_cert(context) == 1 else { return unsafe refusalOfOpenSSL(in: context) }
+        guard unsafe X509_verify_cert(context) == 1 else {
+            return unsafe Self.refusalOfOpenSSL(in: context)
+        }
         let chain = unsafe PeerChain(verifiedBy: context)
         do throws(PeerFault) {
             try unsafe check(chain, now: now)
         } catch {
             unsafe X509_STORE_CTX_set_error(context, error.openSSLError)
             unsafe X509_STORE_CTX_set_error_depth(context, Int32(error.depth))
-            return unsafe refusal(error, of: chain.certificate(at: error.depth), leaf: chain.certificate(at: 0))
+            return unsafe Self.refusal(error, of: chain.certificate(at: error.depth), leaf: chain.certificate(at: 0))
         }
         // OpenSSL keeps an error in the context even if the rules allow it. The handshake would then fail, so the error
         // is cleared.
@@ -132,7 +140,7 @@ final class PeerJudge: Sendable {
     }
 
     /// Returns the refusal for an error that OpenSSL found.
-    private func refusalOfOpenSSL(in context: OpaquePointer) -> PeerRefusal {
+    private static func refusalOfOpenSSL(in context: OpaquePointer) -> PeerRefusal {
         let error = unsafe X509_STORE_CTX_get_error(context)
         if error == X509_V_OK { unsafe X509_STORE_CTX_set_error(context, X509_V_ERR_UNSPECIFIED) }
         let certificate = unsafe X509_STORE_CTX_get_current_cert(context)
@@ -160,11 +168,13 @@ final class PeerJudge: Sendable {
             try unsafe checkNames(of: certificate)
             return nil
         } catch {
-            return unsafe refusal(error, of: certificate, leaf: certificate)
+            return unsafe Self.refusal(error, of: certificate, leaf: certificate)
         }
     }
 
-    private func refusal(_ fault: PeerFault, of certificate: OpaquePointer?, leaf: OpaquePointer?) -> PeerRefusal {
+    private static func refusal(
+        _ fault: PeerFault, of certificate: OpaquePointer?, leaf: OpaquePointer?
+    ) -> PeerRefusal {
         let subject = unsafe PeerCertificate.text(of: certificate.map { unsafe X509_get_subject_name($0) } ?? nil)
         return PeerRefusal(
             fault.reason, depth: fault.depth, authority: fault.depth > 0 ? subject : nil, detail: fault.detail,
