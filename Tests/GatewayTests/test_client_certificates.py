@@ -437,6 +437,83 @@ def test_open_connections_follow_changed_rules(changing, tmp_path, version):
         assert client.get("any.test").status == 421 and client.is_closed()
 
 
+SOCKET = (
+    "GET /socket HTTP/1.1\r\nHost: any.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+
+
+def echo(connection, request):
+    """Agrees to the upgrade, then sends all bytes back."""
+    connection.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    while connection.buffer or connection.more():
+        data = bytes(connection.buffer)
+        connection.buffer.clear()
+        connection.send(data)
+    return False
+
+
+def open_socket(client):
+    assert client.ask(SOCKET).status == 101
+    return client
+
+
+def is_passed_on(client):
+    client.send(b"hello")
+    return client.exactly(5) == b"hello"
+
+
+@VERSIONS
+@pytest.mark.parametrize("what", CHANGES)
+def test_open_tunnels_follow_changed_files(run, make_origin, tmp_path, what, version):
+    """Threat: who once got through goes on for as long as they like."""
+    origin = make_origin()
+    origin.answers["/socket"] = echo
+    (tmp_path / "ca.pem").write_bytes(pem(root.certificate))
+    (tmp_path / "root.crl").write_bytes(revocation_list(root))
+    gateway = run([certified("any.test", upstreams=[origin.url], client_auth={
+        "ca_file": str(tmp_path / "ca.pem"), "crl_files": [str(tmp_path / "root.crl")]})], **LOCAL)
+    file, content, stays = CHANGES[what]
+    holder = leaf()
+    settings = context(holder, folder=tmp_path, version=version)
+    with open_socket(connect(gateway, settings, "any.test")) as client:
+        assert is_passed_on(client)
+        replace(tmp_path / file, content(holder))
+        if not stays:
+            assert client.is_closed()
+            gateway.await_log("a client's certificate was refused", "host=any.test")
+            return
+        if what != "the same file again":
+            gateway.await_log("verified by other CAs or revocation lists now")
+            in_force(gateway, settings, 200)
+        assert is_passed_on(client)
+
+
+def test_open_tunnels_follow_changed_rules(run, make_origin, tmp_path):
+    origin = make_origin()
+    origin.answers["/socket"] = echo
+    (tmp_path / "ca.pem").write_bytes(pem(root.certificate))
+    gateway = run([certified("any.test", upstreams=[origin.url])], **LOCAL)
+    host = gateway.config["hosts"][0]
+    wanted, unwanted = (context(leaf(names=[f"{name}.clients.test"]), folder=tmp_path) for name in "ab")
+    with open_socket(connect(gateway, context(), "any.test")) as bare, open_socket(Client(gateway.http)) as plain:
+        assert is_passed_on(bare) and is_passed_on(plain)
+        host["client_auth"] = {"ca_file": str(tmp_path / "ca.pem"), "mode": "optional"}
+        gateway.reload()
+        # A handshake that asked for no certificate is not enough for a host that asks for one.
+        assert bare.is_closed() and is_passed_on(plain)
+        host["client_auth"]["mode"] = "require"
+        gateway.reload()
+        assert plain.is_closed()
+    with open_socket(connect(gateway, wanted, "any.test")) as kept, open_socket(connect(gateway, unwanted, "any.test")) as cut:
+        assert is_passed_on(kept) and is_passed_on(cut)
+        host["client_auth"]["required_sans"] = ["a.clients.test"]
+        gateway.reload()
+        assert cut.is_closed() and is_passed_on(kept)
+        host["timeouts"] = {"read": "31s"}
+        gateway.reload()
+        assert is_passed_on(kept)
+
+
 @pytest.mark.parametrize("content", [b"", b"no PEM", None], ids=["empty", "no PEM", "missing"])
 def test_unusable_cas_leave_the_last_good_ones_in_force(changing, tmp_path, content):
     settings = context(leaf(), folder=tmp_path)

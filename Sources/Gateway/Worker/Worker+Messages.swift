@@ -15,6 +15,7 @@ extension Worker {
         case .trust(let renewed):
             renewed.upstreams.forEach(setTrust)
             renewed.clients.forEach(tables.set)
+            if !renewed.clients.isEmpty { endUnprovenTunnels() }
         case .health(let number, let isHealthy):
             if let pool = tables.pool(number) { tables.pools[pool].isHealthy = isHealthy }
         case .certificateSettled(let name): resumeHandshakes(withCertificate: name)
@@ -45,6 +46,7 @@ extension Worker {
         }
         update.places.forEach(setAddresses)
         tables.apply(update)
+        if !update.sites.isEmpty || !update.clientTrusts.isEmpty { endUnprovenTunnels() }
         for number in update.removedUpstreams {
             guard let pool = tables.pool(number) else { continue }
             tables.forget(number)

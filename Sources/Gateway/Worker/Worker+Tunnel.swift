@@ -88,6 +88,36 @@ extension Worker {
         finish(exchange)
     }
 
+    /// Ends the tunnels that the rules for clients' certificates no longer allow. Called after a change of these rules
+    /// or of sites, since a tunnel has no next request that would be checked.
+    func endUnprovenTunnels() {
+        forEachClient { id in
+            guard clients[id].phase == .tunnel, !clients[id].exchange.isNone,
+                let site = tables.present(exchanges[clients[id].exchange].site),
+                tables.sites[site].view.asksForCertificates, !mayTunnel(to: site, id)
+            else { return }
+            endTunnel(id)
+        }
+    }
+
+    /// Whether a client may keep a tunnel to a site that asks for certificates.
+    private func mayTunnel(to site: SlotID, _ id: SlotID) -> Bool {
+        // Without TLS, only a site that requires no certificate can be reached.
+        guard clients[id].proof.version != nil else {
+            return tables.sites[site].view.clientCertificates.mode != .require
+        }
+        let admission = tables.admits(&clients[id].proof, to: site, now: clock.seconds) {
+            clients[id].transport.tls?.peerChain ?? []
+        }
+        switch admission {
+        case .admitted: return true
+        case .misdirected, .outdated(nil): return false
+        case .outdated(let refusal?):
+            refuseCertificate(refusal, of: id)
+            return false
+        }
+    }
+
     /// Sends a WebSocket close frame to a client, if the bytes sent so far end with a whole frame. The client's reply
     /// goes to the upstream, so the upstream learns of the end too. Tunnels of other protocols stay open until the
     /// drain ends.

@@ -80,6 +80,16 @@ final class WorkerTables {
         return HostKey(name).flatMap { site(for: $0) }
     }
 
+    /// The version of a site that is in force now. Nil if its host was removed.
+    func present(_ id: SlotID) -> SlotID? { sites[id].isRetired ? site(named: sites[id].view.domain) : id }
+
+    /// The site in force whose domain is this name.
+    private func site(named name: Bytes) -> SlotID? {
+        siteNames.find(NameHash.of(name)) { index in
+            sites.id(at: index).map { !sites[$0].isRetired && sites[$0].site.isNamed(name) } ?? false
+        }.flatMap { sites.id(at: $0) }
+    }
+
     private func site(_ key: HostKey, suffixFrom start: Int) -> SlotID? {
         siteNames.find(key.hash(suffixFrom: start)) { index in
             guard let id = sites.id(at: index) else { return false }
@@ -281,10 +291,7 @@ final class WorkerTables {
     }
 
     private func removeSite(named name: Bytes) {
-        let found = siteNames.find(NameHash.of(name)) { index in
-            sites.id(at: index).map { !sites[$0].isRetired && sites[$0].site.isNamed(name) } ?? false
-        }
-        guard let found, let id = sites.id(at: found) else { return }
+        guard let id = site(named: name) else { return }
         sites[id].view.names.forEach { siteNames.remove(NameHash.of($0), id.index) }
         sites[id].isRetired = true
         if sites[id].users == 0 { _ = sites.remove(id) }
