@@ -11,7 +11,7 @@ import pytest
 import load
 from authority import CLIENT, SERVER, Holder, pem, revocation_list
 from client import Client
-from gateway import PATIENCE, eventually
+from gateway import PATIENCE, PROGRAMS, eventually
 from origin import OK
 from test_client_certificates import LOCAL, ask, certified, context, replace
 
@@ -267,6 +267,33 @@ def test_upstreams_are_not_verified_by_the_systems_cas_while_the_identitys_can_n
     gateway.await_log("the CAs of upstreams can't be used")
     replace(folder / "none.crt", pem(root.certificate))
     eventually("the CAs of the identity", lambda: status(gateway) == 200)
+
+
+def test_allow_expired_is_told_everywhere_as_long_as_it_is_set(run, tmp_path):
+    """Threat: what was meant for a migration stays set, and nobody notices."""
+    folder = tmp_path / "gateway0"
+    folder.mkdir()
+    write(folder, node())
+    gateway = run(
+        [certified("any.test", respond={"status": 200}, client_auth={"ca_file": "ca.crt", "allow_expired": True})],
+        identities=files(allow_expired=True), **LOCAL)
+    names = [f'aegis_expired_certificates_allowed{{kind="{kind}",name="{name}"}} 1\n'
+             for kind, name in (("host", "any.test"), ("identity", "mesh"))]
+
+    def status():
+        return subprocess.run(
+            [PROGRAMS / "aegis-apply", "status"], cwd=gateway.folder, capture_output=True, text=True, check=True,
+            timeout=PATIENCE).stdout
+
+    eventually("the metrics", lambda: all(name in gateway.ask("/metrics")[1] for name in names))
+    gateway.await_log("warning: the host 'any.test' accepts expired certificates of clients (allow_expired: true)")
+    gateway.await_log("warning: the identity 'mesh' accepts expired certificates of peers (allow_expired: true)")
+    assert "accepts expired certificates of clients" in status() and "accepts expired certificates of peers" in status()
+    for part in (gateway.config["hosts"][0]["client_auth"], gateway.config["identities"]["mesh"]):
+        del part["allow_expired"]
+    gateway.reload()
+    eventually("no metrics", lambda: "aegis_expired_certificates_allowed" not in gateway.ask("/metrics")[1])
+    assert "expired certificates" not in status()
 
 
 def test_a_development_identity_makes_its_own_ca(run, tmp_path, make_origin):

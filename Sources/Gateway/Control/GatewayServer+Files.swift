@@ -64,18 +64,22 @@ extension GatewayServer {
         }
     }
 
-    /// Logs new warnings about identities. They can also change without a change of the configuration, for example when
+    /// Logs new warnings about identities and hosts. They can also change without a change of the configuration, for example when
     /// a certificate expires.
     private func tellOfWarnings() {
-        let warnings = compiler.materials.warnings(now: Self.now)
+        let lax = compiler.hostsAllowingExpired.map {
+            "the host '\($0)' accepts expired certificates of clients (allow_expired: true)"
+        }
+        let warnings = compiler.materials.warnings(now: Self.now).union(lax)
         for warning in warnings.subtracting(toldWarnings).sorted() { log.warning(warning) }
         toldWarnings = warnings
     }
 
     /// Logs which files and identities can't be used, and which can be used again. Updates the metrics about them.
     func tellOfTrust() {
-        let peers = compiler.materials.status
-        status.change { $0.peers = peers }
+        var peers = compiler.materials.status
+        peers.hostsAllowingExpired = compiler.hostsAllowingExpired
+        status.change { [peers] in $0.peers = peers }
         let (failures, told) = (
             compiler.trustFailures.union(compiler.materials.identityFailures.values), toldFailures
         )

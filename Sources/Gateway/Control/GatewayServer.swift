@@ -97,8 +97,8 @@ package final class GatewayServer {
     var nodeAccess: NodeAccess?
     /// Why the configuration's node listener can't let anybody in; nil if it can.
     var nodeFailure: String?
-    /// The warnings and failures that were already logged: those about identities, and those about files and identities
-    /// that can't be used.
+    /// The warnings and failures that were already logged: those about identities and hosts, and those about files and
+    /// identities that can't be used.
     var toldWarnings: Set<String> = []
     var toldFailures: Set<String> = []
     var lacksKey = false

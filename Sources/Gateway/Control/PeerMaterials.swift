@@ -128,7 +128,8 @@ struct PeerMaterials {
         PeerStatus(
             identities: identities.mapValues {
                 PeerStatus.Identity(
-                    notAfter: $0.kept.identity?.notAfter, refreshes: $0.refreshes, failedRefreshes: $0.failedRefreshes)
+                    notAfter: $0.kept.identity?.notAfter, refreshes: $0.refreshes, failedRefreshes: $0.failedRefreshes,
+                    allowsExpired: $0.settings.peers.allowsExpired)
             },
             nextUpdates: listFiles.nextUpdates)
     }

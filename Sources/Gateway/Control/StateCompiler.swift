@@ -21,6 +21,8 @@ struct StateCompiler {
     /// The certificates for Cloudflare's edge, by name. Cloudflare serves them, not the gateway.
     private(set) var edgeCertificates: [String: EdgeCertificate] = [:]
     private(set) var certificates = NamedTable<CertificateEntry>()
+    /// The hosts whose `client_auth` accepts expired certificates.
+    private(set) var hostsAllowingExpired: Set<String> = []
     /// The earliest expiry of all certificates, in seconds since 1970. Nil if it must be computed again.
     private var soonestEnd: Int64?
     /// The certificates that the gateway orders for hosts with `ssl_mode: letsencrypt`. The key is the certificate's
@@ -283,6 +285,11 @@ struct StateCompiler {
         let site = Site(host, upstreams: numbers, clientCertificates: clientRule(of: host, &update))
         sites[id.name] = site
         update.sites.append(site)
+        if host.clientAuth?.allowsExpired == true {
+            hostsAllowingExpired.insert(id.name)
+        } else {
+            hostsAllowingExpired.remove(id.name)
+        }
         former?.upstreams.forEach { release($0, &update) }
         if let former { releaseClientRule(of: former, &update) }
     }
@@ -300,6 +307,7 @@ struct StateCompiler {
     private mutating func removeSite(_ name: String, _ update: inout TableUpdate) {
         guard let site = sites[name] else { return }
         sites[name] = nil
+        hostsAllowingExpired.remove(name)
         update.removedSites.append(name)
         site.upstreams.forEach { setCheck($0, of: name, nil) }
         site.upstreams.forEach { release($0, &update) }

@@ -239,6 +239,15 @@ struct MetricsText {
                     "aegis_identity_refreshes_total", [("name", name), ("result", "failed")], identity.failedRefreshes)
             }
         }
+        let lax =
+            identities.filter(\.value.allowsExpired).map { ("identity", $0.key) }
+            + status.peers.hostsAllowingExpired.sorted().map { ("host", $0) }
+        if !lax.isEmpty {
+            header("aegis_expired_certificates_allowed", "1 while allow_expired is set", "gauge")
+            for (kind, name) in lax {
+                sample("aegis_expired_certificates_allowed", [("kind", kind), ("name", name)], 1)
+            }
+        }
         guard !status.peers.nextUpdates.isEmpty else { return }
         header("aegis_crl_next_update_timestamp_seconds", "When a revocation list is overdue", "gauge")
         for (file, time) in status.peers.nextUpdates.sorted(by: { $0.key < $1.key }) {

@@ -6,10 +6,14 @@ struct PeerStatus: Sendable, Equatable {
         /// How often a new version of the identity was read, and how often reading has failed.
         var refreshes = 0
         var failedRefreshes = 0
+        /// Whether peers' expired certificates are accepted (`allow_expired`).
+        var allowsExpired = false
     }
 
     /// The identities, by name.
     var identities: [String: Identity] = [:]
+    /// The hosts whose `client_auth` accepts expired certificates.
+    var hostsAllowingExpired: Set<String> = []
     /// The earliest next update of the revocation lists in a file, in seconds since 1970. The key is the file's path.
     var nextUpdates: [String: Int64] = [:]
 }

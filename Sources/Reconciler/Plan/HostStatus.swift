@@ -18,8 +18,8 @@ package struct HostStatus: Sendable {
     package let daysLeft: Int?
     /// What is wrong with the host now; nil if nothing is, or if the host is disabled.
     package let problem: String?
-    /// A fault that will occur if nobody acts, or that some clients may find; nil when there is none, or when `problem`
-    /// is set.
+    /// That the host accepts expired certificates of clients, and, unless `problem` is set, a fault that will occur if
+    /// nobody acts, or that some clients may find. Nil when there is none of these, or the host is disabled.
     package let warning: String?
     /// For a disabled host: that it is disabled, and what is wrong with its certificate.
     package let note: String?
@@ -78,7 +78,10 @@ package struct HostStatus: Sendable {
             }
         let isExpiring = own?.isLeft(toExpireWithin: OwnCertificate.warningDays, now) ?? false
         let doubt = wanted.flatMap { chainDoubts[$0] }.map { "its certificate \($0)" }
-        warning = problem != nil ? nil : isExpiring ? "its certificate expires soon" : doubt
+        let lax = host?.clientAuth?.allowsExpired == true ? "accepts expired certificates of clients" : nil
+        let fault = problem != nil ? nil : isExpiring ? "its certificate expires soon" : doubt
+        let warnings = [fault, lax].compactMap(\.self)
+        warning = warnings.isEmpty ? nil : warnings.joined(separator: "; it ")
     }
 
     /// Why the certificate of a disabled host can't be used, and whether enabling the host obtains another certificate.
