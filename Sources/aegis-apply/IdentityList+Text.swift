@@ -33,7 +33,10 @@ extension LoadedIdentity {
     /// The table for `status`; empty when there are no identities.
     static func text(_ all: [LoadedIdentity]) -> String {
         guard !all.isEmpty else { return "" }
-        let rows = all.map { [$0.name, $0.source, $0.timeLeft, $0.problem ?? "", $0.warning ?? $0.reasonUnread ?? ""] }
+        let rows = all.map { identity in
+            let note = [identity.reasonUnread, identity.warning].compactMap(\.self).joined(separator: "; ")
+            return [identity.name, identity.source, identity.timeLeft, identity.problem ?? "", note]
+        }
         return "\n" + TextTable(["IDENTITY", "SOURCE", "ENDS IN", "PROBLEM", "NOTE"], rows).text
     }
 

@@ -173,6 +173,10 @@ struct PeerFiles {
     /// reads the identity, and this machine may not have the identity's environment variables.
     private mutating func check(_ identity: NamedIdentity, of node: NodeSettings?) {
         let loaded = LoadedIdentity(identity.name, identity, node, in: directory, machine: SystemName.machine, now: now)
+        if loaded.isForDevelopment {
+            warnings.append(
+                .warning(at: identity.origin, "identity '\(identity.name)' \(LoadedIdentity.developmentClause)"))
+        }
         guard let trouble = loaded.problem ?? loaded.expiry else { return }
         warnings.append(
             .warning(

@@ -307,6 +307,12 @@ def test_a_development_identity_makes_its_own_ca(run, tmp_path, make_origin):
     settings.load_cert_chain(certs / "edge-1-cert.pem", certs / "edge-1-key.pem")
     assert ask(gateway, settings, "any.test")[0] == 200
     assert isinstance(ask(gateway, context(), "any.test")[0], str)
+    # Each command says what it is for.
+    assert "identity 'lab' is for development alone" in gateway.apply(everything=True)
+    for command in ("status", "identities"):
+        said = subprocess.run(
+            [PROGRAMS / "aegis-apply", command], cwd=gateway.folder, capture_output=True, text=True, timeout=PATIENCE)
+        assert "for development alone" in said.stdout
     done = subprocess.run(
         ["openssl", "verify", "-CAfile", certs / "ca-cert.pem", "-purpose", "sslclient", certs / "edge-1-cert.pem"],
         capture_output=True, text=True)

@@ -94,7 +94,7 @@ def test_commands_tell_what_a_gateway_reports(run, tmp_path):
     found = eventually("the gateway's reports", reported)
     assert "can't be used: gateway '" in found["pod"] and "AEGIS_NO_CERT is not set" in found["pod"]
     assert "can't be used: gateway '" in found["prod"] and "can't be obtained from Vault 'main': " in found["prod"]
-    assert found["mesh"].endswith("good") and found["lab"].endswith("good")
+    assert found["mesh"].endswith("good") and found["lab"].endswith("good, for development alone")
     states = {one["name"]: (one["state"], one["problem"] is None) for one in identities(folder)}
     assert states == {"mesh": ("good", True), "lab": ("good", True), "pod": ("unusable", False), "prod": ("unusable", False)}
     # What is good here can be bad at the gateway.

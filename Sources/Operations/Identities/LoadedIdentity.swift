@@ -127,11 +127,17 @@ package struct LoadedIdentity: Sendable {
     /// `good`, or the reason why the identity is not good.
     package var state: String {
         switch condition {
-        case .good: report.map { "good here; \($0)" } ?? "good"
+        case .good: report.map { "good here; \($0)" } ?? (isForDevelopment ? "good, for development alone" : "good")
         case .unusable(let reason): "can't be used: \(reason)"
         case .unread(let reason): "not read here: \(reason)"
         }
     }
+
+    /// Whether Aegis makes the identity itself, with a CA whose key lies beside it.
+    package var isForDevelopment: Bool { if case .development? = settings?.source { true } else { false } }
+
+    /// Continues the sentence "identity 'x' …".
+    package static let developmentClause = "is for development alone: anybody who can read its directory can take it"
 
     /// Whether the identity is renewed without the operator.
     private var renewsItself: Bool {
@@ -166,7 +172,8 @@ package struct LoadedIdentity: Sendable {
     /// What will become a problem if the operator does nothing. Nil if nothing will, or if there is a problem already.
     package var warning: String? {
         guard problem == nil else { return nil }
-        let all = [expiry].compactMap(\.self) + (settings?.laxities ?? [])
+        let development = isForDevelopment ? Self.developmentClause : nil
+        let all = [development, expiry].compactMap(\.self) + (settings?.laxities ?? [])
         return all.isEmpty ? nil : all.joined(separator: ", ")
     }
 
