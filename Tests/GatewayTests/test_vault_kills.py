@@ -14,11 +14,15 @@ import subprocess
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway import PATIENCE, Gateway, eventually
 from test_vault_identities import issued, row, vaults
 
 LONG = bool(os.environ.get("AEGIS_LONG"))
+
+# What precedes the secret of a P-256 key in DER, alone (RFC 5915) or in PKCS #8: the version 1, and 32 bytes.
+BEFORE_SECRET = b"\x02\x01\x01\x04\x20"
 
 
 @pytest.fixture
@@ -61,7 +65,14 @@ def obtains(gateway):
     for path in gateway.folder.rglob("*"):
         # The local CA's keys have their own files.
         if path.is_file() and path.parent.name != "ca":
-            assert b"PRIVATE KEY" not in path.read_bytes(), path
+            content = path.read_bytes()
+            assert b"PRIVATE KEY" not in content and BEFORE_SECRET not in content, path
+
+
+@pytest.mark.parametrize("form", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL])
+def test_a_key_in_der_would_be_found(form):
+    key = ec.generate_private_key(ec.SECP256R1())
+    assert BEFORE_SECRET in key.private_bytes(serialization.Encoding.DER, form, serialization.NoEncryption())
 
 
 @pytest.mark.parametrize("call", ["lookup-self", "issuers?list", "/json", "/sign/"])
