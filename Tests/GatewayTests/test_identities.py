@@ -5,6 +5,7 @@ import os
 import signal
 import ssl
 import subprocess
+import time
 
 import pytest
 
@@ -125,19 +126,26 @@ def test_with_an_identity_that_was_never_usable_no_upstream_is_reached(run, tmp_
     eventually("it mends itself", lambda: status(gateway) == 200)
 
 
-def test_no_request_is_lost_while_an_identity_is_replaced(run, make_origin, upstream, tmp_path):
+def test_no_request_is_lost_while_an_identity_is_replaced(run, make_origin, upstream, tmp_path, figures):
     """The pair is replaced file by file, so between the two renames certificate and key don't belong together."""
     upstream.answer = load.answer
+    taken = []
     gateway = serve(run, tmp_path, upstream, files())
     folder = tmp_path / "gateway0"
     with load.Load(gateway) as traffic:
         for number in range(load.ROTATIONS):
             authority = (other, root)[number % 2]
             write(folder, node(authority), (root, other))
+            written = time.monotonic()
             eventually("the change", lambda: gateway.log.count("are shown another certificate") > number)
+            taken.append(time.monotonic() - written)
             requests = traffic.requests
             eventually("requests after it", lambda: traffic.requests > requests + 20 or traffic.faults)
     assert "no answer from" not in gateway.log
+    # A second is promised. How long it takes depends on the machine's load too, so it is reported.
+    figures.append(
+        f"a replaced identity is in force after {sorted(taken)[len(taken) // 2]:.2f} s, {max(taken):.2f} s at most"
+        f" ({sum(one > 1 for one in taken)} of {len(taken)} above 1 s)")
 
 
 def test_no_request_is_lost_while_a_development_identity_is_made_again(run, make_origin, tmp_path):
