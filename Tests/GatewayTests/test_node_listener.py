@@ -181,7 +181,7 @@ def test_the_identity_and_its_cas_are_followed(gateway, tmp_path):
     eventually("the former CA's clients are refused", lambda: isinstance(ask(gateway, settings), str))
     assert ask(gateway, context(client("a.ci.mesh.test", issuer=other), folder=tmp_path)) == 200
     replace_private(gateway.certs / "ca.crt", b"")
-    gateway.await_log("error: the identity 'mesh' can't be used")
+    gateway.await_log("error: the identity 'mesh' can't be used", "the former one is used on")
     assert ask(gateway, context(client("a.ci.mesh.test", issuer=other), folder=tmp_path)) == 200
 
 

@@ -45,7 +45,8 @@ struct PeerMaterials {
         /// The message that the identity can't be used.
         func sentence(_ name: String, _ reason: String) -> String {
             guard case .vault(let declaration) = kept.source else {
-                return "the identity '\(name)' can't be used: \(reason)"
+                let rest = kept.identity == nil ? "" : "; the former one is used on"
+                return "the identity '\(name)' can't be used: \(reason)\(rest)"
             }
             let vault = "from Vault '\(declaration.vault)'"
             guard let notAfter = kept.identity?.notAfter else {
