@@ -76,7 +76,7 @@ struct Problem: Error {
             case .keyReused: "Another request had this key"
             case .locked: "An apply is running"
             case .unauthorized: "A token is needed"
-            case .insufficientScope: "The token does not allow this"
+            case .insufficientScope: "The credential does not allow this"
             case .readOnly: "The API is for reading only"
             case .foreignOrigin: "The request comes from a page of another origin"
             case .tooManyTries: "Too many wrong tokens"
