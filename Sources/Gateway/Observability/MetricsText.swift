@@ -177,7 +177,9 @@ struct MetricsText {
         gauge("aegis_state_revision", "The revision in force", "\(status.position.revision)")
         gauge("aegis_state_readable", "1 when the state can be read", status.stateFailure == nil ? "1" : "0")
         gauge("aegis_state_writable", "1 when the state can be written", status.reportFailure == nil ? "1" : "0")
-        gauge("aegis_state_problems", "Items, listeners, logs and states that could not be put in force", "\(status.problems)")
+        gauge(
+            "aegis_state_problems", "Items, listeners, logs and states that could not be put in force",
+            "\(status.problems)")
         gauge("aegis_hosts", "Hosts in force", "\(status.sites)")
         header("aegis_reloads_total", "Changes of the state that were put in force", "counter")
         text += "aegis_reloads_total{result=\"ok\"} \(status.reloads)\n"

@@ -39,7 +39,8 @@ struct ACMEOrderRun {
             do {
                 var material = try carryOut(begin(), client)
                 material.warnings.insert(
-                    "was issued, though the CA first gave back an old order, whose certificate is for another key", at: 0)
+                    "was issued, though the CA first gave back an old order, whose certificate is for another key",
+                    at: 0)
                 return material
             } catch is GivenBack {
                 throw IssuanceFailure(
