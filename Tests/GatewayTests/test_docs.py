@@ -63,6 +63,9 @@ class Stage:
     def __init__(self, folder):
         self.home, self.folder, self.running = folder, folder, []
         self.variables = {"PATH": f"{PROGRAMS}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(folder)}
+        # Programs that were built for ThreadSanitizer report false races without this library.
+        if preload := os.environ.get("LD_PRELOAD"):
+            self.variables["LD_PRELOAD"] = preload
         self.holder = subprocess.Popen(
             ["unshare", "--map-root-user", "--net", "sh", "-c", "ip link set lo up && echo up && exec sleep 3600"],
             stdout=subprocess.PIPE, text=True)
