@@ -4,7 +4,7 @@ import PKI
 import State
 import Synchronization
 
-/// Decides who has sent a request, by what it shows.
+/// Finds the caller of a request by its token, session cookie or client certificate.
 final class Gate: Sendable {
     private let wrongTokens = Mutex(WrongTokens())
     private let now: @Sendable () -> Int64
@@ -34,7 +34,7 @@ final class Gate: Sendable {
         return credentials
     }
 
-    /// Who has sent the request. Throws a problem if nobody who is known has.
+    /// The caller. Throws a problem (401) if the credentials are not valid.
     func identify(_ credentials: Credentials, _ request: AdminRequest, in store: any StateStore) throws -> Caller {
         if let holder = request.holder {
             return Caller(kind: .certificate, name: holder.name, scope: holder.mayChange ? .write : .read)

@@ -6,7 +6,7 @@ import State
 /// A certificate, and the form that uploads one.
 enum CertificatePages {
     static let routes: [PageRoute] = [
-        .get("/certificates/{id}") { call in show(call, try details(call)) },
+        .get("/certificates/{id}") { call in try show(call, try details(call)) },
         .post("/certificates/{id}/renew") { try change($0, "renewCertificate") },
         .post("/certificates/{id}/delete") { try change($0, "deleteCertificate") },
         .get("/add/certificate") { uploadForm($0, [:]) },
@@ -20,7 +20,8 @@ enum CertificatePages {
         return try CertificateDetails(found, in: call.store, now: call.now)
     }
 
-    private static func show(_ call: PageCall, _ details: CertificateDetails, failure: Problem? = nil) -> AdminResponse
+    private static func show(_ call: PageCall, _ details: CertificateDetails, failure: Problem? = nil) throws
+        -> AdminResponse
     {
         let (summary, facts) = (details.summary, details.summary.facts)
         let hosts = details.hosts.map { host -> HTML in "<li><a href=\"/hosts/\(host)\">\(host)</a></li>\n" }
@@ -50,16 +51,8 @@ enum CertificatePages {
             <h2>Hosts</h2>\(hosts.isEmpty ? "<p>No host is served with it.</p>" : "<ul>\n\(hosts)</ul>")
             <p><a href="/api/v1\(base)/chain.pem" download>Download the chain</a></p>
             <div class="actions">\(renewal)\(deletion)</div>
-            \(try? events(summary.certificate.name, call))
+            \(try PageParts.latestEvents(of: ItemID(.certificate, summary.certificate.name), 20, in: call.store))
             """, status: failure?.kind.status ?? 200)
-    }
-
-    private static func events(_ name: String, _ call: PageCall) throws -> HTML {
-        var query = EventQuery()
-        query.item = ItemID(.certificate, name)
-        query.isNewestFirst = true
-        query.limit = 20
-        return PageParts.events(try call.store.events(query))
     }
 
     private static func state(_ summary: CertificateSummary) -> HTML {
@@ -79,7 +72,7 @@ enum CertificatePages {
         do {
             _ = try call.carryOut(route, ["id": number])
         } catch let problem as Problem {
-            return show(call, try details(call), failure: problem)
+            return try show(call, try details(call), failure: problem)
         }
         return .redirect(route == "deleteCertificate" ? "/" : "/certificates/\(number)")
     }

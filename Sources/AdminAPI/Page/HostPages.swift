@@ -52,10 +52,6 @@ enum HostPages {
         let others = view.settings.map { entry -> (name: String, value: HTML?) in
             (entry.key, "<code>\(String(decoding: entry.value.json(), as: UTF8.self))</code>")
         }
-        var query = EventQuery()
-        query.item = ItemID(.host, view.name)
-        query.isNewestFirst = true
-        query.limit = 20
         return call.page(
             view.name,
             """
@@ -71,7 +67,7 @@ enum HostPages {
             \(form)
             <div class="actions">\(deletion)</div>
             <details><summary>All settings</summary>\(PageParts.facts(others))</details>
-            \(PageParts.events(try call.store.events(query)))
+            \(try PageParts.latestEvents(of: ItemID(.host, view.name), 20, in: call.store))
             """, status: failure?.kind.status ?? 200)
     }
 

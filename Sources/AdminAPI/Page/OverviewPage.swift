@@ -14,9 +14,6 @@ enum OverviewPage {
 
     private static func answer(_ call: PageCall) throws -> AdminResponse {
         let report = try StatusReport(of: call.store, machine: SystemName.machine, now: call.now)
-        var latest = EventQuery()
-        latest.isNewestFirst = true
-        latest.limit = latestEvents
         return call.page(
             "Overview",
             """
@@ -25,7 +22,7 @@ enum OverviewPage {
             \(try hosts(report, call))
             \(try otherCertificates(report, call))
             \(gateways(report, call))
-            <section>\(PageParts.events(try call.store.events(latest)))</section>
+            <section>\(try PageParts.latestEvents(latestEvents, in: call.store))</section>
             """)
     }
 

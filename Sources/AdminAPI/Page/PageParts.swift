@@ -60,6 +60,15 @@ enum PageParts {
         return "<a href=\"/certificates/\(number)\">\(name)</a>"
     }
 
+    /// The latest events, of one item or of all, newest first.
+    static func latestEvents(of item: ItemID? = nil, _ limit: Int, in store: any StateStore) throws -> HTML {
+        var query = EventQuery()
+        query.item = item
+        query.isNewestFirst = true
+        query.limit = limit
+        return events(try store.events(query))
+    }
+
     static func events(_ events: [NumberedEvent]) -> HTML {
         table(
             "Events", ["When", "Who", "What"],
