@@ -169,7 +169,8 @@ def test_an_unread_pipe_is_reported_and_continues_with_whole_lines(launch, tmp_p
     os.mkfifo(pipe)
     gateway = launch(pipe)
     ask(gateway, range(100), LONG)
-    gateway.await_log("the access log is not written as fast as lines come", "lines were lost")
+    # The first report may come when only one line is lost.
+    gateway.await_log("the access log is not written as fast as lines come; ", "lost")
     reader, text = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), bytearray()
 
     def read_lines(count):
