@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from authority import CLIENT, SERVER, Holder, pem, revocation_list
+from clocks import clock, needs_faketime
 from client import BrokenTransfer, Client, tls_context
 from gateway import PATIENCE, PROGRAMS, eventually
 from records import client_hello, record, records
@@ -512,6 +513,34 @@ def test_open_tunnels_follow_changed_rules(run, make_origin, tmp_path):
         host["timeouts"] = {"read": "31s"}
         gateway.reload()
         assert is_passed_on(kept)
+
+
+@needs_faketime
+@pytest.mark.parametrize("what", ["the certificate", "the list", "nothing", "the certificate, which is accepted"])
+def test_open_tunnels_end_when_their_proof_does(run, make_origin, clock, tmp_path, what):
+    """Threat: a connection outlives the certificate by which it was opened."""
+    minute = (-1, 60 / 86400)
+    origin = make_origin()
+    origin.answers["/socket"] = echo
+    (tmp_path / "ca.pem").write_bytes(pem(root.certificate))
+    (tmp_path / "root.crl").write_bytes(revocation_list(root, days=minute if what == "the list" else (-1, 9)))
+    gateway = run([certified("any.test", upstreams=[origin.url], client_auth={
+        "ca_file": str(tmp_path / "ca.pem"), "crl_files": [str(tmp_path / "root.crl")],
+        "allow_expired": "accepted" in what})], gateway={"workers": 1}, **LOCAL)
+    gateway.stop()
+    gateway.start(*clock.wrapper)
+    holder = leaf(days=minute if "certificate" in what else (-1, 9))
+    with open_socket(connect(gateway, context(holder, folder=tmp_path), "any.test")) as client:
+        assert is_passed_on(client)
+        clock.set(62)
+        if what in ("the certificate", "the list"):
+            assert client.is_closed()
+            gateway.await_log("a client's certificate was refused", "host=any.test")
+        else:
+            # A worker reports what it has answered when it has looked at the time.
+            Client(gateway.http).get("any.test")
+            eventually("the count", lambda: 'aegis_host_requests_total{host="any.test",class="4xx"}' in gateway.ask("/metrics")[1])
+            assert is_passed_on(client)
 
 
 @pytest.mark.parametrize("content", [b"", b"no PEM", None], ids=["empty", "no PEM", "missing"])

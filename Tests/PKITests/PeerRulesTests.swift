@@ -138,19 +138,18 @@ import Testing
         #expect(trust.refusal(of: many)?.reason == .unreadable)
     }
 
-    @Test("A list that becomes overdue between two times is reported, unless overdue lists are accepted")
-    func overdue() throws {
+    @Test("The next turn is when a list begins, or becomes overdue unless overdue lists are accepted")
+    func turns() throws {
         let list = try RevocationList(der: Forge.list(of: root, revoking: [7], days: (-1, 7)))
-        let end = try #require(list.nextUpdate)
+        let (begin, end) = try (list.beginning, #require(list.nextUpdate))
         func rules(_ accepts: Bool) throws -> PeerRules {
             try PeerRules(
                 purpose: .client, authorities: [root.der], lists: [list], acceptsOverdueLists: accepts)
         }
         let strict = try rules(false)
-        #expect(!strict.listsHaveTurned(since: end - 10, at: end - 1))
-        #expect(
-            strict.listsHaveTurned(since: end - 1, at: end) && strict.listsHaveTurned(since: end - 10, at: end + 10))
-        #expect(!strict.listsHaveTurned(since: end, at: end + 10))
-        #expect(try !rules(true).listsHaveTurned(since: end - 10, at: end + 10))
+        #expect(strict.nextTurnOfLists(after: begin - 1) == begin && strict.nextTurnOfLists(after: begin) == end)
+        #expect(strict.nextTurnOfLists(after: end - 1) == end && strict.nextTurnOfLists(after: end) == .max)
+        #expect(try rules(true).nextTurnOfLists(after: begin - 1) == begin)
+        #expect(try rules(true).nextTurnOfLists(after: begin) == .max)
     }
 }

@@ -76,7 +76,7 @@ extension ConnectionProof {
             self.trust = trust
             return .admitted
         }
-        if self.trust !== trust || trust.rules.listsHaveTurned(since: verifiedAt, at: now) {
+        if self.trust !== trust || now >= trust.rules.nextTurnOfLists(after: verifiedAt) {
             if let refusal = trust.refusal(of: chain()) {
                 // In a resumed session the intermediates are missing, so a valid certificate may seem to have an
                 // unknown issuer. In a new handshake the client sends them again.
@@ -88,5 +88,13 @@ extension ConnectionProof {
             return .outdated(trust.recheck(leaf: certificate.der, now: now))
         }
         return .admitted
+    }
+
+    /// Until when the proof surely stays as it is, if its rules do not change, in seconds since 1970. Then the
+    /// certificate expires, or a revocation list begins or becomes overdue.
+    var lastsUntil: Int64 {
+        guard let trust, let certificate else { return .max }
+        let end = trust.rules.allowsExpired ? Int64.max : certificate.notAfter
+        return min(end, trust.rules.nextTurnOfLists(after: verifiedAt))
     }
 }

@@ -26,6 +26,7 @@ extension Worker {
             refusalAllowances = InlineArray(repeating: RefusalAllowance.most)
             toldShortages.removeAll(keepingCapacity: true)
             sessions.forgetExpired(now: clock.seconds)
+            if clock.seconds >= tunnelsProvenUntil { endUnprovenTunnels() }
             reportTraffic()
         case .drain(let handedOver): drain(handedOver: handedOver)
         case .checkHealth(let probe): checkHealth(probe)

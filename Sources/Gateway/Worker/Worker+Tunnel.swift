@@ -44,6 +44,7 @@ extension Worker {
             exchanges[exchange].frames?.follow(rest.span)
         }
         if isClosingTunnels { tellTunnelToClose(exchange) }
+        tunnelsProvenUntil = min(tunnelsProvenUntil, clients[client].proof.lastsUntil)
         enqueue(client: client)
     }
 
@@ -89,14 +90,16 @@ extension Worker {
     }
 
     /// Ends the tunnels that the rules for clients' certificates no longer allow. Called after a change of these rules
-    /// or of sites, since a tunnel has no next request that would be checked.
+    /// or of sites, and when a certificate expires, since a tunnel has no next request that would be checked.
     func endUnprovenTunnels() {
+        tunnelsProvenUntil = .max
         forEachClient { id in
             guard clients[id].phase == .tunnel, !clients[id].exchange.isNone,
                 let site = tables.present(exchanges[clients[id].exchange].site),
-                tables.sites[site].view.asksForCertificates, !mayTunnel(to: site, id)
+                tables.sites[site].view.asksForCertificates
             else { return }
-            endTunnel(id)
+            guard mayTunnel(to: site, id) else { return endTunnel(id) }
+            tunnelsProvenUntil = min(tunnelsProvenUntil, clients[id].proof.lastsUntil)
         }
     }
 

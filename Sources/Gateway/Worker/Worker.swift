@@ -75,6 +75,8 @@ final class Worker {
     var isDraining = false
     /// Whether the gateway is ending. If so, each WebSocket gets a close frame after the present frame.
     var isClosingTunnels = false
+    /// When the certificate of a client with a tunnel may no longer be valid, in seconds since 1970.
+    var tunnelsProvenUntil = Int64.max
     private var isStopped = false
 
     init(number: Int, setup: WorkerSetup) throws {

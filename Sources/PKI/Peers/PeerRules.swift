@@ -86,13 +86,15 @@ package struct PeerRules: Sendable {
         try self.init(purpose: .server, authorities: PEM.certificates(in: authorities))
     }
 
-    /// Whether a revocation list has begun or became overdue between two times, in seconds since 1970. If so,
-    /// certificates that were accepted before may be refused now.
-    package func listsHaveTurned(since time: Int64, at now: Int64) -> Bool {
-        lists.contains { list in
-            list.hasBegun(at: now) && !list.hasBegun(at: time)
-                || !acceptsOverdueLists && list.isOverdue(at: now) && !list.isOverdue(at: time)
+    /// When a revocation list next begins or becomes overdue after `time`; `max` if none does. Certificates that were
+    /// accepted before may be refused from then on. Both times are in seconds since 1970.
+    package func nextTurnOfLists(after time: Int64) -> Int64 {
+        var earliest = Int64.max
+        for list in lists {
+            if list.beginning > time { earliest = min(earliest, list.beginning) }
+            if !acceptsOverdueLists, let end = list.nextUpdate, end > time { earliest = min(earliest, end) }
         }
+        return earliest
     }
 
     /// The lists whose issuer is not one of the CAs. They count only for certificates of an intermediate CA that a peer

@@ -103,7 +103,10 @@ package final class RevocationList: Sendable {
 
     /// Whether the time of issue has passed. An issuer's clock may be ahead by `mostHasteSeconds`. `time` is in seconds
     /// since 1970.
-    func hasBegun(at time: Int64) -> Bool { thisUpdate <= time + Self.mostHasteSeconds }
+    func hasBegun(at time: Int64) -> Bool { beginning <= time }
+
+    /// From when on the list counts, in seconds since 1970.
+    var beginning: Int64 { thisUpdate - Self.mostHasteSeconds }
     private static let mostHasteSeconds: Int64 = 300
 
     /// Whether the list takes the place of another one of the same CA and scope: it was issued later, or at the same
