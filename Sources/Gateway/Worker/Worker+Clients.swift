@@ -11,6 +11,9 @@ extension Worker {
     /// The largest number of requests that a connection may start in one turn. Other connections have their turn after
     /// that.
     private static let headsATurn = 4
+    /// The largest number of pieces of bodies, such as chunks, that a connection may pass on in one turn. One read may
+    /// return ten thousand chunks of a byte, which would take as long as ten requests.
+    static let piecesATurn = 1024
 
     func clientEvent(_ id: SlotID, _ readiness: Readiness) {
         clients[id].transport.note(readiness)
@@ -129,16 +132,20 @@ extension Worker {
     ///   may no longer exist.
     private func process(_ bytes: Bytes, of id: SlotID) -> Int {
         var offset = 0
-        var heads = 0
+        var (heads, pieces) = (0, 0)
         while offset < bytes.count {
+            if pieces >= Self.piecesATurn {
+                enqueue(client: id)
+                return offset
+            }
             if clients[id].discarding != nil {
-                offset = discardBody(bytes, offset, of: id)
+                offset = discardBody(bytes, offset, of: id, &pieces)
                 guard clients.contains(id), clients[id].phase == .open else { return bytes.count }
                 continue
             }
             if !clients[id].exchange.isNone {
                 if isPaused(id) { return offset }
-                offset = relayRequestBody(bytes, offset, of: id)
+                offset = relayRequestBody(bytes, offset, of: id, &pieces)
             } else {
                 if isPaused(id) { return offset }
                 if heads == Self.headsATurn {
@@ -172,15 +179,17 @@ extension Worker {
         setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
     }
 
-    /// Skips the body of a request that was answered before its body arrived.
+    /// Skips the body of a request that was answered before its body arrived. `pieces` is as for `relayRequestBody`.
     ///
     /// - Returns: The offset of the next byte to process.
-    private func discardBody(_ bytes: Bytes, _ start: Int, of id: SlotID) -> Int {
+    private func discardBody(_ bytes: Bytes, _ start: Int, of id: SlotID, _ pieces: inout Int) -> Int {
         var offset = start
-        while true {
+        while pieces < Self.piecesATurn || offset == bytes.count {
             guard let step = clients[id].discarding?.next(in: bytes.span, from: offset) else { return offset }
             switch step {
-            case .data(let start, let count): offset = start + count
+            case .data(let start, let count):
+                offset = start + count
+                pieces += 1
             case .needMore:
                 expectBody(of: id, received: bytes.count - start)
                 return bytes.count
@@ -193,6 +202,8 @@ extension Worker {
                 return bytes.count
             }
         }
+        expectBody(of: id, received: offset - start)
+        return offset
     }
 
     // MARK: Endings

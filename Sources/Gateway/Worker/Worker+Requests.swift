@@ -136,8 +136,10 @@ extension Worker {
 
     /// Passes a part of a request's body on to the upstream, or collects it.
     ///
+    /// - Parameter pieces: How many pieces of bodies the connection has passed on in this turn. At `piecesATurn`, the
+    ///   call returns although there are more.
     /// - Returns: The offset of the next byte to process. After the call the client may no longer exist.
-    func relayRequestBody(_ bytes: Bytes, _ start: Int, of id: SlotID) -> Int {
+    func relayRequestBody(_ bytes: Bytes, _ start: Int, of id: SlotID, _ pieces: inout Int) -> Int {
         let exchange = clients[id].exchange
         if exchanges[exchange].discardsRequestBody { return bytes.count }
         memory.output.clear()
@@ -174,6 +176,8 @@ extension Worker {
             case .data:
                 exchanges[exchange].sendsChunks
                     ? chunk.append(piece, to: memory.output) : memory.output.append(piece)
+                pieces += 1
+                if pieces >= Self.piecesATurn, offset < bytes.count { break reading }
             default: break reading
             }
         }

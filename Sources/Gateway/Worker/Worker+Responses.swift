@@ -263,18 +263,38 @@ extension Worker {
         memory.output.append("\r\n")
     }
 
+    /// Continues with the bytes of a response's body that an earlier turn has left.
+    func continueResponse(_ id: SlotID) {
+        memory.plain.clear()
+        memory.plain.append(upstreams[id].inbox.bytes)
+        upstreams[id].inbox.clear()
+        memory.output.clear()
+        relayResponse(memory.plain.bytes, upstreams[id].exchange)
+    }
+
     /// Passes body bytes on to the client, after the bytes that are already in `memory.output`. If `isBeginning` is
-    /// true, the bytes in `memory.output` are the response's head.
+    /// true, the bytes in `memory.output` are the response's head. After `piecesATurn` pieces, the other bytes wait in
+    /// the upstream's inbox for the next turn.
     private func relayResponse(_ bytes: Bytes, _ exchange: SlotID, isBeginning: Bool = false) {
         let client = exchanges[exchange].client
         let isChunked = exchanges[exchange].responseFraming == .chunked
         var offset = 0
+        var pieces = 0
         var chunk = OpenChunk()
         while true {
+            guard pieces < Self.piecesATurn || offset == bytes.count else {
+                chunk.close(in: memory.output)
+                let upstream = exchanges[exchange].upstream
+                upstreams[upstream].inbox.append(bytes.from(offset))
+                enqueue(upstream: upstream)
+                if memory.output.count > 0 { _ = deliver(memory.output.bytes, to: client) }
+                return
+            }
             guard let step = exchanges[exchange].responseBody?.next(in: bytes.span, from: offset) else { break }
             switch step {
             case .data(let start, let count):
                 offset = start + count
+                pieces += 1
                 exchanges[exchange].bytesSent += UInt64(count)
                 let piece = bytes[start..<offset]
                 if isChunked {

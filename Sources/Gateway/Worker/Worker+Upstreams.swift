@@ -63,6 +63,7 @@ extension Worker {
         case .connecting: return
         case .handshake: continueUpstreamHandshake(id, hasInput: true)
         case .listening: if hearsNothing(id) { Socket.acknowledge(upstreams[id].transport.descriptor) }
+        case .active where hasRestOfBody(id): continueResponse(id)
         case .active, .tunnel:
             handle(upstreams[id].transport.receive(memory, second: clock.seconds), fromUpstream: id)
         case .idle:
@@ -74,7 +75,15 @@ extension Worker {
         if upstreams.contains(id), mayRead(upstream: id) { enqueue(upstream: id) }
     }
 
-    private func mayRead(upstream id: SlotID) -> Bool { upstreams[id].transport.mayRead && !isPaused(upstream: id) }
+    private func mayRead(upstream id: SlotID) -> Bool {
+        (upstreams[id].transport.mayRead || hasRestOfBody(id)) && !isPaused(upstream: id)
+    }
+
+    /// Whether bytes of a response's body wait in the inbox, since an earlier turn was over.
+    private func hasRestOfBody(_ id: SlotID) -> Bool {
+        !upstreams[id].inbox.isEmpty && upstreams[id].phase == .active
+            && exchanges[upstreams[id].exchange].hasResponseHead
+    }
 
     /// Whether reading from an upstream is paused, because its client has not received earlier bytes yet.
     private func isPaused(upstream id: SlotID) -> Bool {
