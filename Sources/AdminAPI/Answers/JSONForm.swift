@@ -2,7 +2,7 @@ import ConfigModel
 import State
 
 /// How a kind of value is written as JSON, and described to programs by JSON Schema. Answers and the OpenAPI document
-/// follow from the same forms, so they can't disagree.
+/// are made by the same forms, so who changes one changes the other.
 struct JSONForm<Value>: Sendable {
     let schema: PlainValue
     /// The schemas that `schema` refers to, by name.
