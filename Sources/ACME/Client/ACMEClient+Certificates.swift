@@ -10,7 +10,7 @@ extension ACMEClient {
     private static let chainType = "application/pem-certificate-chain"
     private static let maximumAlternates = 10
 
-    /// A chain that the CA offers, as its reader judges it.
+    /// A chain that the CA offers, with the caller's judgement.
     package struct Offer<Chain> {
         package let chain: Chain
         /// The common names of the CAs to which the chain leads.
@@ -34,8 +34,8 @@ extension ACMEClient {
     ///   - preferredChain: The common name of a CA. The first good chain that leads to this CA is chosen: its last
     ///     certificate, or the issuer of its last certificate, has this name. If no chain fits, the CA's own chain is
     ///     returned, or the first good alternate chain if the CA's own is faulty.
-    ///   - read: Parses a chain and judges it; `isAlternate` is whether it is not the CA's own chain. An error for an
-    ///     alternate chain becomes a doubt. An error for the CA's own chain is rethrown if no alternate chain is good.
+    ///   - read: Parses a chain and judges it; `isAlternate` is false for the CA's own chain. An error for an alternate
+    ///     chain becomes a doubt. An error for the CA's own chain is rethrown if no alternate chain is good.
     /// - Returns: The chain, and warnings of one line each, for example why it is not the preferred chain.
     package func chain<Chain>(
         of order: ACMEOrder, preferring preferredChain: String?,
@@ -81,8 +81,8 @@ extension ACMEClient {
         }
     }
 
-    /// Downloads alternate chains until one is wanted. Else returns the first good one, if there is one, and why each is
-    /// not wanted.
+    /// Downloads alternate chains until `isWanted` accepts one. If it accepts none, returns the first chain that can be
+    /// read, if there is one, and the reasons against each chain.
     private func look<Chain>(
         for isWanted: (Offer<Chain>) -> Bool, at links: [String], from url: ACMEURL,
         reading read: ([UInt8]) throws -> Offer<Chain>
