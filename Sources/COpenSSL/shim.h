@@ -23,8 +23,8 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-// Decodes base64 with line ends. Returns the number of bytes, or -1 if the text is not base64. `output` must have room for
-// three bytes for each four characters, and three more.
+// Decodes base64 with line ends. Returns the number of bytes, or -1 if the text is not base64. `output` must have room
+// for three bytes per four characters, and three more.
 static inline int aegis_decode_base64(const unsigned char *text, int count, unsigned char *output) {
     EVP_ENCODE_CTX *context = EVP_ENCODE_CTX_new();
     if (!context) return -1;
@@ -50,7 +50,7 @@ static inline OSSL_ENCODER_CTX *aegis_pkcs8_encoder(const EVP_PKEY *key) {
 
 // Reads a P-256 private key in the PKCS#8 form that OpenSSL and most programs write, which includes the public key.
 // Constructing the key from its numbers takes a fifth of the time that OpenSSL's decoder takes. Returns NULL if the
-// bytes have another form or no valid key. Otherwise moves `*der` behind the key.
+// bytes have another form or no valid key. Otherwise moves `*der` past the key.
 static inline EVP_PKEY *aegis_pkcs8_p256_key(const unsigned char **der, long length) {
     // The DER before the private key's 32 bytes, and the DER between them and the public key's 65 bytes: versions,
     // lengths, and the identifiers id-ecPublicKey and prime256v1 (RFC 5958, RFC 5915).
@@ -84,7 +84,7 @@ static inline EVP_PKEY *aegis_pkcs8_p256_key(const unsigned char **der, long len
 
 // Reads an EC or RSA key in PKCS#8. The function chooses the decoder by the key's algorithm, since OpenSSL takes three
 // times as long when it tries all its decoders. Returns NULL if the key has another algorithm or can't be read.
-// Otherwise moves `*der` behind the key.
+// Otherwise moves `*der` past the key.
 static inline EVP_PKEY *aegis_pkcs8_key(const unsigned char **der, long length) {
     const unsigned char *start = *der;
     PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &start, length);
