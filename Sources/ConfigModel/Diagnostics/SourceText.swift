@@ -8,7 +8,7 @@ package struct SourceText: Sendable {
     /// The bytes of the file, including any byte order mark.
     package let bytes: [UInt8]
 
-    /// Takes any bytes; `Configuration.parse` checks whether they are usable.
+    /// Accepts any bytes; `Configuration.parse` checks whether they are usable.
     package init(name: String, bytes: [UInt8]) {
         self.name = name
         self.bytes = bytes

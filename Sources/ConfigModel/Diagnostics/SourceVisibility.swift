@@ -1,6 +1,6 @@
 /// Decides which parts of a source line a diagnostic may show: only text that is known to be harmless.
 ///
-/// Files contain secrets, and a mistake can put a secret anywhere: behind a misspelt key, in a broken line, in a
+/// Files contain secrets, and a mistake can put a secret anywhere: after a misspelt key, in a broken line, in a
 /// comment. So all text is hidden unless it is known not to be a secret. Each hidden character becomes one asterisk, so
 /// that a caret below the line still points at the right place.
 package struct SourceVisibility: Sendable {
@@ -120,7 +120,7 @@ extension PlainValue {
 
 extension String {
     /// Whether the text could contain a secret although its field is not for secrets: a password or query in a URL, key
-    /// material, or a long token.
+    /// material, a long token, or text that begins with `$`.
     var mayHoldSecret: Bool {
         var hasColon = false
         var hasSeparator = false

@@ -1,4 +1,4 @@
-/// Items that come from no file, written as if they stood in one, so that the file's own reader and rules check them.
+/// Items that come from no file, written as if they were in one, so that the file's own reader and rules check them.
 ///
 /// The state's records are JSON in the language of the file, and JSON is YAML. Two hosts with the same name are not
 /// reported: there are cheaper ways to find them than to write down all hosts.
@@ -32,7 +32,7 @@ package struct ItemFile: Sendable {
         }
     }
 
-    /// Hosts are a list, so a pointer has a host's place in the list for its name.
+    /// Replaces a host's index by its name. Hosts are a list, so a JSON pointer has only the index of a host.
     private func named(_ fault: ItemFault) -> ItemFault {
         guard fault.section == .hosts, let index = Int(fault.name), let hosts = items[.hosts], index < hosts.count
         else { return fault }

@@ -134,7 +134,8 @@ package struct UpstreamTimeouts: Sendable, Equatable {
     package var connect = Duration.seconds(5)
     /// The time until a response begins, and between two pieces of a response.
     package var read = Duration.seconds(60)
-    /// The time until the upstream takes at least a part of the bytes sent to it.
+    /// The time in which the upstream must accept as many bytes of the request as `GatewayLimits.bodyMinRate` demands,
+    /// and at least one.
     package var write = Duration.seconds(60)
     /// The time between two pieces of a tunnel such as a WebSocket, in either direction.
     package var tunnel = Duration.seconds(3600)

@@ -33,8 +33,8 @@ package struct NamedCertificate: Sendable, Equatable, NamedValue {
 }
 
 extension NamedCertificate {
-    /// The operator's own certificate whose texts stand in no file. `mark` takes their place in the record, and must be
-    /// another one for another leaf.
+    /// The operator's own certificate, whose PEM texts are in no file. The record has `mark` in their place, which must
+    /// differ for each leaf.
     package init(own name: String, mark: String) {
         var custom = CustomCertificate()
         custom.certificate = Secret(.fingerprint(mark))

@@ -32,8 +32,8 @@ extension Rules {
         }
     }
 
-    /// A development CA issues the node a certificate for its ID, in files with that name. So the ID must be a host
-    /// name then.
+    /// A development CA issues the node a certificate for its ID, in files with that name. So with such a CA the ID
+    /// must be a host name.
     private mutating func checkID(_ settings: NodeSettings, _ node: NodeID) {
         let development = configuration.identities.first {
             if case .development = $0.source { true } else { false }

@@ -32,8 +32,8 @@ extension Rules {
         warnOfLiftedNames(settings.requiredSANs, of: settings.identity, section)
     }
 
-    /// Warns if an empty `require_san` turns off the identity's patterns. The operator may have meant to leave the key
-    /// out, which keeps them.
+    /// Warns if an empty `required_sans` turns off the identity's patterns. The operator may have meant to leave the
+    /// key out, which keeps them.
     private mutating func warnOfLiftedNames(_ names: [PeerNamePattern]?, of identity: String?, _ section: NodeID) {
         guard names?.isEmpty == true, let name = identity, let identity = identities[name],
             !identity.peers.requiredSANs.isEmpty

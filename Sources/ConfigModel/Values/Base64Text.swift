@@ -1,4 +1,4 @@
-/// Checks keys in base64 (RFC 4648) that another party has issued.
+/// Checks keys that another party has issued in base64 (RFC 4648).
 enum Base64Text {
     /// Whether a text is base64 of at least one byte, with padding or without, and with blanks or line ends around it.
     /// With `isURL` the digits of base64url are accepted too, but not both kinds in one text.

@@ -19,7 +19,7 @@ package struct DomainName: Sendable, Hashable, Comparable {
 
     package static func < (left: DomainName, right: DomainName) -> Bool { left.text < right.text }
 
-    /// Takes a name that is already in wire form.
+    /// Makes a name from a text that is already in wire form. Checks nothing.
     init(wireForm text: String) { self.text = text }
 
     /// Reads a host's name, which may be internationalized or have `*.` in front.

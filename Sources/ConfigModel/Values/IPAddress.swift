@@ -81,7 +81,7 @@ package struct NetworkBlock: Sendable, Hashable {
         return block
     }
 
-    /// The block with all bits behind the prefix cleared.
+    /// The block with all bits after the prefix set to zero.
     private var masked: NetworkBlock {
         var bytes = address.bytes
         for index in bytes.indices {

@@ -6,8 +6,8 @@ extension PlainValue {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// Adds the lines of a value that is no part of a line yet. `prefix` begins the first line, such as `- `, and the
-    /// other lines are indented as far.
+    /// Adds the lines of a value that starts on a new line. The first line begins with `prefix`, such as `- `. The
+    /// other lines are indented by the same width.
     private func write(to lines: inout [String], indent: Int, prefix: String) {
         let margin = String(repeating: " ", count: indent)
         switch self {
@@ -28,7 +28,7 @@ extension PlainValue {
         }
     }
 
-    /// Whether the value has lines of its own. Lists of words stand on one line.
+    /// Whether the value is written on lines of its own. Values without objects inside are written on one line.
     private var isBlock: Bool {
         switch self {
         case .object(let entries): !entries.isEmpty
@@ -45,10 +45,10 @@ extension PlainValue {
         }
     }
 
-    /// Words that readers of YAML 1.1 take for booleans.
+    /// Words that readers of YAML 1.1 read as booleans.
     private static let formerBooleans: Set<String> = ["y", "n", "yes", "no", "on", "off"]
 
-    /// A text as YAML: as it is if that can't be read as anything else, else in quotes.
+    /// A text as YAML: without quotes if YAML reads it as this text, otherwise in quotes.
     private static func word(_ text: String) -> String {
         let isPlain =
             text.utf8.first.map { ($0 | 0x20) >= UInt8(ascii: "a") && ($0 | 0x20) <= UInt8(ascii: "z") } == true

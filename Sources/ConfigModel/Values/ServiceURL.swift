@@ -2,7 +2,7 @@
 package struct ServiceURL: Sendable, Hashable {
     package let text: String
 
-    /// Takes a URL that is known to be valid.
+    /// Makes a URL from a text that is known to be valid. Checks nothing.
     init(_ text: String) { self.text = text }
 
     /// Reads a URL. It must be https, since Aegis sends such services secrets; `allowsLoopback` also accepts http to

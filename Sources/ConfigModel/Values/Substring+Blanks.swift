@@ -1,5 +1,5 @@
 extension Substring {
-    /// The text without blanks and tabs at its ends.
+    /// The text without spaces and tabs at its ends.
     package var trimmingBlanks: Substring {
         var rest = self
         while let first = rest.first, first == " " || first == "\t" { rest.removeFirst() }

@@ -1,4 +1,4 @@
-/// Limits on a file's size and nesting. Each is far beyond any honest file.
+/// Limits on a file's size and nesting. Each limit is far beyond any real file.
 enum YAMLLimits {
     /// Levels of nesting; the format needs seven.
     static let maxDepth = 32

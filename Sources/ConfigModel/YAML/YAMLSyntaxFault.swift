@@ -79,7 +79,7 @@ enum YAMLSyntaxFault {
     }
 
     /// Finds an escape such as `\uD83D`, one of the two with which JSON writes a character above U+FFFF (RFC 8259
-    /// section 7). libyaml's place is behind `\u`.
+    /// section 7). libyaml reports the position after `\u`.
     private static func surrogate(
         _ problem: String, at position: SourcePosition, in lines: SourceLines
     ) -> YAMLFault? {

@@ -24,7 +24,7 @@ package struct DNSProvider: Sendable, Equatable {
         package var waiting = PropagationWait()
     }
 
-    /// How Aegis waits for a record to be visible before it tells the CA.
+    /// How Aegis waits until a record is visible, before it asks the CA to validate.
     package struct PropagationWait: Sendable, Equatable {
         /// How long Aegis waits at most until a record is visible.
         package var timeout = Duration.seconds(120)

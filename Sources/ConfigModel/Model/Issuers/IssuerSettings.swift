@@ -4,11 +4,11 @@ package protocol IssuerSettings: Sendable, Equatable {
     static var typeName: String { get }
     /// All secrets in the settings.
     var secrets: [Secret] { get }
-    /// The key type of certificates that set none; nil if the issuer has no such setting.
+    /// A PEM file of the CAs that are trusted for the issuer's server; nil if the issuer has no such setting.
     var caFile: String? { get }
     /// The name of the issuer's Vault; nil for issuers without a Vault.
     var vaultName: String? { get }
-    /// The keys of certificates that don't say which key they want; nil: nothing in the file says it.
+    /// The key type of certificates that set none; nil if the issuer has no such setting.
     var defaultKeyType: KeyType? { get }
     /// The Cloudflare zone of certificates that set none.
     var zoneID: String? { get }
