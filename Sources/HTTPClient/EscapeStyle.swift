@@ -96,7 +96,7 @@ enum EscapeStyle: Sendable {
         }
     }
 
-    /// Decodes a percent sign and two hex digits, where the sign was encoded `times` times, such as `%252F`, or once.
+    /// Decodes one byte that was percent-encoded `times` times (`%252F` for 2) or once (`%2F`).
     private static func percentByte(in text: [UInt8], at index: Int, _ times: Int) -> (byte: UInt8, length: Int)? {
         for count in Set([times, 1]).sorted(by: >) {
             let sign = "%" + String(repeating: "25", count: count - 1)

@@ -50,8 +50,8 @@ package struct HTTPRequest: Sendable {
     package var body: [UInt8]?
     /// A time limit for this request, shorter than the client's. Nil means the client's time limit.
     package var timeout: Duration?
-    /// Is called on the sending thread each time that a connection is open and the request would be sent next. If it
-    /// returns false, the request is not sent, and the call fails.
+    /// Called on the sending thread whenever a connection is open and the request is about to be sent. If it returns
+    /// false, the request is not sent, and the call fails.
     package var mayBeSent: @Sendable () -> Bool = { true }
 
     package init(

@@ -56,7 +56,8 @@ struct SecretForm: Sendable {
         return lower..<upper
     }
 
-    /// The end of the byte at `index`, escaped or not, if it is one of the wanted; else `index`.
+    /// Returns the end of the byte at `index`, which may be escaped, if `isWanted` accepts the byte. Otherwise returns
+    /// `index`.
     private static func end(
         ofOne isWanted: (UInt8) -> Bool, at index: Int, in text: [UInt8], _ styles: [EscapeStyle]
     ) -> Int {
@@ -67,11 +68,12 @@ struct SecretForm: Sendable {
         return isWanted(text[index]) ? index + 1 : index
     }
 
-    /// The start of the byte that ends before `index`, escaped or not, if it is one of the wanted; else `index`.
+    /// Returns the start of the byte that ends before `index`, which may be escaped, if `isWanted` accepts the byte.
+    /// Otherwise returns `index`.
     private static func start(
         ofOne isWanted: (UInt8) -> Bool, before index: Int, in text: [UInt8], _ styles: [EscapeStyle]
     ) -> Int {
-        // The longest escape first: its last digit would be taken for a byte that is not escaped.
+        // The longest escape is tried first. Otherwise its last digit would count as a byte without escape.
         for start in stride(from: max(0, index - EscapeStyle.longest), to: index, by: 1) {
             if end(ofOne: isWanted, at: start, in: text, styles) == index { return start }
         }
