@@ -2,8 +2,8 @@ import Glibc
 import SystemPackage
 
 /// Reports when watched files may have changed, by inotify(7). It watches the directories of the files, and of the
-/// files that symbolic links lead to. It misses changes on network file systems, and of links further up in a path: so
-/// files must also be looked at now and then.
+/// files that symbolic links lead to. It misses changes on network file systems, and changes of links higher up in a
+/// path. So the caller must also check the files regularly.
 ///
 /// Only one thread may use this type.
 package final class DirectoryWatch {
@@ -24,14 +24,14 @@ package final class DirectoryWatch {
 
     deinit { try? inotify.close() }
 
-    /// Watches these files, in place of those before. Must be called again when one has changed, since a link may lead
-    /// elsewhere then.
+    /// Watches these files instead of the former ones. Must be called again after each change, since a link may then
+    /// lead to another file.
     package func follow(_ paths: [FilePath]) {
         (directories, names) = ([], [])
         for path in paths {
             add(path)
-            // A link may lead through another link beside it, as in volumes of Kubernetes: tls.crt -> ..data/tls.crt.
-            // Then only the other one changes.
+            // A link may lead through another link in the same directory, as in volumes of Kubernetes: tls.crt ->
+            // ..data/tls.crt. Then only the link ..data changes.
             guard let target = Self.link(at: path) else { continue }
             names.formUnion(target.components.map(\.string))
             if let end = Self.end(of: path) { add(end) }
@@ -46,10 +46,10 @@ package final class DirectoryWatch {
         names.insert(name)
     }
 
-    /// Watches the directories that are at their paths now. If one is the same as before, this changes nothing.
+    /// Watches the directories that are at the paths now, and no longer watches replaced ones.
     package func renew() {
-        // This is safe, since the path is lent only for this call. A directory that is not there fails, and is watched
-        // later.
+        // This is safe, since the path is lent only for this call. For a missing directory the call fails; a later
+        // `renew` watches it.
         let present = directories.map { unsafe inotify_add_watch(descriptor, $0, Self.mask) }.filter { $0 >= 0 }
         for former in watches.subtracting(present) { inotify_rm_watch(descriptor, former) }
         watches = Set(present)
@@ -69,23 +69,24 @@ package final class DirectoryWatch {
         }
     }
 
-    /// The events that matter: a file was closed after writing, came, went, or has other permissions; or the directory
-    /// itself went. Not each write: a file that is being written is not read anyway.
+    /// The events that matter: a file was closed after writing, created, moved or deleted, or its permissions changed;
+    /// or the directory itself was moved or deleted. Single writes don't matter, since a file is not read while a
+    /// program writes it.
     private static let mask = [
         IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO, IN_ATTRIB, IN_DELETE_SELF, IN_MOVE_SELF,
         IN_ONLYDIR,
     ].reduce(UInt32(0)) { $0 | UInt32($1) }
 
-    /// Where a symbolic link leads; nil if there is none.
+    /// The target of a symbolic link; nil if the path is no link.
     private static func link(at path: FilePath) -> FilePath? {
         var bytes = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
-        // This is safe, since readlink(2) writes at most as many bytes as it is told. The last byte stays zero.
+        // This is safe, since readlink(2) writes at most PATH_MAX bytes. The last byte stays zero.
         let count = unsafe path.withPlatformString { unsafe readlink($0, &bytes, Int(PATH_MAX)) }
         guard count >= 0 else { return nil }
         return FilePath(String(decoding: bytes.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self))
     }
 
-    /// The path without symbolic links of what a path leads to; nil if it leads nowhere.
+    /// The target of a path, without symbolic links (realpath(3)); nil if the path leads nowhere.
     private static func end(of path: FilePath) -> FilePath? {
         // This is safe, since the text that realpath(3) allocates is copied, and freed once.
         guard let text = unsafe path.withPlatformString({ unsafe realpath($0, nil) }) else { return nil }

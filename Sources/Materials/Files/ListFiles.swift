@@ -1,8 +1,8 @@
 import PKI
 
-/// The revocation lists in watched files. A large list takes long to parse, so the user hands the content to another
-/// thread, and puts in what that thread has read. Until then the former lists of the file are used. Only one thread may
-/// use this type.
+/// The revocation lists in watched files. A large list takes long to parse, so the caller lets another thread parse
+/// each `Request`, and passes the result to `put`. Until then the file's former lists are used. Only one thread may use
+/// this type.
 package struct ListFiles: Sendable {
     /// A file's content that must be parsed.
     package struct Request: Sendable {
@@ -28,7 +28,7 @@ package struct ListFiles: Sendable {
         fileprivate let result: Result<[RevocationList], PKIError>
     }
 
-    /// A file's lists are being parsed, and it had none before.
+    /// A file's lists are being parsed for the first time, so there are none yet.
     package struct Pending: Error {}
 
     private struct Entry {
@@ -50,12 +50,13 @@ package struct ListFiles: Sendable {
     /// The files whose first content is being parsed.
     package var isPending: Bool { entries.values.contains { $0.parsed == 0 } }
 
-    /// When the first list of each file is overdue, in seconds since 1970.
+    /// The earliest next update among each file's lists, in seconds since 1970, by path. A list is overdue from its
+    /// next update on.
     package var nextUpdates: [String: Int64] {
         entries.compactMapValues { $0.lists?.compactMap(\.nextUpdate).min() }
     }
 
-    /// The lists of a file. A new content is requested to be parsed.
+    /// The lists of a file. For a new version, adds a request to parse the content.
     ///
     /// - Parameters:
     ///   - version: The version of the content; more than 0.
@@ -71,13 +72,13 @@ package struct ListFiles: Sendable {
         return lists
     }
 
-    /// Takes the requests that were made since the last call.
+    /// Returns the requests since the last call.
     package mutating func takeRequests() -> [Request] {
         defer { requests = [] }
         return requests
     }
 
-    /// Puts in what another thread has read.
+    /// Stores the result of parsing a file's content.
     ///
     /// - Returns: Whether the file's lists may have changed.
     package mutating func put(_ reading: Reading) -> Bool {

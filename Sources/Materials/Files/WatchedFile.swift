@@ -32,7 +32,8 @@ package struct WatchedFile: Sendable {
     private var changingSince: Int64?
 
     /// How old a change must be before the file is read again, in nanoseconds. A program that overwrites a file in
-    /// place first empties it and then writes it in pieces. Half of a list of CAs would be accepted as a list.
+    /// place first empties it and then writes it in pieces. A half-written list of CAs would be accepted as a complete
+    /// one.
     private static let rest: Int64 = 100_000_000
     /// If a change is younger than this, in nanoseconds, another change may follow that leaves the same mark. Some file
     /// systems store times in steps of one or two seconds.

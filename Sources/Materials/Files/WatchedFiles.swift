@@ -28,8 +28,8 @@ package struct WatchedFiles: Sendable {
         (self.directory, self.files) = (directory, files)
     }
 
-    /// Whether the last `look` found a file that may still be being written. If so, `look` should be called again after
-    /// a tenth of a second.
+    /// Whether the last `look` found a file that a program may still be writing. If so, `look` should be called again
+    /// after a tenth of a second.
     package private(set) var isChanging = false
 
     /// The last content and state of a file that is in use. An empty value if the file is not in use.

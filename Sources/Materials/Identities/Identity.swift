@@ -18,7 +18,7 @@ package struct Identity: Sendable {
 
     /// When the certificate expires, in seconds since 1970.
     package var notAfter: Int64 { chain.leaf.notAfter }
-    /// When the first certificate of the chain expires, in seconds since 1970.
+    /// The earliest expiry among the chain's certificates, in seconds since 1970.
     package var expiresAt: Int64 { chain.expiresAt }
 
     /// Whether the certificate's extended key usages allow it to be used by clients, or by servers.

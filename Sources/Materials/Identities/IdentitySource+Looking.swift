@@ -1,5 +1,5 @@
 extension IdentitySource {
-    /// A source for a process that must not create files. For a development CA, it reads the existing files.
+    /// The source for a process that must not create files. A development CA becomes its existing files.
     package var asItIs: IdentitySource {
         guard case .development(let directory, let nodeID, _) = self else { return self }
         let names = DevelopmentIdentity.FileNames(nodeID: nodeID)

@@ -46,8 +46,8 @@ package struct KeptIdentity: Sendable {
         return read(files, now: now) { _ in nil }
     }
 
-    /// Whether a file of a development identity can't be read. Reading makes it again. It may be missing for the second
-    /// time before `files` has seen that it was made, and then `files` reports no change.
+    /// Whether a file of a development identity can't be read. `read` makes a missing file again. `files` does not
+    /// report a file that was made and deleted again between two calls of its `look`.
     private func lacksFile(_ files: WatchedFiles) -> Bool {
         guard case .development = source else { return false }
         return source.paths.contains { files[$0].failure != nil }

@@ -47,7 +47,8 @@ extension NamedIdentity {
             content: content)
     }
 
-    /// What the settings allow that is unsafe, for the log. Each text continues the sentence "the identity 'x' …".
+    /// The unsafe exceptions that the settings allow, for the log. Each text continues the sentence "the identity 'x'
+    /// …".
     package var laxities: [String] {
         [
             peers.verifiesChain ? nil : "accepts certificates of peers that anybody can make (verify_chain: false)",

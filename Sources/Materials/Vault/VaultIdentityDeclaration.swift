@@ -10,7 +10,6 @@ package struct VaultIdentityDeclaration: Sendable, Equatable {
         case secret(VaultSecretPlace)
     }
 
-    /// The identity's name.
     package let name: String
     /// The name of the Vault in the configuration.
     package let vault: String

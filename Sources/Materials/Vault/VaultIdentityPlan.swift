@@ -12,7 +12,6 @@ package struct VaultIdentityPlan: Sendable {
     package enum Step: Sendable, Equatable {
         /// Nothing is due until this time.
         case rest(until: Int64)
-        /// Obtain the identity.
         case obtain
         /// Check whether the identity in force is still current: by the secret's version, or by the mount's CAs.
         case look
@@ -24,7 +23,7 @@ package struct VaultIdentityPlan: Sendable {
         let declaration: [UInt8]
         /// When an issued certificate must be renewed.
         let renewAt: Int64
-        /// When the first certificate of the chain expires.
+        /// The earliest expiry among the chain's certificates.
         let expiresAt: Int64
         /// The version of the secret; nil for an issued certificate, or without versions.
         package let secretVersion: Int64?
@@ -70,7 +69,7 @@ package struct VaultIdentityPlan: Sendable {
     private static let firstDelay: Int64 = 2
     /// The shortest time between the issuance of a certificate and its renewal, in seconds.
     private static let shortestLife: Int64 = 10
-    /// The longest delay after a failure, in seconds.
+    /// The longest delay after a failure, in seconds. For a secret, it is `secretLookSeconds`.
     private static let longestDelay: Int64 = 300
     /// The longest delay after a failure in seconds, if the identity is missing or about to expire. Hosts need the
     /// identity then.
@@ -156,7 +155,7 @@ package struct VaultIdentityPlan: Sendable {
         }
     }
 
-    /// Whether the identity must be obtained without a check before.
+    /// Whether the identity must be obtained without a check first.
     package func isDue(at now: Int64) -> Bool {
         guard let present, present.declaration == declaration.digest else { return true }
         return isIssued && present.renewAt <= now
