@@ -56,7 +56,7 @@ enum OpenSSL {
         _ call: (UnsafeMutablePointer<UnsafePointer<UInt8>?>, Int) -> OpaquePointer?
     ) -> OpaquePointer? {
         ERR_clear_error()
-        // This is safe, since a d2i function reads at most the given number of bytes, and moves `position` behind the
+        // This is safe, since a d2i function reads at most the given number of bytes, and moves `position` past the
         // last byte that it read.
         return unsafe der.withUnsafeBufferPointer { bytes in
             var position = bytes.baseAddress

@@ -5,13 +5,13 @@
 /// The reason why a key, a certificate or a request can't be used. The description is one line for the operator,
 /// without secrets.
 package enum PKIError: Error, Equatable {
-    /// A passphrase protects the private key.
+    /// The private key is encrypted with a passphrase.
     case encryptedKey
     case noPrivateKey
     /// The text contains several private keys. Exactly one is expected.
     case severalPrivateKeys(Int)
     case noCertificate
-    /// The text is in another form than PEM. The message names the command that converts it.
+    /// The text is in a form other than PEM. The message names the command that converts it.
     case foreignForm(ForeignForm)
     /// The named object can't be read.
     case malformed(String, reason: String)

@@ -88,8 +88,8 @@ extension Certificate {
         return unsafe String(decoding: UnsafeBufferPointer(start: start, count: Int(length)), as: UTF8.self).oneLine
     }
 
-    /// Converts an ASN.1 time to seconds since 1970.
-    /// The validity of a certificate in DER, in seconds since 1970, without the cost of the rest. Nil if it can't be read.
+    /// The validity of a certificate in DER, in seconds since 1970. Much cheaper than `init(der:)`, which reads all
+    /// fields. Nil if it can't be read.
     package static func validity(of der: [UInt8]) -> (notBefore: Int64, notAfter: Int64)? {
         guard let certificate = try? CertificateHandle(der: der) else { return nil }
         defer { extendLifetime(certificate) }

@@ -64,7 +64,7 @@ package struct Certificate: Sendable {
     /// certificates.
     package func endsBefore(_ leaf: Certificate) -> Bool { endsBefore((leaf.notBefore, leaf.notAfter)) }
 
-    /// Does the same for a leaf of which only the validity is known, in seconds since 1970.
+    /// Does the same for a leaf with this validity, in seconds since 1970.
     package func endsBefore(_ leaf: (notBefore: Int64, notAfter: Int64)) -> Bool {
         leaf.notAfter - notAfter > min(86_400, max(0, leaf.notAfter - leaf.notBefore) / 10)
     }

@@ -1,12 +1,13 @@
-/// What a certificate has in common with others of the same CA and profile, so that what clients think of one they think
-/// of all: its extensions, whether each is critical, and the values that limit the key's use. Names, dates, serial number
-/// and key are left out.
+/// What a certificate has in common with others of the same CA and profile: its extensions, whether each is critical,
+/// and the values that limit the key's use. Clients that accept one such certificate accept all. Names, dates, serial
+/// number and key are left out.
 ///
-/// The certificate is read without OpenSSL, some microseconds each, since a state may have very many.
+/// The certificate is read without OpenSSL, which takes only some microseconds: a state may have very many
+/// certificates.
 package enum CertificateShape {
     /// The last bytes of identifiers 2.5.29.x whose values count: key usage, basic constraints, extended key usage.
     private static let limits: [[UInt8]] = [[0x55, 0x1D, 15], [0x55, 0x1D, 19], [0x55, 0x1D, 37]]
-    /// Netscape's certificate type, which OpenSSL heeds.
+    /// Netscape's certificate type, whose value OpenSSL checks.
     private static let netscapeType: [UInt8] = [0x60, 0x86, 0x48, 0x01, 0x86, 0xF8, 0x42, 0x01, 0x01]
 
     /// The shape of a certificate in DER. Nil if the certificate has no extensions, or is not written as DER.
@@ -27,7 +28,7 @@ package enum CertificateShape {
         var shape: [UInt8] = []
         while var one = extensions.next(0x30) {
             guard let identifier = one.next(0x06)?.content else { return nil }
-            // The marker is true if there is one (DER leaves the default out).
+            // An extension that is not critical has no such element, since DER leaves out default values.
             let isCritical = one.next(0x01) != nil
             shape += [UInt8(truncatingIfNeeded: identifier.count), isCritical ? 1 : 0] + identifier
             if limits.contains(where: { identifier.elementsEqual($0) }) || identifier.elementsEqual(netscapeType) {
@@ -47,13 +48,14 @@ private struct DERReader {
 
     var isAtEnd: Bool { content.isEmpty }
 
-    /// Takes the next element if it has this tag.
+    /// Reads the next element if it has this tag, and returns a reader of its content. Otherwise returns nil and stays
+    /// where it is.
     mutating func next(_ tag: UInt8) -> DERReader? {
         guard content.first == tag else { return nil }
         return nextField().map { DERReader($0.content) }
     }
 
-    /// Takes the next element. Nil at the end, or if the element is cut off.
+    /// Reads the next element. Nil at the end, or if the element is cut off.
     mutating func nextField() -> (tag: UInt8, content: ArraySlice<UInt8>)? {
         var rest = content
         guard let tag = rest.popFirst(), let first = rest.popFirst() else { return nil }

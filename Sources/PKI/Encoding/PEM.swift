@@ -45,8 +45,8 @@ package enum PEM {
         return try content(of: block, in: text).plainCopy()
     }
 
-    /// Does the same, many times faster, for a text that Aegis has written, such as a stored chain. `end` is what
-    /// `endOfFirstBlock` has returned. Returns nil for texts in another form.
+    /// Does the same, but many times faster, for a text that Aegis has written, such as a stored chain. `end` is the
+    /// result of `endOfFirstBlock`. Returns nil for texts in another form.
     package static func firstCertificate(in pem: [UInt8], endingAt end: Int) -> [UInt8]? {
         let (first, last) = (Array("-----BEGIN CERTIFICATE-----\n".utf8), Array("-----END CERTIFICATE-----\n".utf8))
         guard end <= pem.count, end >= first.count + last.count, pem.starts(with: first),

@@ -57,8 +57,8 @@ final class PeerJudge: Sendable {
     }
 
     /// Until when the chain that a connection (an `SSL`) has verified in a full handshake stays valid, in seconds since
-    /// 1970: the first end of its certificates, or `Int64.max` if the rules accept expired certificates. Nil if no chain
-    /// was verified.
+    /// 1970: the earliest expiry among its certificates, or `Int64.max` if the rules accept expired certificates. Nil
+    /// if no chain was verified.
     static func chainEnd(of ssl: OpaquePointer) -> Int64? {
         let chain = unsafe SSL_get0_verified_chain(ssl)
         let count = unsafe OPENSSL_sk_num(chain)
@@ -119,8 +119,8 @@ final class PeerJudge: Sendable {
             return unsafe PeerJudge.judge(of: context)?.forgives(error) == true ? 1 : 0
         }
         ERR_clear_error()
-        // TLSFailure reads the first error in the queue. Errors of the verification must not stand before the
-        // handshake's error.
+        // TLSFailure reads the first error in OpenSSL's queue. So errors of the verification must not be in the queue
+        // before the handshake's error.
         defer { ERR_clear_error() }
         guard unsafe X509_verify_cert(context) == 1 else {
             return unsafe Self.refusalOfOpenSSL(in: context)
@@ -225,8 +225,8 @@ final class PeerJudge: Sendable {
     }
 }
 
-/// The chain that a successful verification found. Its memory belongs to the verification, so it must not be used
-/// longer.
+/// The chain that a successful verification found. Its memory belongs to the verification, so the chain must not be
+/// used after it.
 @unsafe
 struct PeerChain {
     private let stack: OpaquePointer?

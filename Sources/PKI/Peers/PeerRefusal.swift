@@ -23,7 +23,7 @@ package struct PeerRefusal: Sendable, Equatable {
         case notAnAuthority = "not_an_authority"
         /// The chain has more than `PeerTrust.maximumCertificates` certificates.
         case chainTooLong = "chain_too_long"
-        /// More CA certificates stand below a CA certificate than its path length allows.
+        /// More CA certificates are below a CA certificate than its path length allows.
         case pathLength = "path_length"
         /// The name constraints of a CA forbid the certificate's names.
         case nameConstraint = "name_constraint"
@@ -71,7 +71,7 @@ package struct PeerRefusal: Sendable, Equatable {
 }
 
 extension PeerRefusal {
-    /// The reason, with the certificate's names if they are the reason.
+    /// The description. If a name is missing or wrong, the certificate's names follow.
     package var words: String {
         guard reason == .missingName || reason == .wrongHost, let certificate else { return description }
         let more = certificate.namesLeftOut > 0 ? ["and \(certificate.namesLeftOut) more"] : []

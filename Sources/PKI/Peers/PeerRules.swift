@@ -119,7 +119,7 @@ package struct PeerRules: Sendable {
         return reason
     }
 
-    /// Why no chain can end at a CA (an `X509`).
+    /// Why no chain can end at a CA (an `X509`). Nil if a chain can.
     private func fault(of authority: OpaquePointer, at now: Int64) -> PeerFault? {
         do throws(PeerFault) {
             guard let notBefore = unsafe OpenSSL.seconds(X509_get0_notBefore(authority)),

@@ -41,8 +41,8 @@ package final class RevocationList: Sendable {
     let digest: [UInt8]
     private let serials: Set<SerialNumber>
     /// The list in DER.
-    /// `signed` is the range of the part that the signature covers.
     private let der: [UInt8]
+    /// The range in `der` that the signature covers.
     private let signed: Range<Int>
     /// The results of earlier signature checks, by the SHA-256 of the CA's public key.
     private let verdicts = Mutex<[[UInt8]: Bool]>([:])
@@ -136,9 +136,8 @@ package final class RevocationList: Sendable {
         }
     }
 
-    /// The lists because of which certificates are refused while overdue lists are not accepted: those that are past
-    /// their next update, where the lists have no newer one of the same CA and scope, and no other for all of its
-    /// certificates.
+    /// The overdue lists that need a successor. A list past its next update is left out if the lists contain a newer
+    /// one of the same CA and scope, or a current one for all certificates of the CA.
     package static func overdue(_ lists: [RevocationList], now: Int64) -> [RevocationList] {
         let current = current(lists, keysCount: true, now: now)
         return current.filter { list in

@@ -47,8 +47,8 @@ struct RevocationScope: Sendable, Hashable {
         return unsafe points.isEmpty || !points.isDisjoint(with: Self.points(of: certificate))
     }
 
-    /// The names of a certificate's CRL distribution points. Points for some reasons alone, or with lists of another
-    /// issuer, are left out: no list that Aegis accepts is theirs.
+    /// The names of a certificate's CRL distribution points. Points for only some reasons, and points with lists of
+    /// another issuer, are left out, since Aegis accepts no such lists.
     private static func points(of certificate: OpaquePointer) -> Set<[UInt8]> {
         guard let stack = unsafe X509_get_ext_d2i(certificate, NID_crl_distribution_points, nil, nil) else { return [] }
         let points = OpaquePointer(stack)

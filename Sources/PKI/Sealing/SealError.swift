@@ -7,8 +7,8 @@ package enum SealError: Error, Equatable {
     case unknownVersion(UInt8)
     /// None of the available master keys has the id of the key that sealed the envelope.
     case wrongKey(sealedWith: String, atHand: [String])
-    /// The key is right, but the authentication failed. The bytes were changed, or were sealed for another row or
-    /// purpose.
+    /// The key is right, but the authentication failed. The bytes were changed, or were sealed for another row, purpose
+    /// or partner.
     case damaged
     /// The content is larger than `Sealer.maximumBytes`.
     case tooLarge

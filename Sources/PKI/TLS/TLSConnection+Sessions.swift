@@ -34,13 +34,13 @@ extension TLSConnection {
     }
 }
 
-/// What ties a connection to a cache of sessions. The connection's `SSL` holds a reference.
+/// The cache into which a connection puts its sessions, and their key there. The connection's `SSL` holds a reference.
 final class SessionLink {
     let cache: TLSSessionCache
     let key: TLSSessionCache.Key
     /// The session that the handshake offers.
     fileprivate(set) var offered: TLSClientSession?
-    /// When all sessions that come from this connection end, in seconds since 1970. Nil until the first one has come.
+    /// When all sessions from this connection expire, in seconds since 1970. Nil until the first session has arrived.
     private var end: Int64?
 
     init(_ cache: TLSSessionCache, _ key: TLSSessionCache.Key, offering session: TLSClientSession?) {
@@ -63,7 +63,7 @@ final class SessionLink {
     }
 
     /// Puts a new session of a client into the connection's cache (SSL_CTX_sess_set_new_cb(3)). In TLS 1.3, sessions
-    /// come after the handshake.
+    /// arrive after the handshake.
     static func keep(_ session: OpaquePointer?, of ssl: OpaquePointer?) {
         guard let ssl = unsafe ssl, let handle = unsafe session, let link = unsafe of(ssl),
             let end = unsafe link.end(of: ssl, handle), let kept = unsafe TLSClientSession(handle, until: end)

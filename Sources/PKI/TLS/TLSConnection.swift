@@ -46,8 +46,8 @@ package struct TLSConnection: ~Copyable {
     }
 
     deinit {
-        // Without this, SSL_free(3) would make the sessions of a connection that ended without close_notify unusable,
-        // and take the context's lock for it. OpenSSL already does so when a connection fails.
+        // Without this call, SSL_free(3) would make the sessions of a connection that ended without close_notify
+        // unusable, and take the context's lock for it. OpenSSL already does so when a connection fails.
         unsafe SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
         unsafe SSL_free(ssl)
     }

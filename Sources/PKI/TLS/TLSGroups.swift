@@ -15,8 +15,8 @@ package enum TLSGroup: String, Sendable, CaseIterable {
         case NID_X9_62_prime256v1: self = .p256
         case NID_secp384r1: self = .p384
         case NID_secp521r1: self = .p521
-        // X25519 is right after the post-quantum group X25519MLKEM768 too: each client hello has a key share of the
-        // post-quantum group anyway.
+        // After the post-quantum group X25519MLKEM768, X25519 is the right choice too: each client hello has a key
+        // share of the post-quantum group anyway.
         default: self = .x25519
         }
     }

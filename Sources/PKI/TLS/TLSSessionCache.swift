@@ -4,8 +4,8 @@ import COpenSSL
 /// 2.2, RFC 5077), which costs a fraction of a full handshake.
 ///
 /// A resumed handshake verifies no certificate. So a session is used only as long as a full handshake would accept the
-/// chain that it was made with, and at most `maximumSeconds` after that handshake: sessions that come from resuming
-/// others inherit the end. A session of TLS 1.3 is used once (RFC 8446 appendix C.4).
+/// chain that it was made with, and at most `maximumSeconds` after that handshake. A session from a resumed handshake
+/// ends when the resumed session does. A session of TLS 1.3 is used once (RFC 8446 appendix C.4).
 ///
 /// Only one thread may use a cache.
 package final class TLSSessionCache {
@@ -28,7 +28,7 @@ package final class TLSSessionCache {
     /// By how many seconds the clock may be set back without ending sessions.
     private static let clockSlack: Int64 = 60
 
-    /// From the oldest to the newest.
+    /// The sessions, oldest first.
     private var entries: [(key: Key, session: TLSClientSession)] = []
     private var lastScope: UInt64 = 0
 
@@ -36,7 +36,8 @@ package final class TLSSessionCache {
 
     package var count: Int { entries.count }
 
-    /// Returns a scope that no session has. A change of anything that a scope stands for needs a new one.
+    /// Returns a new scope, which no session has. A pool needs a new scope when the server's name, the rules or the
+    /// client's certificate change.
     package func makeScope() -> UInt64 {
         lastScope += 1
         return lastScope
@@ -54,7 +55,8 @@ package final class TLSSessionCache {
         entries.append((key, session))
     }
 
-    /// Returns the newest session that may be resumed at `now`, in seconds since 1970.
+    /// Returns the newest session that may be resumed at `now`, in seconds since 1970. Removes it if it may be used
+    /// only once. Nil if there is none.
     func take(_ key: Key, now: Int64) -> TLSClientSession? {
         while let index = entries.lastIndex(where: { $0.key == key }) {
             let session = entries[index].session
@@ -83,7 +85,7 @@ package final class TLSSessionCache {
 @safe
 final class TLSClientSession {
     let handle: OpaquePointer
-    /// When the server gave it, in seconds since 1970.
+    /// When the server issued the session, in seconds since 1970.
     let since: Int64
     /// When the session must not be resumed any more, in seconds since 1970.
     let until: Int64
@@ -114,6 +116,7 @@ final class TLSClientSession {
 
     deinit { unsafe SSL_SESSION_free(handle) }
 
-    /// False once a connection with the session has broken, as by a fatal alert (RFC 5246 section 7.2).
+    /// Whether the session may be resumed. False after a connection with the session has failed, for example by a fatal
+    /// alert (RFC 5246 section 7.2).
     var isResumable: Bool { unsafe SSL_SESSION_is_resumable(handle) == 1 }
 }
