@@ -77,8 +77,8 @@ package enum PrivateFile {
     /// Writes a file that only the owner may read. The content goes to a new file in the same directory, which is
     /// synced and then renamed to `path`.
     ///
-    /// If the file system supports it, the new file has no name until it is synced, so a crash leaves no file behind.
-    /// Otherwise the new file has a temporary name. The next write deletes a leftover file with that name.
+    /// If the file system supports it, the new file has no name until it is synced, so a crash before that leaves no
+    /// file behind. Otherwise the new file has a temporary name. The next write deletes a leftover file with that name.
     package static func write(_ content: SecretBytes, to path: FilePath) throws {
         if let type = try? path.stat(followTargetSymlink: false).type { try checkIsFile(type) }
         let name = path.lastComponent?.string ?? ""
