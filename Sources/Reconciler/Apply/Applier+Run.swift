@@ -193,7 +193,8 @@ extension Applier {
         // MARK: Deletions
 
         /// Deletes items. If a change has failed, certificates in force are not deleted, since the failed change may
-        /// have been meant to replace them.
+        /// have been meant to replace them. Issuers, and items that issuers depend on, are then left to the next apply
+        /// too.
         mutating func delete(_ all: [Change], besides changed: [Change]) throws {
             let changes = outcome.failures == 0 ? all : all.filter { $0.item.kind != .certificate || $0.isPurged }
             // Revoking a certificate may need an issuer that the file no longer has, so issuers are deleted last, with the

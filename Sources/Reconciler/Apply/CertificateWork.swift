@@ -8,8 +8,8 @@ struct CertificateWork: Sendable {
     /// A certificate to obtain, or to retire at its provider.
     struct Order: Sendable {
         let change: Change
-        /// The address of the CA, or the name of the issuer. Only a limited number of orders with the same id run at
-        /// once.
+        /// Identifies the service that is called, such as the address of a CA. Only a limited number of orders with the
+        /// same id run at once.
         let caID: String
         /// Whether nobody could tell after an interruption if the provider has issued a certificate.
         let cannotBeResumed: Bool

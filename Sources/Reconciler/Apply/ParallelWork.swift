@@ -2,20 +2,20 @@ import Dispatch
 import Issuers
 import Synchronization
 
-/// Runs work on several threads and passes all results to the calling thread. So only the work and its results must be
-/// `Sendable`.
+/// Runs work on several threads, and passes all results to the calling thread. So `receive` need not be `Sendable`.
 package struct ParallelWork: Sendable {
     /// How many threads work at once.
     private let count: Int
     private let stop: StopRequest?
 
-    /// The most places that have a thread of their own.
+    /// The most threads that run besides `count` threads. One is added for each place.
     private static let mostPlaces = 64
 
     /// The time between two calls of `stillWaiting`.
     private static let patience = DispatchTimeInterval.seconds(5)
 
-    /// Uses `count` threads, and more as long as a place's inputs would otherwise all wait. Nothing new begins after `stop` was requested.
+    /// Uses `count` threads, and more if otherwise all inputs of a place would wait. After a request to stop (`stop`),
+    /// no further input begins.
     package init(count: Int, stop: StopRequest? = nil) {
         self.count = count
         self.stop = stop
@@ -29,7 +29,7 @@ package struct ParallelWork: Sendable {
         var running: Int
         var isGivenUp = false
         var isStopped = false
-        /// Whether a CA's answer to a step (`StepGate`) may still come that must be written down.
+        /// Whether an answer of a CA that must be recorded may still arrive (`StepGate`).
         var hasOpenSteps = true
         var events: [Event] = []
         /// What running inputs wait for, by their indices.
@@ -58,11 +58,13 @@ package struct ParallelWork: Sendable {
     /// Runs `work` for each input. `receive` gets the events that `work` passes to `tell`, in batches, on the calling
     /// thread.
     ///
-    /// Inputs may have places, such as a CA's address: one slow place occupies at most half of the threads while others
-    /// have inputs, and each place has at least one thread, so slow places hold up no other place. When `receive` throws, running work is finished, nothing more begins, and the error is rethrown.
-    /// After a request to stop, nothing more begins either, and this call waits only for running inputs that `isNeeded`
-    /// selects, and some seconds for open steps (`StepGate`). Other running work continues unobserved, so the program
-    /// must end soon. Work that was cut short tells nothing.
+    /// Inputs may have places, such as a CA's address. A slow place does not delay the others: it occupies at most half
+    /// of the threads while other places have inputs, and each place has at least one thread.
+    ///
+    /// If `receive` throws, running work is finished, no further input begins, and the error is rethrown. After a
+    /// request to stop, no further input begins either. The call then waits only for running inputs that `isNeeded`
+    /// selects, and some seconds for open steps (`StepGate`). Events of steps that are cut short are dropped. Other
+    /// running work continues in the background, so the program must end soon.
     ///
     /// `stillWaiting` is called every five seconds. It gets the number of inputs that have not begun, and what the
     /// running inputs wait for (`WaitNote`), as far as that is known.
@@ -116,7 +118,7 @@ package struct ParallelWork: Sendable {
             guard shared.news.wait(timeout: patience) == .success else {
                 let (queued, waits) = shared.state.withLock { ($0.queued, $0.waits) }
                 stillWaiting(queued, waits.map { (inputs[$0.key], $0.value) })
-                // The times are multiples of the patience, whatever each call takes.
+                // The next call is due at a multiple of the patience, however long this call took.
                 while patience <= .now() { patience = patience + Self.patience }
                 continue
             }

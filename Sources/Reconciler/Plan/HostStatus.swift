@@ -18,18 +18,17 @@ package struct HostStatus: Sendable {
     package let daysLeft: Int?
     /// What is wrong with the host now; nil if nothing is, or if the host is disabled.
     package let problem: String?
-    /// That the host accepts expired certificates of clients, and, unless `problem` is set, a fault that will occur if
-    /// nobody acts, or that some clients may find. Nil when there is none of these, or the host is disabled.
+    /// A fault that will occur if nobody acts, or that only some clients notice, unless `problem` is set; also a note
+    /// if the host accepts expired certificates of clients. Nil if there is neither, or if the host is disabled.
     package let warning: String?
     /// For a disabled host: that it is disabled, and what is wrong with its certificate.
     package let note: String?
 
-    /// If a certificate has fewer days left than this, it is a problem that nothing renews it or that its renewal is
-    /// overdue.
+    /// A certificate that expires within this many days is a problem if nothing renews it or its renewal is overdue.
     package static let problemDays: Int64 = 7
 
-    /// All hosts of a state, sorted by name. `chainFaults` says why clients refuse the chains of certificates, by
-    /// certificate name, and `chainDoubts` what some clients refuse, or all will.
+    /// All hosts of a state, sorted by name. By certificate name, `chainFaults` says why all clients refuse a chain,
+    /// and `chainDoubts` why some clients refuse it or all clients will.
     package static func all(
         in snapshot: StateSnapshot, chainFaults: [String: String] = [:], chainDoubts: [String: String] = [:], now: Int64
     ) -> [HostStatus] {

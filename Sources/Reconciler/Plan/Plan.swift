@@ -17,7 +17,7 @@ package struct Plan: Sendable, Equatable {
 
     /// Set when the plan takes so many enabled hosts out of service that it may be a mistake.
     package var massDeletion: MassDeletion?
-    /// Why the file can't be applied beside what the admin API owns. An apply with any of them changes nothing.
+    /// The conflicts between the file and items that the admin API owns. An apply with any conflict changes nothing.
     package var conflicts: [Diagnostic] = []
 
     /// How many hosts a plan takes out of service, for the operator to confirm.
@@ -60,7 +60,7 @@ package enum Action: String, Sendable, CaseIterable {
     case upload
     /// Orders a certificate pack at Cloudflare.
     case order
-    /// Makes an item of the admin API the file's, with the fields that the file has otherwise.
+    /// Transfers an item from the admin API to the file. Fields that differ get the file's values.
     case adopt
 }
 
@@ -106,9 +106,9 @@ extension Change {
 
 /// What must be done at a provider when an item is deleted.
 enum Retirement: Sendable, Equatable {
-    /// Have the issuer revoke the certificate.
+    /// The issuer revokes the certificate.
     case revoke(Issuer)
-    /// Delete the edge certificate's packs at Cloudflare.
+    /// Cloudflare deletes the edge certificate's packs.
     case deletePack(EdgeCertificate)
 
     /// The part of the plan's text that follows `no longer in the file`.

@@ -32,8 +32,8 @@ extension Planner {
         order(of: item) != formerOrder(of: stored.record)
     }
 
-    /// Whether a changed declaration asks for other names than the stored certificate has been ordered for, but of the
-    /// same CA and with the same kind of key.
+    /// Whether a changed declaration differs from the stored certificate's order only by its names. CA and kind of key
+    /// are the same.
     func onlyNamesDiffer(_ item: DeclaredItem, from stored: StoredItem) -> Bool {
         guard var new = order(of: item), let old = formerOrder(of: stored.record), new.names != old.names else {
             return false
@@ -42,7 +42,7 @@ extension Planner {
         return new == old
     }
 
-    /// Why a kept certificate is not used again as an item that an order is placed for, as a clause.
+    /// Why a kept certificate is not reused for an item that is ordered instead: a clause for the plan.
     private func whyNotUsed(_ kept: StoredItem, as item: DeclaredItem) -> String {
         let causes =
             if let new = order(of: item), let old = formerOrder(of: kept.record), new != old {
@@ -53,7 +53,8 @@ extension Planner {
         return "it is not used again: " + causes.joined(separator: ", ")
     }
 
-    /// Why a certificate of the same order is not good any more, such as `it expires in 10 days`.
+    /// Why a certificate must be issued again although its order is the same, such as `it expires in 10 days`. Nil if
+    /// it need not be.
     private func whyReissued(_ stored: StoredItem, as item: DeclaredItem) -> String? {
         var stored = stored
         stored.certificate?.autoRenew = configuration.renewsAutomatically(item)
@@ -125,21 +126,21 @@ extension Planner {
 
     // MARK: Reuse under another name
 
-    /// Lets certificates that are deleted or kept continue under the names of certificates to be issued with the same
-    /// order: an entry was renamed, a host's own certificate replaces a named certificate, or a declaration is again
-    /// what it was before a change.
+    /// Reuses certificates that are deleted or kept, under the names of certificates that are to be issued with the
+    /// same order. Such a pair exists if an entry was renamed, if a host's own certificate replaces a named
+    /// certificate, or if a declaration is again what it was before a change.
     func passOn(_ changes: inout [Change]) {
         let new = changes.indices.filter { index in
             let change = changes[index]
             guard change.item.kind == .certificate, change.action == .issue else { return false }
             guard change.exists else { return true }
             guard let declared = change.declared, let former = change.former else { return false }
-            // An order has the replaced certificate revoked, which reuse would not.
+            // After an order the replaced certificate is revoked. Reuse would not revoke it.
             return isAnotherOrder(declared, than: former) && !isRevokedWhenReplaced(former)
         }
         guard !new.isEmpty else { return }
         var going: [Order: [(item: StoredItem, name: String, index: Int?)]] = [:]
-        // Of several for the same order, the one that was kept last is used.
+        // If several certificates fit the same order, the one that was kept last is used.
         let byAge = snapshot.kept.sorted {
             let ends = ($0.value.item.certificate?.expiresAt ?? 0, $1.value.item.certificate?.expiresAt ?? 0)
             return ($0.value.since, ends.0, $0.key) < ($1.value.since, ends.1, $1.key)
@@ -203,7 +204,7 @@ extension Planner {
 
     /// Lets kept certificates stand in for certificates that will be issued. An order takes time and may fail, and
     /// clients need a valid certificate meanwhile. If a new certificate has the name of a kept certificate that does
-    /// not stand in for it, the reason of the change says that the kept one ends.
+    /// not stand in for it, the reason of the change says that it is no longer kept.
     func useKept(_ changes: inout [Change]) {
         guard !snapshot.kept.isEmpty else { return }
         let coming = changes.indices.filter {
@@ -253,7 +254,8 @@ extension Planner {
         kept.item.certificate?.loss == nil && drift[ItemID(.certificate, name)] == nil && whyOver(kept) == nil
     }
 
-    /// Deletions of the kept certificates whose time is over, except those that a new certificate replaces anyway.
+    /// Deletions of the certificates that need not be kept any longer, except those that a new certificate replaces
+    /// anyway.
     func purges(besides changes: [Change]) -> [Change] {
         let over = snapshot.kept.compactMap { name, kept in whyOver(kept).map { (ItemID(.certificate, name), kept, $0) }
         }

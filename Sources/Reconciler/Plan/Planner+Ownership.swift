@@ -1,18 +1,18 @@
 import ConfigModel
 import State
 
-/// What the file declares beside what the admin API owns. Names and items are one space, and the rules of the file hold
-/// over both.
+/// Compares the file with the items that the admin API owns. File and API share one space of names, and the rules of
+/// the file apply to the items of both together.
 extension Planner {
-    /// Why the file can't be applied beside what the API owns, at the places in the file where there are any. Empty when
-    /// it can.
+    /// The conflicts between the file and the API's items, with places in the file where possible. Empty if the file
+    /// can be applied.
     func conflicts() -> [Diagnostic] {
         let owned = snapshot.items.filter { $0.value.owner == .api }
         guard !owned.isEmpty else { return [] }
         return taken(owned) + claims(owned) + broken(owned)
     }
 
-    /// Hosts of the file whose own certificates would take the place of certificates of the API.
+    /// Errors for hosts of the file whose own certificates would replace certificates of the API.
     private func taken(_ owned: [ItemID: StoredItem]) -> [Diagnostic] {
         guard owned.keys.contains(where: { $0.kind == .certificate }) else { return [] }
         return configuration.hosts.indices.compactMap { index in
@@ -26,8 +26,8 @@ extension Planner {
         }
     }
 
-    /// The change that makes an item of the API the file's: nothing changes its owner without being told. A certificate
-    /// is issued or read again only if it would be for an item of the file.
+    /// The change that transfers an item of the API to the file. It is always planned, so that the owner never changes
+    /// unnoticed. A certificate is issued or read again only if that would also happen to an item of the file.
     func adoption(of item: DeclaredItem, _ stored: StoredItem?) -> Change? {
         guard let stored else { return nil }
         if let digest = item.sourceDigest, digest == stored.certificate?.sourceDigest {
@@ -45,7 +45,7 @@ extension Planner {
 
     private static let adopted = "the admin API owns it so far"
 
-    /// Names of the file's hosts that hosts of the API have.
+    /// Errors for names that both a host of the file and another host of the API have.
     private func claims(_ owned: [ItemID: StoredItem]) -> [Diagnostic] {
         var owners: [String: String] = [:]
         for (id, item) in owned where id.kind == .host {
@@ -55,7 +55,7 @@ extension Planner {
         var found: [Diagnostic] = []
         for index in configuration.hosts.indices {
             let domain = configuration.hosts[index].domain.text
-            // A host of the same domain is adopted.
+            // A host with the same domain is transferred to the file, so it is no conflict.
             for name in configuration.hosts[index].names {
                 guard let owner = owners[name.text], owner != domain else { continue }
                 found.append(
@@ -68,7 +68,8 @@ extension Planner {
         return found
     }
 
-    /// Items of the API that would break a rule beside the file, such as a host whose certificate loses its names.
+    /// Errors for items of the API that break a rule in combination with the file, such as a host whose certificate
+    /// loses its names.
     private func broken(_ owned: [ItemID: StoredItem]) -> [Diagnostic] {
         var file = ItemFile()
         var known: Set<ItemID> = []
@@ -82,7 +83,7 @@ extension Planner {
             if case .hostCertificate = item.place { return }
             _ = add(item.id, configuration.record(of: item))
         }
-        // An item that the file declares too becomes the file's.
+        // `add` skips an item that the file declares too, since it is transferred to the file.
         let judged = owned.sorted { $0.key < $1.key }
             .filter { $0.key.canRead($0.value.record) && add($0.key, $0.value.record) }.map(\.key)
         for id in itemsInUse(by: snapshot.items).sorted() {
@@ -125,7 +126,7 @@ extension ItemFile.Section {
 }
 
 extension ItemID {
-    /// Whether the record is one of the items in a section of the file, which a host's own certificate is not.
+    /// Whether the record is that of an entry in a section of the file. The record of a host's own certificate is not.
     fileprivate func canRead(_ record: [UInt8]) -> Bool {
         switch kind {
         case .host: Host(record: record) != nil

@@ -152,8 +152,9 @@ package struct Planner: Sendable {
         return kept
     }
 
-    /// The change of an item whose declaration is unchanged: its certificate is gone at the provider, has a new text,
-    /// or is due for renewal. Nil if nothing is to be done.
+    /// The change of an item whose declaration is unchanged, but whose certificate must be replaced: it is gone at the
+    /// provider, can't be used any more, comes from a former CA, is due for renewal, or has a new text. Nil if nothing
+    /// is to be done.
     func refresh(of item: DeclaredItem, _ stored: StoredItem) -> Change? {
         if let reason = drift[item.id] {
             return Change(
@@ -215,7 +216,7 @@ package struct Planner: Sendable {
         FieldChange.difference(Value(record: record).map { ComparedValue($0) }, ComparedValue(value))
     }
 
-    /// The items among `items` that must stay, since items of the admin API need them, and those items.
+    /// The items among `items` that the admin API owns, and all items that they depend on.
     func itemsInUse(by items: [ItemID: StoredItem]) -> Set<ItemID> {
         var found: Set<ItemID> = []
         var waiting = items.filter { $0.value.owner == .api }.map(\.key)
@@ -264,7 +265,7 @@ package struct Planner: Sendable {
         return facts.source.isOrdered && facts.loss == nil && keptUntil(item) > now
     }
 
-    /// Whether a certificate is kept when another one replaces it. A certificate that is revoked then is not.
+    /// Whether a certificate is kept when another one replaces it. A certificate that is then revoked is not kept.
     private func isKeptWhenReplaced(_ item: StoredItem) -> Bool {
         guard isWorthKeeping(item) else { return false }
         guard case .issued(let issued)? = NamedCertificate(record: item.record)?.source else { return true }

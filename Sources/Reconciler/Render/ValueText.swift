@@ -109,8 +109,8 @@ enum ValueText {
         (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
     }
 
-    /// The text. If it has letters beyond the Latin ones or scalars of another kind, the same text with these scalars
-    /// escaped follows in parentheses.
+    /// The text. If it contains non-Latin letters, or scalars for which `isOfKind` is true, the text follows again in
+    /// parentheses with these scalars escaped.
     private static func spelledOut(
         _ shown: String, _ isOfKind: (Unicode.Scalar) -> Bool = { _ in false }
     ) -> String {
@@ -178,7 +178,7 @@ extension Unicode.Scalar {
         }
     }
 
-    /// Whether the scalar is a mark, or a sign that may look like a sign of ASCII, such as a hyphen.
+    /// Whether the scalar is a mark, or a sign that may look like an ASCII sign, such as a hyphen.
     fileprivate var isSign: Bool {
         guard !isASCII else { return false }
         // The letters for clicks look like signs.
