@@ -2,7 +2,7 @@ import Foundation
 import GRDB
 import State
 
-/// The pages of the state that the admin API reads.
+/// The items and events that the admin API reads, a page at a time.
 extension SQLiteStateStore {
     package func certificates(_ query: CertificateQuery) throws(StateError) -> [NumberedCertificate] {
         var conditions = ["id > ?"]

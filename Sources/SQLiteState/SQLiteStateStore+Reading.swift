@@ -28,7 +28,8 @@ extension SQLiteStateStore {
 
     package func position() throws(StateError) -> StatePosition {
         try readStatement { database in
-            // Whoever follows a state reads its position again and again, and should learn of lost tables.
+            // A process that follows a state reads the position again and again, so it learns here that tables were
+            // lost.
             try requireTables(in: database)
             return try position(in: database)
         }

@@ -6,14 +6,15 @@ import SystemPackage
 
 // SQLiteState: stores the state in an SQLite file, through GRDB.
 //
-// Each kind of item has a table. Each row has the revision that wrote it, and deleted rows leave an entry in
-// `deletions`. So a reader can ask for the changes since a revision, at a cost that depends only on their number. Every
-// write is one transaction. All writes but gateways' reports are synced to disk.
+// Certificates and challenges have a table each; all other items are in one table. Each row of these has the revision
+// that wrote it, and deleted rows leave an entry in `deletions`. So a reader can ask for the changes since a revision,
+// at a cost that depends only on their number. Every write is one transaction. All writes are synced to disk, except
+// gateways' reports and the times at which tokens and sessions were used.
 
 /// A store that keeps the state in an SQLite database in WAL mode.
 package final class SQLiteStateStore: StateStore {
     package let path: String
-    /// Tests look into it. Everything else goes through `using`.
+    /// The connection. Only tests use it directly; all other code calls `using`.
     let database: DatabaseQueue
     private let isClosed = Mutex(false)
     /// How long to wait while another process has locked the state, in milliseconds.
@@ -213,8 +214,8 @@ package final class SQLiteStateStore: StateStore {
         return value
     }
 
-    /// Does work with the database, one thread at a time. GRDB crashes if a closed database is used, so the work doesn't
-    /// begin then.
+    /// Does work with the database, one thread at a time. GRDB crashes if a closed database is used, so no work begins
+    /// after `close`.
     private func using<Value>(_ patience: Int, _ work: (DatabaseQueue) throws -> Value) throws(StateError) -> Value {
         try Self.translating(path, patience) {
             var value: Value?

@@ -59,8 +59,8 @@ enum StateFile {
         throw .notFile(path: path, isDirectory: type == .directory)
     }
 
-    /// Whether a file of any kind is at the path. Throws if this process can't tell, or if none can ever be there, as
-    /// below a file.
+    /// Whether a file of any kind is at the path. Throws if this process can't tell, or if the path leads through a
+    /// regular file, where no file can be.
     static func isPresent(_ path: String) throws -> Bool {
         do {
             _ = try FilePath(path).stat()

@@ -29,7 +29,7 @@ enum StateSchema {
         }
     }
 
-    /// The names of this version's tables. A new state in memory tells them.
+    /// The names of this version's tables, from a new state in memory.
     static func tables() throws -> [String] {
         let database = try DatabaseQueue()
         try migrator.migrate(database)
