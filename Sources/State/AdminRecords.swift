@@ -58,7 +58,8 @@ package protocol AdminRecords {
     /// All items of a kind that is not certificates, sorted by name.
     func items(of kind: ItemKind) throws(StateError) -> [(name: String, item: StoredItem)]
 
-    /// The answer that was given to the request of that key; nil when there is none, or when it came before `since`.
+    /// The stored answer to the actor's request with this key. Nil if there is none, or if it was stored before
+    /// `since`, in seconds since 1970.
     func rememberedAnswer(to key: String, of actor: String, since: Int64) throws(StateError) -> RememberedAnswer?
 
     /// The events that a query finds.

@@ -7,7 +7,7 @@ package struct LoginLink: Sendable, Equatable {
     package let digest: [UInt8]
     /// The user and machine that made the link. Events record this name as the author of the session's changes.
     package let createdBy: String
-    /// In seconds since 1970.
+    /// When the link expires, in seconds since 1970.
     package let expiresAt: Int64
 
     package init(digest: [UInt8], createdBy: String, expiresAt: Int64) {
@@ -30,7 +30,7 @@ package struct AdminSession: Sendable, Equatable {
     package let digest: [UInt8]
     /// The user and machine that made the link.
     package let openedBy: String
-    /// In seconds since 1970.
+    /// When the session was opened, in seconds since 1970.
     package let openedAt: Int64
     /// When the session was last used, in seconds since 1970. Up to a minute late.
     package var lastUsedAt: Int64

@@ -28,15 +28,15 @@ package struct ExpiryAlert: Sendable, Equatable {
     }
 
     package let subject: Subject
-    /// When the first certificate of the chain expires, in seconds since 1970.
+    /// The earliest expiry among the chain's certificates, in seconds since 1970.
     package let notAfter: Int64
     package let threshold: ExpiryThreshold
     /// When the alert was first reported, in seconds since 1970.
     package let toldAt: Int64
-    /// How often the webhook was called.
+    /// How many times the webhook was called.
     package var tries: Int
-    /// When the webhook must be called next, in seconds since 1970. Nil if it has accepted the alert, if the calls were
-    /// given up, or if there is no webhook.
+    /// When the webhook must be called next, in seconds since 1970. Nil if it has accepted the alert, if there are no
+    /// tries left, or if there is no webhook.
     package var nextTryAt: Int64?
     /// When the webhook accepted the alert, in seconds since 1970; nil if it has not.
     package var deliveredAt: Int64?

@@ -3,7 +3,7 @@
 package struct RememberedAnswer: Sendable, Equatable {
     /// How long an answer is remembered, in seconds.
     package static let seconds: Int64 = 86_400
-    /// The most answers that are remembered; beyond, the oldest go.
+    /// The largest number of remembered answers. Beyond it, the oldest are deleted.
     package static let most = 10_000
 
     /// The sender of the request, as events name it: a token or a certificate.
@@ -15,11 +15,11 @@ package struct RememberedAnswer: Sendable, Equatable {
     package let status: Int
     /// The item that the request has changed.
     package let item: ItemID
-    /// The certificate's number; nil for other items, and as long as the answer is not stored.
+    /// The certificate's number; nil for other items, and until the answer is stored.
     package var number: Int64?
-    /// The revision that the change has made; 0 as long as the answer is not stored.
+    /// The revision that the change has made; 0 until the answer is stored.
     package var revision = 0
-    /// In seconds since 1970.
+    /// When the change was made, in seconds since 1970.
     package let at: Int64
 
     package init(

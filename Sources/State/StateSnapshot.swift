@@ -34,8 +34,8 @@ package struct KeptCertificate: Sendable, Equatable {
     /// When an apply took the certificate out of force, in seconds since 1970.
     package var since: Int64
 
-    /// The name under which a certificate is kept that another one replaces in force. No item has such a name, and
-    /// several certificates of one item can be kept.
+    /// The name under which a certificate is kept when another one replaces it. No item has such a name, and several
+    /// former certificates of one item can be kept.
     package static func name(replaced name: String, fingerprint: String) -> String {
         "\(name)@\(fingerprint.prefix(8))"
     }

@@ -52,7 +52,7 @@ package protocol StateStore: IssuanceJournal, IdentityJournal, AdminRecords, Exp
 
     /// Stores the report of a running gateway, and removes the rows of gateways that died long ago.
     ///
-    /// This needs no lease and does not raise the revision, since gateways do not serve these rows. A crash of the
+    /// A report needs no lease and does not raise the revision, since gateways do not serve these rows. A crash of the
     /// machine may lose a report; the next one follows soon.
     func report(_ node: GatewayNode) throws(StateError)
 
@@ -171,11 +171,11 @@ package enum StateMutation: Sendable {
     case restoreCertificate(name: String)
     /// Deletes a kept certificate.
     case purgeCertificate(name: String)
-    /// Replaces only the declaration of a certificate and its owner.
+    /// Replaces only the declaration of a certificate, with its owner and its setting for automatic renewal.
     case redeclareCertificate(name: String, owner: StoredItem.Owner, record: [UInt8], autoRenew: Bool)
     /// Adds a secret that the file itself contains, sealed for its fingerprint.
     case putSecret(fingerprint: String, sealed: [UInt8])
-    /// Deletes all secrets except these.
+    /// Deletes all secrets except those with these fingerprints.
     case keepSecrets(fingerprints: [String])
     /// Adds a challenge of a certificate's order.
     case putChallenge(ACMEChallenge, certificate: String)
@@ -189,8 +189,9 @@ package enum StateMutation: Sendable {
     /// Records how the apply of a generation ended.
     case closeGeneration(Int, Generation.Outcome, summary: String)
     case appendEvent(AuditEvent)
-    /// Has the certificate renewed soon, if it still has this leaf, as if its CA advised it. A try that waits after a
-    /// failure waits no longer, and the CA is not asked for advice within the next hour. `now` is in seconds since 1970.
+    /// Makes a gateway renew the certificate soon, as if its CA advised that. Does nothing if the certificate has
+    /// another leaf by now. Ends a pause after a failed try, and the CA is not asked for advice within the next hour.
+    /// `now` is in seconds since 1970.
     case requestRenewal(certificate: String, fingerprint: String, now: Int64)
     /// Remembers the answer to the request that causes this commit. Must come after the mutations that change the item.
     case rememberAnswer(RememberedAnswer)
