@@ -46,7 +46,7 @@ struct VaultAuth: Decodable {
     /// The rest of the token's lifetime in seconds. 0 if it does not expire.
     let seconds: Int64
     @IfReadable var isRenewable: Bool?
-    /// How often the token may be used. 0 means any number of times.
+    /// How many times the token may be used. 0 means any number.
     @IfReadable var uses: Int64?
 
     private enum CodingKeys: String, CodingKey {

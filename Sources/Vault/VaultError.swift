@@ -6,7 +6,8 @@ package struct VaultError: Error, Sendable, Equatable {
     package enum Kind: Sendable, Equatable {
         /// There was no answer at all.
         case unreachable
-        /// The server answers that it can't work now: it is sealed, has no active node, is behind, or is busy.
+        /// The server answers that it can't work now: it is sealed, has no active node, does not have the newest data
+        /// yet, or is busy.
         case unavailable
         /// The server refuses the call, and would refuse it again.
         case refused

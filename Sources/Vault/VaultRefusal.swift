@@ -55,8 +55,8 @@ struct VaultRefusal {
     /// Whether one of the messages contains this text.
     private func mentions(_ text: String) -> Bool { messages.contains { $0.contains(text) } }
 
-    /// Whether the same call may succeed soon. Status 412 means that a replica is behind, and 429 that a quota is used
-    /// up. A KV engine that was just mounted answers 400 until it has upgraded its data.
+    /// Whether the same call may succeed soon. Status 412 means that a replica does not have the newest data yet, and
+    /// 429 that a quota is used up. A KV engine that was just mounted answers 400 until it has upgraded its data.
     var isTransient: Bool {
         status == 412 || status == 429 || 500...599 ~= status && status != 501
             || status == 400 && mentions("non-versioned")

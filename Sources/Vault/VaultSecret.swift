@@ -15,7 +15,7 @@ package struct VaultSecretPlace: Sendable, Hashable {
         (self.certificate, self.key, self.authorities) = (certificate, key, authorities)
     }
 
-    /// The place for messages.
+    /// The place as text, for messages.
     var name: String { "'\(mount.oneLine(limit: 100))/\(path.oneLine(limit: 200))'" }
 }
 

@@ -4,7 +4,7 @@ import PKI
 // Vault: a client of HashiCorp Vault and OpenBao, which have the same API. It handles logins and tokens, certificates
 // of the PKI engine, and secrets of the KV engine. `VaultClient` makes single calls, and repeats them if the server is
 // in trouble. `VaultSession` keeps a token valid. The types that decide when a token is due and how long to wait do no
-// I/O; the caller passes in HTTP, waits and the time. Errors never contain tokens or keys. All input from a server is
+// I/O; the caller passes in waits and the time. Errors never contain tokens or keys. All input from a server is
 // limited.
 
 /// A Vault server and the settings for connections to it.

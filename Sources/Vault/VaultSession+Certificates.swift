@@ -49,8 +49,8 @@ extension VaultSession {
     /// The largest number of issuers of a mount that are read.
     private static var maximumIssuers: Int { 50 }
 
-    /// Reads the CA certificates of all issuers of a PKI mount. So peers are trusted whose certificates come from the
-    /// former CA or the next one. Nil if the token has no permission to list the issuers.
+    /// Reads the CA certificates of all issuers of a PKI mount. With all issuers, peers are trusted even if their
+    /// certificates come from the former CA or the next one. Nil if the token has no permission to list the issuers.
     package func authorities(ofMount mount: String) throws(VaultError) -> [Certificate]? {
         let name = "'\(mount.oneLine(limit: 100))'"
         let action = "list the issuers of \(name)"

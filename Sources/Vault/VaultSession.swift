@@ -56,7 +56,7 @@ package final class VaultSession: Sendable {
     /// Renews or replaces the token if it is due, and logs in if there is none.
     package func tend() -> Tending {
         state.withLock { state in
-            // A failure is kept in the state, also where a call has met it and moved the time of the next try.
+            // Failures are kept in the state, including those of other calls that have tried to renew the token.
             if client.now() >= state.restsUntil { try? refresh(&state) }
             let now = client.now()
             let dueAt = state.failures > 0 ? state.restsUntil : state.token?.life.dueAt(jitter: jitter) ?? .max
