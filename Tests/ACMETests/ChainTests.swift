@@ -71,7 +71,7 @@ import Testing
             let got = try Self.got(from: edge, preferring: wish, faulty: "Root A")
             #expect(got.chain.pem == chains[index] && got.doubts == doubts && edge.requests.count == asked)
         }
-        // Without a good alternate it is the best there is, and its reader tells of the fault.
+        // Without a good alternate, the CA's own chain is used. The caller judges and reports its fault.
         for (wish, alternates, doubts) in [
             (nil, [], 0), ("Root A", [], 0), (nil, ["http://ca.test/b"], 0), ("Root A", ["http://ca.test/b"], 0),
             ("Root B", ["http://ca.test/b"], 1),

@@ -29,7 +29,7 @@ import Testing
                 == #"{"identifiers":[{"type":"dns","value":"www.example.com"},{"type":"ip","value":"192.0.2.1"}],"#
                 + #""profile":"short"}"#)
         #expect(messages.map(\.header.url) == ["https://ca.test/account", "https://ca.test/order"])
-        // The nonce of the first answer serves the second message.
+        // The nonce in the first answer is used for the second message.
         #expect(messages.map(\.header.nonce) == ["nonce-2", "nonce-3"])
         #expect(edge.requests.allSatisfy { $0.method == .post })
         #expect(edge.isDone)
@@ -220,7 +220,7 @@ import Testing
         #expect(inner.signature == (try new.signature(of: inner.input)))
     }
 
-    @Test("The account or the certificate's key revokes it; a second revocation succeeds too")
+    @Test("The account's key or the certificate's key can revoke a certificate, also a second time")
     func revoke() throws {
         let edge = ScriptedEdge([.json(""), .problem("alreadyRevoked"), .problem("unauthorized", status: 403)])
         let client = try edge.client()

@@ -2,7 +2,7 @@ import Testing
 
 @testable import ACME
 
-/// Sends certificate requests to CAs whose answers are lost or whose refusals come late.
+/// Sends certificate requests to CAs whose answers are lost or whose refusals arrive late.
 @Suite struct FinalizationTests {
     /// A script of answers to a certificate request, and what must happen to the order.
     struct Finalization: CustomTestStringConvertible {

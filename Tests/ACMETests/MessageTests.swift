@@ -79,7 +79,7 @@ import Testing
     }
 
     @Test(
-        "An order with a plain http URL or a status of its own is refused",
+        "An order with a plain http URL or an unknown status is refused",
         arguments: [
             ("https://ca.test/authz/2", "http://ca.test/authz/2"), ("https://ca.test/order/1/f", "http://ca.test/f"),
             ("pending", "waiting"),
@@ -135,7 +135,7 @@ import Testing
     }
 
     @Test(
-        "References are resolved as the examples of RFC 3986 section 5.4",
+        "References are resolved as in the examples of RFC 3986 section 5.4",
         arguments: [
             ("https://other.test/x", "https://other.test/x"), ("//g", "https://g"), ("/g", "https://ca.test/g"),
             ("g", "https://ca.test/b/c/g"), ("./g", "https://ca.test/b/c/g"), ("g/", "https://ca.test/b/c/g/"),
@@ -153,7 +153,7 @@ import Testing
         #expect(try ACMEURL(reference, from: ACMEURL("https://ca.test/b/c/d;p?q"), of: "URL").text == url)
     }
 
-    @Test("A reference from a URL without a path resolves, and none leads out of https")
+    @Test("A URL without a path can be a base, and no reference leads to another scheme than https")
     func badReference() throws {
         let bare = try ACMEURL("https://ca.test")
         #expect(try ACMEURL("g", from: bare, of: "URL").text == "https://ca.test/g")
@@ -177,7 +177,7 @@ import Testing
         ] as [(String, [(String, [String])])])
     func links(_ field: String, _ links: [(String, [String])]) {
         #expect(WebLink.links(of: field) == links.map { WebLink(target: $0, relations: $1) })
-        // At every prefix there is an answer.
+        // No prefix of the field causes a trap.
         for end in field.indices { _ = WebLink.links(of: String(field[..<end])) }
     }
 
@@ -237,7 +237,7 @@ import Testing
     }
 
     @Test(
-        "A token that is more than base64url is refused",
+        "A token with characters outside base64url is refused",
         arguments: [
             "", "abcd==", "../etc/passwd", "a/b", "a.b", "a\\u0000", "a b", "\u{E9}",
             String(repeating: "a", count: 257),

@@ -33,7 +33,7 @@ import Testing
             members: #""status": "pending", "challenges": [{"type": "HTTP-01", "token": "a", "url": "/x"}]"#,
             status: .pending),
         OddAuthorization(members: #""status": "valid", "challenges": "none""#, status: .valid, challenges: 0),
-        // These can't be read.
+        // These authorizations can't be read.
         OddAuthorization(members: #""status": "pending", "challenges": "none""#, status: nil),
         OddAuthorization(members: #""challenges": []"#, status: nil),
         OddAuthorization(members: #""status": "accepted", "challenges": [\#(good)]"#, status: nil),

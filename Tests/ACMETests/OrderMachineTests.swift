@@ -118,7 +118,7 @@ import Testing
 
     static let refusal = #", "error": {"type": "urn:ietf:params:acme:error:unauthorized", "detail": "404"}"#
 
-    @Test("Every error that the CA gives for a failed name is reported, from each place of the answer")
+    @Test("Every error that the CA gives for a failed name is reported, wherever the answer has it")
     func refused() throws {
         let failed = try authorization(1, "invalid", challenge: "invalid", error: Self.refusal)
         // Boulder, the CA software of Let's Encrypt, marks the challenge as invalid before the authorization.
@@ -183,7 +183,7 @@ import Testing
         #expect(failure.description == "the authorization of 1.test is \(status)")
     }
 
-    @Test("A failed challenge does not matter beside an open one of the same type")
+    @Test("A failed challenge does not matter if another one of the same type is open")
     func severalOfAType() throws {
         for statuses in [["invalid", "pending"], ["pending", "invalid"], ["invalid", "invalid", "pending"]] {
             var machine = OrderMachine(answering: .http01)

@@ -192,7 +192,7 @@ import Testing
         #expect(zip(times(1), times(2)).allSatisfy { $0 != $1 })
     }
 
-    @Test("Certificates that expire first come first, and the next one is known")
+    @Test("Due certificates are sorted by expiry, and the time of the next one is known")
     func order() {
         let candidates = [
             candidate { $0.name = "late.test" },

@@ -4,7 +4,7 @@ import Testing
 
 /// Which requests are repeated, and after which delays.
 @Suite struct RepeatedRequestTests {
-    @Test("A busy CA is asked again for a minute, after growing delays or as it says")
+    @Test("A busy CA is asked again for a minute, after growing delays or when its Retry-After says")
     func busy() throws {
         let edge = ScriptedEdge([
             .json("", status: 500), .problem("rateLimited", status: 429), .json("", status: 503, retryAfter: "7"),

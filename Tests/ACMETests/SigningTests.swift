@@ -18,7 +18,7 @@ import Testing
         #expect(message.header.nonce == "abc")
         #expect(message.header.url == "https://ca.test/order")
         #expect(message.payload == "{}")
-        // This kind of signature is deterministic.
+        // RS256 signatures are deterministic.
         #expect(message.signature == (try key.signature(of: message.input)))
     }
 
