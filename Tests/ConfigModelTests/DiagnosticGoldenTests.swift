@@ -2,7 +2,7 @@ import ConfigModel
 import TestSupport
 import Testing
 
-/// Each file of samples has a file with the exact text that an operator sees.
+/// Beside each sample file is a file with the exact text that an operator sees.
 @Suite struct DiagnosticGoldenTests {
     @Test("Each invalid file gives exactly the expected diagnostics", arguments: Sample.invalid)
     func invalidFile(_ sample: Sample) throws {
