@@ -6,18 +6,18 @@ import TestSupport
 /// The name servers that `dns_server.py` runs.
 struct NameServer {
     static let shared = Result { try NameServer() }
-    /// The secret of all its keys.
+    /// The secret of all keys.
     static let secret = SecretBytes(Array("c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldC0zMg==".utf8))
 
     /// Knot DNS, a real server.
     let knot: DNSServer
-    /// Sends unrelated datagrams before the answer.
+    /// A server that sends unrelated datagrams before the answer.
     let noisy: DNSServer
-    /// Removes signatures.
+    /// A server that removes signatures.
     let unsigned: DNSServer
-    /// Damages signatures.
+    /// A server that damages signatures.
     let spoiled: DNSServer
-    /// Never answers.
+    /// A server that never answers.
     let mute: DNSServer
     private let companion: Companion
 
