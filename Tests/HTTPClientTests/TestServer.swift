@@ -6,7 +6,7 @@ import TestSupport
 /// A server with a certificate from a CA of its own.
 final class TestServer: Sendable {
     static let userAgent = "aegis/test"
-    /// A server for all tests that don't check other tests' requests.
+    /// One server for all tests that don't check which requests it has received.
     static let shared = Result { try TestServer() }
 
     let port: Int
