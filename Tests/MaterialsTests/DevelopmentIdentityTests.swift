@@ -115,7 +115,7 @@ struct DevelopmentIdentityTests {
                 try tests.fixture.overwrite(tests.fixture.text("other/\(name)"), in: "certs/\(name)")
             }
         },
-        // A process that is killed leaves some of these files. They are written one after the other.
+        // A killed process leaves only some of these files, since it writes them one after the other.
         Renewal(testDescription: "a CA's key alone", expected: all) {
             try $0.remove("ca-cert.pem", "edge-1-cert.pem", "edge-1-key.pem")
         },
@@ -234,7 +234,7 @@ struct DevelopmentIdentityTests {
         #expect(fixture.files["certs/ca-cert.pem"].content == nil)
     }
 
-    @Test("A certificate that is removed again before it was seen to be made again is made once more")
+    @Test("A new certificate that is removed before its file was seen is made once more")
     mutating func removedTwice() throws {
         let source = IdentitySource.development(directory: "certs", nodeID: "edge-1", addressHost: nil)
         var kept = KeptIdentity(source, &fixture.files, now: now)

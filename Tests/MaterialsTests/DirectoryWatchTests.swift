@@ -57,7 +57,7 @@ struct DirectoryWatchTests {
         #expect(!watch.drain())
     }
 
-    @Test("A link is followed to the file's own directory, and turned links beside the file are reported")
+    @Test("A link is followed to the file's own directory, and replaced links in between are reported")
     func links() throws {
         for name in ["..0", "..1", "far"] { try makeFolder(name) }
         _ = try folder.file("..0/ca.pem", "one")

@@ -23,7 +23,7 @@ struct ListFilesTests {
         -----END X509 CRL-----
         """
 
-    /// The end of the lists that are in force, in seconds since 1970. Nil if the first ones are pending.
+    /// The next updates of the lists in force, in seconds since 1970. Nil if the first lists are pending.
     private mutating func ends(_ version: Int, _ text: String) throws -> [Int64?]? {
         do {
             return try files.lists(in: "a.crl", version: version, SecretBytes(Array(text.utf8))).map(\.nextUpdate)
@@ -72,7 +72,7 @@ struct ListFilesTests {
         #expect(mended == [Self.newerEnd])
     }
 
-    @Test("What arrives late, or for a file that nobody uses any more, changes nothing")
+    @Test("A result that arrives late, or for a file without users, changes nothing")
     mutating func late() throws {
         _ = try ends(1, Self.list)
         let old = files.takeRequests().map { $0.read() }

@@ -6,7 +6,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// Watches real files.
+/// Watches files of the real file system; other tests use `PlayedFiles`.
 struct SystemFilesTests {
     let folder: TemporaryFolder
     var files: WatchedFiles

@@ -116,7 +116,7 @@ struct VaultIdentityPlanTests {
         #expect(Self.now + 54...Self.now + 60 ~= until)
     }
 
-    @Test("A changed request is sent at once, even after failures; a changed login is not a reason")
+    @Test("A changed declaration is obtained at once, even after failures; a renamed Vault changes nothing")
     func declarations() throws {
         let base = try Self.issued()
         let others = [
@@ -183,7 +183,7 @@ struct VaultIdentityPlanTests {
         #expect(plan.step(at: Self.now) != .rest(until: Self.now + 3600))
     }
 
-    @Test("An identity that another gateway requests is looked for a second later")
+    @Test("While another gateway requests the identity, the state is read again a second later")
     func held() throws {
         var plan = Plan(try Self.issued(), jitter: 0)
         plan.isHeldByAnother(at: Self.now)
