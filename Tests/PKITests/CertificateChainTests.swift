@@ -108,7 +108,7 @@ struct TestChain {
         }
     }
 
-    @Test("A root may stand beside its cross-signed form")
+    @Test("A root and its cross-signed form may be in one input")
     func crossSigned() throws {
         for mixed in [chain.all + [chain.upperAsRoot], [chain.upperAsRoot] + chain.all] {
             #expect(try CertificateChain(pem: pem(mixed)).certificates == chain.all)

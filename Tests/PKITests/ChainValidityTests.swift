@@ -145,8 +145,8 @@ import Testing
         ])
         #expect(all.count == 245)
         for outcome in all where outcome.given.count > 2 {
-            // The chain must have the better one of cross-signed certificate and root, if it is valid or the
-            // certificates below are not.
+            // Of cross-signed certificate and root, the chain must have the better one. It may lack both if the better
+            // one is invalid and the certificates below are valid.
             let tops = outcome.given.filter { $0.subject == "root" }
             let best = tops.map(rank).max() ?? 0
             if let top = outcome.shown.first(where: { $0.subject == "root" }) {

@@ -24,7 +24,7 @@ struct ClientHelloTests {
         #expect(Self.name([]) == "")
     }
 
-    @Test("No prefix of an extension, nor one with more bytes behind it, is read")
+    @Test("Neither a prefix of an extension nor an extension with further bytes is read")
     func cut() {
         let whole: [UInt8] = [0, 5, 0, 0, 2, 0x61, 0x62]
         for count in 1..<whole.count { #expect(Self.name(Array(whole[..<count])) == nil) }

@@ -5,7 +5,6 @@ import COpenSSL
 /// Makes keys, certificates and revocation lists of any kind, as faulty CAs and attackers do. PKI itself makes only
 /// good ones.
 enum Forge {
-    /// A kind of key.
     enum Kind: Hashable {
         case rsa(Int)
         case ec(String)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import PKI
 
-/// Runs the openssl command. It must accept what PKI makes, and makes what PKI must read.
+/// Runs the openssl command. The command must accept the output of PKI, and it makes input that PKI must read.
 enum OpenSSLTool {
     struct Failure: Error, CustomStringConvertible {
         let description: String

@@ -108,7 +108,7 @@ import Testing
     func twins(version: TLSConnection.Version) throws {
         let twin = try Forge.certificate(
             "clients", key: Forge.Key(.p256), days: (-10, 900), serial: 5, [.authority, .signsCertificates])
-        // OpenSSL leaves out the key identifier of an issuer that has signed itself, unless it is always wanted.
+        // For a self-signed issuer, OpenSSL adds the key identifier to a list only with `keyid:always`.
         let lists = try [(root, []), (twin, [leaf.serial])].map { issuer, serials in
             try Forge.list(
                 of: issuer, revoking: serials, hasKeyIdentifier: false,

@@ -2,7 +2,7 @@ import COpenSSL
 
 @testable import PKI
 
-/// Which CA issued certificates, and how long they are valid.
+/// Rows about issuers, validity and key usages.
 extension PeerTable {
     func addChains() throws {
         let root = try authority("root")

@@ -2,7 +2,7 @@ import COpenSSL
 
 @testable import PKI
 
-/// How strong certificates are, and which extensions they have.
+/// Rows about the strength of keys and signatures, and about extensions.
 extension PeerTable {
     func addStrengths() throws {
         let root = try authority("root")

@@ -2,9 +2,9 @@ import COpenSSL
 
 @testable import PKI
 
-/// What revocation lists say about certificates.
+/// Rows about revocation lists.
 extension PeerTable {
-    /// A root, an intermediate below it, and two leaves of the intermediate. Its list revokes one of them.
+    /// A root, an intermediate below it, and two leaves of the intermediate. The intermediate's list revokes one leaf.
     private struct Listed {
         let root: Forge.Made
         let inter: Forge.Made

@@ -1,6 +1,6 @@
 @testable import PKI
 
-/// Which names certificates have, and which rules apply without chain verification.
+/// Rows about names, and about rules without chain verification.
 extension PeerTable {
     func addNames() throws {
         let root = try authority("root")

@@ -99,7 +99,7 @@ import Testing
             _ = try folder.write(row.chain.dropFirst().map(\.pem).joined(), "\(number).chain")
             _ = try folder.write(row.trusted.map(\.pem).joined(), "\(number).root")
             _ = try folder.write(row.lists.map { PEM.text("X509 CRL", $0) }.joined(), "\(number).lists")
-            // With -crl_check_all, each issuer would need a list.
+            // -crl_check_all needs a list of each issuer, so it is used only for rows with several lists.
             let lists =
                 row.lists.isEmpty
                 ? "" : "-CRLfile \(number).lists -crl_check\(row.lists.count > 1 ? "_all -crl_check" : "")"

@@ -123,7 +123,7 @@ import Testing
     @Test("An envelope has the documented format, so another program could open it")
     func knownAnswer() throws {
         // Python's cryptography made this with AES-256-GCM: the nonce is twelve bytes 7, and the additional data was
-        // spelled out.
+        // written out by hand.
         let sealed = Self.bytes(
             "014916e4a96e22cf45070707070707070707070707b4287d27897d320af41effa508498b0f13f6a0597a7244abea5ba322bae1")
         let plain = try sealer.open(sealed, purpose: "certificate key", row: "42")

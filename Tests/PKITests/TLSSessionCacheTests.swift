@@ -11,7 +11,7 @@ import Testing
     /// OpenSSL takes the times of sessions from the machine's clock.
     private let now = Int64(time(nil))
 
-    /// A server, and a client that trusts it. The authority's certificate ends after so many days.
+    /// A server, and a client that trusts it. The authority's certificate expires `authorityDays` after `testNow`.
     private struct Stand {
         let client: TLSClientContext
         let server: TLSServerContext
@@ -45,13 +45,13 @@ import Testing
             let outcome = pair.run { $0.choose(credential, TLSPolicy(scope: TLSScope("test"))) }
             #expect(outcome.isComplete)
             if breaking {
-                // As a fatal alert of either side does.
+                // A fatal alert of either side also makes the session unusable.
                 _ = unsafe SSL_CTX_remove_session(client.context, SSL_get_session(pair.client.ssl))
             }
             return pair.client.isResumed
         }
 
-        /// Another session like the one that the cache would give next.
+        /// A copy of a session, which ends at another time.
         func copy(_ session: TLSClientSession, until: Int64) throws -> TLSClientSession {
             let copy = try unsafe OpenSSL.require("copying a session", SSL_SESSION_dup(session.handle))
             defer { unsafe SSL_SESSION_free(copy) }
@@ -88,7 +88,7 @@ import Testing
         _ = try stand.connect(version, now: now)
         let first = try #require(stand.cache.take(Self.key, now: now))
         #expect((now + 3500...now + 3700).contains(first.until))
-        // As if half an hour had passed since.
+        // The session is replaced by a copy that ends in half an hour, as if it were half an hour old.
         stand.cache.forget(Self.key)
         let end = now + 1800
         stand.cache.add(try stand.copy(first, until: end), for: Self.key)
@@ -101,7 +101,7 @@ import Testing
 
     @Test("A session ends when the first certificate of its chain expires", arguments: versions)
     func chain(version: TLSConnection.Version) throws {
-        // The authority's certificate ends within the hour.
+        // The authority's certificate ends within a day, and so perhaps within the hour.
         let days = (now - testNow) / 86400 + 1
         let stand = try Stand(authorityDays: days)
         let end = testNow + days * 86400
