@@ -220,7 +220,7 @@ import Testing
         }
     }
 
-    /// A file with hosts that share out some of a few names.
+    /// A file with hosts. Each of a few names belongs to at most one host.
     private static func randomFile(_ random: inout some RandomNumberGenerator) -> String {
         var names = ["a.x.test", "b.x.test", "*.x.test", "c.y.test", "d.y.test", "*.y.test", "e.test"].shuffled(
             using: &random)

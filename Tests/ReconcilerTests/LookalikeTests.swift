@@ -30,19 +30,19 @@ import Testing
             Case(
                 .list(["a.pem", "x"]), .list(["а.pem", "x"]), "- \"a.pem\"", "+ \"\\u{0430}.pem\" (at 1)"),
             Case(.list(["a", "x"]), .list(["b", "x"]), "- a", "+ b (at 1)"),
-            // Characters that show nothing, or as much as a space.
+            // Invisible characters, and characters that look like a space.
             Case("a b", "a\u{2800}b", "a b → \"a\\u{2800}b\""),
             Case("ab", "a\u{1D159}b", "ab → \"a\\u{0001D159}b\""), Case("ab", "a\u{FE0F}b", "ab → \"a\\u{FE0F}b\""),
             Case("ab", "a\u{13441}b", "ab → \"a\\u{00013441}b\""), Case("ab", "a\u{3164}b", "ab → \"a\\u{3164}b\""),
             Case("a", "\u{301}a", "a → \"\\u{0301}a\""),
-            // The same letter in two forms, alone and beside another difference.
+            // The same letter in two Unicode forms, alone and beside another difference.
             Case("caf\u{E9}", "cafe\u{301}", "\"caf\\u{00E9}\" → \"cafe\\u{0301}\""),
             Case(
                 "caf\u{E9} a", "cafe\u{301}\u{2800}a",
                 "café a → \"cafe\u{301}\\u{2800}a\" (\"cafe\\u{0301}\\u{2800}a\")"),
             Case("\u{212B}", "\u{C5}", "\"\\u{212B}\" → \"\\u{00C5}\""),
             Case("a;b", "a\u{37E}b", "\"a;b\" → \"a\\u{037E}b\""),
-            // Signs that look like signs of ASCII.
+            // Signs that look like ASCII signs.
             Case("a-b", "a\u{2010}b", "a-b → a\u{2010}b (a\\u{2010}b)"),
             Case("1/2", "1\u{2044}2", "1/2 → 1\u{2044}2 (1\\u{2044}2)"),
             Case("it's", "it\u{2019}s", "it's → it\u{2019}s (it\\u{2019}s)"),
@@ -63,7 +63,7 @@ import Testing
 
     @Test("No two texts that differ by one Unicode scalar are shown the same")
     func anyScalar() {
-        // Letters of other scripts are spelled out beside Latin ones. Emoji and symbols look like themselves.
+        // Letters of other scripts are escaped if the text also has Latin ones. Emoji and symbols look like themselves.
         let blocks: [ClosedRange<UInt32>] = [
             0...0x3FF, 0x1680...0x1680, 0x17B0...0x17B9, 0x1800...0x180F, 0x2000...0x33FF, 0xFE00...0xFE6F,
             0xFF00...0xFFFF, 0x13430...0x1345F, 0x1D100...0x1D1FF, 0xE0000...0xE01FF,

@@ -155,7 +155,7 @@ import Testing
         }
         #expect(throws: StepGate.Closed.self) { try result.get() }
         #expect(isIdle.wait(timeout: .now()) == .success && !hasGoneOn && !gate.hasOpenSteps)
-        // Without a gate, and with an open one, steps are only done.
+        // Without a gate, or with an open one, a step simply runs.
         let goOn = StepGate.interrupting { _ in }
         let step = {
             try StepGate.step("an order") {
@@ -167,7 +167,7 @@ import Testing
         #expect(try StepGate().including(step) == 1)
     }
 
-    @Test("A request keeps nobody from ending before it leaves, and one that changes nothing never does")
+    @Test("A stop waits for a request only after it was sent, and never for a request that changes nothing")
     func requests() throws {
         for isSent in [false, true] {
             let gate = StepGate()
@@ -191,7 +191,7 @@ import Testing
             let check = gate.including { Result { try StepGate.check() } }
             #expect(throws: StepGate.Closed.self) { try check.get() }
         }
-        // Where nobody waits, everything begins.
+        // Without a gate, everything may begin.
         try StepGate.check()
         #expect(StepGate.resume())
     }

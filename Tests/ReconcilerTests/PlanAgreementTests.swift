@@ -105,7 +105,7 @@ import Testing
         for _ in 0..<2_600 where pairs < 2_000 {
             let file = kind.named(old.map { generator.changed($0.file, schema) } ?? generator.value(schema))
             var configuration = Configuration()
-            // Values that only rules and ranges refuse are skipped.
+            // Values that the schema allows, but a rule or a range refuses, are skipped.
             guard kind.put(file.json(), &configuration) else { continue }
             if let old {
                 pairs += 1

@@ -177,7 +177,7 @@ extension PlannerTests {
     }
 
     @Test(
-        "The end of a kept certificate is a change, even as the only one",
+        "The deletion of a kept certificate is a change, even if it is the only one",
         arguments: [
             Purge(day: 39), Purge(day: 40, reason: "state.retention is over"),
             Purge(day: 11, retention: "0", reason: "state.retention is over"), Purge(day: 11, retention: "2d"),

@@ -5,9 +5,10 @@ import Testing
 
 @testable import Reconciler
 
-/// Certificates that are kept: when they are used again, and what they do for what comes back otherwise.
+/// Kept certificates: when they are reused, and when they only stand in for an ordered certificate.
 extension PlannerTests {
-    /// The state after `app.example.com` was taken out of the file and its certificate, valid from day 0 to 90, was kept on day 10.
+    /// The state after `app.example.com` was removed from the file. Its certificate, valid from day 0 to 90, has been
+    /// kept since day 10.
     static func snapshotWithKept(_ file: String = file) throws -> StateSnapshot {
         var snapshot = Self.snapshot(of: try Self.configuration(file))
         let id = ItemID(.certificate, "app.example.com")
@@ -184,7 +185,7 @@ extension PlannerTests {
         var to: String
         var day: Int64 = 1
         var loss: String?
-        /// Whether what is in force is kept when another takes its place.
+        /// Whether the certificate in force is kept when another one replaces it.
         var isKept = true
     }
 
@@ -247,7 +248,7 @@ extension PlannerTests {
                 == "kept since 1970-01-01 00:00:00 UTC, used again; the certificate in force is kept until 1970-02-01 00:00:00 UTC"
         )
         #expect(!back.fields.isEmpty)
-        // Other names, another CA, or what is due or gone, is ordered.
+        // With other names, with another CA, or if the kept certificate is due, a new certificate is ordered.
         for (text, day) in [
             (Self.back.replacing("[www.a.test]", with: "[m.a.test]"), 1),
             (Self.back.replacing("issuers: [one]", with: "issuers: [two]"), 1), (Self.back, 29 + 31),
@@ -255,13 +256,13 @@ extension PlannerTests {
             let change = try change(text, day: day)
             #expect(change?.action == .issue && change?.predecessor == nil)
         }
-        // What has the names and is passed over nevertheless is named, with the cause.
+        // If a kept certificate has the names but is not used, the reason names it with the cause.
         let other = try #require(try change(Self.back.replacing("issuers: [one]", with: "issuers: [rsa]"))?.reason)
         #expect(
             other
                 == "'a.test@01234567' was kept since 1970-01-01 00:00:00 UTC; it is not used again:"
                 + " it is from issuer 'one', its key is ecdsa-p256")
-        // Of two, the one that was kept last is used, whatever its name.
+        // If two kept certificates fit, the one that was kept last is used, whatever its name.
         snapshot.kept["a.test@ffffffff"] = kept
         snapshot.kept["a.test@01234567"]?.since = kept.since + 60
         #expect(try change(Self.back)?.predecessor == "a.test@01234567")

@@ -4,13 +4,13 @@ import Testing
 
 @testable import Reconciler
 
-/// The file and the admin API own items of one space, under the same rules.
+/// Items of the file and of the admin API, which share one space of names and the same rules.
 extension PlannerTests {
     struct Conflict: Sendable {
         let file: String
-        /// The items of the API, and the records of those.
+        /// The items of the API: kind, name and record.
         let owned: [(ItemKind, String, String)]
-        /// What the plan says, with the line of the file. Empty where both fit together.
+        /// The conflicts in the plan, each with its line in the file. Empty if there is none.
         let told: [String]
     }
 
@@ -30,7 +30,7 @@ extension PlannerTests {
         Conflict(
             file: "hosts:\n  - { domain: \"*.a.test\", respond: {} }",
             owned: [(.host, "api.a.test", #"{"domain":"api.a.test","respond":{}}"#)], told: []),
-        // The certificate of a host is made under the host's name.
+        // The host's own certificate has the host's name.
         Conflict(
             file: """
                 issuers: { letsencrypt: { type: acme, directory: "https://ca.example.com/dir" } }
