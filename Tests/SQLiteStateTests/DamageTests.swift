@@ -27,8 +27,8 @@ import Testing
         }
     }
 
-    /// Writes zeros over a page of the state's file. `find` returns the page's number. No store has the state open
-    /// then.
+    /// Writes zeros over a page of the state's file. `find` returns the page's number. No store may have the state
+    /// open.
     private func zeroPage(_ find: (Database) throws -> Int?) throws {
         let (page, bytes) = try {
             let queue = try DatabaseQueue(path: path)

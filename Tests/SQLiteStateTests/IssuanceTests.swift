@@ -153,7 +153,7 @@ import Testing
         #expect(try store.revision() == 0)
     }
 
-    @Test("After a renewal by advice, no advice counts for some hours; after another one it does at once")
+    @Test("After a renewal by advice, no advice counts for some hours; after any other renewal, advice counts at once")
     func advisedRenewal() throws {
         func renew(advisedAt: Int64?, about fingerprint: String, at now: Int64, lifetime: Int64 = 90 * 86_400) throws
             -> RenewalProgress?

@@ -6,10 +6,8 @@ import Testing
 /// The holder of the lease in these tests.
 let me = LeaseHolder(machine: "here", scope: "boot", process: 1, startTicks: 2, user: "ops")
 
-/// A host.
 let host = ItemID(.host, "app.example.com")
 
-/// A certificate.
 func certificate(_ name: String, key: [UInt8] = [1, 2, 3]) -> StoredCertificate {
     StoredCertificate(
         name: name, owner: .file, record: Array("{}".utf8),
@@ -20,7 +18,6 @@ func certificate(_ name: String, key: [UInt8] = [1, 2, 3]) -> StoredCertificate 
         chain: Array("PEM".utf8), sealedKey: key)
 }
 
-/// A challenge.
 func challenge(_ token: String) throws -> ACMEChallenge {
     try #require(
         ACMEChallenge(
