@@ -9,7 +9,7 @@ package struct Sample: Sendable, CustomStringConvertible {
 
     package init(path: String) { self.path = path }
 
-    /// Its name without folder and ending.
+    /// The file's name without folder and ending.
     package var name: String { URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent }
     /// The bytes of the YAML file.
     package var bytes: [UInt8] { (FileManager.default.contents(atPath: path)).map(Array.init) ?? [] }
@@ -25,9 +25,7 @@ package struct Sample: Sendable, CustomStringConvertible {
         return names.filter { $0.hasSuffix(".yaml") }.sorted().map { Sample(path: "\(directory)/\($0)") }
     }
 
-    /// All samples of invalid files.
     package static var invalid: [Sample] { all("invalid/structure") + all("invalid/rules") + all("invalid/text") }
-    /// All samples of valid files.
     package static var valid: [Sample] { all("valid") }
 }
 

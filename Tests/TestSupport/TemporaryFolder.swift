@@ -4,7 +4,6 @@ import Foundation
 package final class TemporaryFolder: Sendable {
     private let root: URL
 
-    /// A new folder.
     package init() throws {
         root = FileManager.default.temporaryDirectory.appendingPathComponent("aegis-test-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: root, withIntermediateDirectories: false)
@@ -12,7 +11,6 @@ package final class TemporaryFolder: Sendable {
 
     deinit { try? FileManager.default.removeItem(at: root) }
 
-    /// The path of the folder.
     package var path: String { root.path }
 
     /// The path of a file in the folder.
