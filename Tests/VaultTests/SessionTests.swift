@@ -76,7 +76,7 @@ import Testing
         let clock = TestClock()
         let session = VaultSession(try server.client(clock), login: VaultLogin(.token(secret("hvs.none"))), jitter: 0)
         let nextAt = session.tend().nextAt
-        // A call meets the failure too, and puts off the next try of a login.
+        // A call also fails to log in, which delays the next login.
         clock.advance(nextAt - clock.now)
         #expect(throws: VaultError.self) { try session.secret(at: Self.place("invalid")) }
         for _ in 0..<2 { #expect(session.tend().failure?.kind == .deadToken) }
