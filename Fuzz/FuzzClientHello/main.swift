@@ -38,7 +38,7 @@ func serverNames(_ names: [[UInt8]]) -> [UInt8] { counted(names.flatMap { [0] + 
 /// The content of an application_layer_protocol_negotiation extension (RFC 7301 section 3.1).
 func protocols(_ names: [[UInt8]]) -> [UInt8] { counted(names.flatMap { [UInt8($0.count)] + $0 }) }
 
-/// The bytes after their number, which takes two bytes.
+/// The bytes, preceded by their number in two bytes.
 func counted(_ bytes: [UInt8]) -> [UInt8] { [UInt8(bytes.count >> 8), UInt8(bytes.count & 0xFF)] + bytes }
 
 exit(fuzz(take))

@@ -3,7 +3,8 @@ import Foundation
 import FuzzDriver
 import Reconciler
 
-// Reads any bytes as a file, and does all that follows: model or diagnostics, both renderings, records and plan.
+// Reads any bytes as a configuration file. Makes diagnostics in both renderings, and records and a plan if the file is
+// valid.
 
 func take(_ bytes: [UInt8]) {
     let source = SourceText(name: "fuzz", bytes: bytes)

@@ -2,7 +2,7 @@ import Foundation
 import FuzzDriver
 import PKI
 
-// Reads any bytes as the file of a certificate or key, as the text around one, and as the content of one.
+// Reads any bytes as a PEM file, as text around a PEM block, and as the content of a block.
 
 let content: [UInt8] = [0x30, 0x03, 0x02, 0x01, 0x01]
 let plain = block(of: content)

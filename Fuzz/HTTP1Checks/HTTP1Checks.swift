@@ -27,7 +27,7 @@ package func wholeHead(_ bytes: [UInt8], _ start: HeadScanner, _ limits: HeadLim
     return Array(bytes[..<headBytes])
 }
 
-/// A field as the simplest reader finds it.
+/// A field that `plainFields` has found in a head.
 package struct PlainField: Equatable {
     /// The name in lower case.
     package let name: String
@@ -88,7 +88,7 @@ package func checkFields(_ fields: borrowing HeaderFields, _ head: [UInt8], of k
 package func plainFraming(_ fields: [PlainField], of kind: MessageKind) -> BodyFraming? {
     let lengths = items("content-length", of: fields)
     var codings = items("transfer-encoding", of: fields)
-    // In a response, `identity` is no coding, even beside a length (RFC 2616 section 3.6).
+    // In a response, `identity` does not count as a coding, even if there is a length (RFC 2616 section 3.6).
     if kind == .response { codings.removeAll { $0 == "identity" } }
     precondition(lengths.isEmpty || codings.isEmpty)
     precondition(kind == .response || lengths.count + codings.count <= 1)
