@@ -1,4 +1,4 @@
-"""Measures Aegis beside nginx, HAProxy and Caddy: the scenarios and their targets. options.py has the options."""
+"""Compares Aegis with nginx, HAProxy and Caddy: the scenarios and their targets. options.py has the options."""
 
 import pathlib
 import random

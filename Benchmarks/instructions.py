@@ -43,8 +43,8 @@ class Counted(Aegis):
 
 
 def each(gateway, *options):
-    """The instructions of one request: the difference between many requests and few, so that handshakes don't count. The
-    many are sent twice and the lesser count is used, since a check of the state may fall into one of the two runs."""
+    """The instructions of one request: the difference between a long and a short run, so that handshakes don't count.
+    The long run is made twice, and the smaller count is used, since a check of the state may fall into one of them."""
     traffic.h2load(gateway, "/1k", REQUESTS, CONNECTIONS, *options)
     gateway.control("-i", "on")
     counts = [gateway.instructions()]

@@ -1,7 +1,7 @@
 """The proxies that are compared, each as the same TLS reverse proxy: its configuration, start and measurements.
 
-All have two workers, don't verify the upstream, keep connections to it, send X-Forwarded-*, and take TLS 1.2 and 1.3 with
-the same certificate. Settings that are known to make a proxy faster are used.
+All have two workers, don't verify the upstream, keep connections to it, send X-Forwarded-*, and accept TLS 1.2 and 1.3
+with the same certificate. Settings that are known to make a proxy faster are used.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ _given = set()
 
 
 def free_port():
-    """A port where nothing listens, below those that the system uses for outgoing connections. None is returned twice."""
+    """A port where nothing listens, below the ports for outgoing connections. No port is returned twice."""
     for port in range(21000, 32000):
         with socket.socket() as probe:
             try:
@@ -45,8 +45,8 @@ def free_port():
 
 
 def client_context(pair=None):
-    """The TLS settings of clients: TLS 1.3, and no verification of the certificate, which the bench has made. `pair`: the
-    files of the client's certificate and key."""
+    """The TLS settings of clients: TLS 1.3, and no verification of the certificate, which the bench has made. `pair`
+    has the files of the client's certificate and key."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -57,7 +57,7 @@ def client_context(pair=None):
 
 
 def self_signed(folder, file="bench", name=HOST, *options):
-    """Makes a certificate and its key; their paths."""
+    """Makes a certificate and its key. Returns their paths."""
     pair = folder / f"{file}.pem", folder / f"{file}.key"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90",
@@ -67,7 +67,7 @@ def self_signed(folder, file="bench", name=HOST, *options):
 
 
 def client_certificate(folder):
-    """Makes a CA of clients, and a client's certificate with its key; their paths."""
+    """Makes a CA of clients, and a client's certificate with its key. Returns their paths."""
     authority, key = self_signed(folder, "clients-ca", "clients-ca.example.com")
     leaf = "-CA", authority, "-CAkey", key, "-addext", "basicConstraints=CA:FALSE", "-addext", "extendedKeyUsage=clientAuth"
     return authority, self_signed(folder, "client", "client.example.com", *leaf)
@@ -128,7 +128,7 @@ class Process:
         return total / 1e9
 
     def cpu_with_ended(self):
-        """CPU time as of `cpu`, with that of processes that have ended meanwhile; to a hundredth of a second."""
+        """The CPU time as in `cpu`, including processes that have ended meanwhile, to a hundredth of a second."""
         ticks = 0
         for number, pid in enumerate(self.pids()):
             fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -136,7 +136,7 @@ class Process:
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def memory(self):
-        """The memory of the server's processes in bytes; of a page shared with other processes only its share counts
+        """The memory of the server's processes in bytes. A page shared by several processes counts in part for each
         (PSS)."""
         text = "".join(pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.pids())
         return sum(int(kib) for kib in re.findall(r"^Pss: +(\d+) kB", text, re.MULTILINE)) * 1024
@@ -230,11 +230,11 @@ class Proxy(Process):
         self.asked = names[len(names) // 2]
 
     def configure(self, folder, origin, sites, wishes):
-        """Writes the proxy's configuration; the command that starts the proxy, and additional environment variables."""
+        """Writes the proxy's configuration. Returns the command that starts it, and further environment variables."""
         raise NotImplementedError
 
     def start(self):
-        """Starts the proxy; the seconds until it has served a client that asks for one of its names."""
+        """Starts the proxy. Returns the seconds until it has served a client that asks for one of its names."""
         started = time.monotonic()
         super().__init__(self.folder, self.command, self.environment)
         self.await_handshake(self.port, self.asked)
@@ -253,7 +253,7 @@ class Aegis(Proxy):
 
     @classmethod
     def apply(cls, folder, *arguments):
-        """Runs aegis-apply; its elapsed seconds and CPU seconds."""
+        """Runs aegis-apply. Returns its elapsed seconds and CPU seconds."""
         started = time.monotonic()
         with open(folder / "apply.log", "wb") as log:
             process = subprocess.Popen(
@@ -274,7 +274,7 @@ class Aegis(Proxy):
         return self.declare(folder, f"certificates:\n{certificates}hosts:\n{hosts}", wishes.logging)
 
     def declare(self, folder, text, logging=False):
-        """Applies a file with these certificates and hosts; the gateway's command, and additional environment variables."""
+        """Applies a file with these certificates and hosts. Returns the gateway's command and environment variables."""
         log = "access_log: { to: access.log, format: combined }" if logging else "access_log: { to: none }"
         (folder / "aegis.yaml").write_text(
             f"version: 1\nstate: {{ path: state.db }}\ngateway:\n  http: []\n"
@@ -325,7 +325,7 @@ class Nginx(Proxy):
         return ["nginx", "-p", folder, "-c", folder / "nginx.conf"], {}
 
     def renew(self, number, certificate, key):
-        """Has the proxy load the files of a certificate and its key again after they were overwritten."""
+        """Makes the proxy load the files of a certificate and its key again after they were overwritten."""
         self.process.send_signal(signal.SIGHUP)
 
 
@@ -381,7 +381,7 @@ backend origin
         (self.folder / "certificates" / f"{number}.pem").write_text(text)
 
     def renew(self, number, certificate, key):
-        """Has the proxy load the files of a certificate and its key again after they were overwritten."""
+        """Makes the proxy load the files of a certificate and its key again after they were overwritten."""
         self.pair(number, certificate, key)
         self.process.send_signal(signal.SIGUSR2)
 

@@ -37,7 +37,7 @@ class OwnAuthority:
         self.now = datetime.datetime.now(datetime.timezone.utc)
 
     def issue(self, host):
-        """Writes a certificate and its key; their paths."""
+        """Writes a certificate and its key. Returns their paths."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = x509.CertificateBuilder(
             self.name, x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)]), key.public_key(),
@@ -91,7 +91,7 @@ class Likes(Aegis):
 
 
 def memory_of_asking(folder, size, origin, pair, authorities):
-    """How many bytes of memory each of many hosts takes more when it asks for certificates of these CAs."""
+    """How many more bytes of memory a host takes when it asks clients for certificates of these CAs."""
     taken = []
     for kind, clients_ca in ("silent", None), ("asking", authorities):
         gateway = Likes(folder / kind, size, origin, pair, clients_ca)
@@ -119,7 +119,7 @@ class Renewals:
                 f"SELECT {', '.join(self.COLUMNS)} FROM certificates WHERE name = ?", (self.certificate,)).fetchone())
 
     def commit(self):
-        """Commits the other certificate; its fingerprint, and the time of the commit."""
+        """Commits the other certificate. Returns its fingerprint and the time of the commit."""
         turn = self.turns.pop(0)
         self.turns.append(turn)
         self.state.execute("BEGIN IMMEDIATE")
@@ -132,7 +132,7 @@ class Renewals:
 
 
 def started(proxy, rounds):
-    """The median of seconds from start to first handshake; the proxy runs afterwards."""
+    """The median time from start to first handshake, in seconds. The proxy still runs afterwards."""
     seconds = []
     for number in range(rounds):
         seconds.append(proxy.start())
@@ -257,13 +257,13 @@ def throughput_while_changing(crowd, renewals, rounds, requests):
 
 
 def reload_of_peer(proxy, authority, number):
-    """Gives a peer another certificate for a name: elapsed milliseconds until it is served, and CPU milliseconds."""
+    """Gives a peer another certificate for a name. Returns milliseconds until it is served, and CPU milliseconds."""
     context, host = client_context(), name(number)
     former = served_certificate(proxy.port, host, context)
     before, begun = proxy.cpu_with_ended(), time.monotonic()
     proxy.renew(number, *authority.issue(host))
     while served_certificate(proxy.port, host, context) == former:
-        # These handshakes count too, but are few beside the seconds that a reload takes.
+        # These handshakes count too, but take little time compared with a reload, which takes seconds.
         time.sleep(0.05)
     seconds = time.monotonic() - begun
     return seconds * 1e3, (proxy.cpu_with_ended() - before) * 1e3

@@ -30,7 +30,7 @@ CIPHER = "TLS_AES_128_GCM_SHA256"
 
 
 def h2load(proxy, path, requests, connections, *options):
-    """Sends a number of requests over HTTP/1.1 and TLS 1.3; how many a second were answered."""
+    """Sends a number of requests over HTTP/1.1 and TLS 1.3. Returns how many were answered each second."""
     command = [
         "h2load", "--h1", "-t1", f"-n{requests}", f"-c{connections}", f"--tls13-ciphers={CIPHER}",
         f"--connect-to=127.0.0.1:{proxy.port}", *options, f"https://{HOST}{path}",
@@ -69,7 +69,7 @@ class Connection:
 
 
 def connect_often(proxy, connections, resuming=False, pair=None, clients=8):
-    """Makes connections with one request each, and closes them. `pair`: the files of the client's certificate and key."""
+    """Makes connections with one request each, and closes them. `pair` has the client's certificate and key files."""
     def client(number):
         context, session = client_context(pair), None
         if resuming:
@@ -185,10 +185,10 @@ class Latency:
     of each run."""
 
     def __init__(self, most, seconds, connections=64):
-        # A client sends at an even pace from its connection on. Clients that connect at once would send at once from then
-        # on, and times would be those of their queue. Clients that connect `step` milliseconds apart are spread evenly over
-        # a pace of `connections * step / turns` when the two numbers have no common divisor; the quickest such pace within
-        # the rate is used.
+        # A client sends at an even pace as soon as it has connected. If all clients connected at once, they would
+        # always send at once, and the measured times would include a queue. So they connect `step` milliseconds apart.
+        # They are then spread evenly over a pace of `connections * step / turns` if the two numbers have no common
+        # divisor. The quickest such pace within the rate is used.
         pace, self.step = min(
             (connections * step / turns, step) for step in range(1, 11)
             for turns in range(1, int(step * most / 1e3) + 1) if math.gcd(turns, connections) == 1)
@@ -196,7 +196,7 @@ class Latency:
         self.load, self.connections = self.rate * connections, connections
         self.requests = int(self.load * seconds)
         # The part of a run that counts, in microseconds: it begins some time after the last client has connected, when
-        # requests that connecting has delayed are answered, and ends when the first client has sent all.
+        # the requests that were delayed by connecting are answered, and ends when the first client has sent all.
         self.counts = range((connections * self.step + 200) * 1000, int(seconds * 1e6))
         self.medians = {}
 
