@@ -6,7 +6,7 @@ struct AdminHandler: Sendable {
     /// Nil if this program has no admin API.
     var api: AdminQueue?
 
-    /// What the gateway itself answers on the admin listener. All other paths belong to the API and the page.
+    /// The paths that the gateway itself answers on the admin listener. All other paths belong to the API and the page.
     enum Endpoint: String {
         case health = "/healthz"
         case readiness = "/readyz"

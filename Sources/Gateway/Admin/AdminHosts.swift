@@ -17,8 +17,8 @@ struct AdminHosts: Sendable {
         return [machine, String(machine.prefix { $0 != "." })]
     }
 
-    /// Whether a request may name this host. The host is empty if an HTTP/1.0 client sends no Host field, which
-    /// browsers always send.
+    /// Whether a request may name this host. An empty host is allowed: an HTTP/1.0 client may send no Host field, but
+    /// browsers always send it.
     func contains(_ host: String) -> Bool {
         host.isEmpty || host.hasPrefix("[") || IPAddress(host) != nil || names.contains(host.lowercased())
     }

@@ -2,10 +2,10 @@ import Dispatch
 import Synchronization
 
 /// Passes requests to the admin API to threads of their own, so that slow answers delay neither the admin listener's
-/// other answers nor the control side. Changes are carried out one after another, on a thread of their own: they may wait
-/// for an apply, and readers must not wait with them.
+/// other answers nor the control side. Changes are carried out one after another, on a thread of their own: they may
+/// wait for an apply, and readers must not wait with them.
 final class AdminQueue: Sendable {
-    /// Requests that wait for the same threads.
+    /// A queue of requests, and the threads that answer them.
     private final class Lane: Sendable {
         private struct Job: Sendable {
             let request: AdminRequest
@@ -51,7 +51,8 @@ final class AdminQueue: Sendable {
         changes = Lane(service, "admin-changes", threads: 1, mostWaiting: 32)
     }
 
-    /// Returns false at once if too many requests wait. Otherwise `deliver` is called with the answer, on another thread.
+    /// Returns false at once if too many requests wait. Otherwise `deliver` is called with the answer, on another
+    /// thread.
     func submit(_ request: AdminRequest, deliver: @escaping @Sendable (AdminResponse) -> Void) -> Bool {
         (request.isChange ? changes : readings).submit(request, deliver)
     }

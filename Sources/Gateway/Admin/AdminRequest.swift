@@ -1,7 +1,8 @@
 /// Answers requests to the admin API. The gateway receives the requests and sends the answers; it knows nothing of the
 /// API's resources.
 package protocol AdminService: Sendable {
-    /// May take long: the gateway calls this on threads of its own, several at once, but changes one after another.
+    /// Answers a request, which may take long. The gateway calls this on threads that only do this work: several
+    /// reading requests at once, but changes one after another.
     func answer(_ request: AdminRequest) -> AdminResponse
 }
 

@@ -34,8 +34,8 @@ extension ExpiryAlert {
 
     private static func words(_ seconds: Int64) -> String {
         let units: [(seconds: Int64, name: String)] = [(86_400, "days"), (3600, "hours"), (60, "minutes")]
-        // The unit is the largest of which there are at least two after rounding. Rounding is needed, since an alert at
-        // 30 days is reported with a few seconds less left.
+        // The unit is the largest of which there are at least two after rounding. Rounding is needed, since an alert
+        // for 30 days is reported when slightly less than 30 days are left.
         let unit = units.first { seconds >= 2 * $0.seconds - $0.seconds / 2 } ?? (1, "seconds")
         return "\((seconds + unit.seconds / 2) / unit.seconds) \(unit.name)"
     }

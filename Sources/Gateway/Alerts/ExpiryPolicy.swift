@@ -47,8 +47,8 @@ struct ExpiryPolicy: Equatable {
     }
 
     /// The alerts that no gateway has reported yet. `told` are the reported ones. A certificate that was reported at
-    /// one threshold is not reported again at the same threshold, or at one with more time left, which the
-    /// configuration may have got since.
+    /// one threshold is not reported again at this threshold, or at a longer threshold that was added to the
+    /// configuration later.
     func untold(_ items: [ExpiringItem], told: [ExpiryAlert], now: Int64) -> [ExpiryAlert] {
         let known = Dictionary(told.map { ($0.subject, $0.threshold) }) { min($0, $1) }
         return items.compactMap { item in

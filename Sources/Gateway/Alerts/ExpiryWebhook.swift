@@ -13,7 +13,7 @@ struct ExpiryWebhook: Sendable {
     let log: EventLog
     let status: GatewayStatus
 
-    /// How long a call may take, and the largest answer. The answer's body is not used.
+    /// The longest time that a call may take, and the largest answer in bytes. The answer's body is not used.
     private static let timeout = Duration.seconds(10)
     private static let maximumBytes = 256 << 10
 

@@ -37,7 +37,7 @@ struct ByteQueue: ~Copyable {
         if start == end { clear() }
     }
 
-    /// Frees the memory too.
+    /// Removes all bytes and frees the memory.
     mutating func clear() {
         unsafe memory?.deallocate()
         unsafe memory = nil

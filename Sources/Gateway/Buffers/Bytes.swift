@@ -2,8 +2,8 @@ import Glibc
 
 /// A view of bytes in a buffer of the data plane, such as a worker's scratch memory.
 ///
-/// A view is valid until its buffer is next written to. So a view is passed down to other functions and never stored.
-/// An access outside of the view traps.
+/// A view is valid until its buffer is next written to. So a view is passed down to other functions and not kept for
+/// later. An access outside of the view traps.
 @safe
 struct Bytes {
     private let start: UnsafePointer<UInt8>
@@ -77,8 +77,8 @@ struct Bytes {
         }
     }
 
-    /// The decimal number that the bytes are; nil if they are anything else. A larger number than the type holds counts
-    /// as its largest.
+    /// The bytes as a decimal number. Nil if they are empty or contain anything but digits. A number that the type
+    /// can't hold becomes the type's largest number.
     var number: UInt64? {
         guard !isEmpty else { return nil }
         var number: UInt64 = 0

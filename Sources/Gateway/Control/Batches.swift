@@ -40,7 +40,7 @@ struct Batches<Value: Sendable, Result: Sendable> {
     /// `work` may run on any thread.
     init(_ work: @escaping @Sendable (Value) -> Result) { self.work = work }
 
-    /// Adds a value. `take` gets the results of earlier values that are ready.
+    /// Adds a value. If eight batches are then running, waits for the oldest one, and passes its results to `take`.
     mutating func add(_ value: Value, _ take: (Result) -> Void) {
         gathered.append(value)
         guard gathered.count == size else { return }

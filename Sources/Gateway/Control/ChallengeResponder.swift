@@ -72,7 +72,7 @@ package final class ChallengeResponder: ChallengeAnswerer {
 }
 
 extension TableUpdate {
-    /// The answer is a text for http-01 and a certificate for tls-alpn-01.
+    /// Adds the answer to a challenge: a text for http-01, a certificate for tls-alpn-01.
     mutating func add(_ challenge: ACMEChallenge, now: Int64) throws(PKIError) {
         let token = Array(challenge.token.utf8)
         switch challenge.kind {

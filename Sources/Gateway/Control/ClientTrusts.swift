@@ -10,24 +10,24 @@ struct ClientTrusts {
         let settings: ClientAuthSettings
         var users = 1
         var trust: PeerTrust?
-        /// The CAs and lists of `trust`.
+        /// The CAs and revocation lists from which `trust` was made.
         var materials: Materials?
-        /// Why the CAs or revocation lists as they are now can't be used; nil if they can. Those that were used before
-        /// are used on.
+        /// Why the present CAs or revocation lists can't be used; nil if they can. If they can't, the former ones stay
+        /// in use.
         var failure: String?
 
         var authorities: AuthoritySource {
             settings.caFile.map { .file($0) } ?? .identity(settings.identity ?? "")
         }
 
-        /// Whether the entry has CAs and lists, from the same places as those of another entry.
+        /// Whether the entry has CAs and revocation lists, and takes them from the same places as another entry.
         func isLike(_ other: Entry) -> Bool {
             materials != nil && settings.caFile == other.settings.caFile && settings.identity == other.settings.identity
                 && settings.revocationLists == other.settings.revocationLists
         }
     }
 
-    /// The CAs in DER and revocation lists, which fit together.
+    /// The CAs, in DER, and the revocation lists from which rules are made.
     private struct Materials {
         let authorities: [[UInt8]]
         let lists: [RevocationList]
@@ -37,7 +37,7 @@ struct ClientTrusts {
     private var entries: [ClientTrustNumber: Entry] = [:]
     private var free: [ClientTrustNumber] = []
 
-    /// Why rules can't be made from the CAs and revocation lists as they are now, for the log.
+    /// Why rules can't be made from the present CAs and revocation lists, for the log.
     var failures: Set<String> { Set(entries.values.lazy.compactMap(\.failure)) }
 
     /// Counts one more host with these settings, and returns the number of its rules. New rules are added to the
@@ -71,7 +71,7 @@ struct ClientTrusts {
         return rules
     }
 
-    /// Counts one host less that uses the rules with this number.
+    /// Subtracts one from the number of hosts that use these rules. Rules without a host are removed.
     mutating func release(
         _ number: ClientTrustNumber, _ materials: inout PeerMaterials, _ update: inout TableUpdate
     ) {
@@ -88,7 +88,7 @@ struct ClientTrusts {
         update.clientTrusts.append(ClientTrustDefinition(number: number, trust: nil))
     }
 
-    /// Makes the rules again for which `change` names a file or an identity.
+    /// Makes those rules again whose files or identity `change` names.
     ///
     /// - Returns: The rules that differ from before.
     mutating func renew(
@@ -108,8 +108,8 @@ struct ClientTrusts {
         return renewed
     }
 
-    /// Makes the rules of an entry. If its CAs or revocation lists can't be used, `former` are used on, under the
-    /// present requirements: what the settings no longer permit ends at once.
+    /// Makes the rules of an entry. If its CAs or revocation lists can't be used, the rules are made from `former` and
+    /// the present requirements, so that a permission ends at once when the settings withdraw it.
     private static func make(
         _ entry: inout Entry, _ materials: inout PeerMaterials, former: @autoclosure () -> Materials?
     ) {
@@ -139,7 +139,8 @@ struct ClientTrusts {
         entry.failure = entry.failure.map { complaint($0, entry) }
     }
 
-    /// Makes an entry's rules of these CAs and lists, and of what its settings and its identity require now.
+    /// Makes an entry's rules from these CAs and lists, and from the present requirements of its settings and its
+    /// identity.
     private static func put(_ new: Materials, in entry: inout Entry, _ materials: PeerMaterials) throws(PKIError) {
         let settings = entry.settings
         let requirements = settings.requirements(of: settings.identity.flatMap { materials.settings(of: $0) })

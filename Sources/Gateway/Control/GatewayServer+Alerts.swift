@@ -98,7 +98,8 @@ extension GatewayServer {
         return items.filter { policy.crossed(by: $0, now: now) != nil }
     }
 
-    /// Nil for the certificate of a disabled host. It is not served; it is renewed when the host is enabled again.
+    /// The times that decide about a certificate's alerts. Nil for the certificate of a disabled host: it is not
+    /// served, and is renewed when the host is enabled again.
     private func expiringItem(_ stored: CertificateEntry) -> ExpiringItem? {
         let (name, facts) = (stored.name, stored.facts)
         let managed = compiler.hostCertificates[name] ?? stored.managed

@@ -56,7 +56,7 @@ struct LockWatch {
 
     private var since: Int64?
 
-    /// Called when the state could be used, so no other process has locked the state.
+    /// Called when the state could be used, which shows that no other process has locked it.
     mutating func ended() { since = nil }
 
     /// Whether the error only means that another process has locked the state, for less than `patienceSeconds` so far.
@@ -169,7 +169,7 @@ extension GatewayServer {
         return !present.isSameFile(as: former)
     }
 
-    /// The configuration in force stays in use.
+    /// Closes the state. The configuration in force stays in use.
     func closeState() {
         stateWatch.wasUnchangedAtClose = isAsPutInForce
         stateWatch.former = issuance.store
@@ -183,7 +183,7 @@ extension GatewayServer {
         stateWatch.opened = nil
     }
 
-    /// Logs each reason only once.
+    /// Counts a failed reload. The reason is logged unless it is the same as that of the last failure.
     func stateFailed(_ reason: String) {
         status.change { $0.failedReloads += 1 }
         guard reason != loadFailure else { return }
@@ -264,7 +264,7 @@ extension GatewayServer {
     }
 
     /// Writes to the state if the store is open, and returns whether it is open. The control side must make all its
-    /// writes by this function; otherwise `stateWatch` would mistake them for damage.
+    /// writes through this function; otherwise `stateWatch` would mistake them for damage.
     @discardableResult
     func writeState(_ body: (any StateStore) throws(StateError) -> Void) throws(StateError) -> Bool {
         guard let store else { return false }

@@ -51,21 +51,21 @@ extension GatewayServer {
         fileWatch?.follow(compiler.materials.places)
     }
 
-    /// Has revocation lists parsed whose files are new or have changed.
+    /// Starts to parse the revocation lists whose files are new or have changed.
     func readLists() {
         for request in compiler.materials.takeListRequests() {
             do throws(SystemFailure) {
                 if listReader == nil { listReader = try ListReader(events) }
                 listReader?.read(request)
             } catch {
-                // No descriptor is free for another thread's mailbox.
+                // No descriptor is free for the mailbox of a reader thread, so this thread parses the list.
                 events.post(.listsRead(request.read()))
             }
         }
     }
 
-    /// Logs new warnings about identities and hosts. They can also change without a change of the configuration, for example when
-    /// a certificate expires.
+    /// Logs new warnings about identities and hosts. They can also change without a change of the configuration, for
+    /// example when a certificate expires.
     private func tellOfWarnings() {
         let lax = compiler.hostsAllowingExpired.map {
             "the host '\($0)' accepts expired certificates of clients (allow_expired: true)"

@@ -29,9 +29,9 @@ struct Issuance {
     var isAsking = false
     var isRevoking = false
     var isFollowing = false
-    /// What the gateway waits for before it ends.
+    /// The steps at CAs whose answers the gateway awaits before it ends.
     let gate = StepGate()
-    /// Until when it waits, in seconds of the monotonic clock; nil while it does not end.
+    /// When that wait ends, in seconds of the monotonic clock; nil while the gateway is not ending.
     private var waitsUntil: Int64?
     /// A connection to the state for other threads. If other threads used the control side's own connection, their
     /// commits and waits for locks would delay the control side.
@@ -40,7 +40,7 @@ struct Issuance {
     /// sources are needed.
     var sources: (sources: CertificateSources, sealerID: String, directory: String, cache: FilePath?)?
 
-    /// Whether a gateway that ends must still wait for the answer of a CA. From the first call on, no step begins.
+    /// Whether a gateway that is ending must still wait for the answer of a CA. The first call prevents new steps.
     mutating func awaitsAnswer(uptime: Int64) -> Bool {
         if waitsUntil == nil { gate.close {} }
         let end = waitsUntil ?? uptime + StepGate.patienceSeconds
@@ -94,7 +94,7 @@ extension GatewayServer {
         where end <= now || compiler.managed(name).map(isInForce) ?? true { settle(name) }
     }
 
-    // MARK: What is due
+    // MARK: Renewals and other work that is due
 
     /// Searches for renewals that are due. If several gateways share the state, only the gateway that holds the
     /// maintenance lease searches.
@@ -149,7 +149,7 @@ extension GatewayServer {
         return due.sorted { $0 < $1 }.map(\.name)
     }
 
-    /// Asks the CAs when certificates should be renewed (RFC 9773). Each call asks about a few certificates, in another
+    /// Asks the CAs when certificates should be renewed (RFC 9773). Each call asks about a few certificates, on another
     /// thread.
     private func askForAdvice(_ now: Int64) {
         guard !issuance.isAsking, let store = issuanceStore(), let sources = certificateSources(store) else { return }
@@ -297,7 +297,7 @@ extension GatewayServer {
         startJobs()
     }
 
-    // MARK: What jobs need
+    // MARK: The store and the sources of jobs
 
     func issuanceStore() -> (any StateStore)? {
         // As long as any connection is open, SQLite does not read the files of a damaged state again. So no connection

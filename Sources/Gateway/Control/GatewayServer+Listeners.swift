@@ -91,8 +91,8 @@ extension GatewayServer {
         sockets.awaitData(false, at: text)
     }
 
-    /// If the time of retiring addresses is over, the kernel drops new connections from now on. `closeRetired` closes
-    /// the sockets a moment later.
+    /// Makes the kernel drop new connections to the retiring addresses whose time is over. `closeRetired` closes the
+    /// sockets a moment later.
     func endRetiring() {
         let now = Self.monotonicMilliseconds
         let ended = retiring.filter { $0.value.end <= now && !$0.value.isLast }.map(\.key)

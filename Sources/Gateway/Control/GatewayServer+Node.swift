@@ -1,8 +1,8 @@
 import ConfigModel
 
 extension GatewayServer {
-    /// Gives the admin worker new values for the node listener if they have changed. If they can't be made, the former
-    /// clients may use it as far as the configuration still allows them.
+    /// Sends the admin worker the clients that may use the node listener, if they have changed. While the present
+    /// settings can't be carried out, those of the former clients that `node.allow` still lists may use it.
     func updateNodeAccess() {
         guard let node = compiler.node, node.address != nil else {
             guard nodeAccess != nil || nodeFailure != nil else { return }

@@ -2,8 +2,8 @@ import PKI
 import State
 
 extension GatewayServer {
-    /// Logs a refused peer certificate and adds an audit event, within the limits of the `RefusalAllowance` of its kind.
-    /// The metrics count every refusal.
+    /// Logs a refused peer certificate and adds an audit event, within the limits of the `RefusalAllowance` of its
+    /// kind. The metrics count every refusal.
     func peerRefused(_ role: PeerRole, host: String, peer: String, _ refusal: PeerRefusal) {
         let kind = RefusalKind(refusal, of: role)
         guard let unreported = refusals[kind.rawValue].noteRefusal(at: Self.uptime) else { return }

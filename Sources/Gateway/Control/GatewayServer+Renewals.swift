@@ -4,7 +4,7 @@ import State
 struct RenewalOutlook: Equatable {
     /// The time of the next renewal, in seconds since 1970; nil if there is none.
     var next: Int64?
-    /// The number of renewals that are overdue. Renewals whose attempts have failed are included.
+    /// The number of renewals that are due now. Renewals whose attempts have failed are included.
     var overdue = 0
 
     /// Counts a certificate whose renewal is due at `time`.

@@ -1,8 +1,8 @@
 extension GatewayServer {
     private static let complaintSeconds: Int64 = 10
 
-    /// Whether to log this shortage now. If so, the answer is false for some seconds. Nil stands for connections that can't
-    /// be accepted.
+    /// Whether to log this shortage now. After it was logged, the answer is false for `complaintSeconds`. Nil means
+    /// that accepting connections fails.
     func mayComplain(of shortage: Shortage?) -> Bool {
         guard Self.uptime >= nextComplaints[shortage, default: 0] else { return false }
         nextComplaints[shortage] = Self.uptime + Self.complaintSeconds

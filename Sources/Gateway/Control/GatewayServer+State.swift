@@ -54,8 +54,8 @@ extension GatewayServer {
         tellStatus("waiting for the state '\(options.statePath)'", also: "READY=1\nMAINPID=\(getpid())\n")
     }
 
-    /// Tells the service manager in one line what the gateway does, or why it can't.
-    /// `also` are other lines of the notice.
+    /// Sends the service manager one line that says what the gateway does, or why it can't serve. `lines` are further
+    /// lines of the notice, each with its line end.
     func tellStatus(_ text: String, also lines: String = "") {
         isStatusTold = true
         ServiceNotice.send(lines + "STATUS=" + text.split(whereSeparator: \.isNewline).joined(separator: " "))

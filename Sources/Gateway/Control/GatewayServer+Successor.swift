@@ -91,7 +91,8 @@ extension GatewayServer {
         _ = kill(successor.process, SIGKILL)
     }
 
-    /// An operator who ends the gateway means both processes. So a successor that is not ready yet ends too.
+    /// Passes a signal that ends the gateway to a successor that is not ready yet, since the operator wants both
+    /// processes to end.
     func endSuccessor(by signal: Int32) {
         guard let successor else { return }
         log.info("the successor does not serve yet and is ended too", [("process", "\(successor.process)")])

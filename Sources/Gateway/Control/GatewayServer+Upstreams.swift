@@ -86,7 +86,8 @@ extension GatewayServer {
             })
     }
 
-    /// If a name can't be resolved now, its old addresses stay in use, because they worked before.
+    /// Handles the answer of the resolver. If the name can't be resolved now, its old addresses stay in use, because
+    /// they worked before.
     func nameResolved(_ answer: Resolver.Answer) {
         namesUnderWay.remove(answer.name)
         let former = resolutions[answer.name]

@@ -51,7 +51,8 @@ extension GatewayServer {
         metrics.workers = workers.map(\.metrics)
     }
 
-    /// The number of connections in the settings is reduced if the process may not open enough descriptors.
+    /// The settings of each worker. The limit of connections is lower than in aegis.yaml if the process may not open
+    /// enough descriptors.
     func workerSettings() -> WorkerSettings {
         let settings = compiler.settings
         let budget = DescriptorBudget(

@@ -78,7 +78,7 @@ package final class GatewayServer {
     var accessLog: AccessLogHold?
     /// The path that `accessLog` was opened for.
     var accessLogPath: String?
-    /// The sinks that are not done: that of `accessLog`, and those whose requests have not ended.
+    /// The sinks that still write: the sink of `accessLog`, and former sinks whose requests have not ended.
     var accessLogSinks: [AccessLogSink] = []
     var accessLogTarget = AccessLogTarget()
     var accessLogFailure: String?
@@ -87,7 +87,7 @@ package final class GatewayServer {
     var listening: [String: Listening] = [:]
     var retiring: [String: Retiring] = [:]
     var listenFailures: [String: String] = [:]
-    /// A change that waits until the names of upstreams are resolved. No later change is read while it waits.
+    /// A change that waits for names of upstreams or for revocation lists. No later change is read while it waits.
     var heldChange: HeldChange?
     /// The latest revision that each worker has put in force. The key is the worker's number.
     var appliedRevisions: [Int: Int] = [:]
@@ -95,14 +95,14 @@ package final class GatewayServer {
     var stateWatch = StateDamage()
     var refusals = InlineArray<3, RefusalAllowance>(repeating: RefusalAllowance())
     var nodeAccess: NodeAccess?
-    /// Why the configuration's node listener can't let anybody in; nil if it can.
+    /// Why the node listener's present settings can't be carried out; nil if they can.
     var nodeFailure: String?
     /// The warnings and failures that were already logged: those about identities and hosts, and those about files and
     /// identities that can't be used.
     var toldWarnings: Set<String> = []
     var toldFailures: Set<String> = []
     var lacksKey = false
-    /// Whether the log says that there is no state yet. `isToldOfWaiting` is whether the service manager was told so.
+    /// Whether the log says that there is no state yet. `isToldOfWaiting` says whether the service manager knows too.
     var isWaiting = false
     var isToldOfWaiting = false
     /// Whether the service manager has a status line, which must be replaced when it is no longer true.
@@ -138,7 +138,7 @@ package final class GatewayServer {
     /// Reports changes of files from which trust is made. Nil if the system has no inotify instance left: then changes
     /// are seen within a second.
     let fileWatch = try? DirectoryWatch()
-    /// The number of the files that `fileWatch` follows.
+    /// The `placesVersion` of the files that `fileWatch` follows.
     var followedPlaces = 0
     /// When an event of `fileWatch` may be handled, in milliseconds of the monotonic clock. Without this limit, a
     /// program that writes a file again and again would keep this thread busy.
@@ -228,7 +228,8 @@ package final class GatewayServer {
         let fileEvents = mayTakeFileEvent ? fileWatch?.descriptor ?? -1 : -1
         descriptors.append(pollfd(fd: fileEvents, events: Int16(POLLIN), revents: 0))
         if let successor { descriptors.append(pollfd(fd: successor.ready, events: Int16(POLLIN), revents: 0)) }
-        // A signal or a message ends the wait early. Otherwise it ends when the next second begins, which `tick` awaits.
+        // A signal or a message ends the wait early. Otherwise it ends when the next second begins, which `tick`
+        // awaits.
         let rest = compiler.filesAreChanging || !mayTakeFileEvent ? 100 : 1000 - Self.monotonicMilliseconds % 1000
         Poll.wait(for: &descriptors, milliseconds: Int32(rest))
         if descriptors[3].revents != 0, fileWatch?.drain() == true {
@@ -346,7 +347,7 @@ package final class GatewayServer {
         }
     }
 
-    // MARK: The end
+    // MARK: Signals and the end
 
     private func handle(signal: Int32) {
         switch signal {

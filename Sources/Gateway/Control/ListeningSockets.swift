@@ -116,8 +116,8 @@ struct ListeningSockets {
         return ["::", "0.0.0.0"].compactMap { IPAddress($0) }.map { SocketAddress($0, port: address.port) }
     }
 
-    /// Fails if another process listens on the address. With SO_REUSEPORT, two gateways of the same user could bind the
-    /// same address, and each would get half of the connections.
+    /// Throws if another process listens on the address. With SO_REUSEPORT, two gateways of the same user could bind
+    /// the same address, and each would get half of the connections.
     private static func probe(_ address: ListenAddress) throws(SystemFailure) {
         for candidate in socketAddresses(of: address) {
             guard let descriptor = try? Socket.make(family: candidate.family) else { continue }
@@ -130,7 +130,7 @@ struct ListeningSockets {
         }
     }
 
-    /// If a permission is missing, the reason includes advice.
+    /// The reason for the failure, with advice if a permission is missing.
     static func reason(for failure: SystemFailure, at address: ListenAddress) -> String {
         let text = SystemFailure.text(failure.code)
         // Only privileged processes may bind ports below 1024 (ip(7)).

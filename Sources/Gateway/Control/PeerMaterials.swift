@@ -42,7 +42,7 @@ struct PeerMaterials {
         /// Counts an attempt to read the identity again as a success or a failure.
         mutating func count() { if kept.failure == nil { refreshes += 1 } else { failedRefreshes += 1 } }
 
-        /// The message that the identity can't be used.
+        /// A message which says that the identity can't be used or refreshed, for this reason.
         func sentence(_ name: String, _ reason: String) -> String {
             guard case .vault(let declaration) = kept.source else {
                 let rest = kept.identity == nil ? "" : "; the former one is used on"
@@ -57,7 +57,7 @@ struct PeerMaterials {
         }
     }
 
-    /// What one call of `look` found changed.
+    /// The files and identities that one call of `look` found changed.
     struct Change {
         var files: Set<String> = []
         var identities: Set<String> = []
@@ -94,8 +94,8 @@ struct PeerMaterials {
         ) { $1 }
     }
 
-    /// A message for each identity in force that has expired, and is not known to be replaced by a bad one, by its
-    /// name.
+    /// A message for each identity in force that has expired, by its name. An identity whose replacement can't be used
+    /// is left out, since `identityFailures` reports it.
     func expired(now: Int64) -> [String: String] {
         Dictionary(
             identities.compactMap { name, declared in
@@ -151,10 +151,10 @@ struct PeerMaterials {
         }
     }
 
-    // MARK: Checking
+    // MARK: Checking for changes
 
-    /// Checks all files and identities for changes, and puts deliveries from Vaults and revocation lists that were
-    /// parsed in force. With `isForced`, files are read even if they look unchanged.
+    /// Checks all files and identities for changes. Puts in force the identities that Vaults have delivered, and the
+    /// revocation lists that were parsed. With `isForced`, files are read even if they look unchanged.
     mutating func look(
         isForced: Bool, deliveries: [VaultExchange.Delivery], lists: [ListFiles.Reading], now: Int64
     ) -> Change {
@@ -260,7 +260,7 @@ struct PeerMaterials {
         present.version = file.version
         do {
             let certificates = try PEM.certificates(in: content.plainCopy())
-            // Throws if there is none, or one that can't be used for verifying peers.
+            // Throws if there is no certificate, or one that can't be used for verifying peers.
             _ = try PeerRules(purpose: .server, authorities: certificates)
             (present.certificates, present.fault) = (certificates, nil)
         } catch {
@@ -268,8 +268,8 @@ struct PeerMaterials {
         }
     }
 
-    /// The certificates of the CAs, in DER. If the file can't be used now, those that it had before. Throws the reason if
-    /// there are none.
+    /// The certificates of the CAs, in DER. If the source can't be used now, its last good certificates. Throws the
+    /// reason if there are none.
     func authorities(of source: AuthoritySource) throws -> [[UInt8]] {
         switch source {
         case .file(let path):
@@ -292,7 +292,7 @@ struct PeerMaterials {
 
     /// The revocation lists in a file, as they were last parsed.
     ///
-    /// - Throws: `ListFiles.Pending` if the first ones are being parsed, or why they can't be used.
+    /// - Throws: `ListFiles.Pending` while the first lists are being parsed, or the reason why the lists can't be used.
     mutating func lists(in path: String) throws -> [RevocationList] {
         let content = try content(of: path)
         do {
@@ -305,7 +305,7 @@ struct PeerMaterials {
     /// Whether a file's first revocation lists are being parsed.
     var isReadingLists: Bool { listFiles.isPending }
 
-    /// The files whose revocation lists must be parsed, since the last call.
+    /// Returns the requests to parse revocation lists that were made since the last call.
     mutating func takeListRequests() -> [ListFiles.Request] { listFiles.takeRequests() }
 
     /// Returns the content of a file as of the last successful reading.

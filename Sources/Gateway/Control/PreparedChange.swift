@@ -75,8 +75,8 @@ final class CertificateInternTable: Sendable {
         let keyID: String
     }
 
-    /// Returns the data that certificates share, for certificates with these intermediates, directory and key. The leaf of the first such
-    /// certificate becomes the base of the shared data.
+    /// Returns the data that certificates share, for certificates with these intermediates, directory and key. The leaf
+    /// of the first such certificate becomes the base of the shared data.
     func common(
         _ intermediates: TLSIntermediates, leaf: [UInt8], directory: String, _ sealer: Sealer
     ) -> CertificateEntry.Common {

@@ -113,7 +113,8 @@ struct StateCompiler {
     ///   - isForced: Whether files are read even if they look unchanged.
     ///   - deliveries: What keepers have obtained from Vaults.
     ///   - lists: Revocation lists that were parsed.
-    /// - Returns: The renewed trust. Nil if no content has changed, and no reason why something can't be used.
+    /// - Returns: The renewed trust. Nil if nothing has changed: neither a content, nor a reason why something can't be
+    ///   used.
     mutating func lookAtFiles(
         isForced: Bool, deliveries: [VaultExchange.Delivery], lists: [ListFiles.Reading]
     ) -> RenewedTrust? {

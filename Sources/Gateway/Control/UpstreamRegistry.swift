@@ -1,6 +1,7 @@
 import ConfigModel
 
-/// An upstream, together with the settings of its TLS. The same upstream with other settings counts as another upstream.
+/// An upstream, together with the settings of its TLS. The same upstream with other settings counts as another
+/// upstream.
 struct TrustedUpstream: Hashable {
     let upstream: Upstream
     /// Nil for an upstream without TLS.
@@ -77,7 +78,7 @@ struct UpstreamRegistry {
         }
     }
 
-    /// Counts one site less that uses an upstream. An upstream that no site uses is removed.
+    /// Subtracts one from the number of sites that use an upstream. An upstream that no site uses is removed.
     mutating func release(
         _ number: UpstreamNumber, _ update: inout TableUpdate, _ materials: inout PeerMaterials
     ) {
@@ -99,7 +100,7 @@ struct UpstreamRegistry {
 }
 
 extension Upstream {
-    /// Nil if the upstream has a host name or a Unix socket's path.
+    /// The IP address of the upstream. Nil if the upstream has a host name or a Unix socket's path.
     var addressLiteral: IPAddress? {
         switch transport {
         case .unix: nil
@@ -108,7 +109,7 @@ extension Upstream {
         }
     }
 
-    /// Nil if the upstream has an IP address or a Unix socket's path.
+    /// The host name of the upstream. Nil if the upstream has an IP address or a Unix socket's path.
     var nameToResolve: String? {
         guard addressLiteral == nil else { return nil }
         return switch transport {

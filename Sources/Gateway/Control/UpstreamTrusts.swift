@@ -7,8 +7,8 @@ struct UpstreamTrusts {
     private struct Entry {
         var users = 1
         var trust: UpstreamTrust
-        /// Why the CAs or the identity can't be used as they are now; nil if they can. Trust that was made earlier
-        /// stays in force.
+        /// Why the present CAs or the present identity can't be used; nil if they can. If they can't, trust that was
+        /// made earlier stays in force.
         var failure: String?
     }
 
@@ -33,7 +33,7 @@ struct UpstreamTrusts {
         return trust
     }
 
-    /// Counts one upstream less with these settings.
+    /// Subtracts one from the number of upstreams with these settings.
     mutating func release(_ settings: UpstreamTLS, _ materials: inout PeerMaterials) {
         guard let users = entries[settings]?.users else { return }
         if users > 1 {
@@ -44,8 +44,8 @@ struct UpstreamTrusts {
         if let caFile = settings.caFile { materials.release(caFile) }
     }
 
-    /// Makes trust again for which `change` names a file or an identity. If the file can't be used, its former CAs stay
-    /// trusted. But if an identity is to verify upstreams and has no CAs yet, no upstream is trusted.
+    /// Makes trust again whose file or identity `change` names. If the file can't be used, its former CAs stay trusted.
+    /// But if an identity is to verify upstreams and has no CAs yet, no upstream is trusted.
     ///
     /// - Returns: The trust that differs from before.
     mutating func renew(
@@ -68,7 +68,7 @@ struct UpstreamTrusts {
 
     private static let staying = "; the former ones stay trusted"
 
-    /// Why the CA file can't be read now, although its last content is still in use; nil if it can be read.
+    /// Why the CA file can't be used now, although its last content is still in use; nil if it can be used.
     private func complaint(about settings: UpstreamTLS, _ materials: PeerMaterials) -> String? {
         settings.caFile.flatMap { materials.fault(of: [$0]) }.map { "\(Self.text(of: $0))\(Self.staying)" }
     }

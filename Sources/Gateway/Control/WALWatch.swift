@@ -38,7 +38,7 @@ struct WALWatch {
     mutating func write(
         to path: String, _ store: any StateStore, _ body: () throws(StateError) -> Void
     ) throws(StateError) {
-        // Changes that other programs made before now must not be taken for the store's own commit.
+        // Changes that other programs made before now must not be mistaken for the store's own commit.
         let isKnown = look(at: path, store)
         try body()
         guard isKnown, let version = known?.version else { return }

@@ -17,8 +17,7 @@ struct Readiness: OptionSet {
 
 /// Waits for events of many descriptors with epoll(7), edge-triggered: each change is reported once.
 ///
-/// Only this type uses epoll, so only this type would change if another mechanism replaced epoll. Only one thread may
-/// use a poller.
+/// Only this type uses epoll, so that another mechanism could replace epoll here. Only one thread may use a poller.
 @safe
 struct Poller: ~Copyable {
     private static let batch = 512

@@ -84,8 +84,8 @@ final class AccessLogBuffer {
         queue.append(line.bytes)
     }
 
-    /// Completes a line that was started here, and adds it to the batch. `isCut`: the client did not get the whole
-    /// answer, which an X at the end of a combined line says, as `%X` does in Apache.
+    /// Completes a line that was started here, and adds it to the batch. `isCut` says that the client did not get the
+    /// whole answer. A line of the combined format then ends with X, like `%X` of Apache.
     func end(
         _ start: Bytes, status: Int, bytes: UInt64, isCut: Bool, nanoseconds: UInt64, _ id: RequestID,
         upstream: [UInt8]?

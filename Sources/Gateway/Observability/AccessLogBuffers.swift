@@ -1,7 +1,7 @@
 import ConfigModel
 
-/// A worker's buffers of the access log: that of the present settings, and those of former settings whose requests have
-/// not ended. So each line gets to the file, and has the format, for which it was started.
+/// A worker's buffers of the access log: the buffer of the present settings, and those of former settings whose
+/// requests have not ended. So each line is written to the file, and in the format, for which it was started.
 struct AccessLogBuffers {
     /// The buffer in which lines are started; nil if there is no access log.
     private(set) var current: AccessLogBuffer?
@@ -25,7 +25,7 @@ struct AccessLogBuffers {
         current = hold.map { AccessLogBuffer($0, format, number: lastNumber) }
     }
 
-    /// Called when a line was completed. The lines of a former buffer don't wait.
+    /// Called when a line was completed. A former buffer is flushed at once.
     mutating func release(_ number: UInt32) {
         guard !former.isEmpty else { return }
         for buffer in former where buffer.number == number { buffer.flush() }

@@ -48,7 +48,7 @@ final class AccessLogSink: Sendable {
         if isQueued { signal.post(()) } else { lost.add(count) }
     }
 
-    /// The `errno` of the last write; nil if that write succeeded, or if the file is deleted.
+    /// The `errno` with which the last write failed. Nil if it did not fail, or if the file is deleted.
     var failure: Int32? { shared.withLock { $0.failure } }
 
     var isDeleted: Bool { shared.withLock { $0.next == nil && $0.file.isDeleted } }
@@ -73,7 +73,7 @@ final class AccessLogSink: Sendable {
     /// Whether the sink is closed, and all lines are written or given up.
     var isDone: Bool { shared.withLock { $0.isDone } }
 
-    /// Waits until the sink is done, but only a few seconds.
+    /// Waits until the sink is done, but at most three seconds.
     func waitUntilDone() {
         for _ in 0..<3000 where !isDone { _ = usleep(1000) }
     }
@@ -151,8 +151,8 @@ final class AccessLogSink: Sendable {
     }
 }
 
-/// Keeps a sink open for the control side, and for each buffer whose lines go there. The sink closes when nobody keeps it
-/// open.
+/// Keeps a sink open for the control side, and for each buffer whose lines go there. The sink closes when nobody keeps
+/// it open.
 final class AccessLogHold: Sendable {
     let sink: AccessLogSink
 

@@ -272,7 +272,7 @@ struct MetricsText {
         gauge("process_start_time_seconds", "When the process started", "\(status.startedAt)")
     }
 
-    // MARK: Forms
+    // MARK: Forms of metrics
 
     private func sum(_ counter: WorkerMetrics.Counter) -> UInt64 { workers.reduce(0) { $0 &+ $1.value(counter) } }
 

@@ -8,9 +8,9 @@ enum PeerRole {
     var direction: String { self == .client ? "in" : "out" }
 }
 
-/// The kinds of refusals, each with an allowance of its own, so that none keeps another out of the log. A client
-/// without a certificate needs nothing to be refused, so such clients are a kind of their own. The raw value is the
-/// kind's index in arrays.
+/// The kinds of refusals. Each has an allowance of its own, so that refusals of one kind can't keep another kind out of
+/// the log. Anybody can connect without a certificate, so refusals for that reason are a kind of their own. The raw
+/// value is the kind's index in arrays.
 enum RefusalKind: Int {
     case client, upstream, withoutCertificate
 

@@ -195,8 +195,8 @@ package struct PeerProbe {
     }
 
     /// Waits for the server's reaction to the client certificate. In TLS 1.3 the client's handshake is complete before
-    /// the server has checked the certificate. An alert refuses the certificate; anything else from the server, such as
-    /// a session ticket, shows that the server has completed the handshake.
+    /// the server has checked the certificate. An alert or the end of the connection counts as a refusal. Any other
+    /// bytes from the server, such as a session ticket, show that the server has completed the handshake.
     private func awaitObjection(
         _ transport: inout Transport, _ memory: borrowing WorkerMemory, until deadline: Int64
     ) -> Report.ClientCertificateOutcome {

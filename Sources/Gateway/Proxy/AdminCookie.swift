@@ -22,7 +22,7 @@ package enum AdminCookie {
         return rest.count >= start.count && rest[0..<start.count].equals(start)
     }
 
-    /// Calls `body` with each cookie in the value of a Cookie field but the session's.
+    /// Calls `body` with each cookie in the value of a Cookie field, except the session's cookie.
     static func forEachOther(in value: Bytes, _ body: (Bytes) -> Void) {
         var at = 0
         while at < value.count {

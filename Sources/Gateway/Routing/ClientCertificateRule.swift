@@ -4,7 +4,7 @@ import PKI
 /// So new CAs or revocation lists cost one message, however many hosts use them.
 typealias ClientTrustNumber = UInt32
 
-/// The present rules for client certificates. `trust` is nil while the rules could never be made, for example because
+/// The present rules for client certificates. `trust` is nil if the rules could not be made yet, for example because
 /// the CA file is missing. Hosts with such rules refuse all handshakes.
 struct ClientTrustDefinition: Sendable {
     let number: ClientTrustNumber

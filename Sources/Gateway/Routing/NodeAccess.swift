@@ -4,8 +4,8 @@ import PeerNames
 
 /// Which clients may use the node listener, and the certificate that the gateway shows there.
 ///
-/// If new settings can't be carried out, the former identity stays in use, for those of its clients that the new settings
-/// still list.
+/// If new settings can't be carried out, the former identity stays in use, for those of its clients that the new
+/// settings still list.
 struct NodeAccess: Sendable {
     let credential: TLSCredential
     /// The version of the identity that `credential` comes from.
@@ -32,7 +32,7 @@ struct NodeAccess: Sendable {
         credential: TLSCredential, identityVersion: [UInt8], authorities: [[UInt8]], allowsExpired: Bool,
         allowed: [NodeSettings.Allowed]
     ) throws {
-        // Rules without required names would let in every client of the authorities.
+        // Rules without required names would let in every client with a certificate of these CAs.
         guard !allowed.isEmpty else { throw NodeAccessFault("node.allow accepts no client") }
         self.credential = credential
         self.identityVersion = identityVersion
@@ -44,9 +44,9 @@ struct NodeAccess: Sendable {
         trust = try PeerTrust(rules: rules, now: { GatewayServer.now })
     }
 
-    /// This access for those of its clients that new settings still list, since what is no longer permitted must end
-    /// whatever else is wrong. `identity` has the settings of the identity that `node` names. Nil if the settings list
-    /// none of the clients.
+    /// This access, restricted to the clients that new settings still list. It is used while the new settings can't be
+    /// carried out, since a permission that they withdraw must end even then. `identity` has the settings of the
+    /// identity that `node` names. Nil if the settings list none of the clients.
     func restricted(to node: NodeSettings, _ identity: NamedIdentity?) -> NodeAccess? {
         let stillAllowed = allowed.filter { node.allowed.contains($0) }
         return try? NodeAccess(

@@ -51,7 +51,8 @@ struct SiteFacts {
     var ends = InlineArray<10, UInt32>(repeating: 0)
     /// The scope of the host's TLS sessions.
     let scope: TLSScope
-    /// The most bytes of a request's body. 0: no limit. The largest number: the gateway's limit applies.
+    /// The largest body of a request, in bytes. 0 means no limit. The largest UInt64 means that the gateway's limit
+    /// applies.
     let bodyBytes: UInt64
     let connectMilliseconds: UInt32
     let readMilliseconds: UInt32

@@ -10,7 +10,7 @@ package struct DescriptorBudget: Equatable {
 
     /// How many descriptors a gateway has open before it has workers: streams, the state, queues, signals.
     private static let ofProcess = 20
-    /// With room for fewer connections of clients, a gateway does not start.
+    /// The fewest client connections with which a gateway starts.
     private static let leastConnections = 8
 
     /// How many descriptors the process may have open.

@@ -1,7 +1,7 @@
 import Glibc
 
 package enum DescriptorLimit {
-    /// Raises the limit to the highest value that the process may set. A client connection takes a descriptor, and a
+    /// Raises the limit to the highest value that the process may set. A client connection uses a descriptor, and a
     /// second descriptor while an upstream answers. If raising fails, the old limit remains.
     package static func raise() {
         guard var limit else { return }

@@ -115,7 +115,7 @@ enum Socket {
     /// Acknowledges the received bytes at once.
     static func acknowledge(_ descriptor: Int32) { set(descriptor, Int32(IPPROTO_TCP), TCP_QUICKACK, 1) }
 
-    /// The peer sees the end of the stream after the bytes that were sent.
+    /// Ends the sending side. The peer sees the end of the stream after the bytes that were sent.
     static func shutDownWriting(_ descriptor: Int32) { _ = shutdown(descriptor, Int32(SHUT_WR)) }
 
     /// Makes a later `close` send a reset, so that the peer knows that the stream was cut off.

@@ -59,7 +59,7 @@ package struct SocketAddress: Sendable, Hashable {
         self.family = family
     }
 
-    /// The address in the form that connections have for their clients. A Unix socket has no address there.
+    /// The same address as a `PeerAddress`, which is empty for a Unix socket.
     var peer: PeerAddress {
         var storage = sockaddr_storage()
         // This is safe, since a sockaddr_storage has room for every sockaddr.
@@ -148,7 +148,7 @@ struct PeerAddress {
         isV6 = false
     }
 
-    /// The ports are not compared.
+    /// Whether both are the same IP address. The ports are not compared.
     func isSameAddress(as other: PeerAddress) -> Bool {
         isV6 == other.isV6 && (0..<(isV6 ? 16 : 4)).allSatisfy { bytes[$0] == other.bytes[$0] }
     }
@@ -200,7 +200,8 @@ struct PeerAddress {
         return hash
     }
 
-    /// An IPv4 address is in no IPv6 network, and an IPv6 address is in no IPv4 network.
+    /// Whether the address is in the network. An IPv4 address is in no IPv6 network, and an IPv6 address is in no IPv4
+    /// network.
     func isIn(_ block: NetworkBlock) -> Bool {
         guard (block.address.family == .v6) == isV6 else { return false }
         var left = block.prefixLength

@@ -29,15 +29,15 @@ struct StateFiles: Equatable {
     /// Whether these are still the files that a store has opened. Only another program can have replaced them, since
     /// SQLite never replaces the files of an open database.
     ///
-    /// A store with replaced files no longer sees what other processes write. A process that goes on using such a store
-    /// misses commits, and may overwrite some.
+    /// A store with replaced files no longer sees what other processes write. A process that continues to use such a
+    /// store misses commits, and may overwrite some.
     func areStill(_ opened: StateFiles) -> Bool {
         Self.isSame(database, opened.database) && Self.isSame(wal, opened.wal)
             && Self.isSame(sharedMemory, opened.sharedMemory)
     }
 
-    /// Whether something other than a plain commit has changed the files since `former`, since a commit only makes the
-    /// -wal file longer. The cause may be damage, or SQLite itself, which moves commits into the database file.
+    /// Whether anything but a plain commit has changed the files since `former`. A commit only makes the -wal file
+    /// longer. The cause of another change is damage, or SQLite itself, which moves commits into the database file.
     func mayBeDamaged(since former: StateFiles) -> Bool {
         database != former.database || (wal?.bytes ?? 0) < (former.wal?.bytes ?? 0)
     }

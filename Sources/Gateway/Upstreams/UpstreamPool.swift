@@ -12,12 +12,12 @@ enum UpstreamTrust: Sendable {
     /// last value is the certificate that the gateway shows; nil if it shows none.
     case known(TLSClientContext, PeerTrust?, Shown?)
     /// The CAs or the gateway's own identity can't be used, for this reason. All connections to the upstream fail,
-    /// since trusting other CAs instead would be unsafe. `keepsFormer`: whether trust that was made before, under the same
-    /// requirements, stays in force.
+    /// since trusting other CAs instead would be unsafe. `keepsFormer` says whether trust that was made before, under
+    /// the same requirements, stays in force.
     case unusable(String, keepsFormer: Bool)
 
-    /// Whether `present`, which was just made, replaces this trust. It replaces it if it differs. But trust that can't
-    /// be used replaces trust that can only if the requirements have changed.
+    /// Whether `present`, which was just made, replaces this trust. A different trust replaces it, but an unusable
+    /// trust replaces a usable one only if the requirements have changed.
     func mayBecome(_ present: UpstreamTrust) -> Bool {
         switch (self, present) {
         case (.known(_, let former, let formerlyShown), .known(_, let new, let shown)):
@@ -104,8 +104,8 @@ struct UpstreamPool: ~Copyable {
     var group = TLSGroup.x25519
     /// The scope of TLS sessions that new connections may resume; 0 until there is one. It changes with the trust.
     var sessionScope: UInt64 = 0
-    /// What the upstream was seen to send unasked. New addresses of a name have the habits of the former ones: names of
-    /// load balancers change theirs each minute.
+    /// What the upstream was seen to send unasked. The habits stay when the name resolves to new addresses, since the
+    /// addresses of load balancers change each minute.
     var habits = UpstreamHabits()
     /// The number of exchanges that use the upstream at present.
     var active = 0
@@ -129,7 +129,7 @@ struct UpstreamPool: ~Copyable {
         return true
     }
 
-    /// Lets the upstream have requests again, whatever its failures were.
+    /// Lets the upstream get requests again, whatever its failures were.
     mutating func forgetFailures() { (failures, ejectedUntil) = (0, 0) }
 
     /// Whether the upstream's name should be resolved again after a failure. This is true at most once a second.

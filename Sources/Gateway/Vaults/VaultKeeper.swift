@@ -9,9 +9,9 @@ import Vault
 /// Obtains and renews the identities of one Vault. All calls of the Vault are made on a thread of the keeper's own, so
 /// that a slow Vault delays neither the control side nor other Vaults.
 ///
-/// A keeper that is waiting for its Vault can't carry out changed settings, which must not wait for a Vault that may
-/// never answer. It is stopped, and another keeper takes its place at once. What the call obtains is still put in force
-/// if it is wanted.
+/// A keeper that is waiting for its Vault can't carry out changed settings, and the Vault may never answer. So the
+/// keeper is stopped, and another keeper takes its place at once. The identity that the call obtains is still put in
+/// force if its declaration is still the same.
 final class VaultKeeper: Sendable {
     /// What the keeper has to do.
     struct Work: Sendable, Equatable {
@@ -71,7 +71,7 @@ final class VaultKeeper: Sendable {
 
     /// Changes what the keeper has to do.
     ///
-    /// - Returns: False if the keeper is waiting for its Vault. Then it does nothing more and must be stopped.
+    /// - Returns: False if the keeper is waiting for its Vault. Then the keeper does nothing more and must be stopped.
     func keep(_ work: Work) -> Bool {
         guard gate.close() else { return false }
         inbox.post(.keep(work))
@@ -89,7 +89,7 @@ final class VaultKeeper: Sendable {
 }
 
 /// Lets a keeper's thread call its Vault. The control side closes the gate before it posts a message. The thread opens
-/// it when it reads the message, so it makes no call before.
+/// the gate when it reads the message. So the thread makes no call while a message waits.
 final class VaultCallGate: Sendable {
     private struct State {
         /// How often the gate was closed and not opened again.

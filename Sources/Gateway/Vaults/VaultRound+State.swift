@@ -50,7 +50,7 @@ extension VaultRound {
         }
         do {
             try desk.holdingLease(of: name, in: store) {
-                // The state is sealed with another key than `work` has. The control side will send the new key soon.
+                // If the state is sealed with another key than `work` has, the control side will send the new key soon.
                 let keyID = try store.setting(.sealingKeyID).map { String(decoding: $0, as: UTF8.self) }
                 guard keyID == nil || keyID == work?.sealer.key.id else {
                     entries[name]?.plan.isHeldByAnother(at: GatewayServer.now)

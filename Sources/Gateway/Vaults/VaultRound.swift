@@ -106,7 +106,8 @@ final class VaultRound {
             for (name, entry) in entries where isDue(entry, now) { failed(name, sessionFailure ?? "", now) }
             return
         }
-        // Without a token, the failure of a login is that of each identity: none has to try another login.
+        // Without a token, the failed login counts as the failure of each identity, so that no identity causes another
+        // login.
         var outage: VaultError?
         guard gate.pass({ outage = tend(session, now) }) else { return }
         for name in entries.keys.sorted() {
@@ -187,7 +188,7 @@ final class VaultRound {
     }
 
     private func failed(_ name: String, _ reason: String, _ now: Int64, askedSeconds: Int64 = 0) {
-        // A call that ends while its keeper is being stopped has failed by settings that no longer hold.
+        // If the keeper is being stopped, the call has failed with settings that are no longer in force.
         guard let entry = entries[name], gate.isOpen else { return }
         entries[name]?.plan.failed(at: now, askedSeconds: askedSeconds)
         entries[name]?.hasToldFailure = true

@@ -46,7 +46,7 @@ struct ClientConnection: ~Copyable {
     /// How much time a TLS handshake had left when it was last queued, in milliseconds.
     var timeLeft: Int64 = 0
     var requests: UInt32 = 0
-    /// Whether the connection is in the worker's queue of connections that wait for their turn.
+    /// Whether the connection is in one of the worker's queues of connections that wait for their turn.
     var isQueued = false
 
     var isTLS: Bool { transport.tls != nil }

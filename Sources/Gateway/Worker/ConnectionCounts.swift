@@ -3,8 +3,8 @@ import Synchronization
 /// Counts the client connections of all workers, in total and for each client. The kernel distributes connections
 /// unevenly. So if each worker had a limit of its own, some connections would be refused too early.
 ///
-/// Apart from this object, workers share only mailboxes and the access log's sink. A worker uses the counts only when a
-/// connection begins and when it ends.
+/// Apart from this object, workers share only constant values, mailboxes and the access log's sink. A worker uses the
+/// counts only when a connection begins and when it ends.
 final class ConnectionCounts: Sendable {
     private struct Counts {
         var total = 0

@@ -90,7 +90,7 @@ extension ConnectionProof {
         return .admitted
     }
 
-    /// Until when the proof surely stays as it is, if its rules do not change, in seconds since 1970. Then the
+    /// The time until which the proof stays valid if its rules do not change, in seconds since 1970. At that time the
     /// certificate expires, or a revocation list begins or becomes overdue.
     var lastsUntil: Int64 {
         guard let trust, let certificate else { return .max }

@@ -88,7 +88,7 @@ struct Exchange: ~Copyable {
     var logLine = ByteQueue()
     /// The number of the buffer in which `logLine` was started.
     var logNumber: UInt32 = 0
-    /// Whether the answer ended before its end. The access log says so.
+    /// Whether the client did not get the whole answer. The access log says so.
     var isCut = false
     var requestID = RequestID()
 

@@ -18,12 +18,13 @@ struct UpstreamConnection: ~Copyable {
     var transport: Transport
     let pool: SlotID
     let address: SocketAddress
-    /// Whether this address no longer belongs to the upstream's name. If so, the connection closes after its exchange.
+    /// Whether the upstream's addresses or its trust have changed, so that the connection must close after its
+    /// exchange.
     var isOutdated = false
     /// When the connection was opened, in milliseconds of the event loop's clock.
     let openedAt: Int64
     /// Whether the first bytes of the next response must be shown to come after the request (`isUnasked`). True for the
-    /// first response, and after a response without a body, whose body may come late.
+    /// first response, and after a response that can have no body, since the server may still send one.
     var needsProof = true
     /// Whether the upstream sent the first bytes of a response before the whole request had reached it. These bytes are
     /// perhaps not a response to the request, and the next request could get a wrong response. So the connection closes
@@ -33,7 +34,8 @@ struct UpstreamConnection: ~Copyable {
     var responses = 0
     /// The kind of the last response, if it can have no body.
     var bodiless: BodilessResponses = []
-    /// Whether the connection takes no request, while the gateway watches whether the body of a HEAD comes late.
+    /// Whether the gateway watches the connection for a late body after a response to HEAD. Meanwhile the connection
+    /// gets no request.
     var isWatched = false
     var phase: Phase
     var exchange: SlotID

@@ -9,7 +9,7 @@ extension Worker {
         guard adminHandler?.hosts.contains(host) ?? false else { return self.answer(exchange, 421) }
         let target = head[requestHead.target.pathAndQuery.range]
         let hasPage = apiAccess != .off && adminHandler?.api != nil
-        // Whatever is no endpoint of the gateway is the page's.
+        // Paths that are not endpoints of the gateway belong to the page.
         guard target.isAPI || hasPage && AdminHandler.Endpoint(rawValue: target.path) == nil else {
             return answerEndpoint(head, exchange)
         }

@@ -2,8 +2,8 @@ import ConfigModel
 import HTTP1
 import PKI
 
-/// Requests to the admin API and to its page. The worker collects a request's body, passes the whole request to the threads of the
-/// `AdminQueue`, and gets the answer by its mailbox.
+/// Requests to the admin API and to its page. The worker collects a request's body, passes the whole request to the
+/// threads of the `AdminQueue`, and gets the answer by its mailbox.
 ///
 /// While the body is collected, `Exchange.request` holds the head and after it the decoded body. Only the admin worker
 /// has such exchanges.

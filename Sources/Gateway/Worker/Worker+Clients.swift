@@ -179,7 +179,7 @@ extension Worker {
         setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
     }
 
-    /// Skips the body of a request that was answered before its body arrived. `pieces` is as for `relayRequestBody`.
+    /// Skips the body of a request that was answered before its body arrived. `pieces` counts as in `relayRequestBody`.
     ///
     /// - Returns: The offset of the next byte to process.
     private func discardBody(_ bytes: Bytes, _ start: Int, of id: SlotID, _ pieces: inout Int) -> Int {
@@ -206,7 +206,7 @@ extension Worker {
         return offset
     }
 
-    // MARK: Endings
+    // MARK: The end of a connection
 
     /// Handles the end of the client's stream. The connection ends, unless a complete request still waits for its
     /// answer.

@@ -122,7 +122,7 @@ extension Worker {
         advanceHandshake(id)
     }
 
-    // MARK: Choosing
+    // MARK: Choosing a certificate
 
     private enum Choice {
         case chosen

@@ -6,7 +6,7 @@ struct HealthProbe: Sendable {
     let upstream: UpstreamNumber
     /// The request's head, including its empty line.
     let request: [UInt8]
-    /// A site with the timeouts of the check, and the name of the host whose check it is. It serves no requests.
+    /// A site that serves no requests. It has the check's timeouts, and the name of the host whose check it is.
     let site: Site
 }
 

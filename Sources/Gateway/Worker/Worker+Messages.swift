@@ -56,10 +56,10 @@ extension Worker {
         reports.post(.applied(worker: number, revision: update.revision))
     }
 
-    // MARK: The end
+    // MARK: Draining
 
-    /// Stops accepting connections. A connection with an exchange ends after the exchange. Any other connection ends
-    /// after a short time.
+    /// Stops accepting connections. A connection with an exchange ends after the exchange. An open connection without
+    /// an exchange ends after a moment (`idleMilliseconds`).
     private func drain(handedOver: Bool) {
         isDraining = true
         stopListening(acceptingWaiting: !handedOver) { _ in true }

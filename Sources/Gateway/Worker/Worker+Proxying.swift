@@ -40,7 +40,7 @@ extension Worker {
         return deliver(Bytes.interimContinue, to: exchanges[exchange].client)
     }
 
-    // MARK: Choosing
+    // MARK: Choosing an upstream
 
     /// The index of the upstream that is tried first. If that upstream is not available, the next upstreams are tried.
     private func firstCandidate(of site: SlotID, clientHash: UInt32) -> Int {
@@ -230,7 +230,7 @@ extension Worker {
         awaitProgress(exchange)
     }
 
-    // MARK: Failing
+    // MARK: Failures
 
     /// Handles a connection that has broken, or could not be established. With `isUntouched`, no byte of the request
     /// was sent on the connection. `fault` is counted in the metrics; if nil, the connection's phase determines it.

@@ -47,7 +47,7 @@ extension Worker {
         memory.output.append("\r\n")
     }
 
-    /// Writes the cookies of a Cookie field without the admin page's.
+    /// Writes a Cookie field without the admin page's cookie.
     private func writeCookies(_ value: Bytes) {
         let start = memory.output.count
         AdminCookie.forEachOther(in: value) { cookie in
@@ -57,8 +57,8 @@ extension Worker {
         if memory.output.count > start { memory.output.append("\r\n") }
     }
 
-    /// Writes Max-Forwards of an OPTIONS request, lowered by one (RFC 9110 section 7.6.2). It is not 0, since the gateway
-    /// answers such a request itself.
+    /// Writes Max-Forwards of an OPTIONS request, lowered by one (RFC 9110 section 7.6.2). The value is not 0 here,
+    /// since the gateway answers such a request itself.
     private func writeForwardsLeft(_ head: Bytes, without strip: NameList) {
         for index in 0..<requestHead.fields.count where requestHead.fields[index].id == .maxForwards {
             let field = requestHead.fields[index]

@@ -38,8 +38,8 @@ extension Worker {
     }
 
     /// Whether the first bytes after a request can't be its response, because the upstream sent them before the request
-    /// had reached its machine. If they counted as the response, each later request would get the response to an earlier
-    /// one.
+    /// had reached its machine. If they counted as the response, each later request would get the response to an
+    /// earlier one.
     ///
     /// Each segment that the upstream's kernel sends acknowledges all bytes received before (RFC 9293 section
     /// 3.10.7.4). So if no byte of the request is acknowledged, the bytes came too early. For a Unix socket the kernel
@@ -91,8 +91,8 @@ extension Worker {
         }
     }
 
-    /// Gives the upstream the full time for a head. While the client still sends its body, the client has a deadline, and
-    /// the upstream has none.
+    /// Gives the upstream the full time for a head. While the client still sends its body, the client has a deadline,
+    /// and the upstream has none.
     private func awaitHead(_ exchange: SlotID, _ id: SlotID) {
         guard exchanges[exchange].isRequestComplete else { return }
         setDeadline(upstream: id, inMilliseconds: tables.sites[exchanges[exchange].site].view.readMilliseconds)

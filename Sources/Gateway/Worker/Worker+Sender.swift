@@ -54,7 +54,7 @@ extension Worker {
     }
 
     /// Whether the last element of Forwarded, which the trusted proxy wrote, has the scheme HTTPS (RFC 7239 section
-    /// 5.4). Nil if it has no scheme.
+    /// 5.4). Nil if it has no scheme, or another scheme than HTTP and HTTPS.
     private func forwardedHTTPS(_ head: Bytes) -> Bool? {
         for index in (0..<requestHead.fields.count).reversed() {
             let line = requestHead.fields[index]

@@ -19,8 +19,8 @@ extension Worker {
         endConnections(of: pool) { _ in true }
     }
 
-    /// Makes the next handshakes with an upstream full ones. Sessions that its present connections still bring are not
-    /// used either.
+    /// Makes the next handshakes with an upstream full handshakes. Sessions that the present connections receive from
+    /// now on are not used either.
     private func forgetSessions(of pool: SlotID) {
         guard tables.pools[pool].sessionScope != 0 else { return }
         sessions.forget(scope: tables.pools[pool].sessionScope)
@@ -37,8 +37,8 @@ extension Worker {
         }
     }
 
-    /// Called when no known address of the upstream could be reached. The control side then resolves the upstream's
-    /// name again.
+    /// Called when an address of the upstream could not be reached. The control side then resolves the upstream's name
+    /// again.
     func requestResolution(of pool: SlotID) {
         guard tables.pools[pool].mayAsk(at: clock.milliseconds) else { return }
         reports.post(.upstreamUnreachable(tables.pools[pool].definition.number))

@@ -79,7 +79,7 @@ extension Worker {
         (upstreams[id].transport.mayRead || hasRestOfBody(id)) && !isPaused(upstream: id)
     }
 
-    /// Whether bytes of a response's body wait in the inbox, since an earlier turn was over.
+    /// Whether bytes of a response's body wait in the inbox, because a turn was over before they were passed on.
     private func hasRestOfBody(_ id: SlotID) -> Bool {
         !upstreams[id].inbox.isEmpty && upstreams[id].phase == .active
             && exchanges[upstreams[id].exchange].hasResponseHead
@@ -173,7 +173,8 @@ extension Worker {
         }
     }
 
-    /// Closes a connection on which something came before the first request. It would be taken for the response.
+    /// Closes a connection on which bytes or the end arrived before the first request. The bytes would be mistaken for
+    /// the response.
     func hearSomething(_ id: SlotID) {
         // In TLS 1.2, only a full handshake shows that an upstream speaks before the request.
         upstreams[id].transport.tls?.forgetSessions()
@@ -274,9 +275,9 @@ extension Worker {
         tables.pools[upstreams[id].pool].habits.endWatch(isSilent: isSilent)
     }
 
-    /// Takes the newest idle connection that is not watched out of the pool. A connection with unread bytes is closed, since the bytes
-    /// would be taken for the next response. The socket is checked each time, since the event that reports such bytes
-    /// may still be waiting.
+    /// Takes the newest idle connection that is not watched out of the pool. A connection with unread bytes is closed,
+    /// since the bytes would be mistaken for the next response. The socket is checked each time, since the event that
+    /// reports such bytes may still be waiting.
     func takeIdle(from pool: SlotID) -> SlotID? {
         while true {
             var id = tables.pools[pool].newestIdle

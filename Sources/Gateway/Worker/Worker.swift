@@ -5,8 +5,8 @@ import PKI
 import State
 
 /// One thread of the data plane, with its own event loop, listeners, connections, tables and memory. While requests are
-/// served, workers share only the counts of connections, mailboxes and the access log's sink. The control side changes
-/// a worker by messages (`WorkerMessage`).
+/// served, the only changing objects that workers share are the counts of connections, the mailboxes and the access
+/// log's sink. The control side changes a worker by messages (`WorkerMessage`).
 ///
 /// The parts of a worker are in `Worker+….swift`. A connection passes through `+Listeners`, `+Handshake`, `+Clients`,
 /// `+Requests`, `+Proxying`, `+Upstreams` and `+Responses`. Only the worker's own thread may use a worker.
@@ -75,7 +75,8 @@ final class Worker {
     var isDraining = false
     /// Whether the gateway is ending. If so, each WebSocket gets a close frame after the present frame.
     var isClosingTunnels = false
-    /// When the certificate of a client with a tunnel may no longer be valid, in seconds since 1970.
+    /// When the clients of tunnels must be checked again, in seconds since 1970: a certificate may have expired by
+    /// then.
     var tunnelsProvenUntil = Int64.max
     private var isStopped = false
 
@@ -138,21 +139,21 @@ final class Worker {
 
     func stop() { isStopped = true }
 
-    /// The connection continues after the other connections have had their turn.
+    /// Queues a client's connection. It continues after the other connections have had their turn.
     func enqueue(client id: SlotID) {
         guard !clients[id].isQueued else { return }
         clients[id].isQueued = true
         queue.append(Token(.client, id))
     }
 
-    /// The connection continues after the other connections have had their turn.
+    /// Queues an upstream's connection. It continues after the other connections have had their turn.
     func enqueue(upstream id: SlotID) {
         guard !upstreams[id].isQueued else { return }
         upstreams[id].isQueued = true
         queue.append(Token(.upstream, id))
     }
 
-    /// The handshake continues after the open connections have had their turn.
+    /// Queues a client's handshake. It continues after the open connections have had their turn.
     func enqueue(handshake id: SlotID) {
         guard !clients[id].isQueued else { return }
         clients[id].isQueued = true
@@ -257,7 +258,8 @@ final class Worker {
     }
 }
 
-/// The time at which the present round of events began. The clock is read once for each round, not for each request.
+/// The time at which the present event, or the present round of turns, began. The clock is read once for each event,
+/// not for each request.
 struct LoopClock {
     /// Milliseconds of the monotonic clock.
     private(set) var milliseconds: Int64 = 0
@@ -272,8 +274,8 @@ struct LoopClock {
 
     mutating func update() {
         var time = timespec()
-        // This is safe, since `clock_gettime` only fills `time`. `SystemClock` is not used, which saves a call in each
-        // round of events.
+        // This is safe, since `clock_gettime` only fills `time`. `SystemClock` is not used, which saves a call each
+        // time.
         _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
         nanoseconds = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
         milliseconds = Int64(nanoseconds / 1_000_000)

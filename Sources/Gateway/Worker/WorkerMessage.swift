@@ -94,7 +94,7 @@ enum WorkerReport: Sendable {
     case applied(worker: Int, revision: Int)
     /// No upstream could answer a request.
     case upstreamFailed(host: String, upstream: String, reason: String, requestID: String)
-    /// No connection to this upstream could be made. The control side resolves the upstream's name again, since its
+    /// An address of this upstream could not be reached. The control side resolves the upstream's name again, since its
     /// addresses may have changed.
     case upstreamUnreachable(UpstreamNumber)
     case health(UpstreamNumber, isHealthy: Bool, reason: String)

@@ -137,7 +137,7 @@ final class WorkerTables {
         challengeCertificates.isEmpty ? nil : challengeCertificates[key.text]?.credential
     }
 
-    /// The TLS policy of a site. Nil if the site asks for client certificates and its rules can't be made now.
+    /// The TLS policy of a site. Nil if the site asks for client certificates and its rules could never be made.
     func policy(of site: SlotID) -> TLSPolicy? {
         let view = sites[site].view
         let policy = { TLSPolicy(scope: view.tlsScope, leastVersion: view.leastVersion, clients: $0) }
@@ -250,7 +250,7 @@ final class WorkerTables {
         return report
     }
 
-    // MARK: Changing
+    // MARK: Changing the tables
 
     /// Sets the rules for client certificates that have this number.
     func set(_ definition: ClientTrustDefinition) {
