@@ -3,7 +3,7 @@ import CByteSearch
 /// Searches and comparisons in a head's bytes.
 extension Span<UInt8> {
     /// The offset of the first byte at or after `start` that is a control byte (0-31, 127) or `stop`; the count of
-    /// bytes if none is.
+    /// bytes if there is none.
     @inline(__always)
     func firstControl(or stop: UInt8 = 0x7F, from start: Int) -> Int {
         // This is safe, since the C function reads only bytes of the span.
@@ -34,7 +34,7 @@ extension Span<UInt8> {
         return start < end
     }
 
-    /// Whether "%" and two hexadecimal digits stand at an offset (RFC 3986 section 2.1).
+    /// Whether a percent-encoded byte, "%" and two hexadecimal digits, begins at an offset (RFC 3986 section 2.1).
     func isTriplet(_ at: Int, _ end: Int) -> Bool {
         at + 2 < end && self[at] == .ascii("%") && self[at + 1].hexValue != nil && self[at + 2].hexValue != nil
     }

@@ -4,7 +4,8 @@ public enum HTTPVersion: UInt8, Sendable {
     /// HTTP/1.1, and any later minor version, which is treated as 1.1 (RFC 9110 section 2.5).
     case http11
 
-    /// Reads a version of eight bytes, such as `HTTP/1.1`, at `start`.
+    /// Reads a version of eight bytes, such as `HTTP/1.1`, at `start`. Throws `unsupportedVersion` for another major
+    /// version than 1, and `badVersion` if the bytes are not a version.
     static func parse(_ head: Span<UInt8>, at start: Int) throws(HeadFault) -> HTTPVersion {
         guard start + 8 <= head.count else { throw .badVersion }
         switch PackedText(head, start, start + 8) {

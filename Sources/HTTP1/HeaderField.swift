@@ -10,7 +10,7 @@ public struct HeaderField: Equatable, Sendable {
     /// because Connection names the field (RFC 9110 section 7.6.1). Connection has no effect on fields that
     /// `KnownField` lists as end-to-end, so a client can't remove those fields.
     public internal(set) var isHopByHop: Bool
-    /// Whether the name has an underscore. Some upstreams read "_" as "-" and would take the field for a different one.
+    /// Whether the name has an underscore. Some upstreams read "_" as "-" and would mistake the field for another one.
     public let hasUnderscore: Bool
 
     @inline(__always)

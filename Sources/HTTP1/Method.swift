@@ -1,7 +1,7 @@
 /// A request's method (RFC 9110 section 9, RFC 5789); methods are case-sensitive.
 public enum Method: UInt8, Sendable {
     case get, head, post, put, delete, options, patch, trace, connect
-    /// Any other method name; only the token is known.
+    /// Any other method name. `RequestHead.methodName` has its text.
     case other
 
     static func parse(_ head: Span<UInt8>, _ start: Int, _ end: Int) throws(HeadFault) -> Method {

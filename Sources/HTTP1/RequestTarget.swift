@@ -26,7 +26,7 @@ public struct RequestTarget: Sendable {
     /// The path and query as sent. The upstream receives `implied`, if set, then this text, which `encode` must write
     /// if `needsEncoding`.
     public internal(set) var pathAndQuery = ByteRange()
-    /// Whether `pathAndQuery` contains bytes that a URI must not contain.
+    /// Whether `pathAndQuery` contains bytes that the gateway percent-encodes.
     public private(set) var needsEncoding = false
     /// The byte to send before `pathAndQuery` when the target has no path: "/" or "*" in ASCII.
     public internal(set) var implied: UInt8?
@@ -77,8 +77,8 @@ public struct RequestTarget: Sendable {
         try checkPath(head, at, end)
     }
 
-    /// Passes each byte of `pathAndQuery` to the closure, percent-encoded (RFC 3986 section 2.1) where a URI must not
-    /// contain it.
+    /// Passes each byte of `pathAndQuery` to the closure. Bytes that are not in `ByteSet.query` are percent-encoded
+    /// (RFC 3986 section 2.1).
     package func encode(_ head: Span<UInt8>, _ write: (UInt8) -> Void) {
         for at in pathAndQuery.range {
             let byte = head[at]
@@ -114,7 +114,8 @@ public struct RequestTarget: Sendable {
         }
     }
 
-    /// Checks bytes that a URI may not contain. "#" is refused: a fragment stays with the client and is never sent.
+    /// Checks bytes that are not in `ByteSet.query`. "#" is refused: a fragment stays with the client and is never
+    /// sent.
     private mutating func checkOdd(_ head: Span<UInt8>, _ start: Int, _ end: Int) throws(HeadFault) {
         for at in start..<end where !ByteSet.query.contains(head[at]) {
             guard head[at] > .space, head[at] != 0x7F, head[at] != .ascii("#") else { throw .badTarget }

@@ -38,7 +38,7 @@ public struct ResponseHead: ~Copyable {
             keepAlive = fields.facts.persists(version)
             contentLength = fields.facts.contentLength
             keepAliveTimeout = fields.facts.keepAliveTimeout
-            // These are the rules 1, 3 to 5 and 8 of RFC 9112 section 6.3.
+            // These are the rules 1, 3 to 6 and 8 of RFC 9112 section 6.3.
             switch status {
             case ..<200, 204:
                 framing = .none
