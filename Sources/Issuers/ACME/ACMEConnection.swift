@@ -36,8 +36,8 @@ struct ACMEConnection: ACMEEdge {
         var message = HTTPRequest(
             method, request.url.text, fields: fields, body: method == .post ? request.body : nil)
         if request.isWish { message.timeout = Self.wishTimeout }
-        // Only a request that may change something at the CA is awaited by a process that wants to end, and only once it
-        // leaves: then its answer must be written down.
+        // A process that wants to end waits only for requests that may change something at the CA, since the journal
+        // must get their answers. It waits from the moment when such a request leaves.
         if method == .post { message.mayBeSent = StepGate.resume }
         let response: HTTPResponse
         do {

@@ -22,7 +22,7 @@ extension ACMEOrderRun {
     /// next try places a new order.
     private static let fetchingSeconds: Int64 = 86_400
 
-    /// A usable chain, a line for each doubt about it, and one if it has no intermediate.
+    /// A usable chain, a line for each doubt about it, and a line if it has no intermediate.
     private typealias Usable = (chain: CertificateChain, doubts: [String], gap: String?)
 
     /// Downloads the certificate. Throws `Unusable` if clients would not accept it for the wanted names.
@@ -34,7 +34,7 @@ extension ACMEOrderRun {
         do {
             (usable, doubts) = try client.chain(of: order, preferring: settings.preferredChain) { pem, isAlternate in
                 let usable = try read(pem, key, isAlternate: isAlternate)
-                // An alternate chain with a fault is not read at all.
+                // For an alternate chain with a fault, `read` throws.
                 let fault = isAlternate ? nil : try usable.gap ?? self.fault(of: usable.chain, isAlternate: true)
                 return ACMEClient.Offer(usable, authorities: usable.chain.authorityNames, fault: fault)
             }
@@ -90,7 +90,8 @@ extension ACMEOrderRun {
             let reason = "the CA's certificate \(misfit.text)"
             let start = found.chain.leaf.notBefore
             guard time < start else { throw Unusable(failure: IssuanceFailure(reason, hint: misfit.hint)) }
-            // One of the two clocks is wrong. The certificate can be used later, but is fetched no longer than others.
+            // One of the two clocks is wrong. The certificate is fetched again when it is valid, but after a day at
+            // most.
             let end = time + IssuanceFailure.longestPauseSeconds
             throw Unusable.notYet(
                 reason, hint: misfit.hint ?? "",
@@ -104,10 +105,11 @@ extension ACMEOrderRun {
         return usable
     }
 
-    /// Returns a warning if the leaf has no intermediate, else nil. Throws if clients would probably reject the leaf. That is the
-    /// case if another certificate in the answer can't be read, if the previous certificate from the same CA key had an
-    /// intermediate, or if the leaf names the location of its issuer's certificate. If a root in the issuer's `ca_file`
-    /// signed the leaf, there is neither a warning nor an error.
+    /// Returns a warning if the leaf has no intermediate, else nil. Throws if clients would probably reject the leaf.
+    /// That is the case if another certificate in the answer can't be read, if the previous certificate from the same
+    /// CA key had an intermediate, or if the leaf names the location of its issuer's certificate. While a chain is in
+    /// force, it is also the case if a CA's certificate with the issuer's name came with the leaf but has not signed
+    /// it. If a root in the issuer's `ca_file` signed the leaf, there is neither a warning nor an error.
     private func missingIntermediate(_ found: CertificateChain.Found) throws -> String? {
         let leaf = found.chain.leaf
         guard found.chain.certificates.count == 1, !leaf.isSelfIssued, !(try isTrusted(issuerOf: leaf)) else {
@@ -155,7 +157,7 @@ extension ACMEOrderRun {
     }
 
     /// The chain that the state has under the certificate's name. Nil if there is none, or if clients would not accept
-    /// it. It may be for other names than the wanted ones: hosts are served with it.
+    /// it. It need not be for the wanted names, since clients get this chain until another one is in force.
     private func chainInForce() throws -> CertificateChain? {
         let time = now()
         guard let former = try store.certificate(named: need.name), former.facts.loss == nil,

@@ -33,9 +33,9 @@ struct ACMEOrderRun {
         do {
             return try carryOut(begin(), client)
         } catch is GivenBack {
-            // A CA may answer with an order that exists already (RFC 8555 section 7.4 does not forbid it). One that was
-            // finalized by an earlier request has a certificate for a key that is gone. It is over, so the next answer
-            // is usually a new order.
+            // A CA may answer with an order that exists already (RFC 8555 section 7.4 does not forbid it). If an
+            // earlier request has finalized that order, its certificate is for a key that is gone. The order is
+            // complete, so the CA usually answers the next request with a new order.
             do {
                 var material = try carryOut(begin(), client)
                 material.warnings.insert(
@@ -121,7 +121,8 @@ struct ACMEOrderRun {
             let (order, authorizations) = try view.look()
             switch machine.next(order: order, authorizations: authorizations, now: now()) {
             case .answer(let answers):
-                // A process that ends must not ask for a validation that it won't see through: the order would fail.
+                // A process that is ending withdraws its answers too early for the CA, so it must not ask for a
+                // validation: the order would fail.
                 try StepGate.check()
                 published.append(try publish(answers, client))
                 for answer in answers {

@@ -25,7 +25,7 @@ package final class ACMEOrders: Sendable {
 
     private var store: any StateStore { context.store }
 
-    /// Has a CA issue a certificate. The caller must commit the material together with its `closing`, which ends the
+    /// Obtains a certificate from a CA. The caller must commit the material together with its `closing`, which ends the
     /// order in the journal and the lease.
     func issue(_ need: WantedCertificate, by issuer: ACMEAuthority) throws(IssuanceFailure) -> IssuedMaterial {
         do {

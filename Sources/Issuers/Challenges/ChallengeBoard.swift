@@ -4,7 +4,7 @@ import Synchronization
 
 /// Answers ACME challenges when no gateway is running.
 package protocol ChallengeAnswerer: Sendable {
-    /// Starts to answer these challenges, besides earlier ones.
+    /// Starts to answer these challenges too. Earlier challenges are still answered.
     func answer(_ challenges: [ACMEChallenge]) throws(IssuanceFailure)
 
     func withdraw(tokens: [String])
@@ -24,8 +24,8 @@ package final class ChallengeBoard: Sendable {
     private static let startMilliseconds = 5_000
     private static let pauseMilliseconds = 10
 
-    /// Makes a board. `holder` holds the leases of the certificates. `makeAnswerer` is called at most once, when no
-    /// gateway is live.
+    /// Makes a board. `holder` holds the leases of the certificates. `makeAnswerer` is called when no gateway is live,
+    /// until it returns an answerer. The board keeps this answerer.
     package init(
         store: any StateStore, holder: LeaseHolder,
         makeAnswerer: @escaping @Sendable () throws(IssuanceFailure) -> any ChallengeAnswerer

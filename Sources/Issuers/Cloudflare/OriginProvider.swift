@@ -6,8 +6,8 @@ import State
 struct OriginProvider: IssuerProvider {
     static let source = CertificateFacts.Source.cloudflareOrigin
     static let serviceName = "Cloudflare"
-    /// Origin CA certificates are valid for up to 15 years, so renewing them at a third of the lifetime would be much too
-    /// early.
+    /// Origin CA certificates are valid for up to 15 years, so renewing them at a third of the lifetime would be much
+    /// too early.
     static let longestLeadSeconds: Int64? = 30 * 86_400
 
     private let name: String
@@ -21,8 +21,8 @@ struct OriginProvider: IssuerProvider {
     var revokesReplaced: Bool { settings.revokeReplaced }
     var revokesRemoved: Bool { settings.onRemoval == .revoke }
 
-    /// Aegis finds a certificate whose answer was lost by the list of its zone. Without a `zone_id` there is no list to
-    /// search.
+    /// If the answer to an order was lost, Aegis finds the certificate in the list of its zone. Without a `zone_id`
+    /// there is no list to search.
     func leavesDoubt(about issued: IssuedCertificate) -> Bool { (issued.zoneID ?? settings.zoneID) == nil }
 
     func neededSecrets(_ store: (any StateStore)?) -> [Secret] { settings.secrets }

@@ -77,7 +77,7 @@ package struct OriginRevocations: Sendable {
             certificate: certificate.certificate, failure: IssuanceFailure(reason, hint: hint), isGivenUp: true)
     }
 
-    /// Revokes a certificate; a revocation can't be undone. Does nothing if the certificate is already revoked.
+    /// Revokes a certificate; a revocation can't be undone. Succeeds if the certificate is already revoked.
     package func revoke(_ id: String, _ settings: CloudflareOriginIssuer) throws(IssuanceFailure) {
         let client = try CloudflareClient(settings, secrets: context.secrets)
         do throws(CloudflareError) {

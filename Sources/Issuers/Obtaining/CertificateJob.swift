@@ -52,7 +52,7 @@ package struct CertificateJob: Sendable {
             return .obsolete
         } catch {
             let failure = error as? IssuanceFailure ?? IssuanceFailure("\(error)")
-            // Nothing has failed that the next try should wait for: the process ends.
+            // The job ended because the process is ending, so the next try need not wait as it does after a failure.
             guard !StepGate.isCutShort else { return .failed(failure) }
             try? store.record(events: [event(failure: failure.reason)])
             try? store.noteFailure(failure, of: name, now: Self.now)

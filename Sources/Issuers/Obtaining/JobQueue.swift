@@ -30,8 +30,8 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
     private let share: Int
     private var places: [String: Place] = [:]
     private var turns = 0
-    /// The waiting jobs. A job that was added again as urgent is in two lists, but only once in this set, so it is
-    /// taken once.
+    /// The waiting jobs. A job that was added again as urgent is in two lists, but only once in this set, so it runs
+    /// only once.
     private var waiting: Set<Job> = []
     private var running: [Job: String] = [:]
 
@@ -44,8 +44,8 @@ package struct JobQueue<Job: Hashable & Sendable>: Sendable {
 
     package func isRunning(_ job: Job) -> Bool { running[job] != nil }
 
-    /// Adds a job, unless it is already waiting or running. Urgent jobs run first. Among urgent jobs, the latest
-    /// runs first.
+    /// Adds a job, unless it is running. A waiting job that is added as urgent becomes urgent. Urgent jobs run first.
+    /// Among urgent jobs, the latest runs first.
     package mutating func add(_ job: Job, at place: String, isUrgent: Bool = false) {
         guard !isRunning(job) else { return }
         let isNew = waiting.insert(job).inserted

@@ -15,7 +15,7 @@ package final class StepGate: Sendable {
         var whenIdle: [@Sendable () -> Void] = []
     }
 
-    /// What is known of a thread.
+    /// The state of a thread that belongs to a gate.
     private struct Work {
         let gate: StepGate
         /// What the step in progress waits for, such as `a new order`; nil outside of a step.
@@ -42,7 +42,7 @@ package final class StepGate: Sendable {
     /// process expects it to end soon.
     package static let patienceSeconds: Int64 = 15
 
-    /// Does work whose steps belong to this gate.
+    /// Runs work on this thread. The steps of the work belong to this gate.
     package func including<Value>(_ work: () throws -> Value) rethrows -> Value {
         let thread = pthread_self()
         Self.works.withLock { $0[thread] = Work(gate: self) }
@@ -60,8 +60,8 @@ package final class StepGate: Sendable {
         if isIdle { whenIdle() }
     }
 
-    /// Whether a step of this thread was cut short because its gate was closed. What the thread reports then says
-    /// nothing about the CA.
+    /// Whether a step of this thread was cut short because its gate was closed. If so, a failure that the thread
+    /// reports says nothing about the CA.
     package static var isCutShort: Bool { works.withLock { $0[pthread_self()]?.isCutShort ?? false } }
 
     package var hasOpenSteps: Bool { state.withLock { !$0.open.isEmpty } }
@@ -73,7 +73,7 @@ package final class StepGate: Sendable {
             ? nil : open.map { $0.value > 1 ? "\($0.key) (\($0.value) times)" : $0.key }.joined(separator: ", ")
     }
 
-    /// Does one step. A thread without a gate just does it, and a step within a step is part of it.
+    /// Runs one step. On a thread without a gate, only runs `work`. A step within another step counts as a part of it.
     ///
     /// - Parameter what: What the CA answers, such as `a new order`.
     /// - Throws: `Closed` if the gate of this thread is closed; else what `work` throws.
@@ -98,8 +98,8 @@ package final class StepGate: Sendable {
         }
     }
 
-    /// Throws `Closed` if the gate of this thread is closed: then nothing should begin any more, even if nobody would have
-    /// to wait for it.
+    /// Throws `Closed` if the gate of this thread is closed. Called before work that must not begin any more, although
+    /// the process would not wait for it.
     static func check() throws {
         let thread = pthread_self()
         guard let gate = works.withLock({ $0[thread]?.gate }), gate.state.withLock({ $0.isClosed }) else { return }
@@ -107,15 +107,16 @@ package final class StepGate: Sendable {
         throw Closed()
     }
 
-    /// Makes a wait one that keeps no process from ending, although the thread waits within a step: nothing is under
-    /// way then.
+    /// Returns a wait during which the step of this thread is closed, so that the process can end. No request is in
+    /// progress during such a wait.
     static func interrupting(
         _ wait: @escaping @Sendable (Duration) -> Void
     ) -> @Sendable (Duration) throws -> Void {
         { duration in try interrupting { wait(duration) } }
     }
 
-    /// Does a part of a step that keeps no process from ending, since nobody needs to know later what has come of it.
+    /// Runs a part of a step during which the step is closed, so that the process can end. Nobody needs the part's
+    /// result later.
     ///
     /// - Throws: `Closed` if the gate of this thread was closed meanwhile; else what `work` throws.
     static func interrupting<Value>(_ work: () throws -> Value) throws -> Value {
@@ -127,8 +128,8 @@ package final class StepGate: Sendable {
         return try result.get()
     }
 
-    /// Goes on with the step of this thread, which `interrupting` has closed. Returns false if the gate is closed: then
-    /// nothing may begin.
+    /// Opens the step of this thread again, which `interrupting` has closed. Returns false if the gate is closed; then
+    /// the request must not be sent.
     static func resume() -> Bool {
         guard let work = works.withLock({ $0[pthread_self()] }), work.step != nil else { return true }
         return (try? work.gate.enter()) != nil

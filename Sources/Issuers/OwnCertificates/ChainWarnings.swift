@@ -44,8 +44,8 @@ extension CertificateChain {
         ]
     }
 
-    /// What is left out at the end of the chain, because it is not valid now, as a note in words that follow the
-    /// certificate's name. Nil if nothing is. Most clients know another certificate in its place.
+    /// A note about a certificate that is left out at the end of the chain because it is not valid now. Nil if none is
+    /// left out. Most clients know another certificate in its place. A message puts the leaf's name before the note.
     func gap(now: Int64) -> String? {
         guard let missing = cutTail(now: now) ?? expiredRoots(now: now).first else { return nil }
         let thing = missing.isSelfIssued ? "root " : ""
@@ -72,8 +72,8 @@ extension CertificateChain {
 
     /// A warning if a CA certificate is missing: the leaf has no intermediate, or the chain ends with an intermediate
     /// whose issuer is not known. Only clients that know that issuer accept the chain. A complete chain may end below a
-    /// root that only its clients know, so an unknown issuer counts only where the certificate says where its issuer's
-    /// certificate is. Nil for other chains.
+    /// root that only its clients know. So an unknown issuer counts only if the intermediate names the address of its
+    /// issuer's certificate. Nil for other chains.
     func missingIntermediate(isKnown: (CertificateChain) -> Bool) -> String? {
         guard let last = certificates.last, !last.isSelfIssued else { return nil }
         if certificates.count == 1 {
@@ -127,14 +127,14 @@ extension Certificate {
     var issuerShown: String { issuerCommonName.map { "'\($0)'" } ?? "its issuer" }
 }
 
-/// Finds stored chains that clients refuse, or will refuse. `status`, plans and `renew` use it. Many chains have the same
-/// CA certificates, and leaves of the same shape, so each such pair is checked only once.
+/// Finds stored chains that clients refuse, or will refuse. `status`, plans and `renew` use it. Many chains have the
+/// same CA certificates, and leaves of the same shape, so each such pair is checked only once.
 package struct ChainFaults {
     private let now: Int64
     /// Returns the CA certificates that the operator trusts for a CA, which `CertificateFacts.directory` names.
     private let trusted: (String) -> [Certificate]
-    /// The CA certificates of the chains so far. `places` has their
-    /// indices by their PEM text, as Strings, which are hashed and compared fast.
+    /// The CA certificates of the chains seen so far. `places` has their indices by PEM text. The text is a String,
+    /// since Strings are hashed and compared fast.
     private var known: [Authorities] = []
     private var places: [String: Int] = [:]
     /// The CA certificates that the operator trusts for a CA, by its directory.
@@ -152,8 +152,8 @@ package struct ChainFaults {
         var isKnownToSystem: Bool?
     }
 
-    /// Makes a check for the time `now`, in seconds since 1970. `trusted` returns the CA certificates of the `ca_file` of
-    /// the issuers with that directory.
+    /// Makes a check for the time `now`, in seconds since 1970. `trusted` returns the CA certificates of the `ca_file`
+    /// of the issuers with that directory.
     package init(now: Int64, trusted: @escaping (String) -> [Certificate]) {
         (self.now, self.trusted) = (now, trusted)
     }
@@ -180,8 +180,8 @@ package struct ChainFaults {
         return fault + Self.advice(for: stored, canTakeOut: !fault.hasPrefix("is "))
     }
 
-    /// Returns what will become a fault of a stored chain that has none, or what only some clients refuse, as a note.
-    /// Nil if there is nothing.
+    /// Returns a note about a stored chain that has no fault now: a CA certificate ends before the leaf, or only some
+    /// clients refuse the chain. Nil if there is nothing to report.
     package mutating func doubt(of stored: StoredCertificate) -> String? {
         guard let end = PEM.endOfFirstBlock(in: stored.chain), stored.facts.expiresAt > now else { return nil }
         let place = place(ofAuthorities: stored.chain[end...])
@@ -245,8 +245,8 @@ package struct ChainFaults {
         return nil
     }
 
-    /// What the end of an operator's own chain lacks, as a note; nil if it lacks nothing. A stored chain does not have
-    /// what was left out, but its file does, which `files` reads. A file that is not the one that was stored is ignored.
+    /// A note about certificates that were left out at the end of an operator's own chain; nil if there are none. They
+    /// are only in the chain's file, which `files` reads. A file that has changed since it was stored is ignored.
     package func gap(of stored: StoredCertificate, in files: SecretReader) -> String? {
         guard stored.facts.source == .custom,
             case .custom(let custom)? = NamedCertificate(record: stored.record)?.source,

@@ -16,8 +16,8 @@ package struct OwnCertificate: Sendable {
         Digest.sha256(try reader.read(custom.certificate))
     }
 
-    /// Reads the chain and the key. Throws unless they match, are strong, cover the hosts and are not expired (or
-    /// `allow_expired` is set).
+    /// Reads the chain and the key. Throws unless they match, are strong and cover the hosts, and clients accept the
+    /// leaf now. With `allow_expired` the leaf may have expired.
     package func load(_ custom: CustomCertificate, for hosts: [DomainName], now: Int64) throws(IssuanceFailure)
         -> IssuedMaterial
     {
@@ -35,7 +35,7 @@ package struct OwnCertificate: Sendable {
     package struct Fault: Error, Sendable {
         /// Whether the key is at fault, and not the certificate.
         package let isOfKey: Bool
-        /// Follows the place of the faulty text and a colon.
+        /// The reason in words. A message puts the place of the faulty text and a colon before it.
         package let reason: String
         package var hint: String?
 
@@ -46,8 +46,8 @@ package struct OwnCertificate: Sendable {
         }
     }
 
-    /// Parses a chain and its key in PEM. Throws unless they match, are strong, cover the hosts and are not expired (or
-    /// expired certificates are allowed).
+    /// Parses a chain and its key in PEM. Throws unless they match, are strong and cover the hosts, and clients accept
+    /// the leaf now. If `allowsExpired` is true, the leaf may have expired.
     private static func examine(
         _ text: SecretBytes, key keyText: SecretBytes, for hosts: [DomainName], allowsExpired: Bool, now: Int64
     ) throws(Fault) -> IssuedMaterial {
@@ -72,18 +72,18 @@ package struct OwnCertificate: Sendable {
             chain: chain, key: key, source: .custom, sourceDigest: Digest.sha256(text), warnings: warnings)
     }
 
-    /// Examines a certificate that was sent with its key, in PEM. Its digest is that of a file with the chain alone, which
-    /// an export writes.
+    /// Examines a certificate that was sent with its key, in PEM. Its digest equals that of a file with only the chain,
+    /// as an export writes it.
     package static func examine(
         sent text: SecretBytes, key: SecretBytes, for hosts: [DomainName] = [], now: Int64
     ) throws(Fault) -> ObtainedCertificate {
         var material = try examine(text, key: key, for: hosts, allowsExpired: false, now: now)
-        // Readers of files leave the last line end out.
+        // `SecretReader` removes the last line end of a file, so the digest leaves it out too.
         material.sourceDigest = Digest.sha256(Array(material.chain.pem.utf8.dropLast()))
         return ObtainedCertificate(material: material, autoRenew: false)
     }
 
-    /// The warnings that `load` would return now. Empty if the PEM text can't be read.
+    /// The warnings about the chain that `load` would return now. Empty if the PEM text can't be read.
     package func chainWarnings(of custom: CustomCertificate, now: Int64) -> [String] {
         guard let text = try? reader.read(custom.certificate),
             let chain = try? CertificateChain(pem: text.plainCopy(), now: now)

@@ -95,7 +95,7 @@ struct CAAIssueValue: Equatable {
         return nil
     }
 
-    /// Returns all values of a parameter. A parameter with several values forbids every issuance.
+    /// Returns the values of a parameter. A parameter that occurs more than once forbids every issuance.
     private func values(of tag: String) -> [String] { parameters.filter { $0.tag == tag }.map(\.value) }
 
     /// Whether a text consists of letters and digits, with hyphens between them.

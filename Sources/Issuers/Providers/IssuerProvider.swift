@@ -25,15 +25,15 @@ package protocol IssuerProvider: Sendable {
     /// Returns nil for an issuer of another kind.
     init?(_ issuer: Issuer)
 
-    /// Identifies the CA, such as the URL of an ACME directory. The state records it with each certificate: a certificate
-    /// from another CA is replaced. Empty for kinds that record none.
+    /// Identifies the CA, such as the URL of an ACME directory. The state records it with each certificate: a
+    /// certificate from another CA is replaced. Empty for kinds that record none.
     var directory: String { get }
     /// Whether a replaced certificate is revoked after its replacement is in force.
     var revokesReplaced: Bool { get }
     /// Whether a certificate that the file no longer names is revoked.
     var revokesRemoved: Bool { get }
 
-    /// Whether nobody could tell if the certificate was issued, in case the process that orders it is interrupted.
+    /// Whether nobody can find out if the certificate was issued, when the process that orders it is interrupted.
     func leavesDoubt(about issued: IssuedCertificate) -> Bool
 
     /// Faults of the settings that prevent any issuance. Only faults that this machine can find without calls to
@@ -43,9 +43,9 @@ package protocol IssuerProvider: Sendable {
     /// The secrets that the issuer needs now.
     func neededSecrets(_ store: (any StateStore)?) -> [Secret]
 
-    /// Issues a certificate, which may take minutes. Unless the kind is local, the caller holds the certificate's lease.
-    /// The caller must commit the material together with its `closing`, which ends the order in the journal and the
-    /// lease.
+    /// Issues a certificate, which may take minutes. Unless the kind is local, the caller holds the certificate's
+    /// lease. The caller must commit the material together with its `closing`, which ends the order in the journal and
+    /// the lease.
     ///
     /// After a crash, the next call continues from the journal. `startsAnew` deletes an earlier order with an unknown
     /// outcome instead.
