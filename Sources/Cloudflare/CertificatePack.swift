@@ -104,7 +104,8 @@ extension CertificatePack: Decodable {
     /// The maximum number of lines in `validation`, and in `problems`.
     private static let maximumLines = 100
 
-    /// Reads a pack from the JSON of an answer. Only `id` is required; other members that can't be read are left empty.
+    /// Reads a pack from the JSON of an answer. Only `id` is required. Other members that can't be read stay empty, and
+    /// a status that can't be read becomes `unknown`.
     package init(from decoder: any Decoder) throws {
         func list<Element: Decodable>(_ key: Key) -> [Element] {
             (try? values.decodeIfPresent(ReadableList<Element>.self, forKey: key))?.elements ?? []

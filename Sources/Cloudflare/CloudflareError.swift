@@ -4,7 +4,7 @@ import PKI
 /// The reason why a call to Cloudflare failed. Its description is one line for the operator.
 package enum CloudflareError: Error, Sendable, Equatable {
     case refused(CloudflareRefusal)
-    /// The answer can't be read. If `status` is 2xx, Cloudflare has done what the call requested all the same.
+    /// The answer can't be read. If `status` is 2xx, Cloudflare has nevertheless done what the call requested.
     case malformed(String, reason: String, status: Int, ray: String?)
     case noAnswer(HTTPFailure)
 

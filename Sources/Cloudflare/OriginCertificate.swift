@@ -117,7 +117,7 @@ extension CloudflareClient {
         try call(.get, "/certificates/\(id)", of: "certificate")
     }
 
-    /// Revokes a certificate; a revocation can't be undone. Does nothing if the certificate is revoked or does not
+    /// Revokes a certificate; a revocation can't be undone. Succeeds if the certificate is already revoked or does not
     /// exist.
     package func revoke(_ id: String) throws(CloudflareError) {
         do throws(CloudflareError) {
