@@ -21,8 +21,8 @@ struct AegisApply: ParsableCommand {
         main(words)
     }
 
-    /// The words with the command before the options by which each command finds the state: in `--config FILE status`
-    /// ArgumentParser would take `status` for a file.
+    /// Puts the command before `--config` and `--state`. Otherwise ArgumentParser would take the word `status` in
+    /// `--config FILE status` for a file's name.
     private static func commandFirst(_ words: [String]) -> [String] {
         var commands = configuration.subcommands
         var (path, options): ([String], [String]) = ([], [])

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Glibc
 
-/// Applies the file, or shows what that would do.
+/// Applies the file, or shows what an apply would do.
 struct ApplyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apply", abstract: "Apply the file, or with --dry-run show what that would do.")

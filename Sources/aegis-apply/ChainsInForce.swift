@@ -4,8 +4,8 @@ import Operations
 import Reconciler
 import State
 
-/// Warnings about the chains of certificates in force that a plan leaves as they are, by the same rules as `status`. The
-/// operator's own certificates are left out: `CertificateMaterials` examines their files.
+/// Warnings about the chains of certificates in force that a plan leaves as they are, by the same rules as `status`.
+/// The operator's own certificates are left out: `CertificateMaterials` examines their files.
 enum ChainsInForce {
     /// The warnings, each at the place of the certificate, or of the host whose certificate it is.
     static func warnings(

@@ -9,7 +9,7 @@ enum ExitStatus {
     static let itemsFailed = ExitCode(3)
     /// The file is invalid, or contradicts what the admin API owns.
     static let invalidFile = ExitCode(65)
-    /// Another apply holds the lock.
+    /// Another process holds a lock that the command needs, such as another apply.
     static let locked = ExitCode(75)
 
     /// The exit codes as `--help` prints them. `docs/exit-codes.md` has the same list.

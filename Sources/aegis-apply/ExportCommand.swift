@@ -8,7 +8,7 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// `aegis-apply export`: prints what the admin API owns, for the file.
+/// `aegis-apply export`: prints the items that the admin API owns as YAML for the file.
 struct ExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export", abstract: "Print what the admin API owns as YAML, to be put into the file.",

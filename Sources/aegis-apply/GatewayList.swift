@@ -18,7 +18,7 @@ struct GatewayList {
         ).text + alive.map(Self.further).joined() + "\n"
     }
 
-    /// A line for each problem of a gateway but the one that its line in the table shows.
+    /// A line for each problem of a gateway, except the problem that its line in the table shows.
     private static func further(_ node: GatewayNode) -> String {
         guard !node.troubles.isEmpty else { return "" }
         let others = node.troubles.filter { $0.text != node.lastProblem }.map(\.text)

@@ -3,7 +3,7 @@ import ConfigModel
 import Operations
 import State
 
-/// `aegis-apply admin login`: lets a person in to the admin page.
+/// `aegis-apply admin login`: prints a link that opens the admin page.
 struct LoginCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "login", abstract: "Print a link that opens the admin page.",
@@ -52,7 +52,8 @@ struct LoginCommand: ParsableCommand {
 }
 
 extension ListenAddress {
-    /// The host and port for a URL by which this machine reaches itself; nil if the address is of no loopback interface.
+    /// The host and port for a URL by which this machine reaches itself; nil if the address is of no loopback
+    /// interface.
     fileprivate var loopbackAuthority: String? {
         guard let address, !address.isUnspecified else {
             let own = address?.family == .v6 ? "::1" : "127.0.0.1"

@@ -8,7 +8,7 @@ import SQLiteState
 import State
 import SystemPackage
 
-/// What commands do with the certificates of a state, and say about it on the terminal.
+/// What commands need for the certificates of a state: renewal advice, challenges and sources.
 extension ManagedState {
     /// Asks CAs when to renew these certificates, and warns of CAs that do not answer.
     mutating func takeAdvice(on certificates: [ManagedCertificate], _ context: IssuanceContext) throws {

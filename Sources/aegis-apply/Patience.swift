@@ -1,7 +1,8 @@
 import Reconciler
 
 extension ContinuousClock.Instant {
-    /// The time since this moment in whole seconds, to the nearest: lines that come every five seconds say so.
+    /// The time since this moment, rounded to whole seconds. So a line that is printed every five seconds shows 5 s, 10
+    /// s and so on.
     var secondsPassed: Int64 { (ContinuousClock.now - self + .milliseconds(500)).components.seconds }
 }
 

@@ -142,7 +142,7 @@ struct PeerFiles {
             + (host.clientAuth?.revocationLists ?? []).map { Wanted(use: .lists, path: $0) }
     }
 
-    /// What gateways do about files of a host that they have already.
+    /// What gateways do while a file that a host already uses can't be used, for messages.
     private static let keeping =
         "a gateway that could use it before goes on with what it had; one that starts now does without"
 
@@ -185,7 +185,7 @@ struct PeerFiles {
                     ? nil : "the gateway continues with the former one; without one, it does not serve what uses it"))
     }
 
-    /// Warns of files of CAs that accept no certificate at all, such as one with only an expired CA.
+    /// Warns of CA files that accept no certificate at all, for example because their only CA has expired.
     private mutating func checkAuthorities(_ host: Host) {
         var found: [(path: String, allowsExpired: Bool)] = []
         if let tls = host.upstreamTLS, let path = tls.caFile, host.upstreams.contains(where: \.isTLS) {
