@@ -48,7 +48,7 @@ extension ApplyTests {
         #expect(try apply(key: nil).errors.contains("64 hex digits"))
     }
 
-    @Test("An export writes a file, and names anything else that stands at the path")
+    @Test("An export writes a file, and its error names anything else at the path")
     func exportPlaces() throws {
         try makeOwn()
         try write(Self.twoHosts)

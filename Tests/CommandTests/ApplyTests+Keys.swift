@@ -3,7 +3,7 @@ import PKI
 import TestSupport
 import Testing
 
-/// Where keys are stored: sealed in the state, and in an export on request. Nowhere else.
+/// Where keys are stored: sealed in the state, in an export on request, and nowhere else.
 extension ApplyTests {
     @Test("A private key is exported only on request, for the owner alone")
     func export() throws {
@@ -251,7 +251,7 @@ extension ApplyTests {
             ["O_CREAT", "O_TMPFILE", "mkdir"].contains { lines[line].contains($0) }
         }
         #expect(creating.count > 8)
-        // SQLite opens the existing file with mode 0644, which the mask would reduce too.
+        // The mask is set before the first file is created, since SQLite opens files with mode 0644.
         #expect(creating.allSatisfy { $0 > mask })
         let first = try #require(creating.first { lines[$0].contains("state.db.new\"") })
         #expect(lines[first].contains(", 0600)"))

@@ -25,7 +25,7 @@ extension ApplyTests {
         #expect(text.contains("CA:TRUE, pathlen:0"))
     }
 
-    @Test("After the local CA was deleted, its certificates are issued anew")
+    @Test("After the local CA was deleted, its certificates are issued again")
     func newAuthority() throws {
         try makeOwn()
         try write(Self.twoHosts)

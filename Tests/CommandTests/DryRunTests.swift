@@ -47,7 +47,7 @@ import Testing
         #expect(other.errors.contains("error: the state is sealed with another encryption key"), "\(other.errors)")
     }
 
-    @Test("Warnings are part of the plan, have only their own lines, and count with --strict")
+    @Test("A plan has its warnings, which quote no line without a place, and --strict counts them")
     func warnings() throws {
         let plan = try run("--dry-run", key: nil)
         #expect(plan.status == 0)
