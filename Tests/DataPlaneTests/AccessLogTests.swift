@@ -33,7 +33,7 @@ import Testing
         return lines
     }
 
-    @Test("With any free space at a time, every line is written once and whole")
+    @Test("However little space is free at a time, every line is written once and whole")
     func roomByRoom() {
         for step in 1...60 {
             var (lines, disk) = (Self.pending(), Disk())

@@ -18,7 +18,7 @@ import Testing
         #expect(found == expected)
     }
 
-    @Test("The cookie is found wherever it stands, and nothing else is taken for it")
+    @Test("The cookie is found at any place in the field, and no other cookie is mistaken for it")
     func search() {
         let cases = [
             ("", false), ("a=1; b=2", false), ("a=1; __Host-aegis=x", true), ("__Host-aegis", false), ("a=1;", false),

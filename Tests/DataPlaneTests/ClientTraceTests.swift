@@ -5,7 +5,7 @@ import Testing
 
 /// Which address counts as the client when trusted proxies name others.
 @Suite("Client trace") struct ClientTraceTests {
-    /// The lines of a field, the first one first, and the client that they name.
+    /// The lines of a field in their order, and the client that they name.
     struct Case: CustomTestStringConvertible {
         let lines: [String]
         let client: String
@@ -112,7 +112,7 @@ import Testing
         #expect(trace.isDone)
     }
 
-    @Test("Only a few steps of a long chain of trusted proxies are followed")
+    @Test("A long chain of trusted proxies is followed only up to a limit")
     func bounded() {
         let list = (0..<1000).map { "10.1.\($0 / 250).\($0 % 250)" }
         let last = list[1000 - ClientTrace.mostProxies]

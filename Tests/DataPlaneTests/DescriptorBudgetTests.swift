@@ -50,7 +50,7 @@ import Testing
             budget(needed - 1).shortage?.description
                 == "this process may have \(needed - 1) descriptors open, and the gateway needs \(needed)"
                 + " (workers: 2, listening addresses: 3): raise the limit, as LimitNOFILE= of a unit or ulimit -n")
-        // What it has open itself, and eight clients with an upstream each, stay below what is kept for files.
+        // The descriptors of the gateway itself, and of eight clients with an upstream each, stay below the ceiling.
         #expect(budget(needed).ceiling >= 28 + 2 * 8)
         #expect(DescriptorBudget.needed(workers: 64, listeners: 4) < 1024)
     }

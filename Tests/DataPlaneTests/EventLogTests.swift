@@ -2,7 +2,7 @@ import Testing
 
 @testable import Gateway
 
-/// How values stand in a line of the log in text format.
+/// How values are written in a line of the log in text format.
 @Suite struct EventLogTests {
     @Test(
         "A logged value is one plain word, or is quoted",

@@ -42,7 +42,7 @@ import Testing
         #expect(crossed == moment.threshold.map { ExpiryThreshold(seconds: $0) })
     }
 
-    @Test("A certificate that renews itself causes an alert when overdue, then at later thresholds")
+    @Test("A certificate that the gateway renews causes an alert when overdue, then at later thresholds")
     func overdue() {
         let renewing = item(renewsAt: Self.end - 20 * Self.day)
         let expected: [(left: Int64, threshold: ExpiryThreshold?)] = [
@@ -74,7 +74,7 @@ import Testing
         #expect(item(renewsAt: due, startedAt: Self.end, hasFailed: true).overdueAt == due + Self.day)
     }
 
-    @Test("No alert is repeated, nor sent for a farther threshold or one that was added later")
+    @Test("No alert is repeated, or sent for a longer threshold, even if that one was added later")
     func once() {
         var told: [ExpiryAlert] = []
         for left in stride(from: 40, through: -10, by: -1) {

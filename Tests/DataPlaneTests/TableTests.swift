@@ -36,8 +36,8 @@ struct TableTests {
         for size in [0, 1, 3, 4, 5, 300, 1000, 70_000] {
             let bytes = noise(size)
             let base = DeltaBase(bytes)
-            // The bytes themselves, other bytes, parts of the bytes among others, one changed byte, and runs of one
-            // byte.
+            // Compared with the base: the same bytes, other bytes, parts of the base among other bytes, one changed
+            // byte, and runs of one byte.
             var others = [bytes, [], noise(1), noise(254), noise(255), noise(256), noise(600)]
             others += (0..<20).map { _ in noise(Int(generator.next() % 300)) + bytes.suffix(size / 2) + noise(5) + bytes
             }

@@ -3,7 +3,7 @@ import Testing
 @testable import Gateway
 
 @Suite("What upstreams send unasked") struct UpstreamHabitsTests {
-    @Test("An upstream is listened to until it was silent once, and again after it has spoken")
+    @Test("The gateway listens to an upstream until it was silent once, and again after it has spoken")
     func silence() {
         var habits = UpstreamHabits()
         #expect(!habits.waitsForRequests)
@@ -16,7 +16,7 @@ import Testing
         #expect(!habits.waitsForRequests)
     }
 
-    @Test("One connection is watched after a HEAD, and others close, until a watch was silent to its end")
+    @Test("One connection is watched after a HEAD, and others close, until nothing arrives during a watch")
     func watch() {
         var habits = UpstreamHabits()
         for _ in 0..<2 {

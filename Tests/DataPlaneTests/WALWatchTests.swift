@@ -44,8 +44,8 @@ import Testing
         #expect(process.terminationStatus == 0)
     }
 
-    /// Overwrites a part of the file, and repeats that until the time of writing differs, since the system's clock for
-    /// it is coarse.
+    /// Overwrites a part of the file again and again until the time of its last write differs, since the system's clock
+    /// for these times is coarse.
     private func overwrite() throws {
         let before = StateFiles(path: path).wal
         let file = try FileHandle(forUpdating: URL(fileURLWithPath: path + "-wal"))
@@ -88,7 +88,7 @@ import Testing
         #expect(watch.isOverwritten)
     }
 
-    @Test("A file that changed while the state was closed is not judged")
+    @Test("A file that changed while the state was closed does not count as overwritten")
     func reopened() throws {
         var watch = WALWatch()
         try report(&watch)
