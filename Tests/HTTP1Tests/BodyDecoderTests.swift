@@ -43,7 +43,7 @@ import Testing
         #expect(decoder.next(in: bytes.span, from: 15) == .end(15))
     }
 
-    @Test("The number of announced bytes is known from the chunk's line or the length on")
+    @Test("The number of announced bytes is known as soon as the chunk's line or the length is read")
     func announced() {
         var chunked = BodyDecoder(.chunked)
         func announced(after text: String) -> UInt64 {

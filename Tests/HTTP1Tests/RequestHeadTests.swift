@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    @Test("No prefix of a head, nor a head with more bytes behind it, is read or traps", arguments: HTTPSample.valid)
+    @Test("A prefix of a head, or a head with a byte behind it, is refused", arguments: HTTPSample.valid)
     func incomplete(_ sample: HTTPSample) {
         guard case .head(_, let headBytes) = readRequest(sample.octets) else { return }
         let bytes = Array(sample.octets[..<headBytes])
@@ -113,7 +113,7 @@ import Testing
         }
     }
 
-    @Test("Only a target with such a byte needs encoding")
+    @Test("Only a target with bytes that no URI may contain needs encoding")
     func needsEncoding() {
         var head = RequestHead()
         for (target, needs) in [("/a[1]?b[2]=%&c?", false), ("/{a}", true), ("/", false), ("/?^", true), ("*", false)] {

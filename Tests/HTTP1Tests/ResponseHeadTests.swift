@@ -59,7 +59,7 @@ import Testing
             // Statuses that no standard defines (RFC 9110 section 15).
             Framed(head: "HTTP/1.1 600 x\r\nContent-Length: 5", framing: .length(5)),
             Framed(head: "HTTP/1.1 999\r\nContent-Length: 5", framing: .length(5)),
-            // An empty line before the head belongs to an earlier answer (RFC 9112 section 2.2).
+            // One empty line before the head is ignored, as before a request (RFC 9112 section 2.2).
             Framed(head: "\r\nHTTP/1.1 200 OK\r\nContent-Length: 5", framing: .length(5)),
             // The meaning of Connection is in doubt (RFC 9110 section 7.6.1).
             Framed(
