@@ -149,7 +149,7 @@ import Testing
         ] {
             #expect(mask.hiding(in: "<\(text)> \\u20 \\ud83d \\udc00x") == "<****> \\u20 \\ud83d \\udc00x", "\(text)")
         }
-        // Where the text ends within it.
+        // The text ends within the secret.
         let cut = Self.jsonEscaped(secret).prefix(6 * 7 + 3)
         #expect(mask.hiding(in: String(cut)).hasPrefix("****"), "\(cut)")
     }
@@ -162,7 +162,7 @@ import Testing
             for escaped in [Self.jsonEscaped(text), text.utf8.map { "%" + String($0, radix: 16) }.joined()] {
                 let hidden = Self.mask().hiding(in: "<\(escaped)>")
                 #expect(hidden.hasPrefix("<") && hidden.hasSuffix(">") && hidden.contains("****"), "\(hidden)")
-                // No part of an escape is left, and of the characters at most those without bits of the secret.
+                // No part of an escape is left. Of the characters, at most those without bits of the secret are left.
                 let units = hidden.dropFirst().dropLast().replacing("****", with: "")
                 let size = escaped.hasPrefix("%") ? 3 : 6
                 #expect(units.count % size == 0 && units.count / size <= (offset > 0 ? 1 : 0) + 4, "\(hidden)")
@@ -170,7 +170,7 @@ import Testing
         }
     }
 
-    /// A text as the string of a JSON text, without the quotation marks. Some programs escape slashes too.
+    /// A text as a JSON string without its quotation marks. Some programs escape slashes too.
     private static func quoted(_ text: String, slashes: Bool, unicode: Bool) throws -> String {
         let formatting: JSONEncoder.OutputFormatting = slashes ? [] : .withoutEscapingSlashes
         let encoder = JSONEncoder()
