@@ -1,4 +1,4 @@
-"""Asks a gateway's admin API, as programs do."""
+"""Sends requests to a gateway's admin API, as programs do."""
 
 import json
 import re
@@ -26,7 +26,8 @@ def connect(gateway):
 
 
 def ask(gateway, path, token=None, *fields, method="GET", host="127.0.0.1", body=None, send=None):
-    """Asks on a connection of its own. `host`: the Host field, without its port. `send`: a value to send as JSON."""
+    """Sends a request on a new connection, and returns the answer. `host`: the Host field, without its port. `send`: a
+    value to send as JSON."""
     if send is not None:
         body, fields = json.dumps(send).encode(), ("Content-Type: application/json", *fields)
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}:{gateway.admin}", *fields]

@@ -69,10 +69,9 @@ class Holder:
 
 
 def _alternative_names(names):
-    """The subject alternative names extension in DER: the library refuses names that no certificate should have.
+    """The subject alternative names extension in DER. The library refuses names that no certificate should have.
 
-    RFC 5280 section 4.2.1.6: an e-mail address is in context 1, a host name in context 2, a URI in context 6, an address in
-    context 7.
+    RFC 5280 section 4.2.1.6: an e-mail address has context tag 1, a host name 2, a URI 6, an address 7.
     """
     content = b""
     for name in names:
@@ -88,7 +87,7 @@ def _alternative_names(names):
 
 
 def revocation_list(issuer, *revoked, days=(-1, 10), number=1):
-    """A certificate revocation list (CRL) of `issuer` in PEM that revokes the certificates of `holders`."""
+    """A certificate revocation list (CRL) of `issuer` in PEM that revokes the certificates of the holders `revoked`."""
     now = datetime.datetime.now(datetime.timezone.utc)
     builder = (
         x509.CertificateRevocationListBuilder().issuer_name(issuer.subject)

@@ -77,8 +77,8 @@ REQUESTS = FRAMINGS | {
 }
 
 # How the upstream ends its connection. It closes in an orderly way, over TLS with close_notify, unless the name says
-# otherwise. "silent": without close_notify. "apart": later than the answer's last bytes. "within" and "no byte": before the
-# answer is complete.
+# otherwise. "silent": without close_notify. "apart": later than the answer's last bytes. "within" and "no byte": before
+# the answer is complete.
 ENDS = [
     "kept", "announced", "unannounced", "unannounced, apart", "reset behind", "more behind", "more behind, apart",
     "silent", "bad record", "no byte", "within the head", "within the body", "within the body, silent",
@@ -119,7 +119,7 @@ class Answer:
                 return BROKEN
             if kind == "none" or size == 0 and kind != "chunks":
                 return None
-            # A body that the end of the connection ends can't be told from a body cut by an orderly end.
+            # A body that ends with the connection can't be distinguished from a body that an orderly end has cut.
             return None if kind == "close" and self.end == "within the body" else BROKEN
         if kind == "close":
             if self.end in ("kept", "more behind", "more behind, apart"):

@@ -18,8 +18,8 @@ needs_faketime = pytest.mark.skipif(
 def ahead(days):
     """The command prefix that runs a program with its clock some days ahead.
 
-    It loads libfaketime itself, since the program faketime would remain as a parent process. The library changes the
-    environment of the first program, which moves it from where Swift finds the arguments: so the first program is `env`.
+    It loads libfaketime itself, since the program faketime would remain as a parent process. The library moves the
+    environment of the first program, beside which Swift looks for the arguments. So the first program is `env`.
     """
     with _tidied():
         yield ("env", f"LD_PRELOAD={LIBRARY[0]}", f"FAKETIME=+{days}d", "env")

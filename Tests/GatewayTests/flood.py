@@ -48,7 +48,7 @@ class Paced:
             self.faults.append(self.process.stderr.read() or "it has ended")
 
     def await_times(self, count):
-        """Waits until the client has had so many more answers."""
+        """Waits until the client has received `count` more answers."""
         count += len(self.times)
         eventually("answers of an honest client", lambda: len(self.times) >= count or self.faults)
 
@@ -74,7 +74,8 @@ def record(what, rest, flood):
 
 @contextlib.contextmanager
 def watched(gateway, what, figures, bytes_more=4 << 20):
-    """Measures what a flood costs; fails when the honest client gets no answers or memory grows."""
+    """Measures the times of an honest client and the gateway's memory during a flood. Fails if the client gets no
+    answers or memory grows."""
     with Paced(gateway) as honest:
         for process in gateway.process, honest.process:
             put_first(process)
@@ -97,8 +98,8 @@ def watched(gateway, what, figures, bytes_more=4 << 20):
 
 
 def send_without_reading(connection, data, times=1):
-    """Sends data again and again as fast as the other end takes it, and reads nothing. Returns whether the other end has
-    closed."""
+    """Sends data again and again as fast as the other end reads it, and reads nothing. Returns whether the other end
+    has closed."""
     end = time.monotonic() + PATIENCE
     connection.settimeout(1)
     for _ in range(times):

@@ -25,8 +25,8 @@ PATIENCE = 20
 _random = random.Random()
 
 
-# The ports already given out, whether anything listens there now or not. Each test process locks the byte at each of its
-# ports' numbers in a shared file; the system unlocks them when the process ends.
+# The ports already given out, whether anything listens there now or not. Each test process locks the byte at each of
+# its ports' numbers in a shared file; the system unlocks them when the process ends.
 _given = set()
 _ports = open(pathlib.Path(tempfile.gettempdir()) / "aegis-test-ports", "ab")
 
@@ -63,7 +63,7 @@ def eventually(what, condition, patience=PATIENCE, pause=0.01):
 
 
 def settled(what, value, looks=20):
-    """Waits until a value has been the same in so many checks in a row, and returns it."""
+    """Waits until a value has been the same in `looks` checks in a row, and returns it."""
     seen = []
 
     def same():
@@ -144,7 +144,7 @@ class Gateway:
         return subprocess.Popen([*wrapper, PROGRAMS / "aegis-apply"], cwd=self.folder, text=True, **streams)
 
     def run_apply(self, *wrapper):
-        """Applies the configuration, whatever the outcome: exit code and output."""
+        """Applies the configuration, and returns the exit code and the output, whatever they are."""
         with self.launch_apply(*wrapper, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             try:
                 stdout, stderr = process.communicate(timeout=PATIENCE * 6)
@@ -208,8 +208,8 @@ class Gateway:
         assert code == 0, f"the gateway has ended with {process.returncode}:\n{self.log}"
 
     def upgrade(self):
-        """Has the gateway start a successor, waits until that serves, and makes it `process`. Returns the former
-        process."""
+        """Makes the gateway start a successor, waits until the successor serves, and stores it as `process`. Returns
+        the former process."""
         handovers = self.log.count("the successor serves")
         self.process.send_signal(signal.SIGUSR2)
         eventually("the successor serves", lambda: self.log.count("the successor serves") > handovers)
@@ -230,7 +230,7 @@ class Gateway:
             lambda: next((line for line in self.log.splitlines() if all(text in line for text in texts)), None))
 
     def ask(self, path):
-        """Sends a request to the admin listener: status and body."""
+        """Sends a request to the admin listener, and returns the status and the body."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         connection = http.client.HTTPSConnection("127.0.0.1", self.admin, timeout=PATIENCE, context=context)

@@ -9,7 +9,8 @@ import time
 
 from client import Client, tls_context
 
-# How often a test replaces what traffic depends on. A hundred times take minutes, so a usual run makes fewer.
+# How often a test replaces a thing that traffic depends on, such as a certificate. A hundred times take minutes, so a
+# usual run makes fewer.
 ROTATIONS = 100 if os.environ.get("AEGIS_LONG") else 20
 
 ASK_SOCKET = (
@@ -25,7 +26,7 @@ def content(identity):
 
 
 def answer(connection, request):
-    """The origin's answer: the content of an identity, the hash of what was sent, or an echo."""
+    """The origin's answer: the content of an identity, the hash of the received body, or an echo."""
     if request.target == "/socket":
         connection.send(AGREE)
         while connection.buffer or connection.more():

@@ -9,7 +9,7 @@ import pytest
 _UNPACKED = pathlib.Path(".build/openssl-trixie").resolve()
 _LOADER = next(_UNPACKED.glob("usr/lib/*/ld-linux-*.so.*"), None)
 
-# The command that runs a program with it: the loader of the newer C library that it needs.
+# The command that runs a program with OpenSSL 3.5: the loader of the newer C library that OpenSSL 3.5 needs.
 WRAPPER = (str(_LOADER), "--library-path", str(_LOADER.parent)) if _LOADER else ()
 # The command line tool of OpenSSL 3.5.
 COMMAND = (*WRAPPER, str(_UNPACKED / "usr/bin/openssl"))

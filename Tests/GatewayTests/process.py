@@ -21,7 +21,8 @@ def cpu_seconds(pid):
 
 @contextlib.contextmanager
 def held(pid):
-    """Stops all threads of a process and continues them at the end: it then sees all events of the meantime together."""
+    """Stops all threads of a process, and continues them at the end. The process then sees all events of that time
+    together."""
     os.kill(pid, signal.SIGSTOP)
     try:
         threads = pathlib.Path(f"/proc/{pid}/task")

@@ -29,7 +29,7 @@ def test_the_admin_listener_is_trusted_by_its_address_and_names(run):
     for there in {"[::1]", name, name.split(".")[0]}:
         answer = curl(gateway, "--connect-to", f"{there}:{port}:127.0.0.1:{port}", f"https://{there}:{port}/healthz")
         assert answer == "ok\n", there
-    # The certificate has no name of anybody else: CURLE_PEER_FAILED_VERIFICATION.
+    # The certificate does not have another machine's name, so curl fails with CURLE_PEER_FAILED_VERIFICATION.
     assert curl(gateway, "--connect-to", f"other.test:{port}:127.0.0.1:{port}", f"https://other.test:{port}/healthz") == 60
     shown = subprocess.run(
         ["openssl", "s_client", "-connect", f"127.0.0.1:{port}"], stdin=subprocess.DEVNULL, capture_output=True, check=True)

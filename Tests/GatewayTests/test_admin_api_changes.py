@@ -1,5 +1,5 @@
-"""What the admin API changes: it is in force when the answer comes, once, under the rules of the file, and no key is ever
-told."""
+"""Changes by the admin API: each is in force when its answer comes, is made once, and follows the rules of the file. No
+answer contains a key."""
 
 import concurrent.futures
 import contextlib
@@ -60,7 +60,7 @@ def get(gateway, what):
 
 
 def served(gateway, name):
-    """What a client gets of a host by plain HTTP."""
+    """The body that a client gets from a host by plain HTTP, or the status if it is not 200."""
     with Client(gateway.http) as client:
         answer = client.get(name)
         return answer.body.decode() if answer.status == 200 else answer.status
@@ -111,7 +111,7 @@ def test_a_stored_certificate_is_served_when_the_answer_arrives(gateway):
     assert (shown["owner"], shown["source"], shown["hosts"]) == ("api", "custom", ["tls.test"])
     refused = delete(gateway, f"certificates/{number}")
     assert refused.problem == "in-use" and "tls.test" in refused.json["detail"]
-    # Another one, sent with the host, takes its place and number.
+    # Another certificate, sent with the host, replaces the first one and keeps its number.
     second, sent = pair("tls.test")
     assert change(gateway, "hosts/tls.test", {"ssl_cert_pem": sent["cert_pem"], "ssl_key_pem": sent["key_pem"]}).status == 200
     assert leaf(gateway, "tls.test") == der(second)
@@ -141,7 +141,7 @@ def test_items_of_the_file_and_of_the_api_coexist(own):
     assert "host api.test" in own.apply().partition("left alone")[2]
     assert served(own, "api.test") == "api\n" and leaf(own, "api.test") == der(holder)
     before = get(own, "hosts").body
-    # The owner is named, and nothing changes.
+    # The errors name the owner of the host, and nothing changes.
     for clash in (
         {"domain": "b.test", "respond": {}}, {"domain": "x.test", "aliases": ["b.test"], "respond": {}},
         {"domain": "x.test", "aliases": ["api.test"], "respond": {}},
@@ -155,7 +155,7 @@ def test_items_of_the_file_and_of_the_api_coexist(own):
             assert "claimed by host 'api.test', which the admin API owns" in done.stderr
         own.config["hosts"].pop()
     assert get(own, "hosts").body == before
-    # What the API needs of the file's stays.
+    # The file's certificates and issuers that the API's items need are not deleted.
     assert change(own, "hosts/api.test", {"ssl_cert_id": 1}).problem == "invalid"
     assert post(own, "hosts", {"domain": "x.more.test", "ssl_mode": "custom", "ssl_cert_id": 1, "respond": {}}).status == 201
     own.config["certificates"], own.config["issuers"] = {}, {}
@@ -192,7 +192,7 @@ def test_items_of_the_api_become_the_files(own):
     assert leaf(own, "api.test") == der(holder)
     assert "No changes" in own.apply()
     assert delete(own, "hosts/api.test").problem == "owned-by-file"
-    # With another setting, the plan shows the field too.
+    # If the file has another setting, the plan shows this field too.
     assert post(own, "hosts", {"domain": "more.test", "respond": {"body": "x"}}).status == 201
     own.config["hosts"].append({"domain": "more.test", "respond": {"body": "y"}})
     (own.folder / "aegis.yaml").write_text(json.dumps(own.config, indent=1))
@@ -239,7 +239,7 @@ def test_a_requested_renewal_happens_soon(own):
 
 
 def holding(gateway, seconds):
-    """Gives the lock to an apply on another machine, of which nobody can tell whether it lives."""
+    """Gives the lock to an apply on another machine. Nobody can tell whether that apply still runs."""
     now = int(time.time())
     with contextlib.closing(sqlite3.connect(gateway.folder / "state.db", isolation_level=None)) as state:
         state.execute(

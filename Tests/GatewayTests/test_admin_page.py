@@ -40,7 +40,7 @@ def link(gateway, host="127.0.0.1"):
 
 
 def log_in(gateway, browser, host="127.0.0.1", **options):
-    """A page of a new session."""
+    """Logs in, and returns a page of the new session."""
     page = browser.new_context(**options).new_page()
     page.set_default_timeout(20_000)
     page.goto(link(gateway, host))
@@ -75,7 +75,7 @@ def own(gateway):
     return f"Origin: https://127.0.0.1:{gateway.admin}", "Sec-Fetch-Site: same-origin"
 
 
-# Getting in
+# Logging in.
 
 
 def test_the_link_works_once(gateway, browser):
@@ -125,7 +125,7 @@ def test_logging_out_ends_the_session(gateway, page):
     assert ask(gateway, "/api/v1/hosts", None, cookie).status == 401
 
 
-# Looking
+# Pages that show something.
 
 
 @pytest.mark.parametrize("width", [360, 1280])
@@ -170,7 +170,7 @@ def test_missing_pages_are_404(page):
         expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
 
 
-# Changing
+# Forms that change something.
 
 
 def pair(*names, **options):
@@ -237,7 +237,7 @@ def bad_pairs():
 
 @pytest.mark.parametrize("chain, key, field", [case[1:] for case in bad_pairs()], ids=[case[0] for case in bad_pairs()])
 def test_a_bad_pair_is_refused_at_its_field(gateway, browser, chain, key, field):
-    # Without script the server is asked; with it the browser refuses some of these before.
+    # Without a script the server checks the form. With a script the browser itself refuses some of these forms.
     page = log_in(gateway, browser, java_script_enabled=False)
     page.goto(f"https://127.0.0.1:{gateway.admin}/add/certificate")
     page.locator("[name=cert_pem]").fill(chain)
@@ -326,7 +326,7 @@ def test_the_trust_bundle_is_what_curl_needs(gateway, page, tmp_path):
          f"https://127.0.0.1:{gateway.admin}/healthz"], check=True)
 
 
-# Other pages
+# Requests from other sites.
 
 
 def token_and_cookie(page):

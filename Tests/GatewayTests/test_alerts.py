@@ -26,7 +26,7 @@ TOKEN = "a-token-that-nobody-sees"
 
 
 def own(folder, days, name="shop"):
-    """A certificate of the operator that expires after so many days, as the configuration names it."""
+    """A certificate of the operator that expires after `days` days, as the configuration names it."""
     folder.mkdir(exist_ok=True)
     holder = Holder(f"{name}.test", names=[f"{name}.test"], days=(-1, days), purposes=[SERVER])
     (folder / f"{name}.pem").write_bytes(pem(holder.certificate))
@@ -264,7 +264,7 @@ def test_a_webhook_over_https_is_verified_by_its_ca_file(start, clock, tmp_path)
 
 
 def test_one_of_several_gateways_sends_the_alert(start, clock, webhook):
-    """Three gateways with one state, one of which dies after each threshold."""
+    """Three gateways share one state. After each of the first alerts one of them is killed."""
     gateway = start(20, alerts={"expiry": ["30d", "10d", "5d", "1d"], "webhook": {"url": webhook.url}})
     others = [Gateway(gateway.folder, []) for _ in range(2)]
     for number, other in enumerate(others):
@@ -295,13 +295,13 @@ def test_one_of_several_gateways_sends_the_alert(start, clock, webhook):
 def test_an_overdue_renewal_causes_an_alert(start, clock, webhook, tmp_path):
     gateway = start(
         900, alerts={"expiry": ["3650d"], "webhook": {"url": webhook.url}}, issuers={"lan": {"type": "local_ca"}})
-    # Days left matter only for what does not renew itself.
+    # For a certificate that the gateway renews, the days left cause no alert.
     gateway.config["certificates"]["web"] = {"issuer": "lan", "domains": ["app.test"]}
     gateway.reload()
     webhook.await_requests(1)
     looked_again(gateway, clock, 120)
     assert [body["name"] for body in bodies(webhook)] == ["shop"]
-    # A renewal that happens causes no alert.
+    # A renewal in time causes no alert.
     due = next_renewal(gateway)
     clock.set(int(due - time.time()) + 600)
     gateway.await_log("the certificate 'web' is there")
@@ -309,7 +309,7 @@ def test_an_overdue_renewal_causes_an_alert(start, clock, webhook, tmp_path):
     assert next_renewal(gateway) > due
     assert [body["name"] for body in bodies(webhook)] == ["shop"]
     due = next_renewal(gateway)
-    # The gateway that runs has the CA's key in memory.
+    # The running gateway has the CA's key in memory, so it is stopped before the key is deleted.
     gateway.stop()
     gateway.root.with_suffix(".key").unlink()
     clock.set(int(due - time.time()) + 600)

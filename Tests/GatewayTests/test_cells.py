@@ -1,4 +1,4 @@
-"""Bodies in each framing, with each end of the connection, through the gateway: unchanged, or an error.
+"""Bodies in each framing, on connections that end in each way: the client gets the body unchanged, or an error.
 
 The table is in cells.py. A client must never get a cut answer that seems complete, nor another client's.
 """
@@ -25,7 +25,8 @@ PEERS = {"plain": None, "TLS 1.2": ssl.TLSVersion.TLSv1_2, "TLS 1.3": ssl.TLSVer
 CLIENTS = list(itertools.product((False, True), ("1.0", "1.1")))
 FEW_CLIENTS = [(False, "1.0"), (True, "1.1")]
 TLS = tls_context()
-# How many clients run at once: enough that connections are shared, few enough for Python, which runs one thread at a time.
+# How many clients run at once: enough that connections are shared, few enough for Python, which runs one thread at a
+# time.
 AT_ONCE = 6
 LEAST_CELLS = 2000
 
@@ -97,8 +98,8 @@ def real_answers(server, listener):
     """The answers that an origin can give behind a real server, which decides itself how long its own connections stay
     open."""
     for answer in answers(False, ("1.1",), ["kept", "announced", "within the body", "within the body, reset"]):
-        # nginx without chunks can't report a cut body; HAProxy takes a reset for the end of a body that the connection's
-        # end ends.
+        # nginx without chunks can't report a cut body. HAProxy mistakes a reset for the end of a body that ends with
+        # the connection.
         is_silent = server == "nginx" and not LISTENERS[listener][1] or ANSWERS[answer.framing].kind == "close"
         if answer.end not in CUTS or not is_silent:
             yield answer, answer.outcome()
@@ -139,7 +140,7 @@ BODIES = {peer: list(request_cells(peer, peer != "plain")) for peer in PEERS} | 
 # Running the cells.
 
 def go_through(gateway, actor, cells):
-    """Has clients run cells, some at once. Returns unexpected outcomes as text."""
+    """Runs cells, with several clients at once. Returns unexpected outcomes as text."""
     faults = []
     actor.faults.clear()
     actor.add({cell.number: cell.answer for cell in cells})

@@ -155,7 +155,8 @@ def connect(gateway, settings, name, session=None):
 
 
 def ask(gateway, settings, name, host=None, session=None):
-    """Sends a request to a host: status, whether the session was resumed, and the session; or else the text of the error."""
+    """Sends a request to a host. Returns the status, whether the session was resumed, and the session; or else the
+    error's text."""
     try:
         with connect(gateway, settings, name, session) as client:
             response = client.get(host or name)
@@ -279,7 +280,8 @@ def test_plain_http_never_reaches_a_host_that_requires_one(gateway, folder):
 
 
 def split_hello(gateway, settings, name, cut):
-    """Sends a request after a client hello in two records, cut at any place, in separate packets: status or alert."""
+    """Sends a client hello in two records, the first with `cut` bytes, and then a request. Returns the status of the
+    answer, or the error's text."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     end = settings.wrap_bio(incoming, outgoing, server_hostname=name)
     with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as raw:
@@ -466,7 +468,7 @@ def is_passed_on(client):
 @VERSIONS
 @pytest.mark.parametrize("what", CHANGES)
 def test_open_tunnels_follow_changed_files(run, make_origin, tmp_path, what, version):
-    """Threat: who once got through goes on for as long as they like."""
+    """Threat: a client that was accepted once keeps its tunnel after its certificate is no longer accepted."""
     origin = make_origin()
     origin.answers["/socket"] = echo
     (tmp_path / "ca.pem").write_bytes(pem(root.certificate))
@@ -537,7 +539,7 @@ def test_open_tunnels_end_when_their_proof_does(run, make_origin, clock, tmp_pat
             assert client.is_closed()
             gateway.await_log("a client's certificate was refused", "host=any.test")
         else:
-            # A worker reports what it has answered when it has looked at the time.
+            # The worker's report of this answer shows that the worker has noticed the new time.
             Client(gateway.http).get("any.test")
             eventually("the count", lambda: 'aegis_host_requests_total{host="any.test",class="4xx"}' in gateway.ask("/metrics")[1])
             assert is_passed_on(client)
@@ -578,7 +580,7 @@ def test_narrower_rules_of_a_host_hold_though_its_files_are_broken(changing, tmp
         changing.reload()
         assert client.get("any.test").status == 421 and client.is_closed()
     assert isinstance(ask(changing, unwanted, "any.test")[0], str)
-    # The last good CAs and lists are used on.
+    # The last good CAs and lists stay in use.
     assert ask(changing, wanted, "any.test")[0] == 200
     changing.await_log("the former ones are used on")
 

@@ -1,5 +1,5 @@
-"""Damage to the files of a state while a gateway serves: the gateway reports it and goes on with the last good state. It
-follows a restored state without a restart."""
+"""Damage to the files of a state while a gateway serves: the gateway reports it and continues with the last good state.
+It follows a restored state without a restart."""
 
 import contextlib
 import json
@@ -35,7 +35,8 @@ def state(gateway, suffix=""):
 
 
 def fold(gateway):
-    """Has SQLite move all commits from the -wal file into the database, so that damage to the database hits them."""
+    """Makes SQLite move all commits from the -wal file into the database, so that damage to the database affects
+    them."""
     with contextlib.closing(sqlite3.connect(state(gateway))) as database:
         busy, _, _ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         assert not busy
@@ -126,7 +127,7 @@ def certificates_zeroed(gateway):
 
 
 def lost(table):
-    """A table that another program has removed, with what it stands for."""
+    """Makes a function that removes a table, as another program might do."""
     def befall(gateway):
         with contextlib.closing(sqlite3.connect(state(gateway))) as database:
             database.execute(f"DROP TABLE {table}")
@@ -234,7 +235,8 @@ def test_a_removed_file_of_sqlite_does_not_separate_gateway_and_apply(gateway, s
 
 
 def has_index(gateway):
-    """Whether the -shm file is as long as SQLite needs it, or absent until a store is opened."""
+    """Whether the -shm file is as long as SQLite needs it. An absent file counts too, since SQLite makes it when it
+    opens the database."""
     try:
         return state(gateway, "-shm").stat().st_size >= 32768
     except FileNotFoundError:
@@ -273,7 +275,7 @@ def test_files_copied_over_those_in_use_end_no_process(gateway):
     for suffix in ("", "-wal", "-shm"):
         shutil.copy(state(gateway, suffix), copies)
     for _ in range(20):
-        # The copy fails where SQLite removes or makes one of the files meanwhile.
+        # The copy fails if SQLite removes or makes one of the files meanwhile.
         subprocess.run(["cp", *copies.iterdir(), gateway.folder], capture_output=True)
         assert is_served(gateway)
     restore(gateway, backup)
@@ -343,7 +345,7 @@ def change(gateway, statement):
 
 
 def hang_up(gateway):
-    """Makes the gateway read the whole state anew, by SIGHUP, and waits until it has."""
+    """Makes the gateway read the whole state again by SIGHUP, and waits until it has done so."""
     reloads = gateway.metric('aegis_reloads_total{result="ok"}')
     gateway.process.send_signal(signal.SIGHUP)
     eventually("a full reading", lambda: gateway.metric('aegis_reloads_total{result="ok"}') > reloads)

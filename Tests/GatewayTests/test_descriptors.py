@@ -196,7 +196,8 @@ def test_waiting_clients_are_closed_when_descriptors_run_out(run, origin):
         idle.append(Client(gateway.http))
         assert idle[-1].get("app.test" if number % 2 else "fixed.test").status == 200
     gateway.await_log("warning: there are not enough descriptors", str(limit))
-    # The limit was lowered after the start, so no descriptor is reserved for the admin listener: it is raised to read metrics.
+    # The limit was lowered after the start, so no descriptor is reserved for the admin listener. The limit is raised
+    # again so that the metrics can be read.
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit + 10, hard))
     assert gateway.metric("aegis_connections_evicted_total") > 0
     under_way.send(b"lo")
@@ -208,7 +209,7 @@ def test_waiting_clients_are_closed_when_descriptors_run_out(run, origin):
 
 @pytest.mark.parametrize("limit", [20, 40, 60])
 def test_a_gateway_with_too_few_descriptors_does_not_start(tmp_path, origin, limit):
-    """It says how many it needs, and serves with as many."""
+    """The gateway says how many descriptors it needs, and serves if it has that many."""
     gateway = Gateway(
         tmp_path / "gateway", [FIXED, proxied("app.test", origin.url)], gateway={"limits": {"connections_per_client": 0}})
     gateway.apply()
@@ -240,7 +241,8 @@ FEW = 700
 @pytest.fixture
 def few(run_few, origin):
     gateway = run_few([FIXED, proxied("app.test", origin.url)], gateway={"limits": {"connections_per_client": 0, **AT_ONCE}})
-    # The first request of each worker to an upstream takes longer, and who waits meanwhile may lose its place.
+    # The first request of each worker to an upstream takes longer. A client that waits meanwhile may be closed to make
+    # room.
     for _ in range(16):
         plain(gateway, b"app.test")
     return gateway
@@ -276,7 +278,8 @@ def test_the_limit_of_connections_follows_from_the_descriptors(few):
 
 
 def test_one_client_has_a_share_of_the_possible_connections(run_few, origin):
-    """The share of a configuration without such a bound, and of one whose bound is above the limit."""
+    """Without a limit for one client in the file, the share is a quarter. A limit above that of all clients has no
+    effect."""
     gateway = run_few([proxied("app.test", origin.url)], gateway={"limits": dict(AT_ONCE)})
     limit = limit_in_force(gateway)
     gateway.await_log(f"warning: at most {limit} connections", f"one client may have {limit // 4} of them")
@@ -313,10 +316,11 @@ def test_slow_heads_lock_no_other_client_out(few, origin):
         held = []
         for _ in range(8):
             held += slow_heads(few, limit // 2)
-            # Older connections go on, and new ones get in.
+            # Older connections continue, and new connections are accepted.
             assert kept.get("app.test").status == 200
             for host in (b"fixed.test", b"app.test"):
-                # A client that connects at the same moment as the others may be turned away, and gets in the next time.
+                # A client that connects at the same moment as the others may be turned away, but is accepted at its
+                # next try.
                 eventually("an answer", lambda: answers(plain, few, host))
                 eventually("an answer over TLS", lambda: answers(over_tls, few, host))
         assert few.metric("aegis_connections_open") <= limit
@@ -332,7 +336,7 @@ def test_slow_heads_lock_no_other_client_out(few, origin):
 @pytest.mark.parametrize("host", ["app.test", "fixed.test"])
 @pytest.mark.parametrize("more", [b"G", b"GET / HTTP/1.1\r\nHo", b"\r\n", b"\r"])
 def test_bytes_after_a_request_do_not_protect_a_connection_from_being_replaced(few, more, host):
-    """The beginning of another head, or an empty line, in the same segment as a whole request."""
+    """The bytes are the beginning of another head, or an empty line, in the same segment as a whole request."""
     limit = limit_in_force(few)
     request = f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() + more
     held = []
@@ -363,7 +367,8 @@ def test_idle_clients_are_replaced_by_new_ones(few):
 
 
 def test_the_last_descriptors_are_reserved(run_few, make_origin):
-    """However many idle connections to upstreams there are: libraries end a process that can't open a file."""
+    """Libraries end a process that can't open a file. So some descriptors stay free, even with many idle upstream
+    connections."""
     count = 150
     origins = [make_origin() for _ in range(3)]
     # Requests are answered only when all clients have sent one, so that each has its own connection.

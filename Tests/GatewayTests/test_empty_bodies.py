@@ -13,7 +13,8 @@ from gateway import eventually
 from origin import OK
 from test_upgrades import AGREE, ASK, open_socket
 
-# A client that owed more of its body would be refused as too slow long before this answer.
+# The time in which a client must send the next bytes of its body. Late answers come after this time, so a client that
+# was believed to owe more of its body would be refused.
 SHORT = "300ms"
 
 EMPTY = {
@@ -53,7 +54,7 @@ def test_a_late_answer_to_an_empty_body_arrives(gateway, origin, framing, method
 def late(gateway):
     """Answers long after the time in which a client must send the next bytes of its body."""
     def answer(connection, request):
-        # Another client, which stops within its body, is refused as too slow before that.
+        # First, another client, which stops within its body, is refused as too slow. So the time is over.
         with Client(gateway.http) as slow:
             slow.send("POST /slow HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1\r\n\r\n")
             assert slow.response("POST").status == 408
@@ -70,7 +71,7 @@ def test_a_head_is_sent_without_waiting_for_its_body(run, make_origin, tmp_path,
     with traced(gateway.process.pid, trace), Client(gateway.http) as client:
         for body in (EMPTY[framing], "Expect: 100-continue\r\nContent-Length: 5\r\n\r\nhello"):
             assert client.ask(f"POST / HTTP/1.1\r\nHost: app.test\r\n{body}").status == 200
-    # With MSG_MORE the kernel holds data back for 200 ms.
+    # With MSG_MORE the kernel would hold data back for up to 200 ms.
     assert "POST / " in trace.read_text() and "MSG_MORE" not in trace.read_text()
 
 

@@ -161,7 +161,7 @@ def test_a_trusted_proxy_without_fields_counts_as_the_client(trusting, origin):
     ("127.0.0.0/8", "http", 301), ("127.0.0.0/8", None, 301),
 ])
 def test_a_client_that_used_https_at_a_trusted_proxy_is_not_redirected(run, origin, who, scheme, status):
-    """The client would be redirected for ever: the trusted proxy ends TLS."""
+    """Without this rule the client would be redirected for ever, since the trusted proxy ends TLS."""
     forced = {"ssl_mode": "custom", "certificate": "app", "force_https": True}
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url], **forced}], gateway={"trusted_proxies": [who]},
@@ -197,7 +197,7 @@ def test_the_proto_of_forwarded_is_the_clients_scheme(run, origin, fields, statu
     ("forwarded", ["Forwarded: for=8.8.8.8;proto=http", "X-Forwarded-Proto: https"], ["http"]),
     ("forwarded", ["Forwarded: for=1.1.1.1;proto=https, for=8.8.8.8;proto=http"], ["http"]),
     ("forwarded", ["Forwarded: for=8.8.8.8;proto=https", "Connection: X-Forwarded-Proto"], ["https"]),
-    # Where it says nothing of the scheme, the other field counts, and goes on as it came.
+    # If Forwarded names no scheme, X-Forwarded-Proto counts, and is passed on unchanged.
     ("forwarded", ["Forwarded: for=8.8.8.8", "X-Forwarded-Proto: https"], ["https"]),
     ("forwarded", ["Forwarded: for=8.8.8.8;proto=gopher", "X-Forwarded-Proto: https"], ["https"]),
     ("forwarded", ["Forwarded: for=8.8.8.8"], ["http"]),
@@ -222,7 +222,7 @@ def test_upstreams_get_the_scheme_of_the_client(trusting_in, origin, field, line
     (['for="a\\"b", for=8.8.8.8'], 'for="a\\"b", for=8.8.8.8'),
 ])
 def test_an_open_quotation_mark_hides_no_address(run, origin, before, passed):
-    """Else what the gateway appends would be read as part of the quoted string."""
+    """Otherwise the element that the gateway appends would be a part of the quoted string."""
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url]}],
         gateway={"trusted_proxies": ["127.0.0.1"], "client_address": "forwarded"})

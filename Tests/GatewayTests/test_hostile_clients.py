@@ -21,7 +21,7 @@ from tls_records import TLS_1_2, RawTLS
 UPLOAD = b"POST /upload HTTP/1.1\r\nHost: app.test\r\nContent-Length: 5000000\r\n\r\n"
 
 
-# Limits are so long that no connection ends for being slow.
+# Time limits so long that no connection ends for being slow.
 PATIENT = {"request_header_timeout": "10m", "body_progress_timeout": "10m", "idle_timeout": "10m"}
 
 

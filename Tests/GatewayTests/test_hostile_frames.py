@@ -12,7 +12,8 @@ from client import BrokenTransfer, Client
 from flood import HONEST, is_ended, send_without_reading, watched
 from test_upgrades import AGREE, ASK
 
-# The head of a masked frame: whether it is final, opcode, length.
+# By name: frames, most of them with a mask of zeros. The first byte of a frame has the bit for the last fragment and
+# the opcode, and the second byte has the length (RFC 6455 section 5.2).
 MASK = bytes(4)
 FRAMES = {
     "pings": b"\x89\x80" + MASK,
@@ -138,7 +139,7 @@ def chunks(extension):
     return b"".join(line + BODY[at:at + 1] + b"\r\n" for at in range(COUNT)) + b"0\r\n\r\n"
 
 
-# As long as chunks may be in the long run, and as long as they may be once in a while.
+# The longest extension that all chunks of a body may have, and the longest one that a single chunk may have.
 PASSED = {"none": b"", "short": b";" + b"x" * 14}
 REFUSED = b";" + b"x" * 254
 

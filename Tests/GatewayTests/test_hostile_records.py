@@ -16,7 +16,7 @@ from tls_server import Server, TLSServer, make_certificate
 COUNT = 10_000
 PATIENT = {"request_header_timeout": "10m", "body_progress_timeout": "10m", "idle_timeout": "10m"}
 GET = b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n"
-# A ticket of TLS 1.3 (RFC 8446 section 4.6.1): its lifetime, age, nonce, itself and no extension.
+# A NewSessionTicket message of TLS 1.3 (RFC 8446 section 4.6.1): lifetime, age, nonce, ticket, no extensions.
 TICKET = b"\x04\0\0\x0f" + bytes(4) + bytes(4) + b"\1n" + b"\0\1t" + b"\0\0"
 
 # By name: the function that makes the next record, the versions that have such records, and who sends them ("both",
@@ -36,7 +36,8 @@ KINDS = {
     "an unknown type": (lambda end, hello: end.record(99, b"?"), VERSIONS, "both"),
 }
 
-# The first such record already ends the connection. In TLS 1.2 an unwanted renegotiation is only answered by a warning.
+# The first record of these kinds already ends the connection. In TLS 1.2 an unwanted renegotiation is only answered by
+# a warning.
 HANDSHAKES = ["new handshakes", "requests of a new handshake"]
 NO_TLS = ["bare changes of cipher", "changes of cipher", "heartbeats", "an unknown type", *HANDSHAKES]
 
@@ -86,7 +87,7 @@ def broken(gateway, peer):
 
 
 def await_counted(gateway, peer, before, kind, version, count):
-    """Waits until the metrics count so many more connections that broke by a kind of records."""
+    """Waits until the metrics count `count` more connections that broke because of records of a kind."""
     reason = "malformed" if kind in NO_TLS and (version == "TLS 1.3" or kind not in HANDSHAKES) else "flood"
     expected = {**before, reason: before[reason] + count}
     eventually(f"{count} more of {reason}", lambda: broken(gateway, peer) == expected)
@@ -196,7 +197,7 @@ def test_data_in_one_byte_records_with_empty_ones_between_arrives(gateway, upstr
         assert answer.startswith(b"HTTP/1.1 421 ")  # the request names another host
 
 
-# Nearly the largest client hello that OpenSSL takes.
+# Nearly the largest client hello that OpenSSL accepts.
 PADDING = b"\xfa\xfa\xff\x00" + bytes(0xff00)
 BODY = b"\x03\x03" + bytes(32) + b"\0" + b"\0\2\x13\1" + b"\1\0" + len(PADDING).to_bytes(2) + PADDING
 HELLO = b"\1" + len(BODY).to_bytes(3) + BODY
@@ -215,7 +216,7 @@ def test_a_client_hello_in_many_records_delays_nobody(gateway, records, figures)
 
 
 def test_a_server_hello_in_many_records_delays_nobody(run, figures):
-    """Nearly the largest message that OpenSSL takes of a server, in records of one byte."""
+    """Nearly the largest message that OpenSSL accepts from a server, in records of one byte."""
     hello = b"\2" + (20_000).to_bytes(3) + b"\x03\x03" + bytes(19_998)
     flood = b"".join(b"\x16\x03\x03\0\1" + hello[at:at + 1] for at in range(len(hello)))
 

@@ -93,7 +93,7 @@ STATES = {
     "most of a hello as long as may be": b"".join(
         record(HANDSHAKE, piece, b"\x03\x01") for piece in [b"\x01\x01\xf0\x00" + bytes(16_000), *[bytes(16_000)] * 6]),
 }
-# How many bytes each connection may take: of OpenSSL, of the gateway, and of the received part of a hello.
+# The memory of each connection, in bytes: that of OpenSSL, of the gateway, and the received part of a hello.
 MEMORY = {"most of a hello as long as may be": 260 * KIB}
 USUAL_MEMORY = 80 * KIB
 
@@ -113,7 +113,8 @@ def test_thousands_of_unfinished_handshakes_use_little_memory_and_end(run, state
         return connection
 
     def wave(count):
-        """Holds so many half handshakes until they end; the most memory meanwhile."""
+        """Holds `count` unfinished handshakes until they end. Returns the most memory that the gateway used
+        meanwhile."""
         timeouts = gateway.metric(TIMEOUT)
         forget_peak(pid)
         with ThreadPoolExecutor(4) as threads:
@@ -124,7 +125,7 @@ def test_thousands_of_unfinished_handshakes_use_little_memory_and_end(run, state
         return peak_memory_bytes(pid)
 
     with honest(gateway):
-        # Memory that is allocated once, with the first connections.
+        # The first connections allocate the memory that is allocated only once.
         wave(100)
         idle = memory_bytes(pid)
         first, second = wave(count), wave(count)
@@ -190,7 +191,7 @@ def test_floods_of_all_kinds_at_once_delay_no_other_client(gateway):
                             connection.sendall(data)
                     ended(connection)
                 ends.append(True)
-            except Exception as fault:  # the gateway must go on accepting
+            except Exception as fault:  # the gateway must still accept connections
                 faults.append(repr(fault))
                 return
 

@@ -89,7 +89,7 @@ def test_any_other_end_counts_as_truncation(gateway, upstream, end, size):
             peer.push().say(b"never whole").push(cut=3)
         elif end == "a bad record":
             peer.push(b"\x17\x03\x03\x00\x20" + bytes(32))
-            peer.socket.recv(1)  # an alert, or the end
+            peer.socket.recv(1)  # an alert, or the end of the connection
         else:
             peer.push()
         if end == "RST":
@@ -151,7 +151,7 @@ def test_an_upstream_that_speaks_first_answers_nobody(run, files, kind, delays):
         for _ in range(3):
             assert [client.get().status, other.get().status] == [502, 502]
         gateway.await_log("sent something", "before the request")
-        # As soon as it waits for requests, it gets them.
+        # As soon as the server waits for requests, it gets them.
         server.greeting = b""
         assert answers_in_turn(client)
     server.stop()
@@ -386,7 +386,7 @@ def test_a_late_body_of_an_answer_to_head_reaches_no_other_client(run, make_orig
         eventually("the end of the first connection", lambda: origin.connections[0].socket.fileno() == -1)
         answered.clear()
         assert client.ask(ask, method="HEAD").status == 200
-        # The body of the HEAD is still to come.
+        # The body that follows the answer to HEAD has not arrived yet.
         assert client.get().body == b"ok"
         answered.set()
         assert [client.get().body for _ in range(2)] == [b"ok"] * 2
@@ -411,7 +411,7 @@ def test_head_keeps_its_connection_with_an_upstream_that_sends_no_body(run, make
 
 
 def test_the_first_late_body_of_an_answer_to_head_is_nobody_elses_answer(run, make_origin):
-    """It comes when the connection has another request, if the gateway sends one there."""
+    """The body would arrive while another request is on the connection, if the gateway sent one there."""
     origin = make_origin()
     gateway = run([{"domain": "app.test", "upstreams": [origin.url]}], gateway={"workers": 1})
     answered = threading.Event()
@@ -458,7 +458,7 @@ def test_interim_answers_give_an_upstream_more_time(run, make_origin):
 
     def patient(connection, request):
         for _ in range(8):
-            # As long as four of them, each is soon enough.
+            # Each interim answer comes within the timeout, but four of them take as long as the timeout.
             ended.wait(0.25)
             connection.send(b"HTTP/1.1 102 Processing\r\n\r\n")
         connection.send(OK)

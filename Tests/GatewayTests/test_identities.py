@@ -41,7 +41,7 @@ def replace_private(path, content):
 
 @pytest.fixture
 def upstream(make_origin, tmp_path):
-    """An upstream over TLS that asks for certificates of `root` or `other`, and answers with the name of the client's."""
+    """An upstream over TLS that asks for client certificates of `root` or `other`."""
     shows = Holder("upstream", root, names=[HOST, "up.test"], purposes=[SERVER])
     settings = shows.server(tmp_path / "upstream.pem")
     (tmp_path / "wanted.pem").write_bytes(pem(root.certificate, other.certificate))
@@ -143,7 +143,8 @@ def test_no_request_is_lost_while_an_identity_is_replaced(run, make_origin, upst
             requests = traffic.requests
             eventually("requests after it", lambda: traffic.requests > requests + 20 or traffic.faults)
     assert "no answer from" not in gateway.log
-    # A second is promised. How long it takes depends on the machine's load too, so it is reported.
+    # The gateway should need at most a second. The time also depends on the machine's load, so it is reported and not
+    # checked.
     figures.append(
         f"a replaced identity is in force after {sorted(taken)[len(taken) // 2]:.2f} s, {max(taken):.2f} s at most"
         f" ({sum(one > 1 for one in taken)} of {len(taken)} above 1 s)")
@@ -250,7 +251,7 @@ def test_narrower_rules_for_upstreams_hold_though_their_ca_file_is_broken(run, t
     assert status(gateway) == 200
     replace(folder / "up.pem", b"no PEM")
     gateway.await_log("error: the CAs in", "up.pem", "the former ones stay trusted")
-    # The last good CAs are used on, under the rules of the file.
+    # The last good CAs stay in use, with the rules of the file.
     for names, expected in [(["up.test"], 200), (["other.test"], 502), (["*.test"], 200)]:
         gateway.config["hosts"][0]["upstream_tls"]["required_sans"] = names
         gateway.reload()
@@ -279,7 +280,7 @@ def test_upstreams_are_not_verified_by_the_systems_cas_while_the_identitys_can_n
 
 
 def test_allow_expired_is_told_everywhere_as_long_as_it_is_set(run, tmp_path):
-    """Threat: what was meant for a migration stays set, and nobody notices."""
+    """Threat: a setting that was meant for a migration stays, and nobody notices."""
     folder = tmp_path / "gateway0"
     folder.mkdir()
     write(folder, node())
@@ -306,7 +307,7 @@ def test_allow_expired_is_told_everywhere_as_long_as_it_is_set(run, tmp_path):
 
 
 def test_a_development_identity_makes_its_own_ca(run, tmp_path, make_origin):
-    """Two gateways with the same folder trust each other, and clients with a certificate of its CA are accepted."""
+    """The gateway makes the CA and its own certificate, and accepts clients with a certificate of that CA."""
     certs = tmp_path / "certs"
     gateway = run(
         [certified("any.test", upstreams=[make_origin().url], client_auth={"identity": "lab"})],
@@ -316,7 +317,7 @@ def test_a_development_identity_makes_its_own_ca(run, tmp_path, make_origin):
     settings.load_cert_chain(certs / "edge-1-cert.pem", certs / "edge-1-key.pem")
     assert ask(gateway, settings, "any.test")[0] == 200
     assert isinstance(ask(gateway, context(), "any.test")[0], str)
-    # Each command says what it is for.
+    # Each command says that the identity is for development alone.
     assert "identity 'lab' is for development alone" in gateway.apply(everything=True)
     for command in ("status", "identities"):
         said = subprocess.run(

@@ -97,7 +97,7 @@ def test_commands_tell_what_a_gateway_reports(run, tmp_path):
     assert found["mesh"].endswith("good") and found["lab"].endswith("good, for development alone")
     states = {one["name"]: (one["state"], one["problem"] is None) for one in identities(folder)}
     assert states == {"mesh": ("good", True), "lab": ("good", True), "pod": ("unusable", False), "prod": ("unusable", False)}
-    # What is good here can be bad at the gateway.
+    # An identity that this command can use may be unusable for the gateway.
     (folder / "node.key").chmod(0o644)
     gateway.await_log("the identity 'mesh' can't be used")
     assert "chmod" in lines()["mesh"]
@@ -213,7 +213,7 @@ def test_check_reports_a_peer_that_asks_for_no_certificate(folder, peers):
     ("expired, which is allowed", {"days": (-9, -1)}, [], {"allow_expired": True}, None),
 ])
 def test_check_says_why_a_peer_is_not_trusted(folder, peers, what, shown, options, identity, reason):
-    """The check goes on with an untrusted peer, and reports what the peer says of the gateway's certificate."""
+    """The check continues with an untrusted peer, and reports what the peer says of the gateway's certificate."""
     applied(folder, files(**identity))
     peers.append(server(folder, peer(**shown), root))
     found = check(folder, peers[0], *options, expect=3 if reason else 0)
@@ -298,7 +298,7 @@ def test_status_names_identities_and_lists_that_need_attention(folder):
     text = tell(folder, "status", "--check", expect=3)
     assert "problem: the revocation list of 'CN=mesh' in 'mesh.crl' is past its next update" in text
     assert "a.test refuses clients of this CA" in text
-    # A newer list of the same CA in another file takes its place.
+    # A newer list of the same CA in another file replaces this list.
     (folder / "newer.crl").write_bytes(revocation_list(root, number=2))
     lists = gateway.config["hosts"][0]["client_auth"]["crl_files"]
     lists.append("newer.crl")

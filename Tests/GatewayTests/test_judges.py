@@ -15,8 +15,8 @@ pytestmark = pytest.mark.skipif("AEGIS_SANITIZER" in os.environ, reason="it is t
 OF_THE_CERTIFICATE = {"cert_revocation", "cert_expirationStatus", "cert_validityPeriod", "cert_extlifeSpan"}
 LIFESPAN = "maximum_certificate_lifespan"
 
-# Protocols, ciphers, forward secrecy, preferences, server defaults, known attacks. Simulated handshakes of browsers, which
-# take most of the time, run with AEGIS_LONG=1 only.
+# Protocols, ciphers, forward secrecy, preferences, server defaults, known attacks. Simulated handshakes of browsers,
+# which take most of the time, run with AEGIS_LONG=1 only.
 SAMPLE = ["-p", "-s", "-f", "-P", "-S", "-h", "-U"]
 
 
@@ -42,7 +42,7 @@ def test_testssl_finds_nothing_above_severity_low(gateway):
         capture_output=True, text=True, timeout=1200)
     findings = json.loads(report.read_text())
     seen = {finding["id"] for finding in findings}
-    # The scan has covered what it should.
+    # The scan has made these checks.
     assert {"TLS1_2", "TLS1_3", "PFS", "cipher_order", "heartbleed", "secure_renego", "cert_trust"} <= seen, done.stdout
     bad = [
         f"{finding['severity']} {finding['id']}: {finding['finding']}" for finding in findings

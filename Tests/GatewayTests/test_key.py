@@ -1,5 +1,5 @@
-"""The key of the state: a start with a wrong key fails at once and says why; in a running gateway what is in force
-stays."""
+"""The key of the state: a start with a wrong key fails at once and says why, and a running gateway keeps what is in
+force."""
 
 import sqlite3
 import os
@@ -21,7 +21,7 @@ def gateway(tmp_path):
 
 
 def start(gateway, *arguments, **variables):
-    """Starts the gateway with these arguments, and waits until it ends: exit code and output."""
+    """Starts the gateway with these arguments, and waits until it ends. Returns the exit code and the output."""
     done = subprocess.run(
         [PROGRAMS / "aegis-gateway", "--state", "state.db", *arguments], cwd=gateway.folder, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE, env=variables)

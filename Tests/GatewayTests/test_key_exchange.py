@@ -1,5 +1,5 @@
-"""Which group is used for the key exchange. No handshake needs a second ClientHello for it. Both with the system's OpenSSL and
-with 3.5."""
+"""Which group is used for the key exchange, with the system's OpenSSL and with 3.5. No handshake needs a second
+ClientHello."""
 
 import contextlib
 import socket
@@ -67,7 +67,8 @@ def server_hellos(data):
     for kind, content in records(data):
         if kind != HANDSHAKE or content[:1] != b"\x02":
             continue
-        # Type, length, version, random, session, cipher, compression, length of the extensions (RFC 8446 section 4.1.3).
+        # Type, length, version, random, session, cipher, compression, length of the extensions (RFC 8446 section
+        # 4.1.3).
         position = 4 + 2 + 32 + 1 + content[38] + 2 + 1 + 2
         group, end = None, 4 + int.from_bytes(content[1:4], "big")
         while position < end:
@@ -115,13 +116,14 @@ def test_an_upstream_gets_one_client_hello_unless_it_lacks_the_usual_groups(star
         assert tap.client_hellos == len(expected)
 
 
-# An answer after which the next request takes a new connection.
+# An answer after which the next request needs a new connection.
 CLOSING = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
 
 @pytest.mark.parametrize("version", openssl35.VERSIONS)
 def test_the_group_that_an_upstream_has_chosen_is_offered_from_then_on(start, upstream, version):
-    """The gateway offers it as long as the upstream chooses it; after another choice one handshake takes a second hello."""
+    """The gateway offers the group as long as the upstream chooses it. After another choice one handshake needs a
+    second hello."""
     origin, authority = upstream
     origin.answers["/"] = CLOSING
     with Tap(origin.port) as tap:
@@ -156,7 +158,7 @@ def test_an_upstreams_choice_of_a_group_does_not_affect_others(run, make_origin,
 
 
 def test_the_group_of_a_tls_1_2_upstream_does_not_matter(start, upstream):
-    """In TLS 1.2 the client's share follows the server's choice, so there is nothing to remember."""
+    """In TLS 1.2 the client's key share follows the server's choice, so there is nothing to remember."""
     origin, authority = upstream
     origin.tls.maximum_version = ssl.TLSVersion.TLSv1_2
     origin.tls.set_ecdh_curve("prime256v1")

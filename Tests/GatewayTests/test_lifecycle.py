@@ -58,7 +58,7 @@ def test_an_upgrade_that_fails_leaves_the_old_process(gateway, upstream):
     key.rename(gateway.folder / "gone")
     os.kill(gateway.process.pid, signal.SIGUSR2)
     line = gateway.await_log("started a successor")
-    # Without its key the successor does not get ready; the old process serves on.
+    # Without its key the successor does not become ready, and the old process continues to serve.
     with Client(gateway.http) as client:
         assert client.get("app.test", "/?id=1").status == 200
     # The successor may have ended by itself already.
@@ -84,7 +84,8 @@ def test_a_signal_during_an_upgrade_ends_both_processes(gateway, number):
 
 
 def halted_successor(gateway):
-    """A successor that is halted before it serves. One that is too fast for that is the gateway, and another follows."""
+    """A successor that is halted before it serves. If a successor serves too early, it becomes the gateway, and another
+    one is started."""
     for count in range(10):
         gateway.process.send_signal(signal.SIGUSR2)
         started = eventually(
@@ -198,7 +199,7 @@ def test_the_gateway_does_not_open_the_default_address_if_the_state_names_anothe
 def test_admin_paths_answer_as_documented(gateway):
     assert gateway.ask("/healthz") == (200, "ok\n")
     assert gateway.ask("/readyz") == (200, "ready\n")
-    # What is no endpoint is the admin page's, which wants a session.
+    # A path without an endpoint belongs to the admin page, which needs a session.
     assert gateway.ask("/nothing")[0] == 401
     status, text = gateway.ask("/metrics")
     assert status == 200

@@ -47,7 +47,7 @@ def test_one_address_gets_at_most_its_limit_of_connections(run):
 
 @pytest.mark.parametrize("limit", ["connections", "connections_per_client"])
 def test_a_limit_applies_to_all_workers_together(run, limit, origin):
-    """However unevenly the kernel distributes the connections among workers."""
+    """The kernel may distribute the connections unevenly among workers."""
     gateway = run(
         [{"domain": "app.test", "upstreams": [origin.url]}],
         gateway={"workers": 4, "limits": {"connections_per_client": 0, limit: 12, "body_buffer_bytes": "0B"}})
@@ -71,7 +71,7 @@ def test_trusted_proxies_have_no_limit_per_client(run):
 
 
 def begin_body(client):
-    """Has a client begin a request: connections with a request are not closed to make room."""
+    """Begins a request, since connections with a request are not closed to make room."""
     client.send("POST / HTTP/1.1\r\nHost: app.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
     assert client.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue"
     client.send("hel")

@@ -52,7 +52,7 @@ def lost(gateway):
 
 
 def problem(gateway):
-    """The problem that the gateway's row in the state has."""
+    """The output of `aegis-apply status`, which names the problems that the gateway has stored in the state."""
     return subprocess.run(
         [PROGRAMS / "aegis-apply", "status", "--state", "state.db"], cwd=gateway.folder, capture_output=True,
         text=True, check=True).stdout
@@ -96,7 +96,7 @@ def test_a_full_disk_loses_nothing_that_fits_into_memory(on_small_disk):
     assert lost(gateway) == 0
     assert gateway.log.count("can't be written") == 1
     eventually("the problem's end", lambda: gateway.metric("aegis_state_problems") == 0)
-    # Logging goes on as before.
+    # Logging continues as before.
     ask(gateway, [2000])
     eventually("one more line", lambda: read(path()).count("\n") == 2001)
 
@@ -119,7 +119,7 @@ def test_a_file_at_its_size_limit_is_replaced_by_another(launch, tmp_path):
     gateway = launch(log, "prlimit", f"--fsize={1 << 20}")
     ask(gateway, range(4), LONG)
     gateway.await_log("the access log can't be written: File too large")
-    # The file has two lines and the beginning of a third. Then, as logrotate does:
+    # The file has two lines and the beginning of a third. It is renamed as logrotate does.
     assert log.stat().st_size == 1 << 20
     log.rename(tmp_path / "access.log.1")
     gateway.process.send_signal(1)
@@ -174,7 +174,7 @@ def test_an_unread_pipe_is_reported_and_continues_with_whole_lines(launch, tmp_p
     reader, text = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), bytearray()
 
     def read_lines(count):
-        """Reads what is there; returns whether so many lines have come or were lost."""
+        """Reads the available bytes. Returns whether `count` lines have come or were lost."""
         try:
             text.extend(os.read(reader, 1 << 20))
         except BlockingIOError:
@@ -203,7 +203,7 @@ def test_a_closed_standard_output_is_reported(launch):
     gateway = launch("stdout", "sh", "-c", 'exec "$0" "$@" >&-')
     ask(gateway, range(3))
     gateway.await_log("the access log can't be written: Bad file descriptor")
-    # No other file has got the closed descriptor's number.
+    # No other file has the closed descriptor's number.
     assert os.readlink(f"/proc/{gateway.process.pid}/fd/1") == "/dev/null"
 
 

@@ -75,7 +75,7 @@ def test_every_byte_of_a_text_can_be_read_back(run, http, length):
     gateway = run(
         [{"domain": "app.test", "respond": {"body": "hello"}}],
         gateway={"access_log": {"to": "access.log", "format": "json"}})
-    # Each byte that a field may contain, after so many plain bytes.
+    # Each byte that a field may contain, after `length` plain bytes.
     agent = b"a" * length + bytes([*range(0x21, 0x7F), *range(0x80, 0x100)]) + b"\"z"
     with http(gateway.http) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: app.test\r\nUser-Agent: " + agent + b"\r\n\r\n")
@@ -201,7 +201,7 @@ def test_a_line_goes_to_the_file_that_it_was_begun_for(run, http, make_origin, t
     with http(gateway.http) as client, http(gateway.http) as other:
         client.send("GET /held HTTP/1.1\r\nHost: app.test\r\n\r\n")
         eventually("the request is on its way", lambda: origin.requests)
-        # This line is not written yet when the log changes.
+        # The line of this request is not written yet when the log changes.
         assert other.get(path="/before").status == 200
         gateway.config["gateway"]["access_log"] = {"to": target, "format": "combined"}
         gateway.reload()
@@ -236,7 +236,7 @@ def cut_by_client(gateway, client, origin):
     client.close()
 
 
-# By name: who ends an answer before its end, and the error in the log line.
+# By name: a function that makes one side cut an answer off, and the error in the log line.
 CUTS = {
     "upstream": (cut_by_upstream, "the upstream broke off its answer"),
     "slow upstream": (cut_by_slow_upstream, "the upstream took too long"),
@@ -347,7 +347,7 @@ def test_an_unread_log_delays_no_request(run):
     with open(unread, "rb", buffering=0) as reader:
         os.close(log)
         text += reader.read(1 << 20)
-        # A failure to report, now that there is room.
+        # SIGHUP causes another line. The log has room again, so it reports the lost lines first.
         gateway.process.send_signal(signal.SIGHUP)
         while b"lines of this log were lost" not in text:
             part = reader.read(1 << 16)

@@ -34,7 +34,7 @@ def test_an_idle_connection_takes_little_memory_and_gives_it_back(run, origin):
     gateway = gateway_for(run, origin)
     pid = gateway.process.pid
     tls = tls_context()
-    # Memory that is allocated once, with the first connections: tables, arenas, OpenSSL's own.
+    # The first connections allocate memory that is needed only once: tables, arenas, OpenSSL's own memory.
     for client in [connect(gateway, tls) for _ in range(200)]:
         client.close()
     before = memory_bytes(pid)
@@ -92,7 +92,7 @@ def test_a_gibibyte_passes_through_at_flat_memory(stream, tmp_path):
     large = tmp_path / "large"
     with large.open("wb") as file:
         file.truncate(GIB)
-    # Once before measuring, to allocate all that is allocated once.
+    # One exchange before the measurement allocates all memory that is needed only once.
     with Client(stream.https, tls_context(), "app.test") as client:
         client.ask(REQUEST)
     before = memory_bytes(pid)

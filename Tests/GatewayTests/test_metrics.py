@@ -43,7 +43,7 @@ def test_prometheus_can_read_the_metrics(run, make_origin):
     found = families(gateway.ask("/metrics")[1])
     assert len(found) > 40
     assert found["aegis_host_requests_total"]["type"] == "counter"
-    # Counters exist before there was anything to count, too.
+    # Counters also exist before anything was counted.
     empty = run([])
     assert found.keys() - families(empty.ask("/metrics")[1]).keys() <= {
         "aegis_upstream_healthy", "aegis_certificate_not_after_timestamp_seconds", "aegis_certificate_soonest_not_after_seconds",
@@ -73,7 +73,7 @@ def test_requests_are_counted_by_host_and_class(run, make_origin):
 
     want = {("app.test", "2xx"): 7, ("app.test", "4xx"): 3, ("fixed.test", "2xx"): 1, ("dead.test", "5xx"): 1}
     eventually("the counts", lambda: counted() == want)
-    # A changed host's counters go on, and a removed host's keep their values.
+    # A changed host's counters continue, and a removed host's keep their values.
     gateway.host("fixed.test")["respond"]["body"] = "other"
     gateway.config["hosts"].pop()
     gateway.reload()
@@ -230,7 +230,7 @@ def test_generation_and_revision_are_those_in_force(run):
 def test_due_renewals_are_counted(run):
     gateway = run([], issuers={"lan": {"type": "local_ca"}}, certificates={
         "web": {"issuer": "lan", "domains": ["app.test"]}, "api": {"issuer": "lan", "domains": ["api.test"]}})
-    # From now until long before the certificates' end.
+    # The renewal is due in the future, but before the certificates expire.
     due = eventually("the next renewal", lambda: value(gateway, "aegis_certificate_next_renewal_timestamp_seconds"))
     assert time.time() < due < value(gateway, "aegis_certificate_soonest_not_after_seconds")
     assert value(gateway, "aegis_certificates_renewal_overdue") == 0

@@ -32,7 +32,7 @@ def gateway(run, tmp_path):
 
 
 def ask(gateway, settings, path="/healthz", request=None):
-    """Sends a request to the node listener: status, or the error where there is no answer."""
+    """Sends a request to the node listener. Returns the status, or the error if there is no answer."""
     gateway.https, https = gateway.node, gateway.https
     try:
         with connect(gateway, settings, None) as connection:
@@ -52,7 +52,8 @@ def test_allowed_clients_can_use_each_endpoint(gateway, tmp_path):
 
 
 def api(gateway, settings, method="GET", path="/api/v1/hosts", fields=""):
-    """Sends a request for the admin API to the node listener: status, and the last word of a problem's type."""
+    """Sends a request for the admin API to the node listener. Returns the status, and the last word of a problem's
+    type."""
     gateway.https, https = gateway.node, gateway.https
     try:
         with connect(gateway, settings, None) as connection:
@@ -155,7 +156,7 @@ def test_a_client_that_is_no_longer_allowed_is_refused_despite_other_faults(gate
         gateway.await_log("error: the node listener:")
         assert kept.ask("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status == 403
     eventually("the refusal in the handshake", lambda: ask(gateway, settings) != 200)
-    # Whoever is still allowed keeps its access; nobody gets in who was not allowed before.
+    # Clients that are still allowed keep their access. No other client gets access.
     assert (ask(gateway, scraper) == 200) == change.startswith("narrower")
     assert ask(gateway, context(client("new.test"), folder=tmp_path)) != 200
 

@@ -32,7 +32,7 @@ def upstream(make_origin):
 
 
 def make_certificate(folder, name, number):
-    """A certificate and its key, as an operator brings them."""
+    """Makes an operator's certificate with its key. Returns the paths of the key and of the certificate."""
     key, chain = folder / f"{name}-{number}.key", folder / f"{name}-{number}.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90",
@@ -46,7 +46,7 @@ def fingerprint(pem):
 
 
 def shop(gateway, number):
-    """Writes an operator's certificate where the configuration names it."""
+    """Writes an operator's certificate to the files that the configuration names. Returns its fingerprint."""
     key, chain = make_certificate(gateway.folder, "shop.test", number)
     (gateway.folder / "shop.key").write_bytes(key.read_bytes())
     (gateway.folder / "shop.pem").write_bytes(chain.read_bytes())
@@ -88,7 +88,8 @@ def test_applies_lose_no_request(gateway, upstream, probe, figures):
     revision = gateway.metric("aegis_state_revision")
     with Load(gateway) as load:
         for number in range(1, APPLIES + 1):
-            # Each change has another certificate and, by turns, a new host, a changed host, a removed host, or a listener.
+            # Each change has another certificate and, by turns, a new host, a changed host, a removed host, or a
+            # listener.
             match number % 4:
                 case 1:
                     hosts.append({"domain": f"extra{number}.test", "respond": {"status": 200, "body": f"{number}"}})
@@ -201,7 +202,7 @@ def test_metrics_have_the_expiry_of_certificates(gateway):
         return gateway.metric("aegis_certificate_soonest_not_after_seconds")
 
     assert set(ends()) == {"shop"} and first() == ends()["shop"]
-    # The local CA's certificate ends later than the other's 90 days, which is removed then.
+    # The local CA's certificate ends later than the operator's 90-day certificate, which is removed afterwards.
     gateway.config["issuers"] = {"lan": {"type": "local_ca"}}
     gateway.config["certificates"]["own"] = {"issuer": "lan", "domains": ["own.test"]}
     gateway.reload()
@@ -303,7 +304,7 @@ def test_a_name_that_does_not_resolve_delays_a_change_by_seconds_only(names, gat
     hosts.append({"domain": "new.test", "upstreams": ["http://up.slow.test:1"]})
     gateway.apply()
     eventually("a question for the name", names.with_name("names.asked").exists)
-    # What is applied meanwhile follows afterwards.
+    # A change that is applied meanwhile is put in force afterwards.
     hosts.append({"domain": "later.test", "respond": {"status": 200, "body": ""}})
     gateway.apply()
     with Client(gateway.http) as client:
@@ -320,7 +321,7 @@ def change_unseen(gateway, sql, *values):
 
 
 def read_all(gateway):
-    """Makes the gateway read the whole state anew, and waits until that is in force."""
+    """Makes the gateway read the whole state again, and waits until that is in force."""
     done = gateway.log.count("is being put in force")
     gateway.process.send_signal(signal.SIGHUP)
     eventually("the state read anew", lambda: gateway.log.count("is being put in force") > done)

@@ -90,7 +90,7 @@ def test_max_forwards_is_lowered_by_one(gateway, origin, method, given, passed):
     (1000, lambda cookies: [f"Cookie: {cookie}" for cookie in cookies], 431),
 ])
 def test_a_client_may_have_many_cookies(gateway, origin, count, fields, expected):
-    """Browsers keep up to 180 of a site. Host counts too."""
+    """Browsers keep up to 180 cookies of a site. The Host field counts as a field too."""
     with Client(gateway.http) as client:
         answer = client.get("app.test", "/", *fields([f"c{number}={number}" for number in range(count)]))
     assert answer.status == expected

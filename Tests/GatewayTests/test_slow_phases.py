@@ -96,7 +96,7 @@ def test_clients_that_stop_are_cut_off(run, origin, phase, figures):
     with watched(gateway, f"{COUNT} clients: {phase}", figures, COUNT * (256 << 10)):
         # Data for clients that read nothing fill the kernel's buffers first, of some MiB each.
         held = [connect(gateway, said, tls, not reads) for _ in range(COUNT if reads else COUNT // 10)]
-        # All but the honest client's connection.
+        # Only the honest client's connection stays open.
         eventually("that they are let go", lambda: open_connections(gateway) <= 1)
         for connection in held:
             connection.close()
@@ -211,7 +211,7 @@ def test_peers_that_stop_do_not_keep_a_process_from_ending(run, origin, how):
             gateway.await_log("ending")
         else:
             gateway.upgrade()
-        # The last request on a kept connection; then the process ends, long before its deadline.
+        # After the last answer on the kept connection the process ends, long before its deadline.
         asking.join(PATIENCE)
         assert told and told[-1] == "close"
         assert former.wait(20) == 0

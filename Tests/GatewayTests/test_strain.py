@@ -19,7 +19,8 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 class Strain:
-    """Activities that run until they are stopped, each in a thread. Client errors are part of them."""
+    """Activities that run until they are stopped, each in a thread. Errors of their sockets are expected and
+    ignored."""
 
     def __init__(self, gateway):
         self.gateway = gateway
@@ -141,7 +142,7 @@ def test_a_gateway_under_strain_ends_well(run, origin):
         strain.end()
         for tool in tools:
             tool.kill()
-    # The fixture stops what it has started; it has not started this process.
+    # The fixture stops only gateways that it has started, and the successor is not one of them.
     gateway.process = None
     os.kill(successor, signal.SIGTERM)
     _, status = os.waitpid(successor, 0)
@@ -149,6 +150,6 @@ def test_a_gateway_under_strain_ends_well(run, origin):
     print(strain.rounds, *outputs, sep="\n")
     assert all(count > 0 for count in strain.rounds.values()), strain.rounds
     for output in outputs:
-        # wrk and h2load word it differently; both report how many requests were answered.
+        # wrk and h2load use different words for the number of answered requests.
         answered = re.search(r"(\d+) requests in|(\d+) succeeded", output)
         assert answered and int(answered[1] or answered[2]) > 0, output

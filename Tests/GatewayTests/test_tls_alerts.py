@@ -107,8 +107,7 @@ def test_a_certificate_that_openssl_refuses_is_an_internal_error_alert(run, tmp_
 
 
 def test_a_client_that_never_closes_is_cut_off_after_the_handshake_timeout(gateway):
-    """Each such client gets its alert and goes on sending; together they take no more descriptors than the time limit
-    implies."""
+    """Each client gets its alert and keeps its connection open. The gateway closes the connections nevertheless."""
     before = descriptors(gateway.process.pid)
     timeouts = gateway.metric('aegis_tls_handshakes_total{result="timeout",version=""}')
     held = []
@@ -127,7 +126,7 @@ def test_a_client_that_never_closes_is_cut_off_after_the_handshake_timeout(gatew
 
 
 def test_endless_bytes_after_a_failed_handshake_are_cut_off(gateway):
-    """The gateway closes after a mebibyte, not after a time, in which the test could send all."""
+    """The gateway closes after a mebibyte. With only a time limit, the test could send all its bytes."""
     with socket.create_connection(("127.0.0.1", gateway.https), timeout=PATIENCE) as connection:
         connection.sendall(old_hello())
         with pytest.raises(ConnectionError):

@@ -117,7 +117,7 @@ def test_a_refused_upgrade_is_an_ordinary_answer(gateway, origin):
 
 @pytest.mark.parametrize("version, ending", [("1.1", []), ("1.0", ["close"])])
 def test_a_426_says_what_the_upstream_requires(gateway, origin, version, ending):
-    """As RFC 9110 section 15.5.22 wants it. What else ends at a hop stays there."""
+    """RFC 9110 section 15.5.22 requires the Upgrade field. Other hop-by-hop fields are not passed on."""
     origin.answer = (
         b"HTTP/1.1 426 \r\nUpgrade: foo/2, bar\r\nConnection: Upgrade, X-Hop\r\nX-Hop: 1\r\nUpgrade: baz\r\n"
         b"Content-Length: 2\r\n\r\nno")

@@ -1,4 +1,4 @@
-"""TLS sessions with upstreams: a new connection resumes one, as long as a full handshake would come to the same."""
+"""TLS sessions with upstreams: a new connection resumes one, as long as a full handshake would have the same result."""
 
 import socket
 import ssl
@@ -117,7 +117,8 @@ def test_an_upstream_may_change_its_version(serve, make_upstream, tmp_path, form
 
 
 def offers_session(hello):
-    """Whether a client hello of TLS 1.3 has the extension pre_shared_key (41), which comes last (RFC 8446 4.2.11)."""
+    """Whether a client hello of TLS 1.3 has the extension pre_shared_key (41), which comes last (RFC 8446 section
+    4.2.11)."""
     place = 5 + 4 + 2 + 32
     place += 1 + hello[place]
     place += 2 + int.from_bytes(hello[place:place + 2], "big")
@@ -130,7 +131,7 @@ def offers_session(hello):
 
 
 class Intolerant(Origin):
-    """Breaks a handshake that offers a session, in place of making a full one."""
+    """A server that breaks off each handshake that offers a session, instead of making a full handshake."""
 
     broken = 0
 
@@ -149,7 +150,7 @@ def test_a_handshake_that_breaks_with_a_session_is_repeated_without_it(serve, tm
         assert [is_resumed(gateway) for _ in range(3)] == [False] * 3
         assert upstream.broken == 2 and gateway.metric("aegis_upstream_retries_total") == 2
         assert handshakes(gateway) == [3, 0]
-        # Its failures are no reason to leave it out.
+        # Failed resumptions do not eject the upstream.
         assert gateway.metric("aegis_upstream_ejections_total") == 0
     finally:
         upstream.stop()
@@ -157,7 +158,7 @@ def test_a_handshake_that_breaks_with_a_session_is_repeated_without_it(serve, tm
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_hosts_with_other_settings_share_no_session(run, make_upstream, tmp_path, version):
-    """The same upstream, under another name, with other CAs and with another identity."""
+    """The hosts use one upstream with different server names, CAs, identities or required SANs."""
     upstream = make_upstream(version)
     folder = tmp_path / "gateway0"
     folder.mkdir()
@@ -276,7 +277,7 @@ def refusal(gateway):
 @needs_faketime
 @pytest.mark.parametrize("version", VERSIONS)
 def test_there_is_a_full_handshake_each_hour(serve, make_upstream, clock, version):
-    """However often sessions are resumed meanwhile."""
+    """The hour counts from the last full handshake, however often sessions are resumed meanwhile."""
     gateway = serve(make_upstream(version), wrapper=clock.wrapper)
     assert not is_resumed(gateway)
     for minutes in range(10, 60, 10):

@@ -199,7 +199,7 @@ def test_health_checks_trust_the_same_cas_as_requests(run, make_origin, tmp_path
 
 @pytest.mark.parametrize("trusted", ["root.pem", "issuing.pem"])
 def test_the_systems_cas_are_those_of_openssl(run, make_origin, tmp_path, monkeypatch, trusted):
-    """Its directory may contain chains that servers show, which were not meant to be trusted."""
+    """An intermediate among the system's CAs, which a server may show, is not trusted by itself."""
     origin = make_origin(tls=Holder("leaf", issuing, names=["127.0.0.1"]).server(tmp_path / "leaf.pem", issuing))
     (tmp_path / "root.pem").write_bytes(pem(root.certificate))
     (tmp_path / "issuing.pem").write_bytes(pem(issuing.certificate))

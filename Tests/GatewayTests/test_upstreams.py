@@ -495,7 +495,7 @@ def test_bytes_of_an_https_upstream_before_tls_are_not_used(run):
     ("Transfer-Encoding: chunked", b"0\r\n\r\n", 2),
     ("Transfer-Encoding: chunked", b"5\r\nhello\r\n0\r\n\r\n", 2),
     ("Content-Length: 5", b"hello", 2),
-    # Of a body this long the gateway does not keep all.
+    # The gateway does not keep all of such a long body.
     ("Content-Length: 1000000", bytes(1_000_000), 1),
 ], ids=["no chunk", "chunks", "length", "large"])
 def test_a_request_is_repeated_with_its_whole_body_or_not_at_all(gateway, origin, framing, body, times):
@@ -510,7 +510,7 @@ def test_a_request_is_repeated_with_its_whole_body_or_not_at_all(gateway, origin
 
 
 def test_a_request_is_repeated_on_a_new_connection_after_a_dead_one(run, make_origin):
-    """However many connections wait in the pool: the others may be dead as well."""
+    """All connections that wait in the pool may be dead, however many there are."""
     origin, together, dead = make_origin(), threading.Barrier(3), set()
 
     def answer(connection, request):

@@ -307,7 +307,7 @@ def test_no_request_is_lost_while_identities_rotate(run, vault, front, upstream,
         [host(upstream, tmp_path)], vaults=vaults(vault), identities=issued() if kind == "pki" else stored("rotating"))
     serves(gateway)
     upstream.answer = load.answer
-    # Requests that came before the first identity was there have logged it already.
+    # Requests before the first identity have caused this log line already.
     unanswered = gateway.log.count("no answer from")
     with load.Load(gateway) as traffic:
         for number in range(1, (load.ROTATIONS if kind == "pki" else 100) + 1):
@@ -425,7 +425,7 @@ def test_another_address_takes_effect_while_a_call_is_under_way(run, vault, fron
     gateway.reload()
     serves(gateway)
     assert front.count("/sign/") == 1, "the gateway has given up the former call before"
-    # What the former call obtains is of no use any more.
+    # The identity that the former call obtains is no longer wanted.
     chain = row(gateway, "chain")
     release.set()
     assert signed.wait(60)
@@ -449,7 +449,7 @@ def test_an_identity_does_not_wait_for_a_call_for_another(run, vault, front, ups
     gateway.reload()
     eventually("the other is obtained", lambda: refreshes(gateway, name="aside") == 1)
     assert refreshes(gateway) == 0 and refreshes(gateway, "failed") == 0
-    # What the former call obtains is still wanted.
+    # The identity that the former call obtains is still wanted.
     release.set()
     eventually("the first one is obtained", lambda: refreshes(gateway))
     serves(gateway)
@@ -473,7 +473,7 @@ def test_a_standby_that_sends_clients_to_the_active_node(run, vault, front, upst
     gateway.await_log("error: the identity 'mesh' can't be obtained", f"to '{active}', where nothing was sent")
     gateway.await_log("the address must be that of the active server, or of a balancer that finds it")
     assert status(gateway) == 502
-    # It becomes the active node itself, behind a balancer that sends each call once around.
+    # The standby becomes the active node, behind a balancer that redirects each call once.
     seen = set()
 
     def around(method, path, forward):

@@ -1,5 +1,5 @@
-"""Kills a gateway at each step of obtaining an identity from Vault: the next gateway goes on with the same key, asks for
-nothing once the certificate is stored, and no key is ever on disk unsealed.
+"""Kills a gateway at each step of obtaining an identity from Vault: the next gateway continues with the same key, asks
+for nothing once the certificate is stored, and no key is ever on disk unsealed.
 
 AEGIS_LONG=1 kills at every place where the state is written; else the test takes a sample.
 """
@@ -55,7 +55,7 @@ def kill(gateway):
 
 
 def obtains(gateway):
-    """Starts the gateway again: it serves, with one identity and no request left in the state."""
+    """Starts the gateway again, and checks that it serves with one identity and leaves no request in the state."""
     gateway.launch()
     gateway.await_ready()
     eventually("it is stored", lambda: len(row(gateway)) == 1)
@@ -125,7 +125,7 @@ def test_a_gateway_killed_as_it_writes_the_identity_recovers(vault, front, make,
 
         eventually("it is killed, or done", is_over, patience=60)
         if gateway.process.poll() is None and not dies(gateway):
-            # This write comes after the certificate is stored; it may be one of the gateway's end.
+            # This write comes after the certificate is stored. The gateway may even make it as it ends.
             gateway.process.terminate()
             assert gateway.process.wait(PATIENCE) in (0, -signal.SIGKILL)
             gateway.process = None

@@ -96,7 +96,7 @@ def expand_1_2(secret, seed, size):
 
 
 class RawTLS:
-    """A client's connection. The test sends the records that `sealer` makes by `socket`, in whatever pieces."""
+    """A client's connection. The test sends the records that `sealer` makes through `socket`, in any pieces."""
 
     def __init__(self, port, name="app.test", version=None):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)

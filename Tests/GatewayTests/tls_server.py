@@ -95,7 +95,7 @@ class TLSServer(Server):
 
 
 class Peer:
-    """A server's end of a connection. Data that it says are sent by `push`."""
+    """A server's end of a connection. Data that were passed to `say` are sent by `push`."""
 
     def __init__(self, connection):
         self.socket = connection

@@ -54,7 +54,7 @@ class Vault:
         self.process.wait()
 
     def call(self, method, path, body=None, token="root"):
-        """Sends a request: status and JSON of the answer."""
+        """Sends a request, and returns the status and the JSON of the answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.request(
@@ -106,8 +106,8 @@ class Vault:
 
 
 class Front:
-    """A proxy before Vault. `behave(method, path, forward)` returns status, body and perhaps fields, or None for no answer
-    at all; `forward()` calls Vault."""
+    """A proxy before Vault. `behave(method, path, forward)` returns status, body and optionally fields, or None for no
+    answer at all; `forward()` calls Vault."""
 
     def __init__(self, vault):
         front = self
