@@ -219,7 +219,7 @@ class Cloudflare:
     def _store(self, certificate, body):
         number = str(next(self._numbers))
         ends = certificate.not_valid_after_utc
-        # Cloudflare uses both forms.
+        # Cloudflare writes times in both forms.
         form = "%Y-%m-%dT%H:%M:%SZ" if int(number) % 2 else "%Y-%m-%d %H:%M:%S +0000 UTC"
         self.certificates[number] = {**body, "id": number, "certificate": pem(certificate),
                                      "expires_on": ends.strftime(form)}

@@ -15,7 +15,7 @@ def host(domain, **settings):
 
 
 def shown(gateway, ca, name):
-    """The body that a client gets that trusts only the CA."""
+    """The body that a client gets if it trusts only the CA."""
     with Client(gateway.https, tls_context(ca.root()), name) as client:
         return client.get(name).body.decode()
 
@@ -33,7 +33,7 @@ def rows(gateway, query, *values):
 
 
 def nothing_is_left(gateway):
-    """Whether no order, no challenge and no lease of a certificate remains."""
+    """Whether the state has no order, no challenge and no lease of a certificate."""
     return rows(gateway, "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM challenges), "
                          "(SELECT count(*) FROM leases WHERE name LIKE 'certificate%')") == [(0, 0, 0)]
 
@@ -61,7 +61,7 @@ NAMES = ["app.example.test", "*.example.test"]
 def behind_cloudflare(folder, cloudflare, hosts=None, **settings):
     """A gateway's folder whose one certificate, `site`, is the Origin CA's.
 
-    `settings` are the issuer's; None leaves one out.
+    `settings`: the issuer's settings. A setting that is None is left out.
     """
     gateway = Gateway(folder, hosts or [
         {"domain": "app.example.test", "ssl_mode": "custom", "certificate": "site", "respond": {"body": "app"}}])

@@ -19,7 +19,7 @@ class Call:
         self.method, self.path = handler.command, handler.path
 
     def pass_on(self):
-        """Passes the request on; status, header fields and body of the CA's answer."""
+        """Passes the request on. Returns the status, the header fields and the body of the CA's answer."""
         connection = http.client.HTTPSConnection("localhost", self.ca.port, timeout=PATIENCE, context=self.ca.trust)
         with contextlib.closing(connection):
             # The Host field is the client's, since the CA makes all URLs from it.
@@ -74,7 +74,8 @@ class Proxy:
         return {**self._ca.issuer, "directory": f"https://localhost:{self.port}/dir"}
 
     def arm(self, place, fault, path="/"):
-        """Injects a fault into the `place`-th of the following calls whose path begins with `path`; into all for None."""
+        """Injects a fault into the `place`-th of the following calls whose path begins with `path`. If `place` is None,
+        into all."""
         with self._lock:
             self.calls.clear()
             self.broken = None

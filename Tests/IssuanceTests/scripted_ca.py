@@ -108,7 +108,7 @@ class ScriptedCA:
         self.ending.set()
         self._server.stop()
 
-    # MARK: What it says
+    # MARK: Answers
 
     def answer(self, method, path, body):
         kind, *rest = path.strip("/").split("/")
@@ -194,7 +194,7 @@ class ScriptedCA:
         return Answer(pem(self.issued[int(number) - 1], self.alternate.certificate),
                       fields={"Content-Type": "application/pem-certificate-chain"})
 
-    # MARK: How it is asked
+    # MARK: Requests
 
     def _take(self, handler, body):
         answer = self.answer(handler.command, handler.path.split("?")[0], body)

@@ -58,7 +58,7 @@ def advise(ca, gateway, start, end):
 
 
 def advised(gateway):
-    """The time in the state that was chosen from the CA's window; None when there is none."""
+    """The renewal time in the state, which was chosen from the CA's window; None when there is none."""
     return next((at for at, in rows(gateway, "SELECT advised_at FROM renewals WHERE certificate = 'app.test'")), None)
 
 
@@ -97,11 +97,11 @@ def test_a_past_renewal_window_makes_the_gateway_renew_at_once(stand, served):
     eventually("the new certificate", lambda: serial(served, "app.test") != former, patience=60)
     eventually("the end of the order", lambda: nothing_is_left(served))
     assert shown(served, stand.ca, "app.test") == "app.test"
-    # The order replaces another, so rate limits don't count it.
+    # The order replaces an issued certificate, so rate limits don't count it.
     assert "is a replacement of" in stand.ca.log
     assert rows(served, "SELECT is_exempt FROM ledger WHERE kind = 'order' ORDER BY id") == [(0,), (1,)]
-    # The gateway asks about the new certificate some hours later, or a CA could make it renew without end. The new window
-    # is in the future.
+    # The gateway asks about the new certificate only some hours later. Otherwise a CA could make it renew without end.
+    # The new window is in the future.
     served.stop()
     forget_when_to_ask(served)
     served.start()
@@ -120,7 +120,7 @@ def test_advice_is_kept_over_restarts(stand, served):
     served.start()
     assert advised(served) == chosen
     assert asked(stand) == times
-    # A chosen time stays as long as it is in the window, and is chosen anew when it is not.
+    # A chosen time stays as long as it is in the window. Otherwise another time is chosen.
     for window, stays in [((9 * DAY, 21 * DAY), True), ((30 * DAY, 40 * DAY), False)]:
         served.stop()
         advise(stand.ca, served, *window)

@@ -170,7 +170,8 @@ def test_an_account_gets_another_key_and_gateways_follow(site):
     assert changed[0][0] == account[0][0] and changed[0][1] != account[0][1]
     assert account[0][0] in aegis(gateway, "accounts").stdout
     assert renew(gateway, "app.test", "--force").returncode == 0
-    # The state as of an apply killed after the CA's answer: it has both keys, and the one that the CA accepts is found.
+    # The state is that of an apply which was killed after the CA's answer: it has both keys of the account. The renewal
+    # finds the key that the CA accepts.
     with sqlite3.connect(gateway.folder / "state.db") as state:
         state.execute("UPDATE accounts SET sealed_next_key = sealed_key, sealed_key = ?", (account[0][1],))
     assert renew(gateway, "app.test", "--force").returncode == 0

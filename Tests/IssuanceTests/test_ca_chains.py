@@ -1,5 +1,5 @@
-"""CAs whose chains contain an expired certificate: where a renewed one of the same key exists, clients are shown that;
-where none does, the chain is reported, and not ordered again and again."""
+"""CAs whose chains contain an expired certificate. If a renewed certificate with the same key exists, clients get that
+one. Otherwise the chain is reported, and the certificate is not ordered again and again."""
 
 import sqlite3
 from types import SimpleNamespace
@@ -15,13 +15,13 @@ EXPIRED, RENEWED, SHORT = (-40, -1), (-1, 300), (-40, 20)
 
 
 def intermediate(ca, days):
-    """A variant of the CA's intermediate certificate."""
+    """A certificate like the CA's intermediate, with another validity: `days` from now."""
     root = SimpleNamespace(subject=ca.root.name, key=ca.root.key)
     return Holder("Intermediate", root, is_ca=True, days=days, key=ca.intermediate.key).certificate
 
 
 def showing(forms):
-    """A twist that replaces the CA's intermediate by these variants, in this order."""
+    """A twist: these certificates, in this order, take the place of the CA's intermediate."""
     def twist(kind, answer):
         if kind == "certificate":
             leaf = x509.load_pem_x509_certificates(answer.body)[0]
@@ -59,7 +59,7 @@ def test_an_expired_chain_is_reported_and_not_ordered_endlessly(odd):
     assert "No changes" in gateway.apply()
     renew(gateway)
     assert ca.new_orders == 1
-    # When the CA has corrected its chain, the next renewal takes the correct one.
+    # When the CA has corrected its chain, the next renewal stores the correct one.
     forms[:] = [intermediate(ca, RENEWED)]
     said = renew(gateway, "app.test", "--force")
     assert stored(gateway)[1] == stored(gateway)[0][0].not_valid_after_utc.timestamp(), said

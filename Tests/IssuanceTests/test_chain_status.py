@@ -17,7 +17,7 @@ from test_refused_chains import LEAVES, again
 
 
 def certified(authority, by, start, end):
-    """A CA's certificate signed by another CA, valid for so long from now."""
+    """A CA's certificate signed by the CA `by`. It is valid from `start` to `end`, both relative to now."""
     now = datetime.datetime.now(datetime.timezone.utc)
     key = authority.key.public_key()
     return (x509.CertificateBuilder().subject_name(authority.name).issuer_name(by.name).public_key(key)
@@ -123,7 +123,7 @@ def test_certificates_left_out_at_the_end_of_a_chain_are_reported(own, what):
     assert words in aegis_apply(gateway, "--dry-run", "--strict", expect=3)
     assert words in gateway.apply(everything=True)
     assert words in aegis_apply(gateway, "--dry-run", "--strict", expect=3)
-    # Most clients know another one in its place: nobody has to act at once.
+    # Most clients know another certificate in place of the missing one, so nobody has to act at once.
     thing = "'Middle'" if what == "an intermediate" else "root 'Middle'"
     note = f"its certificate is shown without {thing} at the end of its chain: clients that know no other certificate"
     assert note in aegis_apply(gateway, "status", "--check")
@@ -131,7 +131,7 @@ def test_certificates_left_out_at_the_end_of_a_chain_are_reported(own, what):
     assert note in host_["warning"] and host_["problem"] is None
     text = (gateway.folder / "own.pem").read_bytes()
     (gateway.folder / "own.pem").write_bytes(text.replace(pem(ended), pem(certified(middle, root, -DAY, 365 * DAY))))
-    # The file is not the one that was applied: what is in force is not judged by it.
+    # The file has changed since the apply, so it says nothing about the chain in force.
     assert note not in aegis_apply(gateway, "status")
     gateway.apply()
     assert note not in aegis_apply(gateway, "status")
@@ -145,7 +145,7 @@ def test_a_leaf_in_force_that_clients_refuse_is_a_problem(odd, what):
     gateway.config["hosts"].append(host("bad.test"))
     gateway.apply()
     aegis_apply(gateway, "status", "--check")
-    # As an earlier version took it in.
+    # The chain as an earlier version would have stored it.
     bad, = [leaf for leaf in ca.issued if "bad.test" in
             leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)]
     extensions, words = LEAVES[what]

@@ -1,4 +1,4 @@
-"""Chains of CAs in force that clients refuse, or will refuse: status, plans and renew tell the same."""
+"""Chains of CAs in force that clients refuse, or will refuse: status, plans and renew report the same."""
 
 import contextlib
 import datetime
@@ -19,7 +19,7 @@ ADDRESS = "http://ca.test/middle.der"
 
 
 def put(gateway, name, chain, ends=None):
-    """Puts a chain in force, as an earlier version took it in or as time has changed it."""
+    """Puts a chain in force that an earlier version would have stored, or that has become bad with time."""
     with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
         state.execute("UPDATE certificates SET chain = ? WHERE name = ?", (chain, name))
         if ends:
@@ -81,14 +81,14 @@ def test_what_is_wrong_with_a_chain_in_force_is_told_alike_by_all(odd, what):
     row, = [row for row in json.loads(aegis_apply(gateway, "status", "--format", "json"))["hosts"]
             if row["host"] == "app.test"]
     assert words in row["problem" if is_problem else "warning"]
-    # The plan tells it in its own output, at the host, and once.
+    # A dry run reports the fault twice: in the plan, and at the host's line of the file.
     said = aegis_apply(gateway, "--dry-run", "--strict", expect=3)
     assert "No changes" in said and said.count(f"{words}") == 2, said
     assert "warning: certificate 'app.test' " in said and "'good.test' " not in said, said
     plan = aegis_apply(gateway, "--dry-run", "--format", "json")
     warning, = json.loads(plan)["warnings"]
     assert words in warning["message"] and warning["line"] > 0
-    # So does an apply, whether or not it changes something.
+    # An apply reports the fault too, whether or not it changes something.
     assert words in gateway.apply(everything=True)
     gateway.config["hosts"].append({"domain": "plain.test", "respond": {"body": "plain"}})
     assert words in gateway.apply(everything=True)
@@ -96,7 +96,7 @@ def test_what_is_wrong_with_a_chain_in_force_is_told_alike_by_all(odd, what):
     assert done.returncode == 0 and f"  warning: certificate app.test " in done.stderr and words in done.stderr, done
     assert "good.test" not in done.stderr
     assert (words in aegis_apply(gateway, "certificates", "list")) == is_problem
-    # What is reissued is warned of no longer.
+    # There is no warning about a reissued certificate.
     assert renew(gateway, "app.test", "--force").returncode == 0
     aegis_apply(gateway, "status", "--check")
     assert "app.test" not in aegis_apply(gateway, "--dry-run", "--strict")

@@ -330,11 +330,10 @@ def test_an_order_is_repeated_without_a_replaces_that_the_ca_refuses(two_cas):
     gateway, known, other = two_cas
     gateway.config["issuers"] = {"letsencrypt": known.issuer}
     gateway.apply()
-    # The state as after an upgrade, without a record of which CA has issued the certificate; and the CA has lost its
-    # memory.
+    # The state has no record of which CA issued the certificate, as after an upgrade. The CA has lost its memory.
     change(gateway, "UPDATE certificates SET directory = ''")
     known.restart_empty()
     done = renew(gateway, "app.test", "--force")
     assert done.returncode == 0, done.stdout + done.stderr
-    # The CA took none of the orders for a renewal.
+    # The CA treated none of the orders as a renewal.
     assert rows(gateway, "SELECT DISTINCT is_exempt FROM ledger") == [(0,)]

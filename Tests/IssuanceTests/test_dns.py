@@ -21,7 +21,7 @@ PROGRAMS = pathlib.Path(__file__).parent.parent / "Programs"
 
 
 class Webhook:
-    """A webhook such as connects any DNS provider: it sets the records of Pebble's DNS."""
+    """A webhook like one for a DNS provider: it sets the records of Pebble's DNS."""
 
     def __init__(self):
         self.calls = []

@@ -62,7 +62,7 @@ def test_a_young_certificate_is_renewed_by_request_once_it_is_advised(odd, renew
     assert renew(gateway, "--all").stdout == "Nothing is due.\n"
     assert "No changes" in gateway.apply()
     assert 5 * HOURS < next_advice(gateway) - time.time() <= 6 * HOURS
-    # A forced renewal does not wait, and renewal information about its certificate is used as for any other.
+    # A forced renewal does not wait, and the CA may be asked about the renewed certificate at once.
     assert renew(gateway, "app.test", "--force").returncode == 0
     assert renew(gateway, "--all", "--force").returncode == 0
     assert len(ca.issued) == 4
@@ -74,7 +74,7 @@ def test_advice_for_a_future_time_renews_nothing_and_is_requested_again(odd):
     gateway.apply()
     advise(gateway, DAY)
     assert renew(gateway, "--all").stdout == "Nothing is due.\n"
-    # The certificate is renewed for another reason: the CA may be asked about the next one at once.
+    # The certificate is renewed for another reason, so the CA may be asked about the new certificate at once.
     assert renew(gateway, "app.test", "--force").returncode == 0
     assert next_advice(gateway) == 0
 
@@ -126,7 +126,8 @@ def test_a_silent_ca_is_reported_once_and_asked_by_the_next_renew(odd, kind, cha
     assert done.returncode == 0 and done.stdout == "Nothing is due.\n", done.stdout + done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.startswith("  still asking")]
     assert len(lines) == 1 and "/directory does not say when it would have certificates renewed: " in lines[0], lines
-    # Only certificates that were asked about at the same time; libcurl repeats some requests when a connection was closed.
+    # After a failure no further request is made, so only those that ran at the same time were made. libcurl repeats
+    # some of them after a connection was closed.
     assert ca.calls[kind] - before <= 16
     ca.twist = lambda asked, answer: None
     done = renew(gateway)

@@ -73,7 +73,7 @@ def refuse_nonce(call):
                 b'{"type": "urn:ietf:params:acme:error:badNonce", "detail": "again"}')
 
 
-# An apply waits for temporary faults to pass; after any other fault the next apply goes on.
+# An apply waits until temporary faults pass. After any other fault the next apply continues.
 PASSING = [busy, slow_down]
 LASTING = [leave_alone, cut_off, lose_answer, fail_afterwards, garble, cut_short, go_on_for_ever, leave_encryption,
            redirect, refuse_nonce]

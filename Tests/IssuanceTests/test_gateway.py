@@ -9,7 +9,8 @@ from hosts import age, forget, host, nothing_is_left, serial
 
 
 def without_certificate(site, hosts, **options):
-    """A gateway that serves hosts, the first of them without its certificate, and how many the CA has issued."""
+    """Starts a gateway whose first host has no certificate. Returns the gateway, the CA, and how many certificates the
+    CA has issued so far."""
     gateway, ca = site(hosts, **options)
     gateway.apply()
     forget(gateway, hosts[0]["domain"])
@@ -50,7 +51,7 @@ def test_a_handshake_waits_at_most_on_demand_wait(site):
     begun = time.monotonic()
     with Client(gateway.https, tls_context(gateway.root), "app.test") as client:
         assert client.get("app.test").body == b"app.test"
-    # Without the setting it would wait ten seconds: this limit is what the test is about.
+    # Without the setting the handshake would wait ten seconds: this limit is what the test is about.
     assert time.monotonic() - begun < 8
 
 

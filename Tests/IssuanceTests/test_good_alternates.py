@@ -16,7 +16,7 @@ from twists import UNREADABLE, has_one_certificate, only_leaf, replaced, warning
 
 
 def spoilt(change):
-    """A twist: the CA's own chain is changed so, and the good one is linked."""
+    """A twist: `change` spoils the CA's own chain, and the answer links the good one."""
     def twist(ca):
         def both(kind, answer):
             offering(f'</alternate/{len(ca.issued)}>; rel="alternate"')(kind, answer)
@@ -84,7 +84,7 @@ def test_the_preferred_one_of_two_good_alternates_is_used(odd):
     ca.twist = twist
     said = gateway.apply(everything=True)
     assert intermediate_of(gateway) == ca.alternate.certificate, said
-    # The preferred chain of the CA is what was asked for: nothing is odd about it.
+    # The configuration asks for this chain as the preferred one, so there is no warning.
     assert not warnings(said), said
 
 
@@ -159,7 +159,7 @@ def test_a_leaf_that_is_not_valid_yet_is_fetched_again_when_it_is(odd, ahead, wa
     assert wait[0] <= left <= wait[1]
     # The order stays, and the certificate is fetched no more than once a try.
     assert ca.calls["certificate"] == 1 and rows(gateway, "SELECT count(*) FROM orders") == [(1,)]
-    # A day later another one is ordered, once.
+    # A day later another certificate is ordered, once.
     with contextlib.closing(sqlite3.connect(gateway.folder / "state.db")) as state, state:
         state.execute("UPDATE orders SET created_at = created_at - 90000")
     assert gateway.run_apply().returncode == 3

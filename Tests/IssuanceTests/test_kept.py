@@ -219,13 +219,13 @@ def test_an_entry_that_is_renamed_keeps_its_certificate(site):
     assert serial(gateway, "app.test") == before
     assert shown(gateway, ca, "app.test") == "app.test"
     assert "No changes" in gateway.apply()
-    # Used as the certificate of the host itself.
+    # The certificate is used as the host's own.
     gateway.config["certificates"] = {}
     gateway.config["hosts"][0] = host("app.test")
     gateway.reload()
     assert rows(gateway, "SELECT name FROM certificates") == [("app.test",)]
     assert serial(gateway, "app.test") == before
-    # Used from among the kept certificates.
+    # The certificate is kept, and then used again by another declaration.
     gateway.config["hosts"] = [OTHER]
     gateway.reload()
     assert kept(gateway) == ["app.test"]
@@ -257,10 +257,10 @@ def test_a_kept_certificate_stands_in_while_another_ca_refuses(site):
         assert kept(gateway) == []
         line, = [line for line in aegis_apply(gateway, "status").splitlines() if line.startswith("app.test ")]
         assert "Pebble" in line and "missing" not in line, line
-    # Removed from the file again, the certificate is kept again.
+    # The host is removed from the file again, so the certificate is kept again.
     take_out(gateway, "app.test")
     assert kept(gateway) == ["app.test"]
-    # Used under another name, as an entry of `certificates`.
+    # The certificate is used under another name, as an entry of `certificates`.
     gateway.config["certificates"] = {"shop": {"issuer": "two", "domains": ["app.test"]}}
     gateway.config["hosts"].append(host("app.test", ssl_mode="custom", certificate="shop"))
     assert "'app.test' was kept since 20" in aegis_apply_dry(gateway)
@@ -269,7 +269,7 @@ def test_a_kept_certificate_stands_in_while_another_ca_refuses(site):
     assert serial(gateway, "app.test") == before
     assert shown(gateway, ca, "app.test") == "app.test"
     assert len(ca.issued) == 1
-    # An obtained certificate takes its place.
+    # A newly obtained certificate replaces the kept one.
     gateway.config["certificates"]["shop"] = {"issuer": "letsencrypt", "domains": ["app.test", "www.app.test"]}
     gateway.reload()
     assert serial(gateway, "app.test") != before and len(ca.issued) == 2
@@ -308,7 +308,7 @@ def test_renaming_an_issuer_reissues_nothing(site):
     assert rows(gateway, "SELECT fingerprint FROM certificates") == before
     assert len(ca.issued) == 1
     assert "No changes" in gateway.apply()
-    # The account is the same.
+    # There is still only one account.
     assert rows(gateway, "SELECT count(*) FROM accounts") == [(1,)]
 
 
@@ -339,7 +339,7 @@ def test_removing_and_restoring_an_alias_orders_once(site):
         assert shown(gateway, ca, "www.app.test") == "app.test"
         assert len(kept(gateway)) == 1
         assert "No changes" in gateway.apply()
-        # And the smaller one, which was kept in its place.
+        # The smaller certificate, which was kept meanwhile, is used again too.
         aliased(gateway)
         gateway.reload()
         assert serial(gateway, "app.test") == smaller and len(kept(gateway)) == 1

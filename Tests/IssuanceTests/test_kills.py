@@ -1,7 +1,7 @@
-"""Kills the process that orders a certificate at each step: the next process goes on, and nothing is ordered twice.
+"""Kills the process that orders a certificate at each step: the next process continues, and nothing is ordered twice.
 
-AEGIS_LONG=1 kills at every call to the CA, before and after the CA gets it, and at every place where the state is written;
-else the test takes a sample.
+AEGIS_LONG=1 kills at every call to the CA, before and after the CA gets it, and at every place where the state is
+written; else the test takes a sample.
 """
 
 import contextlib
@@ -129,8 +129,8 @@ def test_a_gateway_killed_as_it_writes_recovers(stand, served, figures, call, ev
 
 
 def kill_again_and_again(stand, gateway, places, run, figures):
-    """Has `run` kill a gateway at each place, until the gateway reaches no further one; after each kill a restarted gateway
-    must go on."""
+    """Kills a gateway by `run` at each place, until the gateway reaches no further place. After each kill a restarted
+    gateway must complete the order."""
     kills = 0
     for place in places:
         before = len(stand.ca.issued)
@@ -141,7 +141,7 @@ def kill_again_and_again(stand, gateway, places, run, figures):
             break
         assert gateway.process.wait(PATIENCE) == -signal.SIGKILL
         gateway.process = None
-        # Otherwise others would wait for this gateway, whose row makes it seem alive for ten seconds.
+        # Other gateways would wait for the killed one, whose row in the state makes it seem alive for ten seconds.
         forget_nodes(gateway)
         kills += 1
         where = f"killed at place {place}, {stand.proxy.broken}"

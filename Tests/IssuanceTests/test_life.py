@@ -42,7 +42,7 @@ class Life:
         return done.returncode, json.loads(done.stdout)
 
     def agrees(self, served, problems=None, gone=(), kept=(), planned=()):
-        """Checks that exactly `planned` is to do, and that status and clients agree."""
+        """Checks that a plan has exactly the changes in `planned`, and that status and clients agree."""
         problems = problems or {}
         assert self.plan() == list(planned)
         code, status = self.status()
@@ -112,13 +112,13 @@ def test_a_host_with_a_ca_certificate_through_all_changes(life):
     life.step(
         ["issue certificate new.test", "create host new.test", "delete host app.test", "delete certificate app.test"],
         {"other.test": None, "new.test": one}, gone=["app.test"], kept=["app.test"])
-    # Disabled: the certificate stays, and the host is not served with it.
+    # The host is disabled: its certificate stays in the state, and the host is not served.
     hosts[1]["enabled"] = False
     life.step(["update host new.test"], {"other.test": None}, kept=["app.test"])
     assert life.visit("new.test")[0] in (404, 421)
     hosts[1]["enabled"] = True
     life.step(["update host new.test"], {"other.test": None, "new.test": one}, kept=["app.test"])
-    # Removed, and brought back.
+    # The host is removed, and brought back.
     leaf = life.visit("new.test")[2]
     kept = hosts.pop()
     life.step(
@@ -130,18 +130,18 @@ def test_a_host_with_a_ca_certificate_through_all_changes(life):
         kept=["app.test"])
     assert life.visit("new.test")[2] == leaf
     assert life.issued == [2, 0]
-    # Moved to another issuer.
+    # The host moves to another issuer.
     hosts[1]["issuer"] = "second"
     life.step(
         ["issue certificate new.test", "update host new.test"], {"other.test": None, "new.test": two},
         kept=["app.test"])
-    # Brought back under its first name: with the certificate that was kept since then.
+    # The host is brought back under its first name, with the certificate that was kept since then.
     hosts.append(host("app.test"))
     life.step(
         ["create certificate app.test", "create host app.test"],
         {"other.test": None, "new.test": two, "app.test": one})
     assert life.issued == [2, 1]
-    # Revoked, while the gateway, which would replace the certificate at once, is stopped.
+    # The certificate is revoked while the gateway is stopped, since the gateway would replace it at once.
     revoked = life.visit("new.test")[2]
     gateway.process.send_signal(signal.SIGSTOP)
     try:
@@ -160,7 +160,8 @@ def test_a_host_with_a_ca_certificate_through_all_changes(life):
 
 
 def test_a_host_with_a_local_ca_certificate_through_all_changes(life):
-    """The same with a named certificate of the local CA. Such a certificate is not kept, since making it costs nothing."""
+    """The same changes with a named certificate of the local CA. Such a certificate is not kept, since making it costs
+    nothing."""
     gateway = life.gateway
     hosts = gateway.config["hosts"]
     gateway.config["certificates"] = {"site": {"issuer": "lan", "domains": ["app.test", "new.test"]}}
@@ -180,13 +181,13 @@ def test_a_host_with_a_local_ca_certificate_through_all_changes(life):
     gateway.config["certificates"]["site"] = site
     hosts.append(own)
     life.step(["issue certificate site", "create host new.test"], {"other.test": None, "new.test": lan})
-    # Moved to a CA, with a certificate of its own.
+    # The host moves to another CA, with a certificate of its own.
     hosts[1] = host("new.test")
     del gateway.config["certificates"]["site"]
     life.step(
         ["issue certificate new.test", "update host new.test", "delete certificate site"],
         {"other.test": None, "new.test": life.cas[0]})
-    # Moved back.
+    # The host moves back.
     gateway.config["certificates"]["site"] = site
     hosts[1] = own
     life.step(

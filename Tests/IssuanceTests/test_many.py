@@ -89,7 +89,7 @@ def test_many_certificates_are_obtained_at_once(stand, figures, monkeypatch):
         for name in names:
             assert f"certificate {name}: issued" in said
         assert re.search(rf"\(\d+/{COUNT * 2}\) certificate host\d+\.test: issue …", said), said[-2000:]
-        # Issued certificates don't stay in memory: at the end as much is occupied as after a quarter.
+        # Issued certificates don't stay in memory: at the end the programs use as much as after a quarter of the names.
         grown = [max(row[column] for row in memory) - max(row[column] for row in memory if row[0] <= COUNT / 4)
                  for column in (1, 2)]
         figures.append(

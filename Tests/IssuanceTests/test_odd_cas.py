@@ -137,7 +137,7 @@ def test_an_odd_answer_costs_no_certificate(odd, name):
     has_one_certificate(gateway, ca, said)
 
 
-# MARK: What prevents a certificate for now
+# MARK: Answers that prevent a certificate for now
 
 def fails(gateway, words, times=1):
     """Applies, and expects each apply to fail with these words in its output."""
@@ -327,7 +327,7 @@ def test_after_a_refused_request_the_order_works_with_other_settings(odd):
 
 
 def test_one_stale_answer_about_an_order_costs_no_certificate(odd):
-    """The CA issues, refuses the request all the same, and once shows the order in its former state."""
+    """The CA issues but refuses the request, and its next answer shows the order in its former state."""
     refused = []
 
     def twist(kind, answer):

@@ -45,14 +45,14 @@ def test_a_certificate_lives_from_plan_to_deletion(behind, cloudflare):
     [number] = cloudflare.valid
     assert f"provider_id  {number}" in aegis_apply(gateway, "certificates", "show", "site")
     assert "cloudflare_origin" in aegis_apply(gateway, "certificates", "list", "--format", "json")
-    # Renewed while it is served.
+    # The certificate is renewed while it is served.
     former = serial(gateway, "app.example.test")
     assert "Nothing is due" in aegis_apply(gateway, "renew")
     assert "renewed" in aegis_apply(gateway, "renew", "site", "--force")
     eventually("the new one is served", lambda: serial(gateway, "app.example.test") != former)
     assert visit(gateway, cloudflare) == "app"
     assert len(cloudflare.valid) == 2, "the former one is not revoked unless that is wished"
-    # Removed from the file.
+    # The certificate is removed from the file.
     gateway.config["hosts"] = [{"domain": "other.test", "respond": {"body": "other"}}]
     del gateway.config["certificates"]
     assert "- certificate site (no longer in the file; it is kept until 20" in gateway.apply()

@@ -18,7 +18,7 @@ LONG = bool(os.environ.get("AEGIS_LONG"))
 
 
 def number(gateway):
-    """The identifier of the stored certificate at Cloudflare."""
+    """The identifier of the stored certificate at Cloudflare, as a list. Empty if there is no certificate."""
     return [remote for (remote,) in rows(gateway, "SELECT remote_id FROM certificates")]
 
 
@@ -92,7 +92,7 @@ def test_without_a_zone_a_doubtful_order_is_not_repeated(behind, cloudflare):
     assert "a certificate may have been issued" in said and "renew site --force" in said
     gateway.apply(expect=3)
     assert len(cloudflare.said("POST")) == 1
-    # The operator decides how to go on.
+    # The operator decides how to continue.
     assert "given up" in aegis_apply(gateway, "renew", "site", "--force")
     gateway.apply()
     assert len(cloudflare.said("POST")) == 2 and number(gateway) == cloudflare.valid[-1:]

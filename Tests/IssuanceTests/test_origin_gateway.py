@@ -31,7 +31,7 @@ def renews(gateway, former):
 
 
 def number(gateway):
-    """The identifier of the stored certificate at Cloudflare."""
+    """The identifier of the stored certificate at Cloudflare, as a list. Empty if there is no certificate."""
     return [remote for (remote,) in rows(gateway, "SELECT remote_id FROM certificates")]
 
 
@@ -39,7 +39,7 @@ def number(gateway):
 
 
 def try_to_lock(directory):
-    """Takes a directory's lock and releases it; raises BlockingIOError where another process has it."""
+    """Takes a directory's lock and releases it; raises BlockingIOError if another process has it."""
     folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)

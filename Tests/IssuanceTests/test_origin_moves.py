@@ -11,7 +11,7 @@ from scripted_ca import Authority, pem
 
 
 def own_files(gateway):
-    """Writes a certificate of the operator's own."""
+    """Writes a certificate of the operator's own. Returns its declaration for aegis.yaml."""
     key, authority = ec.generate_private_key(ec.SECP256R1()), Authority("Own")
     leaf = authority.sign(x509.Name([]), key.public_key(), [
         (x509.SubjectAlternativeName([x509.DNSName(name) for name in NAMES]), True)])

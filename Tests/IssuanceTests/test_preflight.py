@@ -121,7 +121,7 @@ def test_a_gateway_that_is_alive_answers_for_itself(named):
     assert preflight(gateway, ca) == []
     assert rows(gateway, "SELECT revision FROM position") == revision
     assert rows(gateway, "SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM challenges)") == [(0, 0)]
-    # A program with another state does not know this gateway, and can't listen at its address.
+    # An apply with another state does not know this gateway, and can't listen at its address.
     gateway.config["state"]["path"] = "other.db"
     [said] = messages(gateway, ca)
     assert said.startswith("http-01 was not tried: no gateway is alive, and challenges can't be answered at 127.0.0.1")
@@ -209,7 +209,7 @@ def test_an_unreachable_ca_is_reported_once(site):
     gateway.config["issuers"]["letsencrypt"]["directory"] = f"https://localhost:{free_port()}/dir"
     [said] = messages(gateway, ca)
     assert said.startswith("issuer 'letsencrypt': localhost:") and said.endswith("connection refused")
-    # The CA's certificate is of an untrusted CA.
+    # The certificate of the CA's own server is of a CA that is not trusted.
     gateway.config["issuers"]["letsencrypt"]["directory"] = ca.directory
     del gateway.config["issuers"]["letsencrypt"]["ca_file"]
     [said] = messages(gateway, ca)

@@ -20,7 +20,7 @@ SIGNS_CERTIFICATES = x509.KeyUsage(False, False, False, False, False, True, Fals
 
 
 def authority(ca, *extensions, days=(-50, 300), root=None):
-    """A variant of the CA's intermediate, of its root or of another intermediate."""
+    """Another certificate for the name and key of the CA's intermediate, issued by the CA's root or by `root`."""
     now, root = datetime.datetime.now(datetime.timezone.utc), root or ca.root
     builder = x509.CertificateBuilder(
         root.name, ca.intermediate.name, ca.intermediate.key.public_key(), x509.random_serial_number(),
@@ -31,7 +31,7 @@ def authority(ca, *extensions, days=(-50, 300), root=None):
 
 
 def again(ca, leaf, *extensions, signer=None):
-    """The leaf with additional extensions."""
+    """The leaf with additional extensions, issued again by `signer`, or else by the CA's intermediate."""
     names = [(extension.value, extension.critical) for extension in leaf.extensions
              if isinstance(extension.value, x509.SubjectAlternativeName)]
     return (signer or ca.intermediate).sign(leaf.subject, leaf.public_key(), names + list(extensions))

@@ -1,4 +1,4 @@
-"""A revoked certificate is reported, replaced, and served until its replacement is there."""
+"""A revoked certificate is reported, replaced, and served until its replacement is in force."""
 
 import json
 import signal
@@ -108,7 +108,7 @@ def test_a_revoked_certificate_without_auto_renew_is_reported_and_stays(site):
     assert "mine: renewed" in renew(gateway, "mine", "--force").stderr
     assert len(ca.issued) == 2
     told_as_well(gateway)
-    # The new certificate is renewed with --force only, too.
+    # The new certificate too is renewed only with --force.
     assert renew(gateway, "mine").returncode == 1
 
 

@@ -1,4 +1,5 @@
-"""A CA that refuses, is silent or slow delays only what needs it; whoever applies is informed and may stop the apply."""
+"""A CA that refuses, is silent or slow delays only the hosts that need it. The operator is informed and may stop the
+apply."""
 
 import contextlib
 import re
@@ -69,7 +70,7 @@ def silent(stand, gateway, silence):
 
 
 def slow(stand, gateway, silence):
-    """The CA answers some calls, and is slow with the order."""
+    """Makes the CA answer all calls except new orders."""
     stand.proxy.arm(None, silence, "/order-plz")
 
 

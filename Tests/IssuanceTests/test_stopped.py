@@ -14,7 +14,7 @@ from test_sick_cas import Silence, applying, busy, silence
 
 
 class Late(Silence):
-    """A fault: the CA does what is asked, and its answer comes when it is told to."""
+    """A fault: the CA performs the call, and answers when the test says so."""
 
     def __call__(self, call):
         answer = call.pass_on()
@@ -40,7 +40,7 @@ def is_told(process, words):
 
 
 def stays(process):
-    """Whether a process waits for the answer. One that does not ends at once."""
+    """Whether a process waits for the answer. A process that does not wait ends at once."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(1)
     return process.poll() is None
@@ -126,7 +126,7 @@ def test_a_renewal_stopped_during_its_order_is_resumed(stand, late):
     finally:
         renewal.kill()
     assert renewal.returncode == -signal.SIGINT and "not renewed: certificate app.test" in stderr
-    # To be stopped is no failure after which the next try waits.
+    # A stop does not count as a failure, so the next try need not wait.
     assert rows(gateway, "SELECT failures FROM renewals WHERE failures > 0") == []
     calls = asked(stand, "/order-plz")
     stand.proxy.arm(None, None)

@@ -70,7 +70,7 @@ def test_short_lived_certificates_never_expire_in_service(stand_with, figures):
 @needs_faketime
 @pytest.mark.parametrize("days, issued", [(20, 1), (75, 2)])
 def test_a_gateway_renews_once_when_it_is_time(stand_with, days, issued):
-    # The CA's clock is correct: what it issues to a gateway 75 days ahead is due at once.
+    # The CA's clock is correct: a certificate that it issues to a gateway whose clock is 75 days ahead is due at once.
     stand = stand_with(90 * DAY)
     gateway = stand.gateway([host("app.test")])
     gateway.apply()

@@ -102,12 +102,12 @@ def test_a_certificate_lives_from_plan_to_deletion(site, vault):
     assert shown(gateway, vault, "app.test") == "app"
     said = aegis_apply(gateway, "certificates", "show", "site")
     assert "vault_pki" in said and nothing_is_left(gateway)
-    # Renewed while it is served.
+    # The certificate is renewed while it is served.
     former = serial(gateway, "app.test")
     assert "Nothing is due" in aegis_apply(gateway, "renew")
     assert "renewed" in aegis_apply(gateway, "renew", "site", "--force")
     eventually("the new one is served", lambda: serial(gateway, "app.test") != former)
-    # Removed from the file, and added again.
+    # The certificate is removed from the file, and added again.
     gateway.config["hosts"] = [{"domain": "other.test", "respond": {"body": "other"}}]
     certificates = gateway.config.pop("certificates")
     assert "it is kept until 20" in gateway.apply()
@@ -368,8 +368,8 @@ def test_a_sealed_vault_is_reported(site, vault):
 def check_resumption(gateway, vault, calls, where):
     """Applies again after a kill, and checks the result.
 
-    `calls`: how many requests had been signed before. The same request is sent again, and only if its certificate is not
-    stored; and the key was never in the state unsealed.
+    `calls`: how many requests had been signed before. The same request must be sent again, but only if its certificate
+    is not stored. The key must never be in the state unsealed.
     """
     left = kept_bytes(gateway)
     had = bool(rows(gateway, "SELECT count(*) FROM sqlite_schema WHERE name = 'certificates'")[0][0]) and leaf(gateway)
@@ -473,7 +473,7 @@ def test_two_simultaneous_applies_order_once(site, vault):
 
 
 def test_an_issuer_of_another_kind_replaces_the_former(site, vault, cloudflare):
-    """An order in the state from the former kind of issuer is not taken for an order of Vault."""
+    """An order in the state from the former kind of issuer is not mistaken for an order of Vault."""
     gateway = site()
     (gateway.folder / "cf").write_text("planted-5ecret-t0ken\n")
     gateway.config["issuers"]["origin"] = {

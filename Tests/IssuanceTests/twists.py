@@ -40,7 +40,7 @@ def leave_out(*members):
 
 
 def gave_up(answer):
-    """Answers as a gateway before the CA does when it stops waiting, while the CA goes on."""
+    """Answers as a proxy before the CA does when it stops waiting, while the CA still processes the request."""
     answer.problem("serverInternal", status=504)
     answer.fields["Retry-After"] = "7200"
 

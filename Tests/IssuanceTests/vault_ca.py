@@ -29,7 +29,7 @@ class Call:
         return json.loads(self.body)
 
     def pass_on(self):
-        """Passes the call on; Vault's answer, which the client has not got yet."""
+        """Passes the call on. Returns Vault's answer, which is not yet sent to the client."""
         headers = {
             name: value for name, value in self._handler.headers.items() if name.lower() not in ("host", "connection")}
         return self._vault.raw(self.method, self.path, self.body, headers)
@@ -140,7 +140,7 @@ class Vault:
         return role, self.set("auth/approle/role/aegis/secret-id")["data"]["secret_id"]
 
     def identity(self, certificate, key, *paths):
-        """Writes a client's certificate and key, by which it may log in and call these paths."""
+        """Writes a certificate and a key with which a client may log in and call these paths."""
         self.policy("of-identity", *paths)
         clients = Holder("Clients", is_ca=True)
         client = Holder("edge-1", clients, names=["edge-1.test"], purposes=[CLIENT])
