@@ -75,7 +75,9 @@ package struct CloudflareClient: Sendable {
             }
             if let refusal = refusal(of: answer) {
                 let retryAfter = refusal.retryAfterSeconds.map { Duration.seconds($0) }
-                guard refusal.isTransient, let delay = backoff.delay(retryAfter: retryAfter) else {
+                // Without a search, a second call might make a second object.
+                let isRepeatable = method != .post || !refusal.leavesDoubt || finding != nil
+                guard refusal.isTransient, isRepeatable, let delay = backoff.delay(retryAfter: retryAfter) else {
                     throw .refused(refusal)
                 }
                 wait(delay)

@@ -11,7 +11,7 @@ package enum CloudflareError: Error, Sendable, Equatable {
     /// Whether Cloudflare may have done what the call requested.
     package var mayBeDone: Bool {
         switch self {
-        case .refused: false
+        case .refused(let refusal): refusal.leavesDoubt
         case .malformed(_, _, let status, _): 200...299 ~= status
         case .noAnswer(let failure): failure.mayHaveArrived
         }
@@ -88,8 +88,12 @@ package struct CloudflareRefusal: Sendable, Equatable {
     /// Whether the API accepted the path. If so, the errors are about the object that the path names.
     var isAboutThing: Bool { !complaints.isEmpty && !complaints.contains { Code.routing.contains($0.code) } }
 
-    /// Whether Cloudflare may have done what the call requested. A proxy sends a 5xx if it loses Cloudflare's answer.
+    /// Whether an object that the call made is worth a search. A proxy sends a 5xx if it loses Cloudflare's answer.
     var mayHideSuccess: Bool { 500...599 ~= status }
+
+    /// Whether Cloudflare may have done what the call requested: the answer does not come from the API, whose refusals have
+    /// errors. A proxy sends 503 (RFC 9110 section 15.6.4) instead of passing a call on.
+    var leavesDoubt: Bool { mayHideSuccess && complaints.isEmpty && status != 503 }
 
     var hint: String? {
         if complaints.isEmpty && status == 404 || complaints.contains(where: { Code.routing.contains($0.code) }) {

@@ -15,12 +15,14 @@ struct ClientTests {
     }()
     private static let order = OriginRequest(request, hostnames: ["a.test"], type: "origin-ecc", validity: 7)
 
-    @Test(arguments: [
-        ScriptedTransport.Step.answer(400, ScriptedTransport.refusal(1100)),
-        .answer(429, ScriptedTransport.refusal(971), [HTTPField("Retry-After", "3")]), .answer(503, "<html>"),
-        .lost(mayHaveArrived: false),
-    ])
-    func `What was not done is asked again`(step: ScriptedTransport.Step) throws {
+    @Test(
+        "A call that was not carried out is repeated",
+        arguments: [
+            ScriptedTransport.Step.answer(400, ScriptedTransport.refusal(1100)),
+            .answer(429, ScriptedTransport.refusal(971), [HTTPField("Retry-After", "3")]), .answer(503, "<html>"),
+            .lost(mayHaveArrived: false),
+        ])
+    func repeated(step: ScriptedTransport.Step) throws {
         let server = ScriptedTransport([step, .answer(200, ScriptedTransport.success(Self.certificate))])
         let issued = try server.client.issue(Self.order, for: Self.request, inZone: nil).certificate
         #expect(issued.id == "12" && issued.expiresAt == 1_893_553_445)
@@ -28,7 +30,8 @@ struct ClientTests {
         if case .answer(429, _, _) = step { #expect(server.delays == [3]) } else { #expect(server.delays == [1]) }
     }
 
-    @Test func `An order that may have arrived is not repeated, and known to be in doubt`() throws {
+    @Test("An order that may have arrived is not repeated, and is in doubt")
+    func lostAnswer() throws {
         let server = ScriptedTransport([.lost(mayHaveArrived: true)])
         let error = #expect(throws: CloudflareError.self) {
             try server.client.issue(Self.order, for: Self.request, inZone: nil)
@@ -37,7 +40,8 @@ struct ClientTests {
         #expect(server.requests.count == 1)
     }
 
-    @Test func `A success that can't be read is in doubt, a refusal is not`() throws {
+    @Test("An order whose successful answer can't be read is in doubt; a refused one is not")
+    func doubt() throws {
         let garbage = ScriptedTransport([.answer(200, "what?")])
         #expect(
             #expect(throws: CloudflareError.self) {
@@ -55,7 +59,34 @@ struct ClientTests {
             }?.mayBeDone == false)
     }
 
-    @Test func `A refusal is told in the server's words, in one line, without the token`() throws {
+    @Test(
+        "A proxy's error leaves a doubt, also the last one of many, and is not repeated where nothing can be searched")
+    func proxies() throws {
+        let lost = ScriptedTransport([.answer(524, "<html>")])
+        #expect(
+            #expect(throws: CloudflareError.self) {
+                try lost.client.issue(Self.order, for: Self.request, inZone: nil)
+            }?.mayBeDone == true)
+        #expect(lost.requests.count == 1)
+        let listed = ScriptedTransport(
+            (0..<20).flatMap { _ in [.answer(502, ""), .answer(200, ScriptedTransport.success("[]"))] })
+        #expect(
+            #expect(throws: CloudflareError.self) {
+                try listed.client.issue(Self.order, for: Self.request, inZone: "abc")
+            }?.mayBeDone == true)
+        #expect(listed.requests.count > 5 && listed.requests.last?.method == .post)
+        for (status, body) in [(503, ""), (500, ScriptedTransport.refusal(1000)), (429, "")] {
+            let busy = ScriptedTransport(Array(repeating: .answer(status, body), count: 20))
+            #expect(
+                #expect(throws: CloudflareError.self) {
+                    try busy.client.issue(Self.order, for: Self.request, inZone: nil)
+                }?.mayBeDone == false)
+            #expect(busy.requests.count > 5)
+        }
+    }
+
+    @Test("A refusal is reported in the server's words, in one line, without the token")
+    func refusal() throws {
         let body = #"""
             {"success":false,"errors":[{"code":10000,"message":"Authentication error","documentation_url":"https://docs.test",
             "source":{"pointer":"/csr"}}]}
@@ -72,8 +103,9 @@ struct ClientTests {
         #expect(server.requests.count == 1)
     }
 
-    @Test func `A server in trouble is left alone after a minute, one that says so at once`() throws {
-        let busy = ScriptedTransport(Array(repeating: .answer(500, ""), count: 20))
+    @Test("Calls are repeated for a minute at most, and not at all if the server asks for a longer delay")
+    func patience() throws {
+        let busy = ScriptedTransport(Array(repeating: .answer(503, ""), count: 20))
         #expect(throws: CloudflareError.self) { try busy.client.issue(Self.order, for: Self.request, inZone: nil) }
         #expect(busy.delays.reduce(0, +) <= 60 && busy.requests.count > 5)
         let full = ScriptedTransport([
@@ -85,7 +117,8 @@ struct ClientTests {
         #expect(full.requests.count == 1)
     }
 
-    @Test func `The certificate of a request is looked for on all pages`() throws {
+    @Test("All pages of the list are searched for the certificate of a request")
+    func pages() throws {
         let other = ScriptedTransport.success("[\(Self.certificate)]", info: #"{"total_pages":2}"#)
         let csr = Self.request.pem.replacing("\n", with: #"\n"#)
         let ours = #"{"id":"13","certificate":"PEM","csr":"\#(csr)","expires_on":"2020-12-25 06:27:00 +0000 UTC"}"#
@@ -100,7 +133,8 @@ struct ClientTests {
             ])
     }
 
-    @Test func `One odd element of a list keeps nobody from the others, and is told of`() throws {
+    @Test("An element that can't be read does not hide the others, and is reported")
+    func oddElements() throws {
         let csr = Self.request.pem.replacing("\n", with: #"\n"#)
         let ours = #"{"id":"13","certificate":"PEM","csr":"\#(csr)","expires_on":7}"#
         let odd = [
@@ -135,7 +169,8 @@ struct ClientTests {
         #expect(try search([Self.certificate]).oddities.isEmpty)
     }
 
-    @Test func `What a server between may have hidden is looked for before it is asked again`() throws {
+    @Test("Before a call is repeated after a proxy's error, the list is searched for its result")
+    func hiddenSuccess() throws {
         let csr = Self.request.pem.replacing("\n", with: #"\n"#)
         let ours = #"{"id":"13","certificate":"PEM","csr":"\#(csr)"}"#
         let server = ScriptedTransport([
@@ -146,8 +181,10 @@ struct ClientTests {
         #expect(server.requests.map(\.method) == [.post, .get, .post, .get])
     }
 
-    @Test(arguments: [(404, "<html>"), (404, ScriptedTransport.refusal(7003)), (410, "")])
-    func `Who does not know the path does not know that a thing is gone`(status: Int, body: String) {
+    @Test(
+        "An answer that does not know the path does not show that an object is gone",
+        arguments: [(404, "<html>"), (404, ScriptedTransport.refusal(7003)), (410, "")])
+    func unknownPath(status: Int, body: String) {
         let server = ScriptedTransport([.answer(status, body)])
         let error = #expect(throws: CloudflareError.self) { try server.client.certificate("12") }
         #expect(error?.isGone == false)
@@ -156,7 +193,8 @@ struct ClientTests {
         }
     }
 
-    @Test func `To revoke what is revoked, or is not there, is no error`() throws {
+    @Test("Revoking a certificate that is revoked or does not exist is no error")
+    func revokedAlready() throws {
         let gone = ScriptedTransport([.answer(404, ScriptedTransport.refusal(1101))])
         try gone.client.revoke("12")
         let revoked = #"{"id":"12","revoked_at":"2026-01-02T03:04:05Z"}"#
@@ -170,7 +208,8 @@ struct ClientTests {
         #expect(throws: CloudflareError.self) { try refused.client.revoke("12") }
     }
 
-    @Test func `A lost deletion is said again`() throws {
+    @Test("A deletion whose answer is lost is repeated")
+    func lostDeletion() throws {
         let server = ScriptedTransport([
             .lost(mayHaveArrived: true), .answer(404, ScriptedTransport.refusal(1101)),
         ])
@@ -178,20 +217,24 @@ struct ClientTests {
         #expect(server.requests.count == 2)
     }
 
-    @Test(arguments: ["../x", "", "a/b", "é", String(repeating: "1", count: 101)])
-    func `What is no identifier becomes part of no path`(id: String) {
+    @Test(
+        "A text that is no identifier is not put into a path",
+        arguments: ["../x", "", "a/b", "é", String(repeating: "1", count: 101)])
+    func identifiers(id: String) {
         let server = ScriptedTransport([
             .answer(200, ScriptedTransport.success(#"{"id":"\#(id)","certificate":"PEM"}"#))
         ])
         #expect(throws: CloudflareError.self) { try server.client.issue(Self.order, for: Self.request, inZone: nil) }
     }
 
-    @Test(arguments: [
-        ("2020-12-25T06:27:00Z", 1_608_877_620), ("2020-12-25 06:27:00 +0000 UTC", 1_608_877_620),
-        ("2020-12-25 07:27:00 +0100", 1_608_877_620), ("2020-12-25 06:27:00", nil), ("", nil), ("soon", nil),
-        ("2020-12-25 06:27:00 +0000 CET", nil), ("0001-01-01T00:00:00Z", -62_135_596_800),
-    ])
-    func `Times come in two forms`(text: String, seconds: Int64?) {
+    @Test(
+        "Both forms of times are read",
+        arguments: [
+            ("2020-12-25T06:27:00Z", 1_608_877_620), ("2020-12-25 06:27:00 +0000 UTC", 1_608_877_620),
+            ("2020-12-25 07:27:00 +0100", 1_608_877_620), ("2020-12-25 06:27:00", nil), ("", nil), ("soon", nil),
+            ("2020-12-25 06:27:00 +0000 CET", nil), ("0001-01-01T00:00:00Z", -62_135_596_800),
+        ])
+    func times(text: String, seconds: Int64?) {
         #expect(CloudflareTime.seconds(text) == seconds)
     }
 }
@@ -206,7 +249,8 @@ struct PackTests {
         "certificates":[{"id":"c","expires_on":"2030-01-02T03:04:05Z"}]}
         """#
 
-    @Test func `A pack tells where it stands and what is to be done`() throws {
+    @Test("A pack's status and its validation records are read")
+    func pack() throws {
         let server = ScriptedTransport([.answer(200, ScriptedTransport.success(Self.pack))])
         let pack = try server.client.pack("p-1", inZone: "abc")
         #expect(pack.status == "pending_validation" && pack.expiresAt == 1_893_553_445)
@@ -218,12 +262,13 @@ struct PackTests {
     }
 
     @Test(
+        "A pack with odd members is still read",
         arguments: [
             (#""status":"pending_validation""#, #""status":7"#), (#""SERVFAIL""#, "[]"),
             (#""2030-01-02T03:04:05Z""#, "0"),
             (#"["me@a.test","you@a.test"]"#, #""me@a.test""#),
         ])
-    func `Of a pack is read what can be read`(from: String, to: String) throws {
+    func oddPack(from: String, to: String) throws {
         let text = Self.pack.replacing(from, with: to)
         #expect(text != Self.pack)
         let server = ScriptedTransport([.answer(200, ScriptedTransport.success("[null,\(text),{}]"))])
@@ -244,7 +289,8 @@ struct PackTests {
         #expect(throws: CloudflareError.self) { try like.client.pack(of: order, inZone: "abc") { _ in true } }
     }
 
-    @Test func `An order is known again, in whatever order its names come`() throws {
+    @Test("An order is recognised whatever the order of its names")
+    func sameOrder() throws {
         let server = ScriptedTransport([.answer(200, ScriptedTransport.success("[\(Self.pack)]"))])
         let order = CertificatePackOrder(
             hosts: ["a.test", "*.a.test"], authority: "google", validation: "txt", validityDays: 90, hasBranding: false)

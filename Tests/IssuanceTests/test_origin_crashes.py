@@ -124,13 +124,24 @@ def test_an_edit_without_effect_does_not_end_the_doubt(behind, cloudflare, edit)
     assert len(cloudflare.said("POST")) == 1
 
 
-def test_a_hidden_success_is_found_before_another_order(behind, cloudflare):
-    def hide(call):
-        call.carry_out()
-        call.send(524, b"<html>a timeout occurred</html>")
+def hide(call):
+    """Carries out a call and answers as a proxy that has lost Cloudflare's answer."""
+    call.carry_out()
+    call.send(524, b"<html>a timeout occurred</html>")
 
+
+def test_a_hidden_success_is_found_before_another_order(behind, cloudflare):
     gateway = behind()
     cloudflare.on_call("POST", "/certificates", hide)
+    gateway.apply()
+    assert len(cloudflare.said("POST")) == 1 and number(gateway) == cloudflare.valid
+
+
+def test_a_success_hidden_without_a_zone_is_not_ordered_again(behind, cloudflare):
+    gateway = behind(zone_id=None)
+    cloudflare.on_call("POST", "/certificates", hide)
+    assert "may have been issued" in gateway.apply(expect=3, everything=True)
+    gateway.config["issuers"]["origin"]["zone_id"] = next(iter(cloudflare.zones))
     gateway.apply()
     assert len(cloudflare.said("POST")) == 1 and number(gateway) == cloudflare.valid
 
