@@ -67,6 +67,12 @@ extension ACMEError: CustomStringConvertible {
         return problem.kind != "rateLimited" && problem.kind != "accountDoesNotExist"
     }
 
+    /// Whether the CA says that it has failed itself (500).
+    package var isInternal: Bool {
+        guard case .refused(_, let status, _) = self else { return false }
+        return status == 500
+    }
+
     /// Whether the CA does not know the resource (404 or 410).
     package var isGone: Bool {
         guard case .refused(_, let status, _) = self else { return false }

@@ -151,7 +151,8 @@ class ScriptedCA:
             "status": "pending" if self.validates else "ready", "identifiers": payload["identifiers"],
             "authorizations": [self.url(f"authorization/{number}/{place}")
                                for place in range(len(payload["identifiers"]))],
-            "finalize": self.url(f"finalize/{number}"), "expires": "2099-01-01T00:00:00Z"}
+            "finalize": self.url(f"finalize/{number}"), "expires": "2099-01-01T00:00:00Z",
+            **{name: payload[name] for name in payload.keys() & {"replaces"}}}
         return Answer(dict(self.orders[number]), 201, {"Location": self.url(f"order/{number}")})
 
     def _order(self, number, payload):

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway import eventually
 from hosts import host, nothing_is_left, rows, serial
 from test_apply import renew
+from twists import always, gave_up
 
 DAY = 86_400
 HOURS = 3600
@@ -147,3 +148,29 @@ def test_a_ca_without_advice_is_not_reported(odd):
     gateway.apply()
     done = renew(gateway)
     assert (done.returncode, done.stdout, done.stderr) == (0, "Nothing is due.\n", "")
+
+
+@pytest.mark.parametrize("status, kind", [(500, "serverInternal"), (409, "alreadyReplaced")])
+def test_an_order_that_replaces_nothing_follows_one_that_fails(odd, status, kind):
+    gateway, ca = odd(advice=(DAY, 2 * DAY))
+    gateway.apply()
+
+    def refuse(asked, answer):
+        if asked == "new-order" and "replaces" in answer.body:
+            answer.problem(kind, "could not find an order for the given certificate", status)
+            # The delay exceeds the time for tries, so the request is not repeated as it is.
+            answer.fields["Retry-After"] = "7200"
+
+    ca.twist, before = refuse, ca.new_orders
+    done = renew(gateway, "app.test", "--force")
+    assert done.returncode == 0, done.stderr
+    assert ca.new_orders - before == 2 and len(ca.issued) == 2
+    assert nothing_is_left(gateway)
+
+
+def test_an_order_that_a_proxy_gave_up_is_not_placed_again_at_once(odd):
+    gateway, ca = odd(advice=(DAY, 2 * DAY))
+    gateway.apply()
+    ca.twist, before = always("new-order", gave_up), ca.new_orders
+    assert renew(gateway, "app.test", "--force").returncode == 3
+    assert ca.new_orders - before == 1

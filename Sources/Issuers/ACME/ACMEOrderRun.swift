@@ -212,9 +212,9 @@ struct ACMEOrderRun {
         if let former = try replaced(client) {
             do {
                 return (try place(client, replacing: former), true)
-            } catch let error as ACMEError where error.isLasting {
-                // The CA refuses to replace a certificate that it did not issue or that another order has replaced. An
-                // order that replaces nothing may succeed.
+            } catch let error as ACMEError where error.isLasting || error.isInternal {
+                // The CA refuses to replace a certificate that it did not issue or that another order has replaced, or
+                // it fails as it searches for that certificate. An order that replaces nothing may succeed.
             }
         }
         return (try place(client, replacing: nil), false)
