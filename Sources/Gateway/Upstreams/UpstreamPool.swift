@@ -96,9 +96,9 @@ struct UpstreamPool: ~Copyable {
     var resolutionFailure = "its name is not resolved yet"
     /// Whether the health checks succeed. Always true for an upstream without health checks.
     var isHealthy = true
-    var failures = 0
+    private var failures = 0
     /// The time until which the upstream gets no requests, in milliseconds of the event loop's clock.
-    var ejectedUntil: Int64 = 0
+    private var ejectedUntil: Int64 = 0
     /// The group that the upstream chose for the last key exchange. If the gateway offered a key share of another
     /// group, the handshake would need a second ClientHello.
     var group = TLSGroup.x25519
@@ -129,8 +129,16 @@ struct UpstreamPool: ~Copyable {
         return true
     }
 
-    /// Lets the upstream get requests again, whatever its failures were.
+    /// Lets the upstream get requests again, whatever its failures were. Called when it has answered, too.
     mutating func forgetFailures() { (failures, ejectedUntil) = (0, 0) }
+
+    /// Counts a failure. Returns true if the upstream is ejected because of it.
+    mutating func noteFailure(at milliseconds: Int64) -> Bool {
+        failures += 1
+        guard failures >= Self.failuresToEject, ejectedUntil <= milliseconds else { return false }
+        ejectedUntil = milliseconds + Self.ejectionMilliseconds
+        return true
+    }
 
     /// Whether the upstream's name should be resolved again after a failure. This is true at most once a second.
     mutating func mayAsk(at milliseconds: Int64) -> Bool {

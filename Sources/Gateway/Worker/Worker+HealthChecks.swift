@@ -19,7 +19,7 @@ extension Worker {
             client: .none, site: site, method: .get, keepsClient: false, startedAt: clock.nanoseconds)
         probe.request.lendingBytes { exchange.request.append($0) }
         exchange.pool = pool
-        exchange.tries = 1
+        exchange.attempts.assign(0, of: 1)
         guard let id = exchanges.insert(exchange) else { return }
         tables.use(site: site)
         tables.pools[pool].active += 1

@@ -24,8 +24,8 @@ extension Worker {
     /// Chooses an upstream for a request that is ready to be sent, and connects to the upstream.
     func chooseUpstream(_ exchange: SlotID) {
         let client = exchanges[exchange].client
-        exchanges[exchange].nextCandidate = firstCandidate(
-            of: exchanges[exchange].site, clientHash: exchanges[exchange].clientHash)
+        exchanges[exchange].attempts.begin(
+            with: firstCandidate(of: exchanges[exchange].site, clientHash: exchanges[exchange].clientHash))
         guard assign(exchange) else { return answer(exchange, 502) }
         // The upstream must act next. So its own deadline applies, and the client's deadline is cleared.
         clients[client].deadline.clear()
@@ -64,7 +64,7 @@ extension Worker {
         }
     }
 
-    /// Assigns the first available upstream, starting with `nextCandidate`. If no upstream is available, an unavailable
+    /// Assigns the first available upstream, starting with `candidate`. If no upstream is available, an unavailable
     /// upstream is assigned, and the client gets the error that results. Returns false if the site has no known
     /// upstream.
     private func assign(_ exchange: SlotID) -> Bool {
@@ -73,17 +73,14 @@ extension Worker {
         var chosen: SlotID?
         var place = 0
         for offset in 0..<count {
-            let index = (exchanges[exchange].nextCandidate + offset) % count
+            let index = (exchanges[exchange].attempts.candidate + offset) % count
             guard let pool = tables.pool(tables.sites[site].view.upstream(index)) else { continue }
             let isAvailable = tables.pools[pool].isAvailable(at: clock.milliseconds)
             if isAvailable || chosen == nil { (chosen, place) = (pool, index) }
             if isAvailable { break }
         }
         guard let chosen else { return false }
-        // If this attempt fails, the next attempt starts with the following upstream.
-        exchanges[exchange].nextCandidate = (place + 1) % count
-        exchanges[exchange].tries += 1
-        exchanges[exchange].addressTries = 0
+        exchanges[exchange].attempts.assign(place, of: count)
         exchanges[exchange].pool = chosen
         tables.pools[chosen].active += 1
         return true
@@ -100,7 +97,7 @@ extension Worker {
     /// Gets a connection for an exchange: an idle connection of the pool, or a new one.
     func connect(_ exchange: SlotID) {
         let pool = exchanges[exchange].pool
-        if !exchanges[exchange].wantsNewConnection, let idle = takeIdle(from: pool) {
+        if !exchanges[exchange].attempts.wantsNewConnection, let idle = takeIdle(from: pool) {
             exchanges[exchange].upstream = idle
             upstreams[idle].exchange = exchange
             upstreams[idle].phase = .active
@@ -108,7 +105,8 @@ extension Worker {
             return sendRequest(exchange)
         }
         guard !tables.pools[pool].addresses.isEmpty else {
-            return upstreamFailed(exchange, tables.pools[pool].resolutionFailure, .resolve, canTryOthers: true)
+            return attemptFailed(
+                exchange, Attempts.Failure(isBeforeRequest: true), tables.pools[pool].resolutionFailure, .resolve)
         }
         let turn = tables.pools[pool].chooseAddress(at: clock.milliseconds)
         exchanges[exchange].address = turn
@@ -133,7 +131,8 @@ extension Worker {
                 exchanges[exchange].upstream = .none
                 close(upstream: upstream)
             }
-            upstreamFailed(exchange, SystemFailure.text(error.code), .connect, canTryOthers: true)
+            attemptFailed(
+                exchange, Attempts.Failure(isBeforeRequest: true), SystemFailure.text(error.code), .connect)
         }
     }
 
@@ -160,7 +159,7 @@ extension Worker {
             connection.useSessions(
                 of: sessions,
                 for: .init(scope: tables.pools[pool].sessionScope, address: upstreams[id].address.bytes),
-                offers: !exchanges[upstreams[id].exchange].wantsFullHandshake, now: clock.seconds)
+                offers: !exchanges[upstreams[id].exchange].attempts.wantsFullHandshake, now: clock.seconds)
             upstreams[id].transport.tls = consume connection
             upstreams[id].phase = .handshake
             continueUpstreamHandshake(id, hasInput: false)
@@ -239,82 +238,58 @@ extension Worker {
     ) {
         let exchange = upstreams[id].exchange
         let phase = upstreams[id].phase
-        let neverUp = phase == .connecting || phase == .handshake || phase == .listening
         let known: UpstreamFault =
             timedOut ? .timeout : phase == .connecting ? .connect : phase == .handshake ? .tls : .closed
-        let wasReused = upstreams[id].isReused
+        let failure = Attempts.Failure(
+            isBeforeRequest: phase == .connecting || phase == .handshake || phase == .listening,
+            isUntouched: isUntouched, wasReused: upstreams[id].isReused, timedOut: timedOut)
         if fault == .malformed { noteUnasked(id) }
         exchanges[exchange].upstream = .none
         close(upstream: id)
-        if wasReused, isUntouched || canRepeat(exchange), !timedOut { return repeatOnNewConnection(exchange) }
-        upstreamFailed(
-            exchange, reason, fault ?? known, canTryOthers: neverUp, wasReused: wasReused, timedOut: timedOut)
+        attemptFailed(exchange, failure, reason, fault ?? known)
     }
 
-    /// Whether a request may be sent a second time. The method must be idempotent (RFC 9110 section 9.2.2), no byte of
-    /// a response may have arrived, and `request` must still hold the whole request. A request is repeated only once.
-    private func canRepeat(_ exchange: SlotID) -> Bool {
-        !exchanges[exchange].hasResponseBytes && exchanges[exchange].isRequestComplete
-            && exchanges[exchange].keepsRequest && exchanges[exchange].method.isIdempotent
-            && exchanges[exchange].retries == 0
-    }
-
-    /// Sends a request again on a new connection to the same upstream, which had closed the idle connection. Other idle
-    /// connections may be closed too, so none is used.
-    private func repeatOnNewConnection(_ exchange: SlotID) {
-        exchanges[exchange].retries += 1
-        exchanges[exchange].wantsNewConnection = true
-        metrics.add(.upstreamRetries, 1)
-        connect(exchange)
-    }
-
-    /// Tries the next address of an upstream after an address could not be reached. Returns false if all addresses were
-    /// tried.
-    private func tryNextAddress(_ exchange: SlotID) -> Bool {
-        let pool = exchanges[exchange].pool
-        let count = tables.pools[pool].addresses.count
-        guard count > 1 else { return false }
-        tables.pools[pool].skip(exchanges[exchange].address, at: clock.milliseconds)
-        exchanges[exchange].addressTries += 1
-        guard exchanges[exchange].addressTries < count else { return false }
-        metrics.add(.upstreamRetries, 1)
-        connect(exchange)
-        return true
-    }
-
-    /// Handles the failure of an upstream. Another upstream is tried, or the client gets an error.
-    ///
-    /// With `canTryOthers`, no byte of the request was sent, so each other upstream may be tried. Otherwise the request
-    /// may be repeated once, if `canRepeat` allows it.
-    func upstreamFailed(
-        _ exchange: SlotID, _ reason: String, _ fault: UpstreamFault, canTryOthers: Bool, wasReused: Bool = false,
-        timedOut: Bool = false
+    /// Handles the failure of an attempt. The request is sent again if `Attempts` allows it. Otherwise the client gets
+    /// an error.
+    private func attemptFailed(
+        _ exchange: SlotID, _ failure: Attempts.Failure, _ reason: String, _ fault: UpstreamFault
     ) {
-        if canTryOthers { requestResolution(of: exchanges[exchange].pool) }
-        if canTryOthers, tryNextAddress(exchange) { return }
         let pool = exchanges[exchange].pool
-        // A server may close an idle connection at any time. This does not count as a failure of the server.
-        if !wasReused { noteFailure(of: pool) }
-        let client = exchanges[exchange].client
-        guard !client.isNone else { return healthCheckEnded(exchange, isHealthy: false, reason) }
-        let site = exchanges[exchange].site
-        let count = tables.sites[site].view.upstreamCount
-        let canMoveOn = canTryOthers && exchanges[exchange].tries < count
-        if canMoveOn || canRepeat(exchange) && count > 1 && !timedOut {
-            if !canMoveOn { exchanges[exchange].retries += 1 }
-            metrics.add(.upstreamRetries, 1)
+        let addresses = tables.pools[pool].addresses.count
+        let next = exchanges[exchange].attempts.next(
+            after: failure, isRepeatable: exchanges[exchange].isRepeatable, addresses: addresses,
+            upstreams: exchanges[exchange].client.isNone
+                ? 0 : tables.sites[exchanges[exchange].site].view.upstreamCount)
+        if failure.isBeforeRequest {
+            requestResolution(of: pool)
+            if addresses > 1 { tables.pools[pool].skip(exchanges[exchange].address, at: clock.milliseconds) }
+        }
+        if next != .none { metrics.add(.upstreamRetries, 1) }
+        switch next {
+        case .newConnection, .nextAddress: connect(exchange)
+        case .nextUpstream:
+            noteFailure(of: pool, failure)
             exchanges[exchange].pool = .none
             leave(pool: pool)
-            guard assign(exchange) else { return answer(exchange, 502) }
-            return connect(exchange)
+            assign(exchange) ? connect(exchange) : answer(exchange, 502)
+        case .none:
+            noteFailure(of: pool, failure)
+            let isAboutAll = failure.isBeforeRequest && addresses > 1
+            attemptsEnded(
+                exchange, isAboutAll ? "\(reason) (and all of its \(addresses) addresses were tried)" : reason, fault,
+                timedOut: failure.timedOut)
         }
+    }
+
+    /// Called when a request could not be answered, and can't be sent again.
+    private func attemptsEnded(_ exchange: SlotID, _ reason: String, _ fault: UpstreamFault, timedOut: Bool) {
+        let client = exchanges[exchange].client
+        guard !client.isNone else { return healthCheckEnded(exchange, isHealthy: false, reason) }
         metrics.add(fault.counter, 1)
-        let addresses = tables.pools[pool].addresses.count
-        let isAboutAll = canTryOthers && addresses > 1
         report(
             .upstreamFailed(
-                host: tables.sites[site].site.name, upstream: tables.pools[pool].definition.upstream.text,
-                reason: isAboutAll ? "\(reason) (and all of its \(addresses) addresses were tried)" : reason,
+                host: tables.sites[exchanges[exchange].site].site.name,
+                upstream: tables.pools[exchanges[exchange].pool].definition.upstream.text, reason: reason,
                 requestID: exchanges[exchange].requestID.text))
         guard !exchanges[exchange].hasResponseHead else {
             noteCut(exchange, timedOut ? "the upstream took too long" : "the upstream broke off its answer")
@@ -324,12 +299,9 @@ extension Worker {
         answer(exchange, timedOut ? 504 : 502)
     }
 
-    private func noteFailure(of pool: SlotID) {
-        tables.pools[pool].failures += 1
-        guard tables.pools[pool].failures >= UpstreamPool.failuresToEject,
-            tables.pools[pool].ejectedUntil <= clock.milliseconds
-        else { return }
-        tables.pools[pool].ejectedUntil = clock.milliseconds + UpstreamPool.ejectionMilliseconds
+    /// Counts a failure of an upstream. A server may close an idle connection at any time, so that is none.
+    private func noteFailure(of pool: SlotID, _ failure: Attempts.Failure) {
+        guard !failure.wasReused, tables.pools[pool].noteFailure(at: clock.milliseconds) else { return }
         metrics.add(.upstreamEjections, 1)
         report(
             .upstreamEjected(

@@ -130,8 +130,7 @@ extension Worker {
     private func beginResponse(_ head: Bytes, _ rest: Bytes, _ exchange: SlotID, _ id: SlotID) {
         let client = exchanges[exchange].client
         countResponse(exchange)
-        tables.pools[exchanges[exchange].pool].failures = 0
-        tables.pools[exchanges[exchange].pool].ejectedUntil = 0
+        tables.pools[exchanges[exchange].pool].forgetFailures()
         if responseHead.isSwitchingProtocols {
             guard isAsked(exchange, forProtocolOf: head) else {
                 return upstreamBroke(id, "it changed to a protocol that was not asked for", .malformed)

@@ -154,7 +154,7 @@ extension Worker {
         guard upstreams[id].transport.tls?.offersSession ?? false else { return upstreamBroke(id, reason) }
         upstreams[id].transport.tls?.forgetSessions()
         let exchange = upstreams[id].exchange
-        exchanges[exchange].wantsFullHandshake = true
+        exchanges[exchange].attempts.avoidResumption()
         exchanges[exchange].upstream = .none
         close(upstream: id)
         metrics.add(.upstreamRetries, 1)

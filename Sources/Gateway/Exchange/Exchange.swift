@@ -66,17 +66,8 @@ struct Exchange: ~Copyable {
     /// Whether the client was sent a WebSocket close frame. After this frame, the client gets no bytes of the upstream.
     var isToldToClose = false
 
-    // MARK: Attempts to send the request
-    var tries = 0
-    var retries = 0
-    /// Whether the next attempt must open a new connection, because an idle connection was dead.
-    var wantsNewConnection = false
-    /// Whether new connections must not resume TLS sessions, because a handshake that offered one has failed.
-    var wantsFullHandshake = false
-    var nextCandidate = 0
-    /// How many of the upstream's addresses have failed for this request. `address` is the index of the address that
-    /// was tried last.
-    var addressTries = 0
+    var attempts = Attempts()
+    /// The index of the upstream's address that was tried last.
     var address = 0
 
     // MARK: Log and metrics
@@ -94,4 +85,9 @@ struct Exchange: ~Copyable {
 
     /// Whether the whole body of the request has arrived. Also true if the request has no body.
     var isRequestComplete: Bool { requestBody == nil }
+
+    /// Whether the request can be sent a second time, with the same effect as sending it once. The method must be
+    /// idempotent (RFC 9110 section 9.2.2), no byte of a response may have arrived, and `request` must still hold the
+    /// whole request.
+    var isRepeatable: Bool { !hasResponseBytes && isRequestComplete && keepsRequest && method.isIdempotent }
 }
