@@ -3,6 +3,7 @@ import ConfigModel
 import Issuers
 import Operations
 import PKI
+import Reconciler
 import SQLiteState
 import State
 import SystemPackage
@@ -89,18 +90,20 @@ struct IssuerAccess {
 
 extension IssuerAccess {
     /// Revokes replaced certificates, and prints each result.
-    func revokeSuperseded() throws {
-        try context.revokeSuperseded(issuers: Array(state.issuers.values)).tell()
+    func revokeSuperseded(_ stop: StopRequest) throws {
+        try context.revokeSuperseded(issuers: Array(state.issuers.values), stop).tell()
     }
 }
 
 extension IssuanceContext {
     /// Revokes replaced certificates. `issuers` are the issuers that stay in force; `leaving` are the issuers that this
-    /// apply has removed.
-    func revokeSuperseded(issuers: [Issuer], leaving: [Issuer] = []) throws -> [OriginRevocations.Outcome] {
-        try tellingOfWaits(for: "the revocation of former certificates") {
+    /// apply has removed. After a request to stop, the next apply or a gateway revokes the rest.
+    func revokeSuperseded(
+        issuers: [Issuer], leaving: [Issuer] = [], _ stop: StopRequest
+    ) throws -> [OriginRevocations.Outcome] {
+        try tellingOfWaits(for: "the revocation of former certificates", until: stop) {
             try OriginRevocations(self).revokeSuperseded(issuers: issuers, leaving: leaving)
-        }
+        } ?? []
     }
 }
 

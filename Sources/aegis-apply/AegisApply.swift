@@ -79,7 +79,7 @@ struct AegisApply: ParsableCommand {
             Without a subcommand the file is applied (FILE is aegis.yaml when left out, '-' the standard input).
               --dry-run             show what would happen and change nothing
               --preflight           with --dry-run: ask DNS and CAs whether they would issue
-              --refresh             first ask Cloudflare whether it still has its certificates
+              --refresh             then ask Cloudflare whether it still has its certificates
               --allow-deletions     allow deleting or disabling most of ten or more enabled hosts
               --strict              with --dry-run: warnings count as errors
               --format text|json    how to print it

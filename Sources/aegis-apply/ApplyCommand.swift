@@ -16,7 +16,7 @@ struct ApplyCommand: ParsableCommand {
 
     @Flag(
         help:
-            "Ask Cloudflare first whether it still has the certificates that it issued; missing ones are issued again.")
+            "Then ask Cloudflare whether it still has the certificates that it issued; missing ones are issued again.")
     var refresh = false
 
     @Flag(help: "Allow deleting or disabling more than half of the enabled hosts, if there are ten or more.")

@@ -11,6 +11,9 @@ import State
 import SystemPackage
 
 /// One apply, from reading the state to printing the summary.
+///
+/// With `refreshes`, providers are asked only when everything else is in force, since an answer may take minutes. What
+/// they have lost is then replaced by a second plan.
 struct ApplyRun {
     let file: ConfigurationFile
     let configuration: Configuration
@@ -22,52 +25,106 @@ struct ApplyRun {
     /// Whether the apply may delete or disable more than half of ten or more enabled hosts.
     var allowsDeletions = false
 
+    /// What has come of the plans so far.
+    private struct Progress {
+        /// Whether a plan has changed the state.
+        var isApplied = false
+        var failures = 0
+    }
+
     func run() throws {
         // The apply continues when the program that reads its output ends.
         _ = signal(SIGPIPE, SIG_IGN)
-        let path = file.resolve(configuration.statePath).string
-        let cache = CertificateMaterials.cacheDirectory(configuration, file)
-        // The first plan is made without the lock: taking it would write to the state.
-        let reader = SecretReader(directory: file.directory)
         let found = try early.wait()
         // A wrong key makes every apply fail at once, even one that would change nothing.
-        let presentKey = try found.store.map { try MasterKeySource.find(configuration, reader, $0).key }
-        let authority = Result { () throws(IssuanceFailure) in
-            try LocalAuthority(directory: cache, now: currentTime())
+        let key = try found.store.map { try MasterKeySource.find(configuration, reader, $0).key }
+        var progress = Progress()
+        let known = try EdgeStatus.orderedAgain(configuration, found.snapshot, found.store)
+        try apply(plan(found.snapshot, known), of: found, known, &progress)
+        if refreshes { try replaceLosses(&progress) }
+        if !progress.isApplied {
+            try Terminal.print("No changes: the state is what the file says.\n")
+            if let store = try SQLiteStateStore(readingFrom: path), let key {
+                progress.failures += try finishOpenWork(store, key) + checkKeys(store, key)
+            }
         }
-        let drift = try self.drift(found.store, found.snapshot, reader)
-        let first = plan(found.snapshot, authority, drift)
+        if progress.failures > 0 { throw ExitStatus.itemsFailed }
+    }
+
+    /// Carries out a plan for the state as it was found, unless the plan is empty. Closes the state that was found if
+    /// another connection changes it.
+    private func apply(
+        _ first: (plan: Plan, warnings: [Diagnostic]), of found: EarlyState.Content, _ drift: [ItemID: String],
+        _ progress: inout Progress
+    ) throws {
         try refuse(first.plan.conflicts)
-        if first.plan.isEmpty {
-            let chains = try ChainsInForce.warnings(first.plan, of: configuration, in: file, found.store)
-            file.complain(
-                MasterKeySource.warnings(configuration, found.store) + file.parsed.diagnostics + first.warnings + chains
-            )
-            return try endWithoutChanges(found.store, presentKey, path)
-        }
+        if first.plan.isEmpty { return try complain(first, found.store) }
         found.store?.close()
 
         let store = try SQLiteStateStore(path: path)
         defer { store.close() }
         let keeper = try LeaseKeeper.forApplying(store)
         defer { keeper.release() }
-        let source = try MasterKeySource.find(configuration, reader, store)
         // The plan is made again under the lock if another apply has changed the state meanwhile.
         let isSame = try store.revision() == found.snapshot.revision
-        let (plan, warnings) = isSame ? first : plan(try store.snapshot(), authority, drift)
+        let (plan, warnings) = isSame ? first : plan(try store.snapshot(), drift)
         try refuse(plan.conflicts)
-        let unsafeKey = MasterKeySource.warnings(configuration, store)
-        let chains = try ChainsInForce.warnings(plan, of: configuration, in: file, store)
-        file.complain(unsafeKey + file.parsed.diagnostics + warnings + chains)
-        guard !plan.isEmpty else { return try endWithoutChanges(store, source.key, path) }
-        let text = PlanTextRenderer(colour: Terminal.wantsColour(.standardOutput)).text(plan)
-        try? Terminal.print(text + [UInt8(ascii: "\n")])
-
+        try complain((plan, warnings), store)
+        guard !plan.isEmpty else { return }
+        try show(plan)
         if let deletion = plan.massDeletion, !allowsDeletions {
             throw CommandFailure(message: deletion.refusal.message, hint: deletion.refusal.hint)
         }
-        try noteLosses(drift, of: found.snapshot, store, keeper.holder)
-        try carryOut(plan, store, keeper, source, authority, leaving: plan.leavingIssuers)
+        try carryOut(plan, store, keeper, &progress)
+    }
+
+    /// Asks providers about the certificates that the state has now, and replaces those that they have lost.
+    private func replaceLosses(_ progress: inout Progress) throws {
+        guard let reading = try SQLiteStateStore(readingFrom: path) else { return }
+        let snapshot = try reading.snapshot()
+        signals?.beginWork()
+        let answers = try Refresh(configuration: configuration, secrets: reader, store: reading).ask(signals?.request)
+        reading.close()
+        file.complain(answers.warnings)
+        signals?.endIfReceived("not refreshed", answers.unfinished)
+        guard !answers.losses.isEmpty else { return }
+
+        let store = try SQLiteStateStore(path: path)
+        defer { store.close() }
+        let keeper = try LeaseKeeper.forApplying(store)
+        defer { keeper.release() }
+        // A gateway may have replaced a certificate while its provider was asked.
+        let now = try store.snapshot()
+        let losses = answers.losses.filter { loss in
+            snapshot.items[loss.key]?.certificate?.fingerprint == now.items[loss.key]?.certificate?.fingerprint
+        }
+        try noteLosses(losses, of: now, store, keeper.holder)
+        var plan = plan(try store.snapshot(), losses).plan
+        try refuse(plan.conflicts)
+        // Changes of other items have failed just now, or come from another apply.
+        plan.changes.removeAll { losses[$0.item] == nil }
+        plan.massDeletion = nil
+        guard !plan.isEmpty else { return }
+        try show(plan)
+        try carryOut(plan, store, keeper, &progress)
+    }
+
+    private var path: String { file.resolve(configuration.statePath).string }
+    private var reader: SecretReader { SecretReader(directory: file.directory) }
+    private var authority: Result<LocalAuthority, IssuanceFailure> {
+        let cache = CertificateMaterials.cacheDirectory(configuration, file)
+        return Result { () throws(IssuanceFailure) in try LocalAuthority(directory: cache, now: currentTime()) }
+    }
+
+    private func show(_ plan: Plan) throws {
+        let text = PlanTextRenderer(colour: Terminal.wantsColour(.standardOutput)).text(plan)
+        try? Terminal.print(text + [UInt8(ascii: "\n")])
+    }
+
+    private func complain(_ made: (plan: Plan, warnings: [Diagnostic]), _ store: SQLiteStateStore?) throws {
+        let chains = try ChainsInForce.warnings(made.plan, of: configuration, in: file, store)
+        file.complain(
+            MasterKeySource.warnings(configuration, store) + file.parsed.diagnostics + made.warnings + chains)
     }
 
     /// Ends the command if the file contradicts what the admin API owns.
@@ -79,131 +136,67 @@ struct ApplyRun {
     }
 
     private func carryOut(
-        _ plan: Plan, _ store: SQLiteStateStore, _ keeper: LeaseKeeper, _ source: MasterKeySource,
-        _ authority: Result<LocalAuthority, IssuanceFailure>, leaving: [Issuer]
+        _ plan: Plan, _ store: SQLiteStateStore, _ keeper: LeaseKeeper, _ progress: inout Progress
     ) throws {
+        let source = try MasterKeySource.find(configuration, reader, store)
         signals?.beginWork()
         let stop = signals?.request ?? StopRequest()
         let report = ProgressReport(total: plan.changes.count)
-        let sealer = Sealer(key: source.key)
+        let context = context(store, keeper.holder, source.key)
         let settings = configuration.gateway
         let board = ChallengeBoard(store: store, holder: keeper.holder) { () throws(IssuanceFailure) in
             try ChallengeResponder(settings)
         }
-        let context = IssuanceContext(
-            store: store, holder: keeper.holder, sealer: sealer,
-            secrets: SecretReader(directory: file.directory, store: store, sealer: sealer), now: currentTime)
+        let leaving = plan.leavingIssuers
         let applier = Applier(
-            context,
-            sources: CertificateSources(
-                local: authority, board: board, context, leaving: leaving),
+            context, sources: CertificateSources(local: authority, board: board, context, leaving: leaving),
             stop: stop, progress: report.tell)
         let origin = Applier.Origin(
             fileName: file.source.name, directory: file.absoluteDirectory, text: file.source.bytes)
         let isFirst = try store.setting(.sealingKeyID) == nil
-        let changed = Set(plan.changes.map(\.item))
-        let pending = try pendingPacks(store).filter { !changed.contains(ItemID(.edgeCertificate, $0.displayName)) }
-        var lost = 0
         let refused = PeerFiles(plan, of: configuration, in: file).refused
         let first = isFirst ? source.mutations : []
-        let outcome = try applier.apply(plan, of: configuration, from: origin, first: first, refused: refused) {
-            // `follow` also deletes former packs, once the pack that replaces them is active.
-            lost = try follow(pending, context, stop)
+        let hasApplied = progress.isApplied
+        let packs = try OpenPacks(of: configuration, in: store, besides: Set(plan.changes.map(\.item)))
+        let outcome = try applier.apply(
+            plan, of: configuration, from: origin, first: first, refused: refused, failedBefore: progress.failures
+        ) {
+            if !hasApplied { progress.failures += try packs.follow(context, stop) }
         }
         report.finish()
-        let revoked =
-            stop.isMade ? [] : try context.revokeSuperseded(issuers: configuration.issuers, leaving: leaving)
         let start = outcome.generation.map { "Applied generation \($0)" } ?? "Nothing is applied"
         try? Terminal.print("\(start): \(outcome.summary).\n")
-        try revoked.tell()
-        signals?.endIfReceived("not in force", outcome.left) {
-            keeper.release()
-            // From here on, calls to CAs that are still running can't write to the state.
-            store.close()
-        }
-        try checkKeys(store, source.key)
-        if outcome.failures + lost > 0 { throw ExitStatus.itemsFailed }
+        // Another apply may begin, since a revocation may take minutes.
+        keeper.release()
+        try context.revokeSuperseded(issuers: configuration.issuers, leaving: leaving, stop).tell()
+        // From here on, calls to CAs that are still running can't write to the state.
+        signals?.endIfReceived("not in force", outcome.left) { store.close() }
+        progress.failures += outcome.failures
+        if !hasApplied { progress.failures += try checkKeys(store, source.key) }
+        progress.isApplied = true
     }
 
-    private func endWithoutChanges(_ store: SQLiteStateStore?, _ key: MasterKey?, _ path: String) throws {
-        try Terminal.print("No changes: the state is what the file says.\n")
-        guard let store, let key else { return }
-        try finishOpenWork(store, key, path)
-        try checkKeys(store, key)
+    private func context(_ store: SQLiteStateStore, _ holder: LeaseHolder, _ key: MasterKey) -> IssuanceContext {
+        let sealer = Sealer(key: key)
+        return IssuanceContext(
+            store: store, holder: holder, sealer: sealer,
+            secrets: SecretReader(directory: file.directory, store: store, sealer: sealer), now: currentTime)
     }
 
     /// Finishes work that earlier applies left open and that the plan does not show: packs that were not active yet,
-    /// and certificates that must still be revoked.
-    private func finishOpenWork(_ reading: SQLiteStateStore, _ key: MasterKey, _ path: String) throws {
-        let pending = try pendingPacks(reading)
-        guard try !pending.isEmpty || !reading.supersededCertificates().isEmpty else { return }
-        signals?.setLastWords(nil)
+    /// and certificates that must still be revoked. Returns how many packs failed.
+    private func finishOpenWork(_ reading: SQLiteStateStore, _ key: MasterKey) throws -> Int {
+        let packs = try OpenPacks(of: configuration, in: reading)
+        guard try !packs.isEmpty || !reading.supersededCertificates().isEmpty else { return 0 }
+        signals?.beginWork()
+        let stop = signals?.request ?? StopRequest()
         let store = try SQLiteStateStore(path: path)
         defer { store.close() }
-        let sealer = Sealer(key: key)
-        let context = IssuanceContext(
-            store: store, holder: .current(), sealer: sealer,
-            secrets: SecretReader(directory: file.directory, store: store, sealer: sealer), now: currentTime)
-        try context.revokeSuperseded(issuers: configuration.issuers).tell()
-        if try follow(pending, context, StopRequest()) > 0 { throw ExitStatus.itemsFailed }
-    }
-
-    /// The edge certificates whose packs are not active yet, or whose former packs are not deleted yet.
-    private func pendingPacks(_ store: SQLiteStateStore) throws -> [EdgeCertificate] {
-        let packs = Dictionary(grouping: try store.edgePacks(), by: \.certificate)
-        return configuration.edgeCertificates.filter { certificate in
-            packs[certificate.displayName].map { $0.last?.isActive == false || $0.count > 1 } ?? false
-        }
-    }
-
-    /// Follows packs and prints their status. Returns how many packs failed.
-    private func follow(
-        _ certificates: [EdgeCertificate], _ context: IssuanceContext, _ stop: StopRequest
-    ) throws -> Int {
-        var failures = 0
-        let report = ProgressReport(total: certificates.count)
-        for certificate in certificates {
-            let item = ItemID(.edgeCertificate, certificate.displayName)
-            report.tell(.started(item, .order, at: certificate.baseURL.text))
-        }
-        let workers = ParallelWork(count: 8, stop: stop)
-        let tellWaiting = { (queued: Int, waits: [(input: EdgeCertificate, reason: String)]) in
-            let waits = waits.map { (ItemID(.edgeCertificate, $0.input.displayName), $0.reason) }
-            report.tell(.stillWaiting(queued: queued, waits: Dictionary(waits) { $1 }))
-        }
-        try workers.run(certificates, stillWaiting: tellWaiting) { certificate, tell in
-            let name = certificate.displayName
-            do throws(IssuanceFailure) {
-                let followed = try EdgePacks(context).follow(certificate, named: name, patience: certificate.wait)
-                guard let pack = followed else { return tell((name, nil, "")) }
-                tell((name, pack.isActive || pack.isPending ? nil : IssuanceFailure(pack.news), pack.news))
-            } catch {
-                tell((name, error, ""))
-            }
-        } receive: { (events: [(name: String, failure: IssuanceFailure?, news: String)]) in
-            for event in events {
-                report.end(ItemID(.edgeCertificate, event.name))
-                if let failure = event.failure {
-                    failures += 1
-                    let hint = failure.hint.map { "  hint: \($0)\n" } ?? ""
-                    Terminal.complain("  edge_certificate \(event.name): \(failure.reason)\n" + hint)
-                } else if !event.news.isEmpty {
-                    try? Terminal.print("Edge certificate \(event.name) \(event.news)\n")
-                }
-            }
-        }
-        report.finish()
+        let context = context(store, .current(), key)
+        try context.revokeSuperseded(issuers: configuration.issuers, stop).tell()
+        let failures = try packs.follow(context, stop)
+        signals?.endIfReceived("not finished", packs.items) { store.close() }
         return failures
-    }
-
-    private func drift(
-        _ store: SQLiteStateStore?, _ snapshot: StateSnapshot, _ reader: SecretReader
-    ) throws -> [ItemID: String] {
-        let known = try EdgeStatus.orderedAgain(configuration, snapshot, store)
-        guard refreshes, let store else { return known }
-        let (reasons, warnings) = try Refresh(configuration: configuration, secrets: reader, store: store).drift()
-        file.complain(warnings)
-        return reasons.merging(known) { $1 }
     }
 
     /// Records which certificates providers no longer have, even if those certificates can't be replaced now.
@@ -218,8 +211,8 @@ struct ApplyRun {
     }
 
     /// Warns of stored certificates whose keys can't be opened. Otherwise only a handshake would show that a key is
-    /// damaged.
-    private func checkKeys(_ store: SQLiteStateStore, _ key: MasterKey) throws {
+    /// damaged. Returns how many there are.
+    private func checkKeys(_ store: SQLiteStateStore, _ key: MasterKey) throws -> Int {
         let sealer = Sealer(key: key)
         for (name, reason) in try KeyCheck.damagedIdentities(in: store, sealer) {
             Terminal.complain(
@@ -227,21 +220,17 @@ struct ApplyRun {
                     + "hint: a gateway obtains it from its Vault again\n")
         }
         let damaged = try KeyCheck.damaged(in: store, sealer)
-        guard !damaged.isEmpty else { return }
+        guard !damaged.isEmpty else { return 0 }
         for (name, reason) in damaged {
             Terminal.complain("aegis-apply: certificate '\(name)' can't be served: \(reason)\n")
         }
         Terminal.complain(
             "hint: restore the state from a backup; or take them and their hosts out of the file, apply, and put them back\n"
         )
-        throw ExitStatus.itemsFailed
+        return damaged.count
     }
 
-    private func plan(
-        _ snapshot: StateSnapshot, _ authority: Result<LocalAuthority, IssuanceFailure>, _ drift: [ItemID: String]
-    )
-        -> (plan: Plan, warnings: [Diagnostic])
-    {
+    private func plan(_ snapshot: StateSnapshot, _ drift: [ItemID: String]) -> (plan: Plan, warnings: [Diagnostic]) {
         var (materials, warnings) = CertificateMaterials.look(for: configuration, in: file, snapshot)
         var localCA: [UInt8]?
         switch authority {

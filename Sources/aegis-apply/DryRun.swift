@@ -81,10 +81,10 @@ struct DryRun {
     {
         let known = try EdgeStatus.orderedAgain(configuration, snapshot, store)
         guard refreshes, let store else { return (known, []) }
-        let (reasons, warnings) = try Refresh(
+        let answers = try Refresh(
             configuration: configuration, secrets: SecretReader(directory: file.directory), store: store
-        ).drift()
-        return (reasons.merging(known) { $1 }, warnings)
+        ).ask()
+        return (answers.losses.merging(known) { $1 }, answers.warnings)
     }
 
     /// Warnings about faults that would prevent CAs from issuing the plan's certificates.

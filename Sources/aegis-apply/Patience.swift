@@ -10,6 +10,17 @@ extension ContinuousClock.Instant {
 func tellingOfWaits<Result: Sendable>(
     for others: String, _ work: @escaping @Sendable () throws -> Result
 ) throws -> Result {
+    guard let result = try tellingOfWaits(for: others, until: StopRequest(), work) else {
+        preconditionFailure("a worker tells what has come of its input")
+    }
+    return result
+}
+
+/// Runs work in the same way until it has ended or `stop` is requested. Returns nil for work that was abandoned, which
+/// continues unobserved.
+func tellingOfWaits<Result: Sendable>(
+    for others: String, until stop: StopRequest, _ work: @escaping @Sendable () throws -> Result
+) throws -> Result? {
     let since = ContinuousClock.now
     let tell = { (_: Int, waits: [(input: Void, reason: String)]) in
         let time = "\(since.secondsPassed) s"
@@ -17,11 +28,10 @@ func tellingOfWaits<Result: Sendable>(
         Terminal.complain("  still waiting for \(others) (\(time)\(reason))\n")
     }
     var result: Swift.Result<Result, any Error>?
-    try ParallelWork(count: 1).run([()], stillWaiting: tell) { _, tell in
+    try ParallelWork(count: 1, stop: stop).run([()], stillWaiting: tell) { _, tell in
         tell(Swift.Result { try work() })
     } receive: { results in
         result = results.first
     }
-    guard let result else { preconditionFailure("a worker tells what has come of its input") }
-    return try result.get()
+    return try result?.get()
 }

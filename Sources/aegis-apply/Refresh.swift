@@ -18,40 +18,48 @@ struct Refresh {
     }
 
     private enum Answer: Sendable {
-        case drifted(ItemID, String)
+        case known(ItemID, loss: String?)
         case unknown(Diagnostic)
     }
 
-    /// The reasons why items are no longer as the state records them, and warnings about items whose providers could
-    /// not be asked.
-    func drift() throws -> (reasons: [ItemID: String], warnings: [Diagnostic]) {
-        let check = CloudflareDrift(secrets)
-        var reasons: [ItemID: String] = [:]
+    struct Answers {
+        /// Why items are no longer as the state records them.
+        var losses: [ItemID: String] = [:]
+        /// Warnings about items whose providers could not be asked.
         var warnings: [Diagnostic] = []
+        /// The items about which nobody was asked before the request to stop, or that are lost.
+        var unfinished: [ItemID] = []
+    }
+
+    /// Asks about all items. After a request to stop, the questions under way are abandoned.
+    func ask(_ stop: StopRequest? = nil) throws -> Answers {
+        let check = CloudflareDrift(secrets)
         let questions = try certificates() + packs()
+        var answers = Answers(unfinished: questions.map(\.item))
         let since = ContinuousClock.now
-        try ParallelWork(count: 8).run(
+        try ParallelWork(count: 8, stop: stop).run(
             questions,
             stillWaiting: { _, _ in
                 Terminal.complain("  still waiting for Cloudflare (\(since.secondsPassed) s)\n")
             }
         ) { question, tell in
             do throws(IssuanceFailure) {
-                if let reason = try question.ask(check) { tell(.drifted(question.item, reason)) }
+                tell(.known(question.item, loss: try question.ask(check)))
             } catch {
                 let text =
                     "\(question.item.kind.rawValue) '\(question.item.name)' could not be refreshed: \(error.reason)"
                 tell(.unknown(.warning(at: question.origin, text, hint: error.hint)))
             }
-        } receive: { (answers: [Answer]) in
-            for answer in answers {
+        } receive: { (received: [Answer]) in
+            for answer in received {
                 switch answer {
-                case .drifted(let item, let reason): reasons[item] = reason
-                case .unknown(let warning): warnings.append(warning)
+                case .known(let item, nil): answers.unfinished.removeAll { $0 == item }
+                case .known(let item, let loss?): answers.losses[item] = loss
+                case .unknown(let warning): answers.warnings.append(warning)
                 }
             }
         }
-        return (reasons, warnings)
+        return answers
     }
 
     private func certificates() throws -> [Question] {

@@ -55,7 +55,8 @@ struct RenewCommand: ParsableCommand {
             if !wanted.isEmpty {
                 signals.beginWork()
                 let failures = try carryOut(state.jobs(wanted, access.context, startsAnew: force), signals)
-                try access.revokeSuperseded()
+                try access.revokeSuperseded(signals.request)
+                signals.endIfReceived("not renewed", [])
                 if failures > 0 { throw ExitStatus.itemsFailed }
             } else if givenUp.isEmpty, waits == 0 {
                 try Terminal.print("Nothing is due.\n")

@@ -138,10 +138,10 @@ class Gateway:
 
     # The program.
 
-    def launch_apply(self, *wrapper, **streams):
+    def launch_apply(self, *wrapper, options=(), **streams):
         """Writes aegis.yaml as JSON, which is YAML too, and starts aegis-apply. `wrapper`: the command that runs it."""
         (self.folder / "aegis.yaml").write_text(json.dumps(self.config, indent=1))
-        return subprocess.Popen([*wrapper, PROGRAMS / "aegis-apply"], cwd=self.folder, text=True, **streams)
+        return subprocess.Popen([*wrapper, PROGRAMS / "aegis-apply", *options], cwd=self.folder, text=True, **streams)
 
     def run_apply(self, *wrapper):
         """Applies the configuration, and returns the exit code and the output, whatever they are."""

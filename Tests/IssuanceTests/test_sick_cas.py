@@ -51,9 +51,9 @@ def silence(stand):
 
 
 @contextlib.contextmanager
-def applying(gateway):
+def applying(gateway, *options):
     """A running apply, with its output."""
-    process = gateway.launch_apply(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = gateway.launch_apply(options=options, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         yield process
     finally:

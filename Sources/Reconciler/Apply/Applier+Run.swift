@@ -205,7 +205,9 @@ extension Applier {
             guard outcome.failures == 0, !applier.stop.isMade else { return }
             var rest = deletions(of: changes.filter { $0.item.kind <= .issuer })
             // Changed and deleted items may no longer use a secret that the state stores.
-            let mayFreeSecrets = (all + changed).contains { $0.item.kind.hasSecrets }
+            let mayFreeSecrets = (all + changed).contains {
+                $0.item.kind.hasSecrets && ($0.action == .delete || !$0.fields.isEmpty)
+            }
             guard !rest.mutations.isEmpty || mayFreeSecrets else { return }
             rest.mutations.append(.keepSecrets(fingerprints: configuration.secretFingerprints))
             try commit(rest)
@@ -239,7 +241,7 @@ extension Applier {
 
         // MARK: Finishing
 
-        mutating func finish(_ plan: Plan) throws -> ApplyOutcome {
+        mutating func finish(_ plan: Plan, failedBefore: Int) throws -> ApplyOutcome {
             if applier.stop.isMade {
                 let ended = Set(ended)
                 outcome.left = plan.changes.map(\.item).filter { !ended.contains($0) }
@@ -248,7 +250,7 @@ extension Applier {
             let retention = Retention(certificateSeconds: configuration.retention.components.seconds)
             var last = [StateMutation.prune(retention, now: applier.now())]
             if outcome.generation != nil {
-                let isComplete = outcome.failures == 0 && outcome.left.isEmpty
+                let isComplete = outcome.failures + failedBefore == 0 && outcome.left.isEmpty
                 last.append(
                     .closeGeneration(
                         generation.number, isComplete ? .complete : .partial, summary: outcome.summary))

@@ -55,12 +55,13 @@ package struct Applier {
     }
 
     /// Carries the plan out. The mutations `first` become part of the first commit. Hosts in `refused` stay unchanged.
-    /// `beforeDeletions` is called before items are deleted.
+    /// `failedBefore` is how many changes of an earlier plan for the same file have failed. `beforeDeletions` is called
+    /// before items are deleted.
     ///
     /// - Throws: `StateError` when the state can't be written or the lease is lost; what was committed stays in force.
     package func apply(
         _ plan: Plan, of configuration: Configuration, from origin: Origin, first: [StateMutation] = [],
-        refused: [ItemID: IssuanceFailure] = [:],
+        refused: [ItemID: IssuanceFailure] = [:], failedBefore: Int = 0,
         beforeDeletions: () throws -> Void = {}
     ) throws -> ApplyOutcome {
         let (generation, text) = try generation(plan, origin)
@@ -91,7 +92,7 @@ package struct Applier {
             let deletions = plan.changes.filter { $0.action == .delete && $0.item.kind != .host && !$0.isPassedOn }
             try run.delete(deletions, besides: changes)
         }
-        return try run.finish(plan)
+        return try run.finish(plan, failedBefore: failedBefore)
     }
 
     private func generation(_ plan: Plan, _ origin: Origin) throws -> (Generation, sealedText: [UInt8]) {
