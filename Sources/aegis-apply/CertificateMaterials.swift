@@ -86,11 +86,28 @@ enum CertificateMaterials {
         let uploads = Set(plan.changes.filter { $0.action == .upload }.map(\.item.name))
         let reader = SecretReader(directory: file.directory)
         return configuration.certificates.filter { uploads.contains($0.name) }.flatMap { certificate in
-            guard case .custom(let custom) = certificate.source, (try? reader.read(custom.certificate)) != nil,
-                (try? reader.read(custom.key)) != nil
-            else { return [Diagnostic]() }
+            guard case .custom(let custom) = certificate.source else { return [Diagnostic]() }
+            let parts = [custom.certificate, custom.key]
+            if let refusal = parts.lazy.compactMap({ unreadable($0, of: certificate, reader) }).first {
+                return [refusal]
+            }
+            guard parts.allSatisfy({ (try? reader.read($0)) != nil }) else { return [] }
             let hosts = configuration.hosts.filter { $0.certificate == certificate.name }
             return refusal(of: certificate, custom, hosts, reader)
+        }
+    }
+
+    /// An error for a file that is on this machine and can't be read, such as one that is too large.
+    private static func unreadable(
+        _ part: Secret, of certificate: NamedCertificate, _ reader: SecretReader
+    ) -> Diagnostic? {
+        do throws(IssuanceFailure) {
+            _ = try reader.read(part)
+            return nil
+        } catch {
+            guard !reader.mayBeElsewhere(part) else { return nil }
+            return .error(
+                at: part.origin, "certificate '\(certificate.name)' will be refused: \(error.reason)", hint: error.hint)
         }
     }
 

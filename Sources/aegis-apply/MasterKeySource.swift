@@ -49,7 +49,10 @@ enum MasterKeySource {
         do throws(IssuanceFailure) {
             if isGiven(for: configuration) { _ = try reader.read(secret) }
         } catch {
-            return [.warning(at: secret.origin, "the encryption key: \(error.reason)", hint: Obstacles.secretHint)]
+            let text = "the encryption key: \(error.reason)"
+            return reader.mayBeElsewhere(secret)
+                ? [.warning(at: secret.origin, text, hint: Obstacles.secretHint)]
+                : [.error(at: secret.origin, text, hint: error.hint)]
         }
         do {
             if let store {

@@ -9,7 +9,8 @@ import State
 import SystemPackage
 
 /// Finds faults that would certainly make an apply fail, from the files and variables on this machine. It writes
-/// nothing and uses no network. A missing secret is only a warning, since a machine that only plans has no secrets.
+/// nothing and uses no network. A missing secret is only a warning, since a machine that only plans has no secrets. A
+/// secret that is here and can't be used is an error if the plan needs it.
 struct Obstacles {
     let file: ConfigurationFile
     let configuration: Configuration
@@ -20,7 +21,7 @@ struct Obstacles {
     /// All errors and warnings. An issuer that the plan does not need gets a warning only.
     func found() -> [Diagnostic] {
         state() + localAuthority() + configuration.issuers.flatMap(issuer) + configuration.vaults.compactMap(vault)
-            + missingSecrets()
+            + unusableSecrets()
     }
 
     // MARK: Directories
@@ -58,13 +59,17 @@ struct Obstacles {
     /// Checks the CA file of a Vault. It is an error only if the plan needs an issuer of this Vault.
     private func vault(_ vault: VaultServer) -> Diagnostic? {
         guard let failure = trust(vault.caFile) else { return nil }
-        let isNeeded = configuration.issuers.contains {
-            $0.settings.vaultName == vault.name && plan.needsIssuer($0.name, of: configuration)
-        }
+        let isNeeded = isNeeded(vault)
         let text = "Vault '\(vault.name)' can't be used: \(failure.reason)"
         return isNeeded
             ? .error(at: vault.origin, text, hint: failure.hint)
             : .warning(at: vault.origin, text, hint: failure.hint)
+    }
+
+    private func isNeeded(_ vault: VaultServer) -> Bool {
+        configuration.issuers.contains {
+            $0.settings.vaultName == vault.name && plan.needsIssuer($0.name, of: configuration)
+        }
     }
 
     private func told(_ failure: IssuanceFailure, of issuer: Issuer) -> Diagnostic {
@@ -81,27 +86,46 @@ struct Obstacles {
 
     // MARK: Secrets
 
-    /// Warnings about missing secrets; none for a plan without changes, since a machine that only plans usually has no
-    /// secrets.
-    private func missingSecrets() -> [Diagnostic] {
+    /// Errors and warnings about secrets; none for a plan without changes, since a machine that only plans usually has
+    /// no secrets.
+    private func unusableSecrets() -> [Diagnostic] {
         guard !plan.isEmpty else { return [] }
+        let orders = Set(plan.changes.filter { $0.action == .order }.map(\.item))
         return configuration.issuers.flatMap { issuer in
-            issuer.provider.neededSecrets(store).compactMap { missing($0, of: "issuer '\(issuer.name)'") }
+            let isNeeded = plan.needsIssuer(issuer.name, of: configuration)
+            // The provider itself examines keys that it decodes.
+            let decoded = issuer.provider.decodedSecrets
+            return issuer.provider.neededSecrets(store).compactMap {
+                unusable($0, of: "issuer '\(issuer.name)'", isNeeded: isNeeded, isLine: !decoded.contains($0))
+            }
         }
-            + configuration.edgeCertificates.compactMap {
-                missing($0.apiToken, of: "edge certificate '\($0.displayName)'")
+            + configuration.edgeCertificates.compactMap { certificate in
+                let isNeeded = orders.contains(ItemID(.edgeCertificate, certificate.displayName))
+                return unusable(
+                    certificate.apiToken, of: "edge certificate '\(certificate.displayName)'", isNeeded: isNeeded)
             }
             + configuration.vaults.flatMap { vault in
-                vault.secrets.compactMap { missing($0, of: "Vault '\(vault.name)'") }
-            } + (configuration.alerts?.secrets ?? []).compactMap { missing($0, of: "the webhook for alerts") }
+                vault.secrets.compactMap { unusable($0, of: "Vault '\(vault.name)'", isNeeded: isNeeded(vault)) }
+            }
+            + (configuration.alerts?.secrets ?? []).compactMap {
+                unusable($0, of: "the webhook for alerts", isNeeded: false)
+            }
     }
 
-    private func missing(_ wanted: Secret, of owner: String) -> Diagnostic? {
+    private func unusable(
+        _ wanted: Secret, of owner: String, isNeeded: Bool, isLine: Bool = true
+    ) -> Diagnostic? {
         do throws(IssuanceFailure) {
-            _ = try secrets.read(wanted)
+            _ = isLine ? try secrets.readLine(wanted) : try secrets.read(wanted)
             return nil
         } catch {
-            return .warning(at: wanted.origin, "\(owner): \(error.reason)", hint: Self.secretHint)
+            let text = "\(owner): \(error.reason)"
+            guard !secrets.mayBeElsewhere(wanted) else {
+                return .warning(at: wanted.origin, text, hint: Self.secretHint)
+            }
+            return isNeeded
+                ? .error(at: wanted.origin, text, hint: error.hint)
+                : .warning(at: wanted.origin, text, hint: error.hint)
         }
     }
 

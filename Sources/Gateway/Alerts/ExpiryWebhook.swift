@@ -52,7 +52,7 @@ struct ExpiryWebhook: Sendable {
                 userAgent: "aegis", timeout: Self.timeout, maximumBytes: Self.maximumBytes, plainHTTP: .thisMachine)
             let request = HTTPRequest(
                 .post, settings.url.text, fields: [HTTPField("Content-Type", "application/json")],
-                authorization: try settings.token.map { SecretField.bearer(try secrets.read($0)) },
+                authorization: try settings.token.map { SecretField.bearer(try secrets.readLine($0)) },
                 body: alert.body(from: node))
             let answer = try client.send(request)
             return (200...299).contains(answer.status) ? nil : "it answered with status \(answer.status)"

@@ -53,6 +53,8 @@ struct ACMEProvider: IssuerProvider {
         return settings.secrets.filter { $0 != external.hmacKey }
     }
 
+    var decodedSecrets: [Secret] { [settings.externalAccount?.hmacKey, tsig?.secret].compactMap(\.self) }
+
     private func externalAccount(_ secrets: SecretReader, _ store: (any StateStore)?) -> IssuanceFailure? {
         guard let external = settings.externalAccount, !hasAccount(external, store),
             let key = try? secrets.read(external.hmacKey)
@@ -73,14 +75,16 @@ struct ACMEProvider: IssuerProvider {
         return known?.url != nil
     }
 
-    private func updateKey(_ secrets: SecretReader) -> IssuanceFailure? {
-        guard settings.challenge == .dns01, let dns = settings.dns else { return nil }
-        let updateKey: TSIGKey?
-        switch dns.method {
-        case .rfc2136(let server): updateKey = server.tsig
-        case .webhook: updateKey = nil
+    /// The key that signs DNS updates.
+    private var tsig: TSIGKey? {
+        switch settings.dns?.method {
+        case .rfc2136(let server): server.tsig
+        case .webhook, nil: nil
         }
-        guard let tsig = updateKey, let key = try? secrets.read(tsig.secret) else { return nil }
+    }
+
+    private func updateKey(_ secrets: SecretReader) -> IssuanceFailure? {
+        guard settings.challenge == .dns01, let tsig, let key = try? secrets.read(tsig.secret) else { return nil }
         do throws(DNSFailure) {
             _ = try DNSUpdateKey(name: tsig.name, algorithm: .sha256, secret: key)
             return nil

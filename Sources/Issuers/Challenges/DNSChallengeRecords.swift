@@ -55,7 +55,7 @@ final class DNSChallengeRecords: Sendable {
             primary = DNSPropagation.Primary(server: server, zone: settings.zone)
             waiting = settings.waiting
         case .webhook(let settings):
-            let token = try settings.token.map { (token) throws(IssuanceFailure) in try secrets.read(token) }
+            let token = try settings.token.map { (token) throws(IssuanceFailure) in try secrets.readLine(token) }
             let client = try Self.http { () throws(HTTPFailure) in
                 try HTTPClient(userAgent: "aegis", plainHTTP: .thisMachine)
             }

@@ -11,16 +11,16 @@ extension CloudflareClient {
         switch settings.authMethod {
         case .apiToken:
             guard let token = settings.apiToken else { throw IssuanceFailure("the issuer has no 'api_token'") }
-            (secret, field) = (try secrets.read(token), SecretField.bearer)
+            (secret, field) = (try secrets.readLine(token), SecretField.bearer)
         case .originCAKey:
             guard let key = settings.originCAKey else { throw IssuanceFailure("the issuer has no 'origin_ca_key'") }
-            (secret, field) = (try secrets.read(key), { SecretField("X-Auth-User-Service-Key", $0) })
+            (secret, field) = (try secrets.readLine(key), { SecretField("X-Auth-User-Service-Key", $0) })
         }
         try self.init(settings.baseURL, settings.caFile, secret, field, secrets)
     }
 
     init(_ settings: EdgeCertificate, secrets: SecretReader) throws(IssuanceFailure) {
-        let token = try secrets.read(settings.apiToken)
+        let token = try secrets.readLine(settings.apiToken)
         try self.init(settings.baseURL, settings.caFile, token, SecretField.bearer, secrets)
     }
 

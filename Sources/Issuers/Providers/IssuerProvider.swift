@@ -42,6 +42,8 @@ package protocol IssuerProvider: Sendable {
 
     /// The secrets that the issuer needs now.
     func neededSecrets(_ store: (any StateStore)?) -> [Secret]
+    /// The secrets that are decoded before their use, so that they need not be on one line.
+    var decodedSecrets: [Secret] { get }
 
     /// Issues a certificate, which may take minutes. Unless the kind is local, the caller holds the certificate's
     /// lease. The caller must commit the material together with its `closing`, which ends the order in the journal and
@@ -74,4 +76,5 @@ extension IssuerProvider {
     package func leavesDoubt(about issued: IssuedCertificate) -> Bool { false }
 
     package func obstacles(_ secrets: SecretReader, _ store: (any StateStore)?) -> [IssuanceFailure] { [] }
+    package var decodedSecrets: [Secret] { [] }
 }

@@ -1,4 +1,5 @@
 import ConfigModel
+import Glibc
 import PKI
 import PrivateFiles
 import State
@@ -61,6 +62,40 @@ package struct SecretReader: Sendable {
             }
             return value
         case .file(let path): return try readFile(path)
+        }
+    }
+
+    /// Reads a secret of one line, such as a token. Removes white space at its ends. Throws for an empty one, and for a
+    /// control character inside, which no header field may have (RFC 9110 section 5.5).
+    package func readLine(_ secret: Secret) throws(IssuanceFailure) -> SecretBytes {
+        let content = try read(secret)
+        return try content.withBytes { (bytes) throws(IssuanceFailure) in
+            let isBlank = { (byte: UInt8) in byte == 0x20 || 0x09...0x0D ~= byte }
+            guard let start = bytes.indices.first(where: { !isBlank(bytes[$0]) }),
+                let last = bytes.indices.last(where: { !isBlank(bytes[$0]) })
+            else { throw IssuanceFailure("the secret is empty (\(secret))") }
+            for index in start...last where bytes[index] < 0x20 || bytes[index] == 0x7F {
+                throw IssuanceFailure(
+                    "the secret has a line break or another control character in it (\(secret))",
+                    hint: "it must be on one line")
+            }
+            return SecretBytes(capacity: last + 1 - start) { output in
+                for index in start...last { output.append(bytes[index]) }
+            }
+        }
+    }
+
+    /// Whether another user or machine may have a secret that can't be read here: its variable is not set, or its file
+    /// does not exist or may not be read.
+    package func mayBeElsewhere(_ secret: Secret) -> Bool {
+        switch secret.source {
+        case .inline: return false
+        case .fingerprint: return true
+        case .environment(let name): return SecretBytes(variable: name) == nil
+        case .file(let path):
+            let path = resolve(path)
+            // This is safe, since access(2) reads the path only during the call.
+            return unsafe path.withPlatformString { unsafe access($0, R_OK) } != 0
         }
     }
 

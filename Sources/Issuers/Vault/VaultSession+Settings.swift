@@ -35,7 +35,7 @@ extension Vault.VaultLogin {
         _ settings: ConfigModel.VaultLogin, _ secrets: SecretReader,
         _ credential: @escaping VaultSession.IdentityCredential
     ) {
-        func reading(_ secret: ConfigModel.Secret) -> Secret { { try secrets.read(secret) } }
+        func reading(_ secret: ConfigModel.Secret) -> Secret { { try secrets.readLine(secret) } }
         switch settings {
         case .token(let token): self.init(.token(reading(token)))
         case .appRole(let login):
