@@ -26,7 +26,8 @@ enum YAMLSyntaxFault {
     private static func cause(of problem: String, at position: SourcePosition, in source: SourceText) -> YAMLFault? {
         let lines = SourceLines(source)
         let isAtEnd = problem == "found unexpected end of stream"
-        return conflict(in: lines) ?? unclosedQuote(before: position, isAtEnd, in: lines)
+        return conflict(in: lines) ?? leftMarker(before: position, in: lines) ?? unclosedQuote(
+            before: position, isAtEnd, in: lines)
             ?? variable(at: position, in: lines) ?? surrogate(problem, at: position, in: lines)
     }
 
@@ -38,6 +39,21 @@ enum YAMLSyntaxFault {
         return YAMLFault(
             SourcePosition(line: first, column: 1), "a merge conflict of Git stands here",
             hint: "decide which lines to keep, and remove the lines of '<<<<<<<', '=======' and '>>>>>>>'")
+    }
+
+    /// Finds a marker of a merge conflict whose others were removed. No value begins a line in the first column with it,
+    /// since a value of a mapping is indented.
+    private static func leftMarker(before position: SourcePosition, in lines: SourceLines) -> YAMLFault? {
+        let markers = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"]
+        let number = (1...min(lines.count, position.line)).last { number in
+            markers.contains { lines.starts(number, with: $0) }
+                && [nil, " "].contains(lines[number].dropFirst(7).first)
+        }
+        return number.map {
+            YAMLFault(
+                SourcePosition(line: $0, column: 1), "this line is left of a merge conflict of Git",
+                hint: "remove it, and look whether the lines around it are the ones to keep")
+        }
     }
 
     /// Finds a quoted text that was probably meant to end on the line where it begins: it ends on a later line, and the
