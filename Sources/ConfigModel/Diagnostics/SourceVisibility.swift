@@ -1,8 +1,9 @@
 /// Decides which parts of a source line a diagnostic may show: only text that is known to be harmless.
 ///
 /// Files contain secrets, and a mistake can put a secret anywhere: after a misspelt key, in a broken line, in a
-/// comment. So all text is hidden unless it is known not to be a secret. Each hidden character becomes one asterisk, so
-/// that a caret below the line still points at the right place.
+/// comment. So all text is hidden unless it is known not to be a secret. A hidden value is hidden whole, with its
+/// punctuation. Each hidden character becomes one asterisk, so that a caret below the line still points at the right
+/// place.
 package struct SourceVisibility: Sendable {
     private enum Basis {
         /// The file could not be read as YAML: only words of the configuration's language are shown.
@@ -23,7 +24,7 @@ package struct SourceVisibility: Sendable {
     func masked(_ line: [Unicode.Scalar], number: Int) -> [Unicode.Scalar] {
         var line = line
         switch basis {
-        case .words: Self.hideForeignWords(line.indices, in: &line)
+        case .words: Self.hideForeign(line.indices, in: &line)
         case .nodes(let document, let shown): Self.hideNodes(of: document, shown, number, in: &line)
         }
         return line
@@ -37,45 +38,131 @@ package struct SourceVisibility: Sendable {
         of document: YAMLDocument, _ shown: [Bool], _ number: Int, in line: inout [Unicode.Scalar]
     ) {
         let (earlier, starting) = document.scalars(atLine: number)
-        var isShown = earlier.map { shown[$0.index] } ?? true
-        var start = 0
-        for scalar in starting {
-            let cut = min(line.count, document.position(of: scalar).column - 1)
-            hide(start..<max(start, cut), isShown, in: &line)
-            (start, isShown) = (max(start, cut), shown[scalar.index])
+        let cuts = starting.map { min(line.count, document.position(of: $0).column - 1) }
+        let first = 0..<(cuts.first ?? line.count)
+        if earlier.map({ shown[$0.index] }) ?? true {
+            hideComment(in: first, of: &line)
+        } else {
+            hideContinuation(first, in: &line)
         }
-        hide(start..<line.count, isShown, in: &line)
+        for (index, scalar) in starting.enumerated() {
+            let start = max(first.upperBound, cuts[index])
+            let piece = start..<max(start, index + 1 < cuts.count ? cuts[index + 1] : line.count)
+            if shown[scalar.index] {
+                hideComment(in: piece, of: &line)
+            } else {
+                hideScalar(atStartOf: piece, in: &line)
+            }
+        }
     }
 
-    private static func hide(_ range: Range<Int>, _ isShown: Bool, in line: inout [Unicode.Scalar]) {
-        if isShown {
-            // In YAML a comment begins with '#' after a space. A comment belongs to no value, so only words of the
-            // configuration's language are shown in it.
-            guard let comment = range.first(where: { line[$0] == "#" && ($0 == 0 || line[$0 - 1] == " ") }) else {
-                return
-            }
-            hideForeignWords(comment..<range.upperBound, in: &line)
-        } else {
-            hideForeignWords(range, in: &line)
+    /// Hides a comment's text, which belongs to no value. In YAML a comment begins with '#' after a blank.
+    private static func hideComment(in range: Range<Int>, of line: inout [Unicode.Scalar]) {
+        guard let start = range.first(where: { line[$0] == "#" && ($0 == 0 || isBlank(line[$0 - 1])) }) else { return }
+        hideForeign(start..<range.upperBound, in: &line)
+    }
+
+    /// Hides what may be the rest of a hidden scalar of an earlier line. Signs that only begin or end collections stay.
+    private static func hideContinuation(_ range: Range<Int>, in line: inout [Unicode.Scalar]) {
+        let isStructure = range.allSatisfy { isBlank(line[$0]) || "-?{}[],".unicodeScalars.contains(line[$0]) }
+        guard !isStructure, let start = range.first(where: { !isBlank(line[$0]) }) else { return }
+        coverIfForeign(start..<range.upperBound, in: &line)
+    }
+
+    /// Hides a scalar that begins where the range does, and in what follows the foreign words.
+    private static func hideScalar(atStartOf range: Range<Int>, in line: inout [Unicode.Scalar]) {
+        guard let first = range.first else { return }
+        var end = range.upperBound
+        switch line[first] {
+        case "\"", "'":
+            end = closingQuote(of: first, before: range.upperBound, in: line) ?? range.upperBound
+            coverIfForeign(first + 1..<end, in: &line)
+        case "|", ">": end = first
+        default:
+            let isInFlow = flowDepth(before: first, in: line) > 0
+            end =
+                range.first { index in
+                    let isLast = index + 1 == range.upperBound || isBlank(line[index + 1])
+                    return line[index] == ":" && isLast || line[index] == "#" && index > 0 && isBlank(line[index - 1])
+                        || isInFlow && ",[]{}".unicodeScalars.contains(line[index])
+                } ?? range.upperBound
+            coverIfForeign(first..<end, in: &line)
         }
+        hideForeign(min(end, range.upperBound)..<range.upperBound, in: &line)
+    }
+
+    /// Replaces each character by an asterisk, but for blanks at the end. A text that has only words of the
+    /// configuration's language stays.
+    private static func coverIfForeign(_ range: Range<Int>, in line: inout [Unicode.Scalar]) {
+        let isForeign = !line[range].split(whereSeparator: { !isWordPart($0) }).allSatisfy(isHarmless)
+        guard isForeign, let last = range.last(where: { !isBlank(line[$0]) }) else { return }
+        for index in range.lowerBound...last { line[index] = "*" }
     }
 
     // MARK: By words
 
-    private static func hideForeignWords(_ range: Range<Int>, in line: inout [Unicode.Scalar]) {
-        var start = range.lowerBound
-        for index in range.lowerBound...range.upperBound {
-            if index < range.upperBound, isWordPart(line[index]) { continue }
-            if !isHarmless(line[start..<index]) {
-                for hidden in start..<index { line[hidden] = "*" }
+    /// Hides each piece that has a foreign word: a quoted text, or else the characters between two blanks. In braces
+    /// and brackets, commas end a piece too.
+    private static func hideForeign(_ range: Range<Int>, in line: inout [Unicode.Scalar]) {
+        var depth = 0
+        var index = range.lowerBound
+        while index < range.upperBound {
+            let start = index
+            switch line[index] {
+            case "\"", "'":
+                let end = closingQuote(of: index, before: range.upperBound, in: line) ?? range.upperBound
+                coverIfForeign(start + 1..<end, in: &line)
+                index = end + 1
+            case "{", "[": (depth, index) = (depth + 1, index + 1)
+            case "}", "]": (depth, index) = (max(0, depth - 1), index + 1)
+            case ",": index += 1
+            case let scalar where isBlank(scalar): index += 1
+            default:
+                index =
+                    (start..<range.upperBound).first {
+                        isBlank(line[$0]) || depth > 0 && ",[]{}".unicodeScalars.contains(line[$0])
+                    } ?? range.upperBound
+                coverIfForeign(start..<(line[index - 1] == ":" ? index - 1 : index), in: &line)
             }
-            start = index + 1
         }
     }
 
-    /// Whether a word is harmless: a word of the configuration's language, dashes, or a small number such as a port.
+    // MARK: Signs
+
+    private static func closingQuote(of start: Int, before end: Int, in line: [Unicode.Scalar]) -> Int? {
+        let quote = line[start]
+        var index = start + 1
+        while index < end {
+            let isDoubled = quote == "'" && index + 1 < end && line[index + 1] == quote
+            if line[index] == quote, !isDoubled { return index }
+            index += line[index] == quote || quote == "\"" && line[index] == "\\" ? 2 : 1
+        }
+        return nil
+    }
+
+    /// How many braces and brackets are open at a place of a line. Those of earlier lines are not counted.
+    private static func flowDepth(before end: Int, in line: [Unicode.Scalar]) -> Int {
+        var depth = 0
+        var quote: Unicode.Scalar?
+        for scalar in line[..<end] {
+            switch scalar {
+            case "\"", "'": quote = quote == nil ? scalar : quote == scalar ? nil : quote
+            case "{" where quote == nil, "[" where quote == nil: depth += 1
+            case "}" where quote == nil, "]" where quote == nil: depth -= 1
+            default: break
+            }
+        }
+        return depth
+    }
+
+    private static func isBlank(_ scalar: Unicode.Scalar) -> Bool { scalar == " " || scalar == "\t" }
+
+    /// Whether a word is harmless: a word of the configuration's language, signs that divide, or a small number such as a
+    /// port.
     private static func isHarmless(_ word: ArraySlice<Unicode.Scalar>) -> Bool {
-        if word.allSatisfy({ $0 == "-" }) || (word.count <= 5 && word.allSatisfy { ("0"..."9").contains($0) }) {
+        if word.allSatisfy({ "-=<".unicodeScalars.contains($0) })
+            || (word.count <= 5 && word.allSatisfy { ("0"..."9").contains($0) })
+        {
             return true
         }
         return Vocabulary.words.contains(String(String.UnicodeScalarView(word)))
