@@ -27,10 +27,11 @@ package struct StatusReport: Sendable {
         let failed = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
         // `ManagedState` reads every host, so it is made only if a certificate could not be obtained.
         let state = try failed.isEmpty ? nil : ManagedState(store)
+        let hasGateway = !gateways.alive.isEmpty
         failing = failed.map {
             FailingCertificate(
                 $0, nextTryAt: state?.nextTry(of: $0.certificate),
-                isMissed: state?.isMissed($0.certificate, now: now) ?? true, now: now)
+                isMissed: state?.isMissed($0.certificate, now: now) ?? true, hasGateway: hasGateway, now: now)
         }
         edge = try EdgeStatus.all(in: snapshot, store.edgePacks())
         let directory = FilePath(try store.directory() ?? ".")

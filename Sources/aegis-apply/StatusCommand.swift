@@ -86,10 +86,19 @@ extension HostStatus {
 extension FailingCertificate {
     /// A line that says why the certificate could not be obtained, and when it is tried again.
     fileprivate var line: String {
-        let next = isDue ? "; it is tried again now" : nextTryAt.map { "; next try \(UTCTime.text($0))" } ?? ""
         let times = progress.failures == 1 ? "once" : "\(progress.failures) times"
         return (isMissed ? "problem" : "note")
             + ": certificate \(progress.certificate) could not be obtained \(times)\(next): \(progress.lastFailure ?? "")\n"
+    }
+
+    private var next: String {
+        switch (hasGateway, nextTryAt) {
+        case (_, nil): ""
+        case (true, _) where isDue: "; it is tried again now"
+        case (true, let time?): "; next try \(UTCTime.text(time))"
+        case (false, _) where isDue: "; the next apply tries it again (no gateway runs)"
+        case (false, let time?): "; next try \(UTCTime.text(time)) (no gateway runs)"
+        }
     }
 
     fileprivate var value: PlainValue {

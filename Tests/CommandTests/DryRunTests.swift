@@ -130,7 +130,7 @@ import Testing
         let line = try #require(status.output.split(separator: "\n").last)
         #expect(
             line.hasPrefix("note: certificate x could not be obtained once; next try 2")
-                && line.hasSuffix(" UTC: busy"),
+                && line.hasSuffix(" UTC (no gateway runs): busy"),
             "\(line)"
         )
         let words = try #require(line.split(separator: "next try ").last)
