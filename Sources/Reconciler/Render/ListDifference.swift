@@ -2,10 +2,12 @@ import ConfigModel
 
 /// Which values were removed from a list, added and moved. Places count from 1.
 struct ListDifference {
-    /// The removed values, in the order of the old list.
-    private(set) var removed: [PlainValue] = []
+    /// The removed values, in the order of the old list. `count` is how many times the old list has the value, if an
+    /// equal one stays; else nil.
+    private(set) var removed: [(value: PlainValue, count: Int?)] = []
     /// The added values, in the order of the new list. The place is nil for values that follow all old values.
-    private(set) var added: [(value: PlainValue, place: Int?)] = []
+    /// `isAgain` means that the old list has an equal one, which stays.
+    private(set) var added: [(value: PlainValue, place: Int?, isAgain: Bool)] = []
     /// The moved values: as few as explain the new order.
     private(set) var moved: [(value: PlainValue, from: Int, to: Int)] = []
 
@@ -13,18 +15,24 @@ struct ListDifference {
         // Equal values are matched in order: the first in the old list with the first in the new list, and so on.
         var places: [[UInt8]: [Int]] = [:]
         for index in old.indices.reversed() { places[old[index].json(), default: []].append(index) }
+        let counts = places.mapValues(\.count)
         let sources = new.map { places[$0.json()]?.popLast() }
         let kept = new.indices.filter { sources[$0] != nil }
         let staying = Self.longestRise(kept.compactMap { sources[$0] })
         for index in new.indices {
             guard let source = sources[index] else {
-                added.append((new[index], index < kept.last ?? -1 ? index + 1 : nil))
+                let isAgain = counts[new[index].json()] != nil
+                added.append((new[index], index < kept.last ?? -1 ? index + 1 : nil, isAgain))
                 continue
             }
             if !staying.contains(source) { moved.append((new[index], source + 1, index + 1)) }
         }
         let found = Set(sources.compactMap(\.self))
-        removed = old.indices.filter { !found.contains($0) }.map { old[$0] }
+        removed = old.indices.filter { !found.contains($0) }.map { index in
+            let key = old[index].json()
+            let count = counts[key] ?? 1
+            return (old[index], places[key]?.count == count ? nil : count)
+        }
     }
 
     /// The longest increasing subsequence of distinct numbers (patience sorting).

@@ -42,15 +42,18 @@ enum ValueText {
     // MARK: Lists
 
     private static func lines(_ difference: ListDifference) -> [String] {
-        let gone = Set(difference.removed.map { whole($0, isItem: true) })
+        let gone = Set(difference.removed.map { whole($0.value, isItem: true) })
         let isAmbiguous =
             difference.added.contains { gone.contains(whole($0.value, isItem: true)) }
             || mayMislead(gone + difference.added.map { whole($0.value, isItem: true) })
             || !gone.isEmpty && difference.added.contains { whole($0.value, isItem: true).contains(\.isSign) }
             || !difference.added.isEmpty && gone.contains { $0.contains(\.isSign) }
         let text = { isAmbiguous ? exact($0) : whole($0, isItem: true) }
-        return difference.removed.map { "- \(text($0))" }
-            + difference.added.map { "+ \(text($0.value))" + ($0.place.map { " (at \($0))" } ?? "") }
+        return difference.removed.map { "- \(text($0.value))" + ($0.count.map { " (one of \($0))" } ?? "") }
+            + difference.added.map { added in
+                let remarks = [added.isAgain ? "again" : nil, added.place.map { "at \($0)" }].compactMap(\.self)
+                return "+ \(text(added.value))" + (remarks.isEmpty ? "" : " (\(remarks.joined(separator: ", ")))")
+            }
             + difference.moved.map { "~ \(text($0.value)) (from \($0.from) to \($0.to))" }
     }
 
