@@ -8,7 +8,7 @@ import Testing
 /// The text and the JSON of a plan must show exactly what differs between two files. `PlainFile` computes that without
 /// the program's model; the files go through the program's reader and rules.
 @Suite struct FilePlanTests {
-    private static let pairs = Int(ProcessInfo.processInfo.environment["AEGIS_FILE_PAIRS"] ?? "") ?? 10_000
+    private static let pairs = ProcessInfo.processInfo.environment["AEGIS_LONG"] == nil ? 10_000 : 100_000
     private static let parts = 8
 
     @Test("Text and JSON of a plan show exactly what differs between two files", arguments: 0..<parts)
