@@ -21,6 +21,7 @@ let fuzzTargets: [Target] =
         fuzzTarget("FuzzResponseHead", ["HTTP1", "HTTP1Checks"]),
         fuzzTarget("FuzzChunkedBody", ["HTTP1"]),
         fuzzTarget("FuzzWebSocketFrames", ["HTTP1"]),
+        fuzzTarget("FuzzHTTP2", ["HTTP1", "HTTP2"]),
         fuzzTarget("FuzzClientHello", ["PKI"]),
         fuzzTarget("FuzzACME", ["ACME", "PKI"]),
         fuzzTarget("FuzzCloudflare", ["Cloudflare", "HTTPClient", "PKI"]),
@@ -109,6 +110,11 @@ let package = Package(
         .systemLibrary(name: "CByteSearch"),
         .target(name: "HTTP1", dependencies: ["CByteSearch"], swiftSettings: house),
         .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
+        .target(
+            name: "HTTP2", dependencies: ["CNghttp2"],
+            // Needed for `Span.trimmed`, which declares how long its result lives.
+            swiftSettings: house + [.enableExperimentalFeature("Lifetimes")]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CProgramArguments"),
         .target(name: "ProgramArguments", dependencies: ["CProgramArguments"], swiftSettings: house),
@@ -188,6 +194,7 @@ let package = Package(
         ),
         .testTarget(name: "DNSTests", dependencies: ["DNS", "PKI", "TestSupport"], swiftSettings: house),
         .testTarget(name: "HTTP1Tests", dependencies: ["HTTP1", "TestSupport"], swiftSettings: house),
+        .testTarget(name: "HTTP2Tests", dependencies: ["CNghttp2", "HTTP1", "HTTP2"], swiftSettings: house),
         .testTarget(
             name: "HTTPClientTests", dependencies: ["HTTPClient", "PKI", "TestSupport"], swiftSettings: house),
         .testTarget(

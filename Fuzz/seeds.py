@@ -134,6 +134,32 @@ def dns():
     ]
 
 
+def frame(kind, flags, stream, payload=b""):
+    """A frame of HTTP/2 (RFC 9113 section 4.1)."""
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def http2():
+    """What clients send over HTTP/2 behind their preface."""
+    def fields(**more):
+        plain = {":method": "GET", ":scheme": "https", ":authority": "app.test", ":path": "/", **more}
+        # Literals that are not indexed (RFC 7541 section 6.2.2).
+        return b"".join(
+            b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+            for name, value in plain.items())
+
+    get = frame(1, 5, 1, fields(cookie="a=1", accept="*/*"))
+    post = frame(1, 4, 3, fields(**{":method": "POST"})) + frame(0, 0, 3, b"hello") + frame(0, 1, 3)
+    yield get + post + frame(3, 0, 3, b"\0\0\0\x08")
+    yield frame(1, 1, 1, fields()[:20]) + frame(9, 4, 1, fields()[20:]) + frame(8, 0, 0, b"\0\0\x10\0")
+    # Indexed fields, a new entry of the table, Huffman code, and a change of the table's size.
+    yield frame(1, 5, 1, bytes.fromhex("3f e1 1f 82 87 84 41 8c f1 e3 c2 e5 f2 3a 6b a0 ab 90 f4 ff".replace(" ", "")))
+    yield frame(1, 0x2d, 1, b"\x02\0\0\0\0\x10" + fields() + b"\0\0") + frame(2, 0, 1, b"\0\0\0\0\x01")
+    yield frame(4, 0, 0, b"\0\x04\0\0\0\x01") + post + frame(6, 0, 0, bytes(8)) + frame(7, 0, 0, bytes(8))
+    yield frame(1, 4, 1, fields(te="trailers")) + frame(0, 8, 1, b"\x02hi\0\0") + frame(1, 5, 1, b"\0\x01x\x01y")
+    yield frame(0x77, 0, 0, b"unknown") + get + frame(1, 5, 3, fields(X="y")) + frame(1, 5, 5, fields(host="b.test"))
+
+
 target, folder = sys.argv[1], pathlib.Path(sys.argv[2])
 seeds = []
 for name in ["malformed", "valid"]:
@@ -145,6 +171,8 @@ elif target == "FuzzResponseHead":
     seeds = RESPONSES + ["HTTP/1.1 200 OK\r\n" + seed.split("\r\n", 1)[-1] for seed in seeds]
 elif target == "FuzzWebSocketFrames":
     seeds = FRAMES
+elif target == "FuzzHTTP2":
+    seeds = [frames.decode("latin-1") for frames in http2()]
 elif target == "FuzzClientHello":
     seeds = EXTENSIONS
 elif target == "FuzzACME":

@@ -9,6 +9,7 @@ readonly BUILD_PACKAGES=(
     "libssl-dev:keys, certificates, sealing"
     "libcurl4-openssl-dev:calls CAs, APIs and webhooks"
     "libldns-dev:reads what name servers answer"
+    "libnghttp2-dev:speaks HTTP/2"
     "zlib1g-dev:computes checksums of archives"
     "pkg-config:finds these libraries"
 )

@@ -1,0 +1,68 @@
+import Foundation
+import FuzzDriver
+import HTTP1
+import HTTP2
+
+// Gives any bytes to a connection of HTTP/2, behind the preface. However they are split, the same requests begin, and each head
+// has one line for each field. Each request is answered, so that nghttp2 writes too.
+
+let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + [0, 0, 0, 4, 0, 0, 0, 0, 0]
+let nothing: [UInt8] = []
+let greeting = Array("hello".utf8)
+let answer = Array("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\n".utf8)
+
+/// The heads of all requests, in order, and whether the connection failed.
+func requests(_ bytes: [UInt8], step: Int) -> (heads: [String], failed: Bool) {
+    let memory = HTTP2Memory()
+    guard let server = HTTP2Server(memory: memory, scheme: "https", limits: HTTP2Limits()) else {
+        preconditionFailure("no memory")
+    }
+    var heads: [String] = []
+    var start = 0
+    while start < bytes.count {
+        let piece = Array(bytes[start..<min(start + step, bytes.count)])
+        start += step
+        let failure = server.receive(piece.span, now: 0)
+        var next = 0
+        while next < memory.events.count {
+            switch memory.events[next] {
+            case .head(let stream, let range, let isComplete):
+                let head = memory.heads[range]
+                check(Array(head))
+                heads.append("\(stream) \(isComplete) \(String(decoding: head, as: UTF8.self))")
+                server.respond(to: stream, answer.span, hasBody: true)
+                server.send(greeting.span, on: stream, isLast: isComplete)
+            case .oversizedHead(let stream, _): server.reset(stream, .cancel)
+            case .body(let stream, let range):
+                precondition(range.upperBound <= piece.count, "a body lies outside of what was received")
+                server.consume(range.count, of: stream)
+            case .end(let stream): server.send(nothing.span, on: stream, isLast: true)
+            case .closed: break
+            }
+            next += 1
+        }
+        memory.output.removeAll(keepingCapacity: true)
+        if failure != nil || server.isFinished { return (heads, true) }
+    }
+    return (heads, false)
+}
+
+/// A head ends with its only empty line, and the parser of HTTP/1.1 finds the same end.
+func check(_ head: [UInt8]) {
+    var scanner = HeadScanner.request
+    guard
+        case .complete(let count) = scanner.scan(head.span, limits: HeadLimits(maxHeadBytes: 1 << 20, maxFields: 2000))
+    else { return }
+    precondition(count == head.count, "a head has another one inside")
+    var parsed = RequestHead()
+    _ = parsed.parse(head.span, limits: HeadLimits(maxHeadBytes: 1 << 20, maxFields: 2000))
+}
+
+func take(_ bytes: [UInt8]) {
+    let whole = requests(preface + bytes, step: preface.count + max(bytes.count, 1))
+    let split = requests(preface + bytes, step: 1 + bytes.count % 13)
+    // After a failure, bytes that arrived together with the faulty ones count for nothing.
+    precondition(whole.failed || split.failed || whole.heads == split.heads, "other pieces give other requests")
+}
+
+exit(fuzz(take))

@@ -1,0 +1,116 @@
+import CNghttp2
+
+/// nghttp2's table of callbacks, which pass what they are told to the connection, and its options. Both are made once and never
+/// freed.
+@safe
+struct HTTP2Callbacks: @unchecked Sendable {
+    // `@unchecked Sendable` is sound: nghttp2 only reads both after they are made.
+    let callbacks: OpaquePointer?
+    let options: OpaquePointer?
+
+    static let shared = HTTP2Callbacks()
+
+    /// Gives nghttp2 the bodies of responses.
+    @unsafe static var provider: nghttp2_data_provider {
+        unsafe nghttp2_data_provider(
+            source: nghttp2_data_source(ptr: nil),
+            read_callback: { _, stream, _, length, flags, _, user in
+                guard let part = unsafe HTTP2Callbacks.server(user).available(on: stream, atMost: length) else {
+                    return Int(NGHTTP2_ERR_DEFERRED.rawValue)
+                }
+                unsafe flags?.pointee |= NGHTTP2_DATA_FLAG_NO_COPY.rawValue
+                if part.isLast { unsafe flags?.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue }
+                return part.count
+            })
+    }
+
+    private init() {
+        var callbacks: OpaquePointer?
+        var options: OpaquePointer?
+        _ = unsafe nghttp2_session_callbacks_new(&callbacks)
+        _ = unsafe nghttp2_option_new(&options)
+        (unsafe self.callbacks, unsafe self.options) = unsafe (callbacks, options)
+        // The gateway opens a window itself when it has passed the bytes on.
+        unsafe nghttp2_option_set_no_auto_window_update(options, 1)
+        // Otherwise nghttp2 keeps 256 bytes for each stream that has ended.
+        unsafe nghttp2_option_set_no_closed_streams(options, 1)
+        unsafe nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(options, 1)
+        // Frames of unknown types (RFC 9113 section 4.1) are ignored. nghttp2 reports only those of types named here, and
+        // the connection counts them.
+        for type in UInt8(NGHTTP2_CONTINUATION.rawValue + 1)...UInt8.max {
+            unsafe nghttp2_option_set_user_recv_extension_type(options, type)
+        }
+        setReceiving()
+        setSending()
+    }
+
+    private static func server(_ user: UnsafeMutableRawPointer?) -> HTTP2Server {
+        // This is safe, since the connection deletes its session, and so outlives every callback.
+        unsafe Unmanaged<HTTP2Server>.fromOpaque(user.unsafelyUnwrapped).takeUnretainedValue()
+    }
+
+    private static func isRequest(_ frame: UnsafePointer<nghttp2_frame>) -> Bool {
+        unsafe UInt32(frame.pointee.hd.type) == NGHTTP2_HEADERS.rawValue
+            && frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST
+    }
+
+    private func setReceiving() {
+        unsafe nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) { _, header, user in
+            if let header = unsafe header { unsafe Self.server(user).beginFrame(header.pointee) }
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
+            if let frame = unsafe frame { unsafe Self.server(user).beginHead(isRequest: Self.isRequest(frame)) }
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) {
+            _, frame, name, nameCount, value, valueCount, _, user in
+            guard let frame = unsafe frame else { return 0 }
+            // This is safe, since nghttp2 keeps the bytes unchanged during the callback.
+            let (name, value) = unsafe (
+                UnsafeBufferPointer(start: name, count: nameCount), UnsafeBufferPointer(start: value, count: valueCount)
+            )
+            let isGood = unsafe Self.server(user).addField(name.span, value.span, isRequest: Self.isRequest(frame))
+            return isGood ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
+        }
+        // By default nghttp2 leaves out fields with invalid characters and passes the rest on. RFC 9113 section 8.2.1
+        // calls such a request malformed.
+        unsafe nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks) { _, _, _, _, _, _, _, _ in
+            NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
+        }
+        unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
+            if let frame = unsafe frame {
+                unsafe Self.server(user).endFrame(frame.pointee.hd, isRequest: Self.isRequest(frame))
+            }
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) { _, _, stream, data, count, user in
+            if let data = unsafe data { unsafe Self.server(user).received(data, count, on: stream) }
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_on_extension_chunk_recv_callback(callbacks) { _, _, _, _, _ in
+            NGHTTP2_ERR_CANCEL.rawValue
+        }
+        unsafe nghttp2_session_callbacks_set_unpack_extension_callback(callbacks) { _, _, _, _ in
+            NGHTTP2_ERR_CANCEL.rawValue
+        }
+        unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, stream, code, user in
+            unsafe Self.server(user).closed(stream, code)
+            return 0
+        }
+    }
+
+    private func setSending() {
+        unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) { _, frame, header, count, _, user in
+            guard let frame = unsafe frame, let header = unsafe header else { return 0 }
+            unsafe Self.server(user).writeData(header, count, on: frame.pointee.hd.stream_id)
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
+            if let frame = unsafe frame, unsafe UInt32(frame.pointee.hd.type) == NGHTTP2_RST_STREAM.rawValue {
+                unsafe Self.server(user).sentReset(frame.pointee.rst_stream.error_code)
+            }
+            return 0
+        }
+    }
+}

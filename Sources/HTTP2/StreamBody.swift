@@ -1,0 +1,26 @@
+/// The part of a response's body that waits until the client can take it.
+struct StreamBody {
+    private var bytes: [UInt8] = []
+    private var start = 0
+    /// Whether no bytes follow.
+    var isEnding = false
+
+    var count: Int { bytes.count - start }
+
+    mutating func append(_ more: Span<UInt8>) {
+        if start > 0, start >= count {
+            bytes.removeFirst(start)
+            start = 0
+        }
+        bytes.append(more)
+    }
+
+    /// Moves the first bytes to the end of `output`.
+    mutating func move(_ count: Int, to output: inout [UInt8]) {
+        output += bytes[start..<start + count]
+        start += count
+        guard start == bytes.count else { return }
+        bytes.removeAll(keepingCapacity: true)
+        start = 0
+    }
+}

@@ -1,0 +1,101 @@
+import Testing
+
+@testable import HTTP2
+
+@Suite("Floods over HTTP/2") struct FloodTests {
+    /// Frames that cost more than they carry.
+    enum Flood: String, CaseIterable {
+        case ping, settings, priority, windowUpdate, unknownFrame, reset, malformedRequest, overflowedWindow
+
+        var kind: HTTP2Failure.Flood {
+            switch self {
+            case .ping, .settings, .priority, .windowUpdate, .unknownFrame: .controlFrames
+            case .reset, .malformedRequest, .overflowedWindow: .resets
+            }
+        }
+
+        /// One unit of the flood; the first has `number` 0.
+        func unit(_ number: Int) -> [Frame] {
+            let stream = Int32(2 * number + 1)
+            return switch self {
+            case .ping: [Frame(kind: .ping, payload: Array(repeating: 0, count: 8))]
+            case .settings: [Frame(kind: .settings)]
+            case .priority: [Frame(kind: .priority, stream: 1, payload: [0, 0, 0, 0, 1])]
+            case .windowUpdate: [.windowUpdate(0, by: 1)]
+            case .unknownFrame: [Frame(kind: .unknown)]
+            case .reset: [Client.headers(Client.get, stream: stream), .reset(stream)]
+            case .malformedRequest: [Client.headers([("x", "y")], stream: stream)]
+            case .overflowedWindow:
+                [Client.headers(Client.get, stream: stream), .windowUpdate(stream, by: UInt32(Int32.max))]
+            }
+        }
+    }
+
+    @Test("A flood ends its connection with ENHANCE_YOUR_CALM", arguments: Flood.allCases)
+    func flood(_ flood: Flood) throws {
+        let client = Client()
+        var count = 0
+        while client.failure == nil, count < 5000 {
+            client.send(flood.unit(count).flatMap(\.bytes))
+            count += 1
+        }
+        #expect(client.failure == .flood(flood.kind))
+        let burst = flood.kind == .resets ? 200 : 1000
+        #expect(burst - 2...burst + 2 ~= count)
+        let last = try #require(client.received().last { $0.kind == .goAway })
+        #expect(last.number(at: 4) == HTTP2Code.enhanceYourCalm.rawValue)
+        #expect(client.server.isFinished && client.memory.events.isEmpty)
+    }
+
+    @Test("The same frames are accepted at the rate that the limits allow", arguments: Flood.allCases)
+    func allowedRate(_ flood: Flood) {
+        let client = Client()
+        for count in 0..<2000 {
+            client.now += flood.kind == .resets ? 20 : 5
+            client.send(flood.unit(count).flatMap(\.bytes))
+        }
+        #expect(client.failure == nil)
+    }
+
+    @Test("A flood in one read ends the connection too, and none of its requests is reported")
+    func oneRead() {
+        let client = Client()
+        let frames: [Frame] = (0..<1000).flatMap { Flood.reset.unit($0) }
+        client.send(frames.flatMap(\.bytes))
+        #expect(client.failure == .flood(.resets) && client.memory.events.isEmpty)
+    }
+
+    @Test("Updates of the window that answer sent data are no flood")
+    func explainedUpdates() {
+        let client = Client()
+        client.request(Client.get)
+        client.server.respond(to: 1, Array("HTTP/1.1 200 OK\r\n\r\n".utf8).span, hasBody: true)
+        let piece = Array(repeating: UInt8(0), count: 1000)
+        for _ in 0..<10_000 {
+            client.server.send(piece.span, on: 1, isLast: false)
+            _ = client.received()
+            client.send(Frame.windowUpdate(0, by: 1000), Frame.windowUpdate(1, by: 1000))
+        }
+        #expect(client.failure == nil && client.server.waiting(on: 1) == 0)
+    }
+
+    @Test("Bytes that are no HTTP/2 end the connection")
+    func garbage() throws {
+        let server = try #require(HTTP2Server(memory: HTTP2Memory(), scheme: "https", limits: HTTP2Limits()))
+        #expect(server.receive(Array("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n".utf8).span, now: 0) == .malformed)
+    }
+
+    @Test("A budget allows a burst, then its rate, and never saves more than a burst")
+    func budget() {
+        var budget = FrameBudget(rate: 10, burst: 3)
+        func spent() -> Int { (0..<100).prefix { _ in budget.spend() }.count }
+        budget.refill(at: 1000)
+        #expect(spent() == 3)
+        budget.refill(at: 1099)
+        #expect(spent() == 0)
+        budget.refill(at: 1100)
+        #expect(spent() == 1)
+        budget.refill(at: 9_000_000)
+        #expect(spent() == 3)
+    }
+}
