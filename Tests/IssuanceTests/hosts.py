@@ -82,6 +82,12 @@ def aegis_apply(gateway, *arguments, expect=0, **environment):
     return done.stdout + done.stderr
 
 
+def tried(gateway):
+    """An apply that may fail: its exit code and output."""
+    done = gateway.run_apply()
+    return done.returncode, done.stdout + done.stderr
+
+
 def killing_at(call, place):
     """The command prefix that kills a program at its `place`-th execution of a system call, counted for each thread."""
     # Leak detection does not work under strace.

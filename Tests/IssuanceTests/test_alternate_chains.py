@@ -3,10 +3,9 @@
 import pytest
 
 from gateway import free_port
-from hosts import age, rows
+from hosts import age, rows, tried
 from scripted_ca import Authority, pem
 from test_apply import renew
-from test_faults import tried
 from twists import UNREADABLE, emptied, followed, has_one_certificate, missing, only_leaf, replaced, warnings
 
 

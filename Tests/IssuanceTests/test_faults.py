@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from hosts import host, nothing_is_left, rows
+from hosts import host, nothing_is_left, rows, tried
 
 EVERY = 1 if os.environ.get("AEGIS_LONG") else 5
 # An issuance makes fewer calls than this.
@@ -140,9 +140,3 @@ def test_forbidden_answers_of_a_ca_are_refused_with_a_reason(stand, path, fault,
     gateway.apply()
     assert nothing_is_left(gateway)
     assert len(stand.ca.issued) == before + 1
-
-
-def tried(gateway):
-    """An apply that may fail: its exit code and output."""
-    done = gateway.run_apply()
-    return done.returncode, done.stdout + done.stderr

@@ -1,6 +1,6 @@
 """What tests of CAs that deviate from the protocol share: changes of answers, and conditions that always hold."""
 
-from hosts import nothing_is_left, rows
+from hosts import nothing_is_left, rows, tried
 
 
 def once(kind, change):
@@ -30,6 +30,19 @@ def has_one_certificate(gateway, ca, said):
     assert nothing_is_left(gateway), said
     assert "No changes" in gateway.apply()
     assert ca.new_orders == 1
+
+
+def fails(gateway, words, times=1):
+    """Applies, and expects each apply to fail with these words in its output."""
+    for _ in range(times):
+        code, said = tried(gateway)
+        assert code == 3 and words in said, said
+
+
+def recovers(gateway, ca):
+    """Applies with a correct CA, and expects one certificate."""
+    ca.twist = lambda kind, answer: None
+    has_one_certificate(gateway, ca, gateway.apply())
 
 
 def leave_out(*members):

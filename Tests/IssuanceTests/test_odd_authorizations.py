@@ -1,0 +1,52 @@
+"""A CA whose authorizations or challenges lack what a client needs: one line reports it, and the order is kept."""
+
+import pytest
+
+from hosts import host, tried
+from twists import always, fails, has_one_certificate, leave_out, recovers
+
+
+def two_names(odd, twist):
+    gateway, ca = odd(twist, validates=True)
+    gateway.config["hosts"] = [host("app.test", aliases=["www.app.test"])]
+    return gateway, ca
+
+
+def test_a_nameless_authorization_is_for_the_remaining_name(odd):
+    gateway, ca = two_names(odd, lambda kind, answer: None)
+    authorization = ca._authorization
+
+    def nameless(number, place, payload):
+        answer = authorization(number, place, payload)
+        if place == "0":
+            del answer.body["identifier"]
+        return answer
+
+    ca._authorization = nameless
+    said = gateway.apply(everything=True)
+    assert "authorization has no 'identifier' that can be read" in said
+    has_one_certificate(gateway, ca, said)
+
+
+def test_ambiguous_authorizations_are_refused(odd):
+    gateway, ca = two_names(odd, always("authorization", leave_out("identifier")))
+    fails(gateway, "it does not say which name it is for")
+    recovers(gateway, ca)
+
+
+def test_an_unusable_only_challenge_of_its_type_is_reported(odd):
+    gateway, ca = odd(always("authorization", lambda answer: answer.body["challenges"][0].pop("url")), validates=True)
+    code, said = tried(gateway)
+    assert code == 3, said
+    assert "does not offer http-01 for app.test: only http-01 (the CA's challenge can't be used: 'url' is missing)" in said
+
+
+@pytest.mark.parametrize("change", [{"type": "dns-01"}, {"token": "abcd=="}, {"url": "http://ca.test/"}])
+def test_an_order_without_a_usable_challenge_is_kept(odd, change):
+    gateway, ca = odd(always("authorization", lambda answer: answer.body["challenges"][0].update(change)), validates=True)
+    for _ in range(2):
+        code, said = tried(gateway)
+        assert code == 3 and "the CA does not offer http-01 for app.test" in said
+    assert ca.new_orders == 1
+    ca.twist = lambda kind, answer: None
+    has_one_certificate(gateway, ca, gateway.apply(everything=True))
