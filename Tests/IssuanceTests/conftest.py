@@ -9,6 +9,7 @@ from pebble import Pebble
 from reporting import parts
 from scripted_ca import ScriptedCA
 from stand import Stand
+from vault_ca import Vault
 
 
 @pytest.fixture
@@ -58,6 +59,21 @@ def stand(tmp_path_factory):
     yield made
     parts.remove(made.ca)
     made.stop()
+
+
+@pytest.fixture(scope="module")
+def vault_server(tmp_path_factory):
+    """A Vault for all tests of a module."""
+    made = Vault(tmp_path_factory.mktemp("vault"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def vault(vault_server):
+    """The module's Vault, reset before each test."""
+    vault_server.reset()
+    return vault_server
 
 
 @pytest.fixture
