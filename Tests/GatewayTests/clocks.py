@@ -41,10 +41,11 @@ class MovingClock:
         beside.rename(self._path)
 
 
-@pytest.fixture
-def clock(tmp_path):
+@contextlib.contextmanager
+def moving(path):
+    """A clock whose time is in the file at `path`."""
     with _tidied():
-        yield MovingClock(tmp_path / "clock")
+        yield MovingClock(path)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+import clocks
 from gateway import Gateway
 from origin import Origin
 from reporting import parts
@@ -75,6 +76,13 @@ def origin(module_origin):
     """The module's origin, reset before each test."""
     module_origin.forget()
     return module_origin
+
+
+@pytest.fixture
+def clock(tmp_path):
+    """A clock that the test moves ahead."""
+    with clocks.moving(tmp_path / "clock") as clock:
+        yield clock
 
 
 def _preload_names(folder, monkeypatch):

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from authority import CLIENT, SERVER, Holder, pem
-from clocks import clock, needs_faketime
+from clocks import needs_faketime
 from gateway import Gateway, eventually, free_port
 from origin import Origin
 from reporting import parts

@@ -1,8 +1,6 @@
 """The gateway's own identity, shown to upstreams that ask for it, and its CAs: from files, from environment variables and
 made for development."""
 
-import os
-import signal
 import ssl
 import subprocess
 import time
@@ -12,9 +10,8 @@ import pytest
 import load
 from authority import CLIENT, SERVER, Holder, pem, revocation_list
 from client import Client
+from client_auth import LOCAL, ask, certified, context, replace
 from gateway import PATIENCE, PROGRAMS, eventually
-from origin import OK
-from test_client_certificates import LOCAL, ask, certified, context, replace
 
 root, other = Holder("mesh", is_ca=True), Holder("other mesh", is_ca=True)
 HOST = "127.0.0.1"

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from authority import CLIENT, SERVER, Holder, pem
+from authority import CLIENT, SERVER, Holder
 from client import Client
+from client_auth import connect, context
 from gateway import eventually, free_port
-from test_client_certificates import connect, context
 from test_identities import files, node, other, replace_private, root, write
 
 SCRAPER = "spiffe://mesh.test/prometheus"

@@ -8,8 +8,8 @@ import pytest
 
 from authority import CLIENT, SERVER, Holder, pem
 from client import Client
+from client_auth import LOCAL, ask, certified, context, refusals
 from gateway import eventually
-from test_client_certificates import LOCAL, ask, certified, context, refusals
 
 HOST = "127.0.0.1"
 

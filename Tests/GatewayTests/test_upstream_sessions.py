@@ -5,9 +5,9 @@ import ssl
 
 import pytest
 
-from authority import CLIENT, SERVER, Holder, pem
+from authority import SERVER, Holder, pem
 from client import Client
-from clocks import clock, needs_faketime  # noqa: F401
+from clocks import needs_faketime
 from gateway import eventually
 from origin import Origin
 from test_identities import files, node, replace_private, write

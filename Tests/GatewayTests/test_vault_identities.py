@@ -14,8 +14,8 @@ import pytest
 import load
 from authority import CLIENT, SERVER, Holder, pem
 from client import Client
+from client_auth import LOCAL, ask, certified, context
 from gateway import Gateway, eventually, free_port
-from test_client_certificates import LOCAL, ask, certified, context
 from vault import Vault
 
 HOST = "127.0.0.1"

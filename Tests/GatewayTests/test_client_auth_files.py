@@ -1,0 +1,91 @@
+"""Unusable files of CAs and revocation lists: hosts keep the last good content, and let nobody in without it."""
+
+import subprocess
+
+import pytest
+
+from authority import Holder, pem, revocation_list
+from client_auth import LOCAL, ask, certified, connect, context, in_force, leaf, changing_gateway, replace, root
+from gateway import PATIENCE, PROGRAMS, eventually
+
+changing = pytest.fixture(changing_gateway)
+
+BROKEN = {
+    "CAs without PEM": ("ca.pem", lambda: b"no PEM"), "missing CAs": ("ca.pem", lambda: None),
+    "a list that is none": ("root.crl", lambda: b"no list"), "a missing list": ("root.crl", lambda: None),
+    "a list that the CA has not signed": ("root.crl", lambda: revocation_list(Holder("clients", is_ca=True))),
+}
+
+
+@pytest.mark.parametrize("content", [b"", b"no PEM", None], ids=["empty", "no PEM", "missing"])
+def test_unusable_cas_leave_the_last_good_ones_in_force(changing, tmp_path, content):
+    settings = context(leaf(), folder=tmp_path)
+    if content is None:
+        (tmp_path / "ca.pem").unlink()
+    else:
+        replace(tmp_path / "ca.pem", content)
+    changing.await_log("ca.pem")
+    assert ask(changing, settings, "any.test")[0] == 200
+    assert isinstance(ask(changing, context(), "any.test")[0], str)
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_narrower_rules_of_a_host_hold_though_its_files_are_broken(changing, tmp_path, what):
+    """Threat: a permission that the file no longer gives is kept as the last good state."""
+    wanted, unwanted = (context(leaf(names=[f"{name}.clients.test"]), folder=tmp_path) for name in "ab")
+    file, content = BROKEN[what]
+    with connect(changing, unwanted, "any.test") as client:
+        assert client.get("any.test").status == 200
+        if content() is None:
+            (tmp_path / file).unlink()
+        else:
+            replace(tmp_path / file, content())
+        changing.await_log("clients' certificates can't be verified", file)
+        changing.config["hosts"][0]["client_auth"]["required_sans"] = ["a.clients.test"]
+        changing.reload()
+        assert client.get("any.test").status == 421 and client.is_closed()
+    assert isinstance(ask(changing, unwanted, "any.test")[0], str)
+    # The last good CAs and lists stay in use.
+    assert ask(changing, wanted, "any.test")[0] == 200
+    changing.await_log("the former ones are used on")
+
+
+@pytest.mark.parametrize("file", ["ca.pem", "root.crl"])
+def test_a_start_with_broken_files_lets_nobody_in_and_tells_everywhere(changing, tmp_path, file):
+    """The last good content is in the memory of the process that read it. Without it a host answers no handshake."""
+    settings = context(leaf(), folder=tmp_path)
+    good = (tmp_path / file).read_bytes()
+    replace(tmp_path / file, b"neither")
+    changing.stop()
+    changing.start()
+    changing.await_log("error: clients' certificates can't be verified", file, "hosts that need it answer no handshake")
+    for shown in (settings, context()):
+        assert isinstance(ask(changing, shown, "any.test")[0], str)
+    eventually("the clients are counted", lambda: changing.metric('aegis_tls_handshake_failures_total{reason="no_trust"}') >= 2)
+    eventually("the problem is counted", lambda: changing.metric("aegis_state_problems") == 1)
+    status = subprocess.run(
+        [PROGRAMS / "aegis-apply", "status"], cwd=changing.folder, capture_output=True, text=True, timeout=PATIENCE)
+    assert "answer no handshake" in status.stdout, status
+    replace(tmp_path / file, good)
+    in_force(changing, settings, 200)
+
+
+@pytest.mark.parametrize("content", [b"", b"no PEM", None], ids=["empty", "no PEM", "missing"])
+def test_a_host_whose_cas_were_never_usable_refuses_everybody(run, make_origin, tmp_path, content):
+    """Threat: a gateway that can't read the file of CAs and then asks for no certificate, or accepts the system's CAs."""
+    file = tmp_path / "ca.pem"
+    hosts = [
+        certified("any.test", upstreams=[make_origin().url], client_auth={"ca_file": str(file)}),
+        certified("open.test", respond={"status": 200, "body": "open"}),
+    ]
+    gateway = run(hosts, **LOCAL)
+    settings = context(leaf(), folder=tmp_path)
+    gateway.await_log("ca.pem", "No such file")
+    if content is not None:
+        file.write_bytes(content)
+        gateway.await_log("ca.pem", "no certificate found")
+    assert isinstance(ask(gateway, settings, "any.test")[0], str)
+    assert ask(gateway, settings, "open.test")[0] == 200
+    assert ask(gateway, settings, "open.test", "any.test")[0] == 421
+    replace(file, pem(root.certificate))
+    in_force(gateway, settings, 200)
