@@ -117,6 +117,14 @@ def vault(tmp_path_factory):
 
 
 @pytest.fixture
+def own_vault(tmp_path):
+    """A Vault for a test that disturbs it."""
+    vault = Vault(tmp_path / "vault")
+    yield vault
+    vault.stop()
+
+
+@pytest.fixture
 def front(vault):
     """A proxy before the Vault, for one test."""
     front = Front(vault)

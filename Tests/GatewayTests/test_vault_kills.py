@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway import PATIENCE, Gateway, eventually
-from test_vault_identities import issued, row, vaults
+from vault_identities import issued, row, vaults
 
 LONG = bool(os.environ.get("AEGIS_LONG"))
 
