@@ -191,6 +191,12 @@ class Gateway:
             revision, = state.execute("SELECT revision FROM position").fetchone()
         eventually("the change is in force", lambda: self.metric("aegis_state_revision") >= revision)
 
+    def read_all(self):
+        """Makes the gateway read the whole state again by SIGHUP, and waits until that is in force."""
+        done = self.log.count("is being put in force")
+        self.process.send_signal(signal.SIGHUP)
+        eventually("the state read anew", lambda: self.log.count("is being put in force") > done)
+
     def stop(self):
         """Stops the gateway by SIGTERM, and checks its exit code."""
         if self.process is None:
