@@ -150,6 +150,11 @@ class Client:
         return self.to_end() == b""
 
 
+def post(host="app.test", path="/"):
+    """A request with the body `hi`, which is not idempotent."""
+    return f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2\r\n\r\nhi"
+
+
 def parse(answer):
     """Parses bytes that are exactly one response."""
     near, far = socket.socketpair()
