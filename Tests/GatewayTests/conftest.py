@@ -10,6 +10,7 @@ import clocks
 from gateway import Gateway
 from origin import Origin
 from reporting import parts
+from tls_server import make_certificate
 from vault import Front, Vault
 
 
@@ -76,6 +77,12 @@ def origin(module_origin):
     """The module's origin, reset before each test."""
     module_origin.forget()
     return module_origin
+
+
+@pytest.fixture(scope="module")
+def certificate_files(tmp_path_factory):
+    """The files of a certificate for 127.0.0.1 and of its key."""
+    return make_certificate(tmp_path_factory.mktemp("upstream"))
 
 
 @pytest.fixture

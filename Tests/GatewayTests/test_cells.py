@@ -18,7 +18,7 @@ from client import BrokenTransfer, Client, tls_context
 from gateway import PATIENCE
 from real_servers import LISTENERS, SERVERS
 from reporting import parts
-from tls_server import Server, TLSServer, make_certificate
+from tls_server import Server, TLSServer
 
 PEERS = {"plain": None, "TLS 1.2": ssl.TLSVersion.TLSv1_2, "TLS 1.3": ssl.TLSVersion.TLSv1_3}
 # Whether a client uses TLS, and its version of HTTP.
@@ -52,28 +52,25 @@ class Cell:
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    return make_certificate(tmp_path_factory.mktemp("upstream"))
-
-
-@pytest.fixture(scope="module")
 def actor():
     return Actor()
 
 
 @pytest.fixture(scope="module")
-def gateway(run_once, actor, files, tmp_path_factory):
+def gateway(run_once, actor, certificate_files, tmp_path_factory):
     """A gateway before all upstreams: test servers, and real servers that have a test server behind them."""
     raw = {
-        name: TLSServer(*files, actor.act, version) if version else Server(actor.act)
+        name: TLSServer(*certificate_files, actor.act, version) if version else Server(actor.act)
         for name, version in PEERS.items()}
-    real = {name: kind(tmp_path_factory.mktemp(name), raw["plain"].port, files) for name, kind in SERVERS.items()}
+    real = {
+        name: kind(tmp_path_factory.mktemp(name), raw["plain"].port, certificate_files) for name, kind in SERVERS.items()}
     parts.extend(real.values())
     urls = {name: server.url for name, server in raw.items()}
     for (name, server), listener in itertools.product(real.items(), LISTENERS):
         urls[f"{name}, {listener}"] = server.url(listener)
+    trust = {"upstream_tls": {"ca_file": str(certificate_files[0])}}
     yield run_once(
-        [{"domain": domain(name), "upstreams": [url]} | ({"upstream_tls": {"ca_file": str(files[0])}} if "https" in url else {})
+        [{"domain": domain(name), "upstreams": [url], **(trust if "https" in url else {})}
          for name, url in urls.items()],
         gateway={"workers": 1})
     for server in [*real.values(), *raw.values()]:

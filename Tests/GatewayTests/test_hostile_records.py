@@ -11,7 +11,7 @@ from gateway import PATIENCE, eventually
 from origin import OK
 from test_upgrades import AGREE, ASK, echo
 from tls_records import ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, VERSIONS, RawTLS
-from tls_server import Server, TLSServer, make_certificate
+from tls_server import Server, TLSServer, answers_in_turn, honest
 
 COUNT = 10_000
 PATIENT = {"request_header_timeout": "10m", "body_progress_timeout": "10m", "idle_timeout": "10m"}
@@ -53,16 +53,11 @@ def flood_of(kind, end, hello=b""):
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    return make_certificate(tmp_path_factory.mktemp("upstream"))
-
-
-@pytest.fixture(scope="module")
-def upstreams(files):
+def upstreams(certificate_files):
     """TLS servers of each version, whose behaviour each test sets."""
     servers = {}
     for name, version in VERSIONS.items():
-        servers[name] = TLSServer(*files, lambda peer, name=name: servers[name].act(peer), version)
+        servers[name] = TLSServer(*certificate_files, lambda peer, name=name: servers[name].act(peer), version)
         servers[name].log_secrets()
     yield servers
     for server in servers.values():
@@ -70,11 +65,11 @@ def upstreams(files):
 
 
 @pytest.fixture(scope="module")
-def gateway(run_once, module_origin, upstreams, files):
+def gateway(run_once, module_origin, upstreams, certificate_files):
     return run_once(
         [
             {"domain": "app.test", "upstreams": [module_origin.url]}, HONEST,
-            *({"domain": domain(name), "upstreams": [server.url], "upstream_tls": {"ca_file": str(files[0])}}
+            *({"domain": domain(name), "upstreams": [server.url], "upstream_tls": {"ca_file": str(certificate_files[0])}}
               for name, server in upstreams.items()),
         ],
         gateway={"workers": 1, "limits": PATIENT})
@@ -232,4 +227,15 @@ def test_a_server_hello_in_many_records_delays_nobody(run, figures):
         for _ in range(5):
             with Client(gateway.http) as client:
                 assert client.get().status == 502
+    server.stop()
+
+
+def test_many_session_tickets_at_once_are_no_flood(run, certificate_files):
+    server = TLSServer(*certificate_files, honest, VERSIONS["TLS 1.3"])
+    server.context.num_tickets = 200
+    gateway = run(
+        [{"domain": "app.test", "upstreams": [server.url], "upstream_tls": {"ca_file": str(certificate_files[0])}}],
+        gateway={"workers": 1})
+    with Client(gateway.http) as client:
+        assert answers_in_turn(client)
     server.stop()

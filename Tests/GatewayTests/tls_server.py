@@ -1,4 +1,5 @@
-"""Servers that control which of their bytes are sent together, with or without TLS, and a certificate for them."""
+"""Servers that control which of their bytes are sent together, with or without TLS, what they may answer, and a certificate
+for them."""
 
 import datetime
 import ipaddress
@@ -193,3 +194,27 @@ class TLSPeer(Peer):
     def seal(self):
         """The sealer that makes all further records. The context must log its secrets (`log_secrets`)."""
         return Sealer(self.tls, self.log, self.hellos, is_server=True)
+
+
+# An answer that a server sends at the wrong time.
+EARLY = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly"
+
+
+def honest(peer):
+    """Answers each request with its target, up to `/last`."""
+    target = b""
+    while target != b"/last":
+        target = peer.request().split()[1]
+        end = b"Connection: close\r\n" if target == b"/last" else b""
+        peer.say(b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n" % (end, len(target)) + target).push()
+
+
+def until_end(peer):
+    """Reads until the peer ends the connection."""
+    while peer.socket.recv(65536):
+        pass
+
+
+def answers_in_turn(client):
+    """Whether an honest server's answers reach a client in the order of its requests."""
+    return all(client.get(path=path).body == path.encode() for path in ("/0", "/1", "/last"))
