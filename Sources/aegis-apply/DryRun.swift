@@ -98,7 +98,12 @@ struct DryRun {
         // Only http-01 is probed, so the probe listens on no HTTPS address.
         var settings = configuration.gateway
         settings.https = []
-        return try Preflight(plan, of: configuration, against: snapshot).run { (needs) throws(IssuanceFailure) in
+        let since = ContinuousClock.now
+        let tellWaiting = {
+            Terminal.complain("  still asking CAs, name servers and hosts (\(since.secondsPassed) s)\n")
+        }
+        return try Preflight(plan, of: configuration, against: snapshot).run(stillWaiting: tellWaiting) {
+            (needs) throws(IssuanceFailure) in
             try PreflightChecks(
                 for: needs, outside: outside, secrets: SecretReader(directory: file.directory), store: store,
                 now: currentTime()

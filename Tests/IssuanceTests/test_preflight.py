@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -242,6 +243,21 @@ def test_if_no_name_server_answers_most_names_are_skipped(site):
     found = messages(gateway, ca)
     assert sum("can't be looked up" in said for said in found) < 40
     assert any("more names were not looked up: no name server answers" in said for said in found)
+
+
+def test_a_slow_preflight_says_every_five_seconds_that_it_waits(site):
+    gateway, ca = site([host(f"n{number}.test") for number in range(60)])
+    (gateway.folder / "aegis.yaml").write_text(json.dumps(gateway.config))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        process = subprocess.Popen(
+            [PROGRAMS / "aegis-apply", "--dry-run", "--preflight"], cwd=gateway.folder, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "AEGIS_PREFLIGHT_RESOLVER": f"127.0.0.1:{silent.getsockname()[1]}"})
+        with process:
+            line = process.stderr.readline()
+            process.kill()
+    assert re.fullmatch(r"  still asking CAs, name servers and hosts \(\d+ s\)\n", line), line
 
 
 def test_preflight_warnings_are_in_the_plan_at_their_places(site):

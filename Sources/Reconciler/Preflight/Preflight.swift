@@ -35,8 +35,9 @@ package struct Preflight {
 
     /// Runs all checks, which takes seconds for a few names. Sends nothing when no certificate is ordered.
     ///
-    /// `makeChecks` makes the checks for the certificates that are ordered.
+    /// `makeChecks` makes the checks for the certificates that are ordered. `stillWaiting` is called every five seconds.
     package func run(
+        stillWaiting: () -> Void = {},
         _ makeChecks: ([WantedCertificate]) throws(IssuanceFailure) -> PreflightChecks
     ) throws -> [Diagnostic] {
         guard !needs.isEmpty else { return [] }
@@ -44,7 +45,7 @@ package struct Preflight {
         let workers = ParallelWork(count: Self.workers)
         var warnings = checks.warnings
         var authorities: [String: PreflightChecks.CA] = [:]
-        try workers.run(issuers) { issuer, tell in
+        try workers.run(issuers, stillWaiting: { _, _ in stillWaiting() }) { issuer, tell in
             if let authority = checks.look(at: issuer) { tell((issuer.name, authority)) }
         } receive: { found in
             for (name, authority) in found { authorities[name] = authority }
@@ -55,7 +56,7 @@ package struct Preflight {
             let known = need.need.authorities.compactMap { authorities[$0.name] }
             return need.need.names.map { Name(text: $0, origin: need.origin, authorities: known) }
         }
-        try workers.run(names) { name, tell in
+        try workers.run(names, stillWaiting: { _, _ in stillWaiting() }) { name, tell in
             tell(checks.check(name.text, at: name.origin, with: name.authorities))
         } receive: { found in
             warnings += found.joined()
