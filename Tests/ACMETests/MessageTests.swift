@@ -225,6 +225,14 @@ import Testing
         #expect(throws: ACMEError.self) { try authorization(rooted.replacing("com.", with: "com..")) }
     }
 
+    @Test(
+        "A URL without a scheme is relative",
+        arguments: [
+            ("/order/1", true), ("../1", true), ("1", true), ("?id=1", true), ("//ca.test/1", true), ("a/b:c", true),
+            ("https://ca.test/1", false), ("http://ca.test", false), ("urn:x", false),
+        ])
+    func relativeURLs(_ text: String, _ isRelative: Bool) { #expect(ACMEURL.isRelative(text) == isRelative) }
+
     @Test("An order's status may be in capitals, and an order with a certificate URL counts as issued")
     func oddOrders() throws {
         func order(_ text: String) throws -> ACMEOrder {
@@ -232,7 +240,8 @@ import Testing
         }
         #expect(try order(Samples.order("READY")).oddities == ["the CA's order has a 'status' written as 'READY'"])
         let issued = try order(#"{"certificate": "/c", "finalize": "/f", "authorizations": ["/a"], "identifiers": []}"#)
-        #expect(issued.status == .valid && issued.oddities == ["the CA's order has a 'status' that is missing"])
+        let oddities = ["the CA's order has a relative URL", "the CA's order has a 'status' that is missing"]
+        #expect(issued.status == .valid && issued.oddities == oddities)
         #expect(throws: ACMEError.malformed("order", reason: "'status' is missing")) { try order("{}") }
     }
 

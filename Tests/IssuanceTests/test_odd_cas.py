@@ -7,7 +7,7 @@ from hosts import tried
 from scripted_ca import Authority, pem
 from twists import (
     NO_BASE64, UNREADABLE, already, always, beside, emptied, followed, gave_up, has_one_certificate, leave_out, missing,
-    once, only_leaf, preceded, put, relative, replaced, shouted, warnings)
+    once, only_leaf, preceded, put, relative, relative_challenge, relative_location, replaced, shouted, warnings)
 
 ODD = {
     # name: (twist, words of the warning, options)
@@ -79,7 +79,13 @@ ODD = {
     "the authorization is not there for a moment": (once("authorization", missing), "authorization was not there at first", {"validates": True}),
     "valid before the certificate is set": (
         once("order", leave_out("certificate")), "valid before it said where the certificate is", {}),
-    "references are relative": (lambda kind, answer: relative(answer), None, {"validates": True}),
+    "Location is relative": (lambda kind, answer: relative_location(answer), None, {"validates": True}),
+    "URLs of the directory are relative": (
+        always("directory", relative("newOrder", "newNonce", "newAccount")), "the CA's directory has a relative URL", {}),
+    "URLs of the order are relative": (
+        lambda kind, answer: relative("finalize", "certificate")(answer), "the CA's order has a relative URL", {}),
+    "a challenge's url is relative": (
+        always("authorization", relative_challenge), "a challenge with a relative URL", {"validates": True}),
     "a challenge's answer is empty": (always("challenge", emptied), "answer to a challenge can't be used", {"validates": True}),
     "a challenge's answer is odd": (
         always("challenge", replaced(b"<html>thanks")), "challenge can't be used: it is no JSON", {"validates": True}),

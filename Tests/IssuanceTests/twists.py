@@ -1,5 +1,7 @@
 """What tests of CAs that deviate from the protocol share: changes of answers, and conditions that always hold."""
 
+import urllib.parse
+
 from hosts import nothing_is_left, rows, tried
 
 
@@ -62,14 +64,24 @@ def put(**members):
     return lambda answer: answer.body.update(members)
 
 
-def relative(answer):
-    """Makes URLs relative, which HTTP allows and ACME does not."""
+def relative_location(answer):
+    """Makes the URL in Location relative, which HTTP allows (RFC 9110 section 10.2.2)."""
     if "Location" in answer.fields:
-        answer.fields["Location"] = "/" + answer.fields["Location"].split("/", 3)[3]
-    if isinstance(answer.body, dict):
-        for member in ("finalize", "certificate", "newOrder", "newNonce", "newAccount"):
-            if member in answer.body:
-                answer.body[member] = "../" + answer.body[member].split("/", 3)[3]
+        answer.fields["Location"] = urllib.parse.urlsplit(answer.fields["Location"]).path
+
+
+def relative(*members):
+    """Makes URLs in JSON relative, which ACME does not allow."""
+    def change(answer):
+        for member in members:
+            if isinstance(answer.body, dict) and member in answer.body:
+                answer.body[member] = ".." + urllib.parse.urlsplit(answer.body[member]).path
+    return change
+
+
+def relative_challenge(answer):
+    for one in answer.body["challenges"]:
+        one["url"] = urllib.parse.urlsplit(one["url"]).path
 
 
 def already(answer):

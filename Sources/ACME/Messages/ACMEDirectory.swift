@@ -42,6 +42,10 @@ package struct ACMEDirectory: Sendable, Hashable {
                 return nil
             }
         }
+        let urls = [wire.newNonce, wire.newAccount, wire.newOrder, wire.revokeCert, wire.keyChange, wire.renewalInfo]
+        if urls.compactMap(\.self).contains(where: { $0 != "" && ACMEURL.isRelative($0) }) {
+            oddities.append("the CA's directory has a relative URL")
+        }
         revokeCert = optional(wire.revokeCert, wire.$revokeCert, "revokeCert")
         keyChange = optional(wire.keyChange, wire.$keyChange, "keyChange")
         renewalInfo = optional(wire.renewalInfo, wire.$renewalInfo, "renewalInfo")

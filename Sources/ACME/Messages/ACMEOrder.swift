@@ -64,8 +64,11 @@ package struct ACMEOrder: Sendable, Hashable {
             ("finalize", finalize == nil), ("certificate", wire.$certificate), ("error", wire.$error),
             ("expires", wire.$expires),
         ].filter(\.1).map { "'\($0.0)'" }
+        let urls =
+            (wire.authorizations ?? []) + [wire.finalize, wire.certificate].compactMap(\.self).filter { $0 != "" }
         oddities =
-            (unusable.isEmpty ? [] : ["the CA's order has no \(unusable.joined(separator: ", ")) that can be used"])
+            (urls.contains(where: ACMEURL.isRelative) ? ["the CA's order has a relative URL"] : [])
+            + (unusable.isEmpty ? [] : ["the CA's order has no \(unusable.joined(separator: ", ")) that can be used"])
             + (wire.status.oddity.map { ["the CA's order has a 'status' \($0)"] } ?? [])
     }
 

@@ -23,6 +23,12 @@ package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
         self.text = text
     }
 
+    /// Whether a text has no scheme, so that it is resolved against another URL. In the fields Location (RFC 9110 section
+    /// 10.2.2) and Link (RFC 8288 section 3.1) that is nothing odd; members of ACME's JSON are whole URLs.
+    static func isRelative(_ text: String) -> Bool {
+        text.firstIndex { ":/?#".contains($0) }.map { text[$0] != ":" } ?? true
+    }
+
     /// Reads a URL in an answer from `base`. The URL may be relative (RFC 3986 section 5.2). A fragment is dropped,
     /// since clients don't send it to servers.
     package init(_ reference: String, from base: ACMEURL, of thing: String) throws(ACMEError) {
