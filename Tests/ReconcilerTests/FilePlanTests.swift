@@ -14,23 +14,26 @@ import Testing
     @Test("Text and JSON of a plan show exactly what differs between two files", arguments: 0..<parts)
     func agreement(_ part: Int) throws {
         var generator = PlainFileGenerator(seed: UInt64(part))
-        var (file, count) = (generator.file(), 0)
         var seen: Set<String> = []
-        while count < Self.pairs / Self.parts {
-            if generator.numbers.once(in: 12) { file = generator.file() }
+        var (file, old, state) = (PlainFile(items: []), "", StateSnapshot.empty)
+        for count in 0..<Self.pairs / Self.parts {
+            if count == 0 || generator.numbers.once(in: 12) {
+                file = generator.file()
+                old = PlainFileText(file, seed: generator.numbers.next()).text
+                state = Self.state(of: try Self.configuration(old))
+            }
             let next = generator.changed(file)
-            let seed = UInt64(part << 32 | count)
-            let (old, new) = (PlainFileText(file, seed: seed).text, PlainFileText(next, seed: ~seed).text)
+            let new = PlainFileText(next, seed: generator.numbers.next()).text
+            let configuration = try Self.configuration(new)
             let expected = file.differences(to: next)
-            let reason = try Self.fault(from: old, to: new, expected)
+            let reason = try Self.fault(from: state, to: configuration, expected)
             guard reason == nil else {
                 Issue.record("\(reason ?? "")\n\(old)--- becomes\n\(new)--- expected \(expected)")
                 return
             }
             for (id, difference) in expected { seen.insert("\(id.kind.rawValue) \(Self.word(difference))") }
             if expected.isEmpty { seen.insert("nothing") }
-            file = next
-            count += 1
+            (file, old, state) = (next, new, Self.state(of: configuration))
         }
         let kinds: [ItemKind] = [.vault, .identity, .issuer, .certificate, .edgeCertificate, .host]
         let wanted = kinds.flatMap { kind in ["created", "deleted", "changed"].map { "\(kind.rawValue) \($0)" } }
@@ -72,11 +75,11 @@ import Testing
         return StateSnapshot(generation: 1, items: items)
     }
 
-    /// Why the plan from one file's state to another file does not show what it must; nil if it does.
+    /// Why the plan from a file's state to another file does not show what it must; nil if it does.
     private static func fault(
-        from old: String, to new: String, _ expected: [ItemID: PlainFile.Difference]
+        from state: StateSnapshot, to new: Configuration, _ expected: [ItemID: PlainFile.Difference]
     ) throws -> String? {
-        let plan = Planner(try configuration(new), against: state(of: try configuration(old)), now: 0).plan()
+        let plan = Planner(new, against: state, now: 0).plan()
         let text = String(decoding: PlanTextRenderer().text(plan), as: UTF8.self)
         let bytes = PlanJSONRenderer().json(plan, warnings: .list([]))
         guard !text.contains("canary"), !String(decoding: bytes, as: UTF8.self).contains("canary") else {
