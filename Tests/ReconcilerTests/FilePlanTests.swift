@@ -26,7 +26,7 @@ import Testing
             let new = PlainFileText(next, seed: generator.numbers.next()).text
             let configuration = try Self.configuration(new)
             let expected = file.differences(to: next)
-            let reason = try Self.fault(from: state, to: configuration, expected)
+            let reason = try Self.fault(of: Planner(configuration, against: state, now: 0).plan(), expected)
             guard reason == nil else {
                 Issue.record("\(reason ?? "")\n\(old)--- becomes\n\(new)--- expected \(expected)")
                 return
@@ -39,6 +39,38 @@ import Testing
         let wanted = kinds.flatMap { kind in ["created", "deleted", "changed"].map { "\(kind.rawValue) \($0)" } }
         #expect(
             Set(wanted + ["gateway changed", "alerts changed", "nothing"]).subtracting(seen) == [], "never happened")
+    }
+
+    @Test("A plan that leaves out, adds or garbles anything is noticed")
+    func faults() throws {
+        var generator = PlainFileGenerator(seed: 100)
+        var found = [0, 0, 0, 0, 0]
+        for _ in 0..<200 {
+            let file = generator.file()
+            let next = generator.changed(file)
+            let texts = [file, next].map { PlainFileText($0, seed: generator.numbers.next()).text }
+            let state = Self.state(of: try Self.configuration(texts[0]))
+            let plan = Planner(try Self.configuration(texts[1]), against: state, now: 0).plan()
+            let expected = file.differences(to: next)
+            try #require(try Self.fault(of: plan, expected) == nil)
+            for (index, change) in plan.changes.enumerated() {
+                var worse = Array(repeating: plan, count: found.count)
+                worse[0].changes.remove(at: index)
+                worse[1].changes.append(Change(action: .delete, item: ItemID(.host, "x"), exists: true, fields: []))
+                var isPossible = [true, true, false, false, false]
+                if change.exists, let field = change.fields.first {
+                    worse[2].changes[index].fields.removeFirst()
+                    worse[3].changes[index].fields.append(FieldChange(path: "x", before: .null, after: .int(1)))
+                    worse[4].changes[index].fields[0].after = field.before
+                    isPossible = [true, true, true, true, true]
+                }
+                for fault in found.indices where isPossible[fault] {
+                    #expect(try Self.fault(of: worse[fault], expected) != nil, "\(fault) of \(change)")
+                    found[fault] += 1
+                }
+            }
+        }
+        #expect(found.allSatisfy { $0 > 100 }, "\(found)")
     }
 
     private static func word(_ difference: PlainFile.Difference) -> String {
@@ -75,11 +107,8 @@ import Testing
         return StateSnapshot(generation: 1, items: items)
     }
 
-    /// Why the plan from a file's state to another file does not show what it must; nil if it does.
-    private static func fault(
-        from state: StateSnapshot, to new: Configuration, _ expected: [ItemID: PlainFile.Difference]
-    ) throws -> String? {
-        let plan = Planner(new, against: state, now: 0).plan()
+    /// Why a plan does not show what it must; nil if it does.
+    private static func fault(of plan: Plan, _ expected: [ItemID: PlainFile.Difference]) throws -> String? {
         let text = String(decoding: PlanTextRenderer().text(plan), as: UTF8.self)
         let bytes = PlanJSONRenderer().json(plan, warnings: .list([]))
         guard !text.contains("canary"), !String(decoding: bytes, as: UTF8.self).contains("canary") else {
