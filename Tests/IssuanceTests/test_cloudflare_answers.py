@@ -55,7 +55,7 @@ def test_a_token_that_is_no_header_value_is_refused_at_once(behind, cloudflare):
             said = process.communicate(timeout=PATIENCE)[0]
         finally:
             process.kill()
-    assert "Authorization has characters that none may have" in said and "two" not in said
+    assert "the secret has a line break or another control character in it (file token)" in said and "two" not in said
     assert cloudflare.calls == []
 
 
