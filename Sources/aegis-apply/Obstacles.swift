@@ -21,6 +21,7 @@ struct Obstacles {
     /// All errors and warnings. An issuer that the plan does not need gets a warning only.
     func found() -> [Diagnostic] {
         state() + localAuthority() + configuration.issuers.flatMap(issuer) + configuration.vaults.compactMap(vault)
+            + configuration.edgeCertificates.compactMap(edgeCertificate) + [webhook()].compactMap(\.self)
             + unusableSecrets()
     }
 
@@ -59,11 +60,26 @@ struct Obstacles {
     /// Checks the CA file of a Vault. It is an error only if the plan needs an issuer of this Vault.
     private func vault(_ vault: VaultServer) -> Diagnostic? {
         guard let failure = trust(vault.caFile) else { return nil }
-        let isNeeded = isNeeded(vault)
-        let text = "Vault '\(vault.name)' can't be used: \(failure.reason)"
-        return isNeeded
-            ? .error(at: vault.origin, text, hint: failure.hint)
-            : .warning(at: vault.origin, text, hint: failure.hint)
+        return told(failure, at: vault.origin, "Vault '\(vault.name)' can't be used", isNeeded: isNeeded(vault))
+    }
+
+    private func edgeCertificate(_ certificate: EdgeCertificate) -> Diagnostic? {
+        trust(certificate.caFile).map {
+            told(
+                $0, at: certificate.origin, "edge certificate '\(certificate.displayName)' can't be ordered",
+                isNeeded: isNeeded(certificate))
+        }
+    }
+
+    private func webhook() -> Diagnostic? {
+        guard let webhook = configuration.alerts?.webhook, let failure = trust(webhook.caFile) else { return nil }
+        return told(
+            failure, at: webhook.token?.origin ?? .none, "the webhook for alerts can't be called", isNeeded: false)
+    }
+
+    private func isNeeded(_ certificate: EdgeCertificate) -> Bool {
+        let item = ItemID(.edgeCertificate, certificate.displayName)
+        return plan.changes.contains { $0.item == item && $0.action == .order }
     }
 
     private func isNeeded(_ vault: VaultServer) -> Bool {
@@ -74,10 +90,15 @@ struct Obstacles {
 
     private func told(_ failure: IssuanceFailure, of issuer: Issuer) -> Diagnostic {
         let isNeeded = plan.needsIssuer(issuer.name, of: configuration)
-        let text = "issuer '\(issuer.name)'\(isNeeded ? " will issue nothing" : ""): \(failure.reason)"
-        return isNeeded
-            ? .error(at: issuer.origin, text, hint: failure.hint)
-            : .warning(at: issuer.origin, text, hint: failure.hint)
+        let subject = "issuer '\(issuer.name)'\(isNeeded ? " will issue nothing" : "")"
+        return told(failure, at: issuer.origin, subject, isNeeded: isNeeded)
+    }
+
+    private func told(
+        _ failure: IssuanceFailure, at origin: SourceOrigin, _ subject: String, isNeeded: Bool
+    ) -> Diagnostic {
+        let text = "\(subject): \(failure.reason)"
+        return isNeeded ? .error(at: origin, text, hint: failure.hint) : .warning(at: origin, text, hint: failure.hint)
     }
 
     private func trust(_ path: String?) -> IssuanceFailure? {
@@ -90,9 +111,8 @@ struct Obstacles {
     /// no secrets.
     private func unusableSecrets() -> [Diagnostic] {
         guard !plan.isEmpty else { return [] }
-        let orders = Set(plan.changes.filter { $0.action == .order }.map(\.item))
         return configuration.issuers.flatMap { issuer in
-            let isNeeded = plan.needsIssuer(issuer.name, of: configuration)
+            let isNeeded = plan.needsIssuer(issuer.name, of: configuration) || plan.revokes(by: issuer.name)
             // The provider itself examines keys that it decodes.
             let decoded = issuer.provider.decodedSecrets
             return issuer.provider.neededSecrets(store).compactMap {
@@ -100,9 +120,9 @@ struct Obstacles {
             }
         }
             + configuration.edgeCertificates.compactMap { certificate in
-                let isNeeded = orders.contains(ItemID(.edgeCertificate, certificate.displayName))
-                return unusable(
-                    certificate.apiToken, of: "edge certificate '\(certificate.displayName)'", isNeeded: isNeeded)
+                unusable(
+                    certificate.apiToken, of: "edge certificate '\(certificate.displayName)'",
+                    isNeeded: isNeeded(certificate))
             }
             + configuration.vaults.flatMap { vault in
                 vault.secrets.compactMap { unusable($0, of: "Vault '\(vault.name)'", isNeeded: isNeeded(vault)) }
@@ -119,13 +139,10 @@ struct Obstacles {
             _ = isLine ? try secrets.readLine(wanted) : try secrets.read(wanted)
             return nil
         } catch {
-            let text = "\(owner): \(error.reason)"
             guard !secrets.mayBeElsewhere(wanted) else {
-                return .warning(at: wanted.origin, text, hint: Self.secretHint)
+                return .warning(at: wanted.origin, "\(owner): \(error.reason)", hint: Self.secretHint)
             }
-            return isNeeded
-                ? .error(at: wanted.origin, text, hint: error.hint)
-                : .warning(at: wanted.origin, text, hint: error.hint)
+            return told(error, at: wanted.origin, owner, isNeeded: isNeeded)
         }
     }
 

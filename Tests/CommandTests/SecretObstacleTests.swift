@@ -153,6 +153,22 @@ import Testing
             "\(plan.errors)")
     }
 
+    @Test("A CA file for Cloudflare that can't be used is an error, one for the webhook a warning")
+    func authorities() throws {
+        _ = try folder.file("garbage.pem", "this is no certificate\n")
+        try write(
+            """
+            alerts: { webhook: { url: "https://localhost:1", ca_file: garbage.pem } }
+            edge_certificates:
+              - { name: e, zone_id: \(Self.zone), hosts: [a.test], api_token: { file: good }, ca_file: garbage.pem }
+            """, host: "ssl_mode: none")
+        let plan = try run("--dry-run")
+        #expect(plan.status == 3)
+        let reason = "the CAs in 'garbage.pem' can't be used: "
+        #expect(plan.errors.contains("aegis.yaml:5:5: error: edge certificate 'e' can't be ordered: \(reason)"))
+        #expect(plan.errors.contains("warning: the webhook for alerts can't be called: \(reason)"), "\(plan.errors)")
+    }
+
     @Test("A MAC key may have line breaks, since it is decoded")
     func decodedKey() throws {
         _ = try folder.file("mac", "c2Vjcm\nV0LWtleQ==\n")

@@ -139,6 +139,19 @@ def test_with_on_removal_a_certificate_removed_from_the_file_is_revoked(behind, 
     assert "No changes" in gateway.apply()
 
 
+def test_a_dry_run_knows_that_a_revocation_will_fail(behind, cloudflare):
+    gateway = behind(on_removal="revoke")
+    gateway.apply()
+    gateway.config["hosts"] = [{"domain": "other.test", "respond": {"body": "other"}}]
+    del gateway.config["certificates"]
+    write(gateway)
+    (gateway.folder / "token").write_text("one\ntwo\n")
+    said = aegis_apply(gateway, "--dry-run", expect=3)
+    assert "error: issuer 'origin': the secret has a line break or another control character in it (file token)" in said
+    assert "it is revoked at Cloudflare" in said
+    assert "the secret has a line break" in gateway.apply(expect=3, everything=True)
+
+
 # Changes at the provider.
 
 

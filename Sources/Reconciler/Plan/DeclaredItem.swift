@@ -177,6 +177,11 @@ extension Plan {
     package func needsIssuer(_ name: String, of configuration: Configuration) -> Bool {
         changes.contains { configuration.asks(name, $0) }
     }
+
+    /// Whether the plan has this issuer revoke a certificate.
+    package func revokes(by name: String) -> Bool {
+        changes.contains { if case .revoke(let issuer)? = $0.retirement { issuer.name == name } else { false } }
+    }
 }
 
 /// The result of reading a custom certificate's PEM texts.
