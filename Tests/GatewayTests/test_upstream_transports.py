@@ -7,7 +7,7 @@ import subprocess
 import threading
 
 from client import Client, post
-from gateway import PROGRAMS, eventually
+from gateway import PATIENCE, PROGRAMS, eventually
 from origin import OK
 
 
@@ -138,5 +138,5 @@ def test_bytes_of_an_https_upstream_before_tls_are_not_used(run):
     gateway = run([{"domain": "app.test", "upstreams": [f"https://127.0.0.1:{listener.getsockname()[1]}"]}])
     with Client(gateway.http) as client:
         assert client.get().status == 502
-    assert spoken.is_set()
+    assert spoken.wait(PATIENCE)
     listener.close()
