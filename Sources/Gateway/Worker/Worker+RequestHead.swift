@@ -17,13 +17,11 @@ extension Worker {
         for index in 0..<requestHead.fields.count {
             let field = requestHead.fields[index]
             guard passes(field, isTrusted: isTrusted) else { continue }
-            let name = head[field.name.range]
-            if strip.contains(name) { continue }
-            let value = head[field.value.range]
-            if field.id == .cookie, AdminCookie.isIn(value) {
-                writeCookies(value)
+            if strip.contains(head[field.name.range]) { continue }
+            if field.id == .cookie, AdminCookie.isIn(head[field.value.range]) {
+                writeCookies(head[field.value.range])
             } else {
-                writeField(name, value)
+                writeLine(field, of: head)
             }
         }
         if requestHead.method == .options { writeForwardsLeft(head, without: strip) }
@@ -211,6 +209,16 @@ extension Worker {
             return memory.output.append(head[requestHead.target.pathAndQuery.range])
         }
         requestHead.target.encode(head.span) { memory.output.append(byte: $0) }
+    }
+
+    /// Writes a field's line. If the field was sent in the usual form, its line is copied at once.
+    func writeLine(_ field: HeaderField, of head: Bytes) {
+        let (name, value) = (field.name.range, field.value.range)
+        // Behind a value the parser has found blanks or the line's end, and behind CR always LF.
+        guard value.lowerBound == name.upperBound + 2, head[name.upperBound + 1] == UInt8(ascii: " "),
+            head[value.upperBound] == UInt8(ascii: "\r")
+        else { return writeField(head[name], head[value]) }
+        memory.output.append(head[name.lowerBound..<value.upperBound + 2])
     }
 
     func writeField(_ name: Bytes, _ value: Bytes) {

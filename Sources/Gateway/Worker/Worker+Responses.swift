@@ -119,9 +119,10 @@ extension Worker {
         writeStatusLine(head)
         for index in 0..<responseHead.fields.count {
             let field = responseHead.fields[index]
-            let name = head[field.name.range]
-            guard !field.isHopByHop, field.id != .contentLength, !strip.contains(name) else { continue }
-            writeField(name, head[field.value.range])
+            guard !field.isHopByHop, field.id != .contentLength, !strip.contains(head[field.name.range]) else {
+                continue
+            }
+            writeLine(field, of: head)
         }
         memory.output.append("\r\n")
         return deliver(memory.output.bytes, to: client)
@@ -231,9 +232,7 @@ extension Worker {
             case .date: hasDate = true
             default: break
             }
-            let name = head[field.name.range]
-            if strip.contains(name) { continue }
-            writeField(name, head[field.value.range])
+            if !strip.contains(head[field.name.range]) { writeLine(field, of: head) }
         }
         // A proxy adds Date to a response that has none (RFC 9110 section 6.6.1).
         if !hasDate { memory.output.append(clock.dateLine) }
@@ -246,7 +245,7 @@ extension Worker {
         for index in 0..<responseHead.fields.count where responseHead.fields[index].id == .upgrade {
             let field = responseHead.fields[index]
             guard !field.value.range.isEmpty else { continue }
-            writeField(head[field.name.range], head[field.value.range])
+            writeLine(field, of: head)
             isNamed = true
         }
         if isNamed { memory.output.append("Connection: upgrade\r\n") }

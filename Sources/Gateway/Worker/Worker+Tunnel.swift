@@ -18,12 +18,12 @@ extension Worker {
         let isWebSocket = upgrade.map { head[$0.range].equalsIgnoringCase("websocket") } ?? false
         for index in 0..<responseHead.fields.count {
             let field = responseHead.fields[index]
-            let name = head[field.name.range]
             // Upgrade is a hop-by-hop field. It is still passed on, since it tells the client which protocol the
             // upstream has chosen. A response with status 101 must not have Content-Length (RFC 9110 section 8.6).
-            guard field.id == .upgrade || !field.isHopByHop, field.id != .contentLength, !strip.contains(name)
+            guard field.id == .upgrade || !field.isHopByHop, field.id != .contentLength,
+                !strip.contains(head[field.name.range])
             else { continue }
-            writeField(name, head[field.value.range])
+            writeLine(field, of: head)
         }
         memory.output.append(view.responseSet)
         memory.output.append("\r\n")
