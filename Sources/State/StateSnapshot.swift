@@ -44,6 +44,10 @@ package struct KeptCertificate: Sendable, Equatable {
         self.item = item
         self.since = since
     }
+
+    /// Until when the certificate is kept, in seconds since 1970: until it expires, but at most for `retention` seconds.
+    /// The store deletes it then (`Retention.certificateSeconds`).
+    package func end(retention: Int64) -> Int64 { min(since + retention, item.certificate?.expiresAt ?? .max) }
 }
 
 package struct StoredItem: Sendable, Equatable {

@@ -185,7 +185,7 @@ private struct Keeping {
 
     init(_ kept: KeptCertificate, _ retention: Duration?) {
         since = kept.since
-        until = retention.map { min(kept.since + $0.components.seconds, kept.item.certificate?.expiresAt ?? .max) }
+        until = retention.map { kept.end(retention: $0.components.seconds) }
     }
 
     var text: String { until.map { "until \(UTCTime.text($0))" } ?? "since \(UTCTime.text(since))" }

@@ -271,9 +271,8 @@ extension Planner {
 
     /// Why a certificate is no longer kept; nil while it is kept.
     func whyOver(_ kept: KeptCertificate) -> String? {
-        if let end = kept.item.certificate?.expiresAt, end <= now { return "it has expired" }
-        let isOver = kept.since + configuration.retention.components.seconds <= now
-        return isOver ? "state.retention is over" : nil
+        guard kept.end(retention: configuration.retention.components.seconds) <= now else { return nil }
+        return kept.item.certificate.map { $0.expiresAt <= now } ?? false ? "it has expired" : "state.retention is over"
     }
 }
 

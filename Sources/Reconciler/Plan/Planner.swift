@@ -279,7 +279,7 @@ package struct Planner: Sendable {
     }
 
     private func keptUntil(_ item: StoredItem) -> Int64 {
-        min(now + configuration.retention.components.seconds, item.certificate?.expiresAt ?? now)
+        KeptCertificate(item: item, since: now).end(retention: configuration.retention.components.seconds)
     }
 
     /// Deletions of certificates that were ordered but never obtained, and that the file no longer declares.
