@@ -74,6 +74,17 @@ def test_an_address_that_is_taken_is_a_problem_until_it_is_free(gateway):
         assert client.get("shop.test").body == b"shop"
 
 
+def test_a_gateway_without_any_address_says_that_no_host_is_served(gateway):
+    gateway.stop()
+    taken = [socket.create_server(("127.0.0.1", port)) for port in (gateway.http, gateway.https)]
+    gateway.launch()
+    gateway.await_log("error", "no host is served")
+    for listener in taken:
+        listener.close()
+    gateway.await_ready()
+    assert served(gateway.https, "shop.test")
+
+
 def connection_to(port):
     try:
         return Client(port)

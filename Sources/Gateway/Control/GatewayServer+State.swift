@@ -231,6 +231,9 @@ extension GatewayServer {
             if isReady, status.phase == .starting { status.phase = .ready }
         }
         log.info("generation \(position.generation) is in force", [("revision", "\(position.revision)")])
+        if !listenFailures.isEmpty, listening.values.allSatisfy(\.isAdmin) {
+            log.error("no host is served: no address can be listened at; the gateway tries again each second")
+        }
         if mustGiveBackMemory {
             mustGiveBackMemory = false
             IdleMemory.giveBack()
