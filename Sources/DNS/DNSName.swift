@@ -12,7 +12,10 @@ package struct DNSName: Hashable, CustomStringConvertible {
             && labels.allSatisfy { (1...63).contains($0.count) && $0.allSatisfy(Self.isPlain) }
         guard isName else {
             let shown = text.unicodeScalars.allSatisfy { $0.isASCII && $0.value > 0x20 && $0.value < 0x7F }
-            throw DNSFailure(shown ? "'\(text.prefix(300))' is no DNS name" : "a DNS name has characters that none has")
+            throw DNSFailure(
+                shown
+                    ? "'\(text.prefix(300))' is no DNS name"
+                    : "a DNS name has characters other than letters, digits, '-' and '_'")
         }
         self.text = name.lowercased()
     }

@@ -5,7 +5,7 @@ public struct BodyLimits: Equatable, Sendable {
     /// The most bytes of all trailer lines together, without the CRLF of each.
     public let maxTrailerBytes: Int
 
-    /// Creates the limits; each is lowered to 2^31 - 1.
+    /// Creates the limits. A limit above 2^31 - 1 becomes 2^31 - 1.
     public init(maxChunkLineBytes: Int = 256, maxTrailerBytes: Int = 8 << 10) {
         self.maxChunkLineBytes = min(maxChunkLineBytes, Int(Int32.max))
         self.maxTrailerBytes = min(maxTrailerBytes, Int(Int32.max))

@@ -1,4 +1,5 @@
-/// What a client's bytes say, in the order of the bytes.
+/// One thing that has happened on a client's connection. Events that the client's bytes cause come in the order of the bytes.
+/// `closed` also follows when the gateway ends a stream, or has sent its response.
 package enum HTTP2Event: Equatable, Sendable {
     /// A request has begun. Its head is this range of `HTTP2Memory.heads`, in the form of HTTP/1.1. With `isComplete`, no
     /// body follows.

@@ -123,7 +123,7 @@ struct VaultRefusal {
         ),
         (
             "no client certificate found",
-            "no client certificate arrived at Vault: a balancer before it must not end TLS"
+            "no client certificate arrived at Vault: a load balancer in front of it must pass TLS through"
         ),
         ("invalid certificate or no client certificate", "the login method trusts another CA, or wants other names"),
         ("could not load", "the login method is mounted, but not configured"),

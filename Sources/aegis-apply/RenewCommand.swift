@@ -17,10 +17,10 @@ struct RenewCommand: ParsableCommand {
             advice. A running gateway does the same by itself; use the command if you can't wait, or on a machine without a gateway.
             """)
 
-    @Argument(help: "The certificates' names; a host's is its domain.")
+    @Argument(help: "The certificates' names; for a host's own certificate, the host's domain.")
     var names: [String] = []
 
-    @Flag(help: "Renew all certificates that come from issuers; the same as no name.")
+    @Flag(help: "Renew all certificates that come from issuers; the default without names.")
     var all = false
 
     @Flag(

@@ -66,13 +66,13 @@ ODD = {
         always("authorization", lambda answer: answer.body["challenges"][0].pop("status")),
         "a challenge without a 'status'", {"validates": True}),
     "expires and error are odd": (always("order", put(expires=7, error="none")), "no 'error', 'expires' that", {}),
-    "the certificate is not there for a moment": (once("certificate", missing), "certificate was not there at first", {}),
-    "the certificate is empty for a moment": (once("certificate", emptied), "certificate was not there at first", {}),
+    "the certificate is not there for a moment": (once("certificate", missing), "called it issued before it could be downloaded", {}),
+    "the certificate is empty for a moment": (once("certificate", emptied), "called it issued before it could be downloaded", {}),
     "the certificate is still on its way": (
         once("certificate", lambda answer: (emptied(answer), setattr(answer, "status", 202))),
-        "certificate was not there at first", {}),
+        "called it issued before it could be downloaded", {}),
     "the certificate is HTML for a moment": (
-        once("certificate", replaced(b"<html>sorry")), "certificate was not there at first", {}),
+        once("certificate", replaced(b"<html>sorry")), "called it issued before it could be downloaded", {}),
     "the certificate's server is busy for a moment": (
         once("certificate", lambda answer: answer.problem("serverInternal", status=503)), None, {}),
     "the order is not there for a moment": (once("order", missing), "order was not there at first", {}),

@@ -74,7 +74,7 @@ def refused_chain(what, root=None):
 
 
 def foreign(ca, answer):
-    """A leaf signed by another key than the intermediate's, which has the same name."""
+    """A leaf signed by another CA that has the intermediate's name but not its key."""
     answer.body = pem(again(ca, leaf_of(answer), signer=Authority("Intermediate", ca.root)), ca.intermediate.certificate)
 
 

@@ -53,7 +53,7 @@ extension ACMEClient {
             }
             return (response, own)
         }
-        var doubts = wasLate ? ["came, though the CA's certificate was not there at first"] : []
+        var doubts = wasLate ? ["came late: the CA called it issued before it could be downloaded"] : []
         let isWanted = { (offer: Offer<Chain>) in preferredChain.map(offer.authorities.contains) ?? true }
         if let own = try? own.get(), own.fault == nil, isWanted(own) { return (own.chain, doubts) }
         let links = response.links.filter { $0.relations.contains("alternate") }.prefix(Self.maximumAlternates)

@@ -19,7 +19,7 @@ enum CertificateRoutes {
                         IPAddress($0)?.text ?? (try? DomainName.parse($0))?.text
                     },
                     .word(
-                        "source", "Only certificates that came from here",
+                        "source", "Only certificates from this source",
                         CertificateFacts.Source.allCases.map(\.rawValue)),
                     .time("expires_before", "Only certificates that end before this time"),
                 ] + QueryParameter.page(), .page(of: summary), list),

@@ -62,7 +62,7 @@ struct ExpiryWebhook: Sendable {
     }
 }
 
-/// How many alerts of one kind there were since the process started.
+/// How many alerts about certificates, or about identities, there were since the process started.
 struct AlertCounts: Sendable, Equatable {
     /// Reported by this process, in its log and as an audit event.
     var told: UInt64 = 0

@@ -27,10 +27,11 @@ struct UpstreamHabits {
     private var speaksAfter: BodilessResponses = []
     /// Whether the upstream was seen to send nothing after a response to HEAD.
     private var isSilentAfterHEAD = false
-    /// Whether a connection is watched at present.
+    /// Whether some connection to this upstream is watched at present.
     private var isWatching = false
 
-    /// Whether a connection can carry another request after a response of this kind, now or after it was watched.
+    /// Whether a connection may be kept after a response of this kind. False for a response to HEAD while another connection to
+    /// this upstream is watched.
     func mayKeep(after response: BodilessResponses) -> Bool {
         speaksAfter.isDisjoint(with: response) && !(response == .toHEAD && isWatching)
     }

@@ -320,7 +320,8 @@ package struct TLSFailure: Sendable, Equatable {
         return words
     }
 
-    /// The failure in OpenSSL's words, even if its cause is that the peer's certificate was refused.
+    /// Like `reason`, but without the reason why the peer's certificate was refused: OpenSSL's words for the error, or our
+    /// own if it has none.
     package var words: String {
         guard code != 0 else { return "the connection ended within TLS" }
         if self == .tooManyQuietRecords { return "too many records without data" }
