@@ -2,13 +2,15 @@
 
 import contextlib
 import sqlite3
+import threading
 import time
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway import eventually
+from gateway import PATIENCE, eventually
 from hosts import host, nothing_is_left, rows, serial
+from scripted_ca import ScriptedCA
 from test_apply import renew
 from twists import always, gave_up
 
@@ -48,6 +50,24 @@ def test_a_gateway_renews_a_young_certificate_by_advice_and_not_the_next_one(odd
     assert done.returncode == 0 and done.stdout == "Nothing is due.\n", done.stdout + done.stderr
     assert "No changes" in gateway.apply()
     assert ca.calls["renewal"] == asked and len(ca.issued) == 2
+
+
+def test_a_silent_ca_does_not_delay_the_advice_of_another(odd, tmp_path):
+    gateway, ca = odd(advice=(-2 * DAY, -DAY))
+    over = threading.Event()
+    silent = ScriptedCA(tmp_path / "silent", advice=(-2 * DAY, -DAY))
+    try:
+        gateway.config["issuers"]["silent"] = silent.issuer
+        gateway.config["hosts"] += [host(f"app{number}.test", issuer="silent") for number in range(12)]
+        gateway.apply()
+        silent.twist = lambda kind, answer: kind == "renewal" and over.wait(PATIENCE * 5)
+        gateway.start()
+        # The silent CA answers only after this.
+        eventually("the renewal at the other CA", lambda: len(ca.issued) == 2)
+        assert len(silent.issued) == 12
+    finally:
+        over.set()
+        silent.stop()
 
 
 @pytest.mark.parametrize("renewing", ["renew", "apply"])

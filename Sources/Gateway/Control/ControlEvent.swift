@@ -10,7 +10,8 @@ enum ControlEvent: Sendable {
     case retired
     case resolved(Resolver.Answer)
     case certificateDone(name: String, CertificateJob.Outcome)
-    case adviceTaken
+    /// A CA was asked for renewal advice.
+    case adviceTaken(directory: String)
     /// An identity was obtained from a Vault, or an attempt to obtain one has failed.
     case identityDelivered
     /// Revocation lists were parsed.

@@ -15,8 +15,10 @@ struct Issuance {
     static let jobsAtOneCA = 4
     /// The time between two searches for due renewals, in seconds. The lease for this work lasts longer.
     static let lookSeconds: Int64 = 20
-    /// The largest number of certificates for which CAs are asked for renewal advice (RFC 9773) at a time.
+    /// The largest number of certificates for which a CA is asked for renewal advice (RFC 9773) at a time.
     static let adviceAtOnce = 10
+    /// The largest number of CAs that are asked for renewal advice at the same time.
+    static let mostAskedCAs = 64
 
     /// The certificates that are being ordered, and the certificates that wait for their turn.
     var queue = JobQueue<String>(atOnce: jobsAtOnce, share: jobsAtOneCA)
@@ -26,7 +28,8 @@ struct Issuance {
     /// A certificate has an entry if an attempt has failed, or if its CA has given renewal advice.
     var progress: [String: RenewalProgress] = [:]
     var nextLook: Int64 = 0
-    var isAsking = false
+    /// The directories of the CAs that are being asked for renewal advice.
+    var askedCAs: Set<String> = []
     var isRevoking = false
     var isFollowing = false
     /// The steps at CAs whose answers the gateway awaits before it ends.
@@ -149,31 +152,34 @@ extension GatewayServer {
         return due.sorted { $0 < $1 }.map(\.name)
     }
 
-    /// Asks the CAs when certificates should be renewed (RFC 9773). Each call asks about a few certificates, on another
-    /// thread.
+    /// Asks the CAs when certificates should be renewed (RFC 9773). Each call asks about a few certificates of each CA.
+    /// Each CA has a thread of its own, so that a silent CA does not delay the advice of other CAs.
     private func askForAdvice(_ now: Int64) {
-        guard !issuance.isAsking, let store = issuanceStore(), let sources = certificateSources(store) else { return }
+        guard let store = issuanceStore(), let sources = certificateSources(store) else { return }
         let all = Array(compiler.issuers.values)
         let givesAdvice = CertificateFacts.Source.withAdvice
-        var certificates: [ManagedCertificate] = []
+        var certificates: [String: [ManagedCertificate]] = [:]
         for stored in compiler.certificates.values where givesAdvice.contains(stored.source) {
             let name = stored.name
             let progress = issuance.progress[name]
+            let directory = stored.facts.directory
             guard (progress?.nextAdviceAt ?? 0) <= now || progress?.advisedFingerprint != stored.facts.fingerprint,
+                !issuance.askedCAs.contains(directory),
+                certificates[directory]?.count ?? 0 < Issuance.adviceAtOnce,
                 let certificate = compiler.managed(name)
             else { continue }
-            certificates.append(certificate)
-            if certificates.count == Issuance.adviceAtOnce { break }
+            certificates[directory, default: []].append(certificate)
         }
-        guard !certificates.isEmpty else { return }
-        issuance.isAsking = true
-        let (events, asked) = (events, certificates)
-        NamedThread("renewal-advice") {
-            for certificate in asked {
-                sources.takeAdvice(on: certificate.value, named: certificate.name, from: all)
-            }
-            events.post(.adviceTaken)
-        }.start()
+        let events = events
+        for (directory, asked) in certificates where issuance.askedCAs.count < Issuance.mostAskedCAs {
+            issuance.askedCAs.insert(directory)
+            NamedThread("renewal-advice") {
+                for certificate in asked {
+                    sources.takeAdvice(on: certificate.value, named: certificate.name, from: all)
+                }
+                events.post(.adviceTaken(directory: directory))
+            }.start()
+        }
     }
 
     /// Revokes certificates that have been replaced. Another thread does the work, since the CA may be slow to answer.
@@ -228,10 +234,10 @@ extension GatewayServer {
         }.start()
     }
 
-    /// The CAs' renewal advice is now in the state. Another search follows at once, since the advice may make a renewal
+    /// A CA's renewal advice is now in the state. Another search follows at once, since the advice may make a renewal
     /// due.
-    func adviceTaken() {
-        issuance.isAsking = false
+    func adviceTaken(from directory: String) {
+        issuance.askedCAs.remove(directory)
         issuance.nextLook = 0
     }
 

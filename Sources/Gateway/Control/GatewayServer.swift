@@ -247,7 +247,7 @@ package final class GatewayServer {
             case .retired: closeRetired()
             case .resolved(let answer): nameResolved(answer)
             case .certificateDone(let name, let outcome): certificateDone(name, outcome)
-            case .adviceTaken: adviceTaken()
+            case .adviceTaken(let directory): adviceTaken(from: directory)
             case .identityDelivered: lookAtFiles()
             case .listsRead(let reading): lookAtFiles(lists: [reading])
             case .revocationsDone: issuance.isRevoking = false
