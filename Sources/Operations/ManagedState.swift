@@ -16,39 +16,60 @@ package struct ManagedState {
     package private(set) var unrenewed: [String: ManagedCertificate] = [:]
     package let store: any StateStore
 
-    package init(_ store: any StateStore) throws {
+    /// With `names`, only what decides about certificates of these names is certain to be read.
+    package init(_ store: any StateStore, only names: [String]? = nil) throws {
         self.store = store
         progress = Dictionary(try store.renewals().map { ($0.certificate, $0) }) { $1 }
+        guard let names, names.count <= Self.mostSingleNames else {
+            try readAll()
+            return
+        }
+        for kind in [ItemKind.gateway, .issuer] {
+            for (name, item) in try store.items(of: kind) { note(ItemID(kind, name), item) }
+        }
+        for name in names {
+            if let item = try store.item(ItemID(.host, name)) { note(ItemID(.host, name), item) }
+            if let certificate = try store.certificate(named: name) { note(certificate) }
+        }
+    }
+
+    /// For more names, reading everything at once costs less.
+    private static let mostSingleNames = 100
+
+    private mutating func readAll() throws {
         // From revision 0 all items come.
         _ = try store.readChanges(since: 0) { change in
             switch change {
-            case .item(let id, let item):
-                switch id.kind {
-                case .gateway: settings = GatewaySettings(record: item.record) ?? settings
-                case .issuer:
-                    guard var issuer = Issuer(record: item.record) else { return }
-                    issuer.name = id.name
-                    issuers[id.name] = issuer
-                case .host:
-                    guard let host = Host(record: item.record) else { return }
-                    if !host.enabled { disabledHosts.insert(id.name) }
-                    if let certificate = ManagedCertificate(host, record: item.record) {
-                        certificates[id.name] = certificate
-                    }
-                default: break
-                }
-            case .certificate(let certificate):
-                stored[certificate.name] = certificate.facts
-                if certificates[certificate.name] == nil {
-                    certificates[certificate.name] = ManagedCertificate(certificate)
-                }
-                if !certificate.facts.autoRenew {
-                    unrenewed[certificate.name] = ManagedCertificate(
-                        named: certificate.name, record: certificate.record, autoRenew: true,
-                        source: certificate.facts.source)
-                }
+            case .item(let id, let item): note(id, item)
+            case .certificate(let certificate): note(certificate)
             default: break
             }
+        }
+    }
+
+    private mutating func note(_ id: ItemID, _ item: StoredItem) {
+        switch id.kind {
+        case .gateway: settings = GatewaySettings(record: item.record) ?? settings
+        case .issuer:
+            guard var issuer = Issuer(record: item.record) else { return }
+            issuer.name = id.name
+            issuers[id.name] = issuer
+        case .host:
+            guard let host = Host(record: item.record) else { return }
+            if !host.enabled { disabledHosts.insert(id.name) }
+            if let certificate = ManagedCertificate(host, record: item.record) { certificates[id.name] = certificate }
+        default: break
+        }
+    }
+
+    private mutating func note(_ certificate: StoredCertificate) {
+        stored[certificate.name] = certificate.facts
+        if certificates[certificate.name] == nil {
+            certificates[certificate.name] = ManagedCertificate(certificate)
+        }
+        if !certificate.facts.autoRenew {
+            unrenewed[certificate.name] = ManagedCertificate(
+                named: certificate.name, record: certificate.record, autoRenew: true, source: certificate.facts.source)
         }
     }
 
@@ -68,10 +89,12 @@ package struct ManagedState {
     private func isLeft(_ name: String) -> Bool { certificates[name] == nil && disabledHosts.contains(name) }
 
     /// Whether a certificate is due, ignoring that a failure delays the next try.
-    package func isWanted(_ certificate: ManagedCertificate, now: Int64) -> Bool {
+    package func isWanted(_ certificate: ManagedCertificate, now: Int64) -> Bool { now >= wantedFrom(certificate) }
+
+    private func wantedFrom(_ certificate: ManagedCertificate) -> Int64 {
         var progress = progress[certificate.name]
         progress?.nextTryAt = nil
-        return now >= certificate.dueAt(stored[certificate.name], from: issuers, after: progress)
+        return certificate.dueAt(stored[certificate.name], from: issuers, after: progress)
     }
 
     /// For a certificate that is due but waits after a failure: the end of the wait, in seconds since 1970, and the
@@ -82,12 +105,13 @@ package struct ManagedState {
         return progress.nextTryAt.map { ($0, progress.lastFailure ?? "") }
     }
 
-    /// Whether a certificate that could not be obtained is needed now. It is not needed when its host is disabled, or
-    /// when the stored certificate is good and only a forced renewal has failed.
-    package func isMissed(_ name: String, now: Int64) -> Bool {
-        if isLeft(name) { return false }
-        guard let certificate = certificates[name] ?? unrenewed[name] else { return stored[name] == nil }
-        return isWanted(certificate, now: now)
+    /// From when on a certificate that could not be obtained is needed, in seconds since 1970. It is never needed when
+    /// its host is disabled. When the stored certificate is good and only a forced renewal has failed, it is needed when
+    /// that one is due.
+    func isNeededFrom(_ name: String) -> Int64 {
+        if isLeft(name) { return .max }
+        guard let certificate = certificates[name] ?? unrenewed[name] else { return stored[name] == nil ? .min : .max }
+        return wantedFrom(certificate)
     }
 
     /// When each certificate that Aegis renews is due, with a failed try's delay, the next first. Times are in seconds

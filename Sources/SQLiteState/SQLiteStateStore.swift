@@ -20,7 +20,7 @@ package final class SQLiteStateStore: StateStore {
     /// How long to wait while another process has locked the state, in milliseconds.
     private let patience: Int
     /// The file's identity before the database was opened, to notice when the file is replaced.
-    private let file: StateFile.Identity?
+    package let file: StateFileID?
     /// Set only for a process that follows a state. Such a process must not end when the state's files are damaged.
     private let index: IndexGuard?
 
@@ -58,7 +58,7 @@ package final class SQLiteStateStore: StateStore {
         index = IndexGuard(path)
         let configuration = Self.configuration(.following, patience)
         let seconds = max(patienceMilliseconds / 1000, 1)
-        let opened: (StateFile.Identity, DatabaseQueue)? = try Self.translating(path, patience) {
+        let opened: (StateFileID, DatabaseQueue)? = try Self.translating(path, patience) {
             guard try StateFile.isPresent(path) else { return nil }
             try StateFile.refuseOthers(path)
             let folder = FilePath(path).removingLastComponent()

@@ -87,16 +87,10 @@ enum StateFile {
         }
     }
 
-    /// Identifies a file, so that a replacement at the same path is noticed.
-    struct Identity: Equatable {
-        let device: UInt64
-        let inode: UInt64
-    }
-
     /// The identity of the file at a path; nil when there is no file, or this process can't see it.
-    static func identity(_ path: String) -> Identity? {
+    static func identity(_ path: String) -> StateFileID? {
         (try? FilePath(path).stat()).map {
-            Identity(device: UInt64($0.rawValue.st_dev), inode: UInt64($0.rawValue.st_ino))
+            StateFileID(device: UInt64($0.rawValue.st_dev), inode: UInt64($0.rawValue.st_ino))
         }
     }
 

@@ -15,6 +15,9 @@ package protocol StateStore: IssuanceJournal, IdentityJournal, AdminRecords, Exp
     /// The current revision and generation. The call is cheap.
     func position() throws(StateError) -> StatePosition
 
+    /// The file that the store was opened with. Another state may take its place at the same path.
+    var file: StateFileID? { get }
+
     /// A number that differs after another connection has committed. This store's own commits do not change it.
     ///
     /// Read this number before the changes: then a commit in between is noticed the next time. Takes a few microseconds
@@ -104,6 +107,17 @@ package protocol StateStore: IssuanceJournal, IdentityJournal, AdminRecords, Exp
 
     /// Releases a lease, if `holder` has it.
     func releaseLease(_ name: Lease.Name, of holder: LeaseHolder) throws(StateError)
+}
+
+/// Identifies a file on this machine.
+package struct StateFileID: Sendable, Equatable {
+    package let device: UInt64
+    package let inode: UInt64
+
+    package init(device: UInt64, inode: UInt64) {
+        self.device = device
+        self.inode = inode
+    }
 }
 
 extension StateStore {

@@ -19,4 +19,16 @@ package struct FailingCertificate: Sendable {
         self.nextTryAt = nextTryAt
         isDue = (nextTryAt ?? .max) <= now
     }
+
+    /// The certificates of a state that could not be obtained, sorted by name.
+    static func all(in store: any StateStore, _ gateways: FleetStatus, now: Int64) throws -> [FailingCertificate] {
+        let failed = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
+        guard !failed.isEmpty else { return [] }
+        let state = try ManagedState(store, only: failed.map(\.certificate))
+        return failed.map {
+            FailingCertificate(
+                $0, nextTryAt: state.nextTry(of: $0.certificate), isMissed: now >= state.isNeededFrom($0.certificate),
+                hasGateway: !gateways.alive.isEmpty, now: now)
+        }
+    }
 }

@@ -27,25 +27,53 @@ package struct HostStatus: Sendable {
     /// A certificate that expires within this many days is a problem if nothing renews it or its renewal is overdue.
     package static let problemDays: Int64 = 7
 
+    /// What the status of a host depends on besides certificates: few of its settings, so that they can be kept for very
+    /// many hosts.
+    package struct Settings: Sendable {
+        fileprivate let isEnabled: Bool
+        fileprivate let domain: DomainName
+        fileprivate let aliases: [DomainName]
+        package let certificateName: String?
+        fileprivate let sslMode: Host.SSLMode
+        fileprivate let allowsExpired: Bool
+        /// Whether the host uses files of revocation lists.
+        package let usesRevocationLists: Bool
+
+        fileprivate var names: [DomainName] { [domain] + aliases }
+
+        /// Nil for a record that can't be read.
+        package init?(record: [UInt8]) {
+            guard let host = Host(record: record) else { return nil }
+            isEnabled = host.enabled
+            domain = host.domain
+            aliases = host.aliases
+            certificateName = host.certificateName
+            sslMode = host.sslMode
+            allowsExpired = host.clientAuth?.allowsExpired == true
+            usesRevocationLists = host.clientAuth?.revocationLists.isEmpty == false
+        }
+    }
+
     /// All hosts of a state, sorted by name. By certificate name, `chainFaults` says why all clients refuse a chain,
     /// and `chainDoubts` why some clients refuse it or all clients will.
     package static func all(
         in snapshot: StateSnapshot, chainFaults: [String: String] = [:], chainDoubts: [String: String] = [:], now: Int64
     ) -> [HostStatus] {
+        let hosts = snapshot.items.filter { $0.key.kind == .host }
         let others = CertificatesByDomain(snapshot)
-        return snapshot.items.filter { $0.key.kind == .host }.sorted { $0.key < $1.key }
-            .map {
-                HostStatus($0.key.name, Host(record: $0.value.record), snapshot, others, chainFaults, chainDoubts, now)
-            }
+        return hosts.sorted { $0.key < $1.key }.map { id, item in
+            HostStatus(id.name, Settings(record: item.record), snapshot, others, chainFaults, chainDoubts, now)
+        }
     }
 
-    private init(
-        _ name: String, _ host: Host?, _ snapshot: StateSnapshot, _ others: CertificatesByDomain,
+    /// `host` is nil for a record that can't be read. `others` are the certificates of `snapshot`.
+    package init(
+        _ name: String, _ host: Settings?, _ snapshot: StateSnapshot, _ others: CertificatesByDomain,
         _ chainFaults: [String: String], _ chainDoubts: [String: String], _ now: Int64
     ) {
         func facts(_ name: String) -> CertificateFacts? { snapshot.items[ItemID(.certificate, name)]?.certificate }
         self.name = name
-        isEnabled = host?.enabled ?? false
+        isEnabled = host?.isEnabled ?? false
         let wanted = host?.certificateName
         let own = wanted.flatMap(facts)
         let served = own == nil ? host.flatMap { others.certificate(for: $0.domain) } : wanted
@@ -54,7 +82,7 @@ package struct HostStatus: Sendable {
         issuer = shown?.issuerCommonName
         expiresAt = shown?.expiresAt
         daysLeft = shown.map { Int(($0.expiresAt - now) / 86_400) }
-        if let host, !host.enabled {
+        if let host, !host.isEnabled {
             problem = nil
             warning = nil
             note = "disabled" + Self.trouble(of: own, host, now)
@@ -77,14 +105,14 @@ package struct HostStatus: Sendable {
             }
         let isExpiring = own?.isLeft(toExpireWithin: OwnCertificate.warningDays, now) ?? false
         let doubt = wanted.flatMap { chainDoubts[$0] }.map { "its certificate \($0)" }
-        let lax = host?.clientAuth?.allowsExpired == true ? "accepts expired certificates of clients" : nil
+        let lax = host?.allowsExpired == true ? "accepts expired certificates of clients" : nil
         let fault = problem != nil ? nil : isExpiring ? "its certificate expires soon" : doubt
         let warnings = [fault, lax].compactMap(\.self)
         warning = warnings.isEmpty ? nil : warnings.joined(separator: "; it ")
     }
 
     /// Why the certificate of a disabled host can't be used, and whether enabling the host obtains another certificate.
-    private static func trouble(of own: CertificateFacts?, _ host: Host, _ now: Int64) -> String {
+    private static func trouble(of own: CertificateFacts?, _ host: Settings, _ now: Int64) -> String {
         guard let own, let fault = own.loss ?? (own.expiresAt <= now ? "has expired" : nil) else { return "" }
         let isReplaced = host.sslMode == .letsencrypt
         return "; its certificate \(fault)" + (isReplaced ? " and is replaced when the host is enabled" : "")
@@ -102,10 +130,10 @@ extension CertificateFacts {
 
 /// The stored certificates by the names that they cover. A gateway serves one of them when a host's own certificate is
 /// missing.
-private struct CertificatesByDomain {
+package struct CertificatesByDomain: Sendable {
     private var names: [String: String] = [:]
 
-    init(_ snapshot: StateSnapshot) {
+    package init(_ snapshot: StateSnapshot) {
         for (id, item) in snapshot.items {
             for domain in item.certificate?.domains ?? [] {
                 // If several certificates cover a name, gateways may serve any of them. The status always names the
@@ -117,7 +145,7 @@ private struct CertificatesByDomain {
 
     /// The text to append to "its certificate is missing": the certificate that is served instead, for the host's
     /// domain or else for aliases. Empty when there is none.
-    func standIn(for host: Host) -> String {
+    fileprivate func standIn(for host: HostStatus.Settings) -> String {
         if let name = certificate(for: host.domain) { return ", '\(name)' stands in" }
         let standIns = host.aliases.map(certificate)
         guard let name = standIns.lazy.compactMap(\.self).first else { return "" }
@@ -125,7 +153,7 @@ private struct CertificatesByDomain {
             + (standIns.allSatisfy { $0 == name } ? "its aliases" : "some of its aliases")
     }
 
-    func certificate(for domain: DomainName) -> String? {
+    fileprivate func certificate(for domain: DomainName) -> String? {
         names[domain.text] ?? (domain.isWildcard ? nil : names["*.\(domain.parent)"])
     }
 }

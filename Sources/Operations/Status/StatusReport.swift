@@ -5,6 +5,7 @@ import SystemPackage
 
 /// What is wrong in a state, and whether anybody must act.
 package struct StatusReport: Sendable {
+    /// Without the kept certificates and the renewals, in a report of `StatusReports`.
     package let snapshot: StateSnapshot
     package let gateways: FleetStatus
     /// Sorted by name.
@@ -17,37 +18,44 @@ package struct StatusReport: Sendable {
     /// The files of revocation lists, sorted by path.
     package let lists: [RevocationListStatus]
 
+    /// What must be mended, with the item that it concerns: its kind and its name.
+    package let problems: [(item: String, problem: String)]
+
     /// `machine` is this machine's name, `now` is in seconds since 1970. `files` reads the files of the operator's own
     /// certificates; nil if they are not examined.
     package init(of store: any StateStore, machine: String, now: Int64, files: SecretReader? = nil) throws {
-        snapshot = try store.snapshot()
-        gateways = FleetStatus(try store.nodes(), revision: snapshot.revision, now: now)
+        let snapshot = try store.snapshot()
+        let gateways = FleetStatus(try store.nodes(), revision: snapshot.revision, now: now)
         let chains = try store.chainFindings(now: now, files: files)
-        hosts = HostStatus.all(in: snapshot, chainFaults: chains.faults, chainDoubts: chains.doubts, now: now)
-        let failed = try store.renewals().filter { $0.failures > 0 }.sorted { $0.certificate < $1.certificate }
-        // `ManagedState` reads every host, so it is made only if a certificate could not be obtained.
-        let state = try failed.isEmpty ? nil : ManagedState(store)
-        let hasGateway = !gateways.alive.isEmpty
-        failing = failed.map {
-            FailingCertificate(
-                $0, nextTryAt: state?.nextTry(of: $0.certificate),
-                isMissed: state?.isMissed($0.certificate, now: now) ?? true, hasGateway: hasGateway, now: now)
-        }
-        edge = try EdgeStatus.all(in: snapshot, store.edgePacks())
-        let directory = FilePath(try store.directory() ?? ".")
-        identities = try IdentityList(store, snapshot, gateways, directory: directory, machine: machine, now: now)
-            .identities
-        lists = RevocationListStatus.all(in: snapshot, directory: directory, now: now)
+        let hosts = HostStatus.all(in: snapshot, chainFaults: chains.faults, chainDoubts: chains.doubts, now: now)
+        let failing = try FailingCertificate.all(in: store, gateways, now: now)
+        try self.init(snapshot, hosts, failing, gateways, others: snapshot, store, machine: machine, now: now)
     }
 
-    /// What must be mended, with the item that it concerns: its kind and its name.
-    package var problems: [(item: String, problem: String)] {
-        let running = gateways.alive.filter { $0.problems > 0 }.flatMap(reported)
+    /// `others` has the items that are no hosts and no certificates, and the hosts with revocation lists.
+    init(
+        _ snapshot: StateSnapshot, _ hosts: [HostStatus], _ failing: [FailingCertificate], _ gateways: FleetStatus,
+        others: StateSnapshot, _ store: any StateStore, machine: String, now: Int64
+    ) throws {
+        (self.snapshot, self.hosts, self.failing, self.gateways) = (snapshot, hosts, failing, gateways)
+        edge = try EdgeStatus.all(in: others, store.edgePacks())
+        let directory = FilePath(try store.directory() ?? ".")
+        identities = try IdentityList(store, others, gateways, directory: directory, machine: machine, now: now)
+            .identities
+        lists = RevocationListStatus.all(in: others, directory: directory, now: now)
+        problems = Self.problems(gateways, identities, failing, edge, lists, hosts)
+    }
+
+    private static func problems(
+        _ gateways: FleetStatus, _ identities: [LoadedIdentity], _ failing: [FailingCertificate], _ edge: [EdgeStatus],
+        _ lists: [RevocationListStatus], _ hosts: [HostStatus]
+    ) -> [(item: String, problem: String)] {
+        let running = gateways.alive.filter { $0.problems > 0 }.flatMap { reported(by: $0, identities) }
         let missing = gateways.haveRun && gateways.alive.isEmpty ? [("gateway:gateway", "no gateway is running")] : []
         let missed = failing.filter(\.isMissed).map { failing in
             (
                 "certificate:\(failing.progress.certificate)",
-                "could not be obtained" + Self.tail(failing.progress.lastFailure)
+                "could not be obtained" + tail(failing.progress.lastFailure)
             )
         }
         return missing + running + missed
@@ -58,10 +66,10 @@ package struct StatusReport: Sendable {
     }
 
     /// What a gateway reports, but for identities, whose own problems have it.
-    private func reported(by node: GatewayNode) -> [(String, String)] {
+    private static func reported(by node: GatewayNode, _ identities: [LoadedIdentity]) -> [(String, String)] {
         let gateway = "gateway:\(node.machine)"
         guard !node.troubles.isEmpty else {
-            return [(gateway, "\(node.problems) items could not be put in force" + Self.tail(node.lastProblem))]
+            return [(gateway, "\(node.problems) items could not be put in force" + tail(node.lastProblem))]
         }
         let others = node.troubles.filter { trouble in
             !identities.contains { trouble.item == ItemID(.identity, $0.name) }
@@ -75,9 +83,7 @@ package struct StatusReport: Sendable {
 
     /// Whether anybody must act: whether there are `problems`.
     package var hasProblem: Bool {
-        hosts.contains { $0.problem != nil } || failing.contains(where: \.isMissed) || gateways.hasProblem
-            || edge.contains { $0.problem != nil } || identities.contains { $0.problem != nil }
-            || lists.contains(where: \.hasProblem)
+        !problems.isEmpty || gateways.hasProblem || lists.contains(where: \.hasProblem)
     }
 }
 

@@ -1,0 +1,231 @@
+import ConfigModel
+import Issuers
+import Reconciler
+import State
+import Synchronization
+
+/// Makes the reports on a state that a gateway's admin API shows, again and again.
+///
+/// What depends on all hosts and certificates is kept between reports. It follows the state's changes at a cost that
+/// depends mostly on their number. Once a minute all statuses are computed anew, since they depend on the time. What
+/// depends on gateways, identities and files is read for each report.
+package final class StatusReports: Sendable {
+    private let kept = Mutex<KeptFindings?>(nil)
+    private let keptCalendar = Mutex<KeptCalendar?>(nil)
+
+    package init() {}
+
+    /// `machine` is this machine's name, `now` is in seconds since 1970.
+    package func report(of store: any StateStore, machine: String, now: Int64) throws -> StatusReport {
+        let found = try findings(in: store, now: now)
+        let gateways = FleetStatus(try store.nodes(), revision: found.snapshot.revision, now: now)
+        let failing = try FailingCertificate.all(in: store, gateways, now: now)
+        var others = StateSnapshot(generation: found.snapshot.generation, revision: found.snapshot.revision, items: [:])
+        for kind in [ItemKind.identity, .node, .edgeCertificate] {
+            for (name, item) in try store.items(of: kind) { others.items[ItemID(kind, name)] = item }
+        }
+        for name in found.hostsWithLists {
+            let id = ItemID(.host, name)
+            others.items[id] = found.snapshot.items[id]
+        }
+        return try StatusReport(
+            found.snapshot, found.hosts, failing, gateways, others: others, store, machine: machine, now: now)
+    }
+
+    /// The status of a host; nil if there is none of this name.
+    package func host(_ name: String, of store: any StateStore, now: Int64) throws -> HostStatus? {
+        let hosts = try findings(in: store, now: now).hosts
+        var range = hosts.indices
+        while !range.isEmpty {
+            let middle = range.lowerBound + range.count / 2
+            if hosts[middle].name == name { return hosts[middle] }
+            range = hosts[middle].name < name ? middle + 1..<range.upperBound : range.lowerBound..<middle
+        }
+        return nil
+    }
+
+    /// When each certificate that Aegis renews is due, the next first.
+    package func calendar(of store: any StateStore) throws -> [RenewalDate] {
+        try keptCalendar.withLock { kept in
+            let basis = try KeptCalendar.Basis(store)
+            if let kept, kept.basis == basis { return kept.dates }
+            let calendar = try KeptCalendar(basis, store)
+            kept = calendar
+            return calendar.dates
+        }
+    }
+
+    private func findings(in store: any StateStore, now: Int64) throws -> KeptFindings {
+        // Whoever comes meanwhile waits for the result.
+        try kept.withLock { kept in
+            // Taken out, so that the values are changed in place.
+            let former = kept.take()
+            let findings = try former?.following(store, now: now) ?? KeptFindings(store, now: now)
+            kept = findings
+            return findings
+        }
+    }
+}
+
+/// When a certificate is due to be renewed.
+package struct RenewalDate: Sendable {
+    package let name: String
+    /// Nil as long as it was never issued.
+    package let facts: CertificateFacts?
+    /// With a failed try's delay, in seconds since 1970.
+    package let dueAt: Int64
+    package let progress: RenewalProgress?
+}
+
+/// What the report says of hosts and certificates, for a revision of the state and a minute.
+private struct KeptFindings {
+    private(set) var snapshot: StateSnapshot
+    /// Sorted by name.
+    private(set) var hosts: [HostStatus] = []
+    /// The names of the hosts that use files of revocation lists.
+    private(set) var hostsWithLists: Set<String> = []
+    private let file: StateFileID?
+    private var now: Int64
+    private var settings: [String: HostStatus.Settings?] = [:]
+    private var others: CertificatesByDomain
+    /// Why clients refuse the chains of certificates, by certificate name.
+    private var faults: [String: String] = [:]
+
+    init(_ store: any StateStore, now: Int64) throws {
+        file = store.file
+        self.now = now
+        // The certificates come after the revision, so changes in between are read again the next time.
+        snapshot = try store.snapshot()
+        (snapshot.kept, snapshot.renewals) = ([:], [:])
+        faults = try store.chainFindings(now: now).faults
+        others = CertificatesByDomain(snapshot)
+        for (id, item) in snapshot.items where id.kind == .host { note(host: id.name, item) }
+        hosts = settings.keys.sorted().map(status)
+    }
+
+    /// These findings, brought up to the present state. Nil if everything must be read anew.
+    consuming func following(_ store: any StateStore, now: Int64) throws -> KeptFindings? {
+        guard file == store.file, file != nil, self.now <= now, snapshot.revision > 0 else { return nil }
+        let then = self.now
+        let isNewMinute = now / 60 != then / 60
+        guard try isNewMinute || store.position().revision != snapshot.revision else { return self }
+        self.now = now
+        var chains = try ChainFaults(now: now, of: store)
+        guard let changed = try readChanges(in: store, &chains) else { return nil }
+        if isNewMinute {
+            try examineAgain(since: then, &chains, store)
+            hosts = settings.keys.sorted().map(status)
+        } else {
+            update(changed)
+        }
+        return self
+    }
+
+    /// The items that have changed. Nil if everything must be read anew.
+    private mutating func readChanges(in store: any StateStore, _ chains: inout ChainFaults) throws -> Set<ItemID>? {
+        var changed: Set<ItemID> = []
+        let position = try store.readChanges(since: snapshot.revision) { change in
+            switch change {
+            case .item(let id, let item):
+                changed.insert(id)
+                snapshot.items[id] = item
+                if id.kind == .host { note(host: id.name, item) }
+            case .certificate(let stored):
+                let id = ItemID(.certificate, stored.name)
+                changed.insert(id)
+                snapshot.items[id] = StoredItem(
+                    owner: stored.owner, record: stored.record, certificate: stored.facts)
+                faults[stored.name] = chains.fault(of: stored)
+            case .deleted(let id):
+                changed.insert(id)
+                snapshot.items[id] = nil
+                if id.kind == .certificate { faults[id.name] = nil }
+                guard id.kind == .host else { return }
+                settings[id.name] = nil
+                hostsWithLists.remove(id.name)
+            case .challenge, .challengeDeleted: break
+            }
+        }
+        // An issuer's `ca_file` decides about the chains of its certificates.
+        guard let position, !changed.contains(where: { $0.kind == .issuer }) else { return nil }
+        (snapshot.revision, snapshot.generation) = (position.revision, position.generation)
+        if changed.contains(where: { $0.kind == .certificate }) { others = CertificatesByDomain(snapshot) }
+        return changed
+    }
+
+    private mutating func note(host name: String, _ item: StoredItem) {
+        let read = HostStatus.Settings(record: item.record)
+        settings[name] = .some(read)
+        if read?.usesRevocationLists == true { hostsWithLists.insert(name) } else { hostsWithLists.remove(name) }
+    }
+
+    /// Computes the statuses anew that depend on items which have changed.
+    private mutating func update(_ changed: Set<ItemID>) {
+        var names = Set(changed.lazy.filter { $0.kind == .host }.map(\.name))
+        let certificates = Set(changed.lazy.filter { $0.kind == .certificate }.map(\.name))
+        if !certificates.isEmpty {
+            for host in hosts {
+                // A host without its own certificate is served with any that has its name.
+                let wanted = (settings[host.name] ?? nil)?.certificateName
+                if wanted == nil || wanted != host.certificate || certificates.contains(wanted ?? "") {
+                    names.insert(host.name)
+                }
+            }
+        }
+        guard !names.isEmpty else { return }
+        let anew = names.filter { settings[$0] != nil }.sorted().map(status)
+        var merged: [HostStatus] = []
+        merged.reserveCapacity(hosts.count + anew.count)
+        var rest = anew[...]
+        for host in hosts where !names.contains(host.name) {
+            while let next = rest.first, next.name < host.name { merged.append(rest.removeFirst()) }
+            merged.append(host)
+        }
+        hosts = merged + rest
+    }
+
+    private func status(of name: String) -> HostStatus {
+        HostStatus(name, settings[name] ?? nil, snapshot, others, faults, [:], now)
+    }
+
+    /// Examines the chains whose faults depend on the time: those that had a fault, and those in which a certificate
+    /// has expired since `then`.
+    private mutating func examineAgain(
+        since then: Int64, _ chains: inout ChainFaults, _ store: any StateStore
+    ) throws {
+        var names = Set(faults.keys)
+        for (id, item) in snapshot.items {
+            guard let facts = item.certificate, then < facts.expiresAt, facts.expiresAt <= now else { continue }
+            names.insert(id.name)
+        }
+        for name in names { faults[name] = try store.certificate(named: name).flatMap { chains.fault(of: $0) } }
+    }
+}
+
+/// When certificates are due, for a revision of the state and the failures and advice that it has.
+private struct KeptCalendar {
+    struct Basis: Equatable {
+        let file: StateFileID?
+        let position: StatePosition
+        let renewals: [RenewalProgress]
+
+        init(_ store: any StateStore) throws {
+            file = store.file
+            position = try store.position()
+            renewals = try store.renewals()
+        }
+    }
+
+    let basis: Basis
+    /// The next first.
+    let dates: [RenewalDate]
+
+    init(_ basis: Basis, _ store: any StateStore) throws {
+        self.basis = basis
+        let state = try ManagedState(store)
+        dates = state.calendar().map { certificate, facts, dueAt in
+            RenewalDate(
+                name: certificate.name, facts: facts, dueAt: dueAt, progress: state.progress[certificate.name])
+        }
+    }
+}
