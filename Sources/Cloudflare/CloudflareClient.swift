@@ -18,6 +18,7 @@ package struct CloudflareClient: Sendable {
     private let transport: Transport
     private let wait: @Sendable (Duration) -> Void
     private let now: @Sendable () -> Int64
+    private let patience: Duration
 
     /// Makes a client.
     ///
@@ -26,15 +27,18 @@ package struct CloudflareClient: Sendable {
     ///   - credential: A Bearer token, or an Origin CA key in the field X-Auth-User-Service-Key.
     ///   - wait: Sleeps before a call is repeated.
     ///   - now: Returns seconds since 1970, to compute the delay from a date in Retry-After.
+    ///   - patience: How long the waits of a call may take together.
     package init(
         baseURL: String, credential: SecretField, transport: @escaping Transport,
-        wait: @escaping @Sendable (Duration) -> Void, now: @escaping @Sendable () -> Int64
+        wait: @escaping @Sendable (Duration) -> Void, now: @escaping @Sendable () -> Int64,
+        patience: Duration = .seconds(60)
     ) {
         self.baseURL = baseURL
         self.credential = credential
         self.transport = transport
         self.wait = wait
         self.now = now
+        self.patience = patience
     }
 
     /// Makes a call and returns the `result` in the answer's envelope.
@@ -59,7 +63,7 @@ package struct CloudflareClient: Sendable {
         let request = HTTPRequest(
             method, baseURL + path, fields: fields + [HTTPField("Accept", "application/json")],
             authorization: credential, body: body)
-        var backoff = Backoff()
+        var backoff = Backoff(budget: patience)
         while true {
             let answer: HTTPResponse
             do throws(HTTPFailure) {

@@ -36,6 +36,11 @@ extension SQLiteStateStore {
             try forgetOrder(of: certificate, revision, in: database)
             try execute(
                 database, "DELETE FROM leases WHERE name = ?", [Lease.Name.certificate(certificate).text])
+        case .endEdgeOrder(let certificate):
+            try checkLease(.edgeCertificate(certificate), of: holder, in: database)
+            try execute(database, "DELETE FROM edge_packs WHERE certificate = ?", [certificate])
+            try execute(
+                database, "DELETE FROM leases WHERE name = ?", [Lease.Name.edgeCertificate(certificate).text])
         case .resealAccount(let id, let sealedKey, let sealedNextKey):
             try execute(
                 database,

@@ -158,6 +158,9 @@ package enum StateMutation: Sendable {
     /// Deletes the order of a certificate with its challenges, and releases the certificate's lease, which the
     /// committing process must hold.
     case endOrder(certificate: String)
+    /// Deletes the packs of an edge certificate from the journal, and releases its lease, which the committing process
+    /// must hold.
+    case endEdgeOrder(certificate: String)
     /// Adds a replaced certificate to the list of certificates to revoke.
     case supersede(SupersededCertificate)
     /// Replaces only the sealed key of a stored or kept certificate.

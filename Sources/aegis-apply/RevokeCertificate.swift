@@ -15,28 +15,11 @@ struct RevokeCertificate: ParsableCommand {
             is enabled.
             """)
 
-    /// The reason of a revocation (RFC 5280 section 5.3.1).
-    enum Reason: String, ExpressibleByArgument, CaseIterable {
-        case unspecified
-        case keyCompromise = "key-compromise"
-        case superseded
-        case cessationOfOperation = "cessation-of-operation"
-
-        var code: RevocationReason {
-            switch self {
-            case .unspecified: .unspecified
-            case .keyCompromise: .keyCompromise
-            case .superseded: .superseded
-            case .cessationOfOperation: .cessationOfOperation
-            }
-        }
-    }
-
     @Argument(help: "The certificate's name; for a host's own certificate, the host's domain.")
     var name: String
 
     @Option(help: "Why: unspecified, key-compromise, superseded or cessation-of-operation.")
-    var reason: Reason
+    var reason: RevocationWord
 
     @OptionGroup var options: StateOptions
 
@@ -84,3 +67,5 @@ struct RevokeCertificate: ParsableCommand {
         }
     }
 }
+
+extension RevocationWord: ExpressibleByArgument {}

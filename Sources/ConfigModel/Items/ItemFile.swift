@@ -4,7 +4,11 @@
 /// reported: there are cheaper ways to find them than to write down all hosts.
 package struct ItemFile: Sendable {
     package enum Section: String, CaseIterable, Sendable {
-        case identities, vaults, issuers, certificates, hosts
+        case identities, vaults, issuers, certificates
+        case edgeCertificates = "edge_certificates"
+        case hosts
+
+        fileprivate var isList: Bool { self == .hosts || self == .edgeCertificates }
     }
 
     private var items: [Section: [(name: String, record: [UInt8])]] = [:]
@@ -16,14 +20,25 @@ package struct ItemFile: Sendable {
         items[section, default: []].append((name, record))
     }
 
+    /// The items as a file would declare them: with secrets, where records have only fingerprints. Throws the errors.
+    package func configuration() throws(ItemFaults) -> Configuration {
+        let found = faults(readsRecords: false)
+        guard found.isEmpty,
+            let configuration = Configuration.parse(SourceText(name: "items", bytes: text)).configuration
+        else { throw ItemFaults(faults: found) }
+        return configuration
+    }
+
     /// The errors of all items, in the order of the sections and of their items. Warnings are left out.
-    package func faults() -> [ItemFault] {
+    package func faults() -> [ItemFault] { faults(readsRecords: true) }
+
+    private func faults(readsRecords: Bool) -> [ItemFault] {
         let source = SourceText(name: "items", bytes: text)
         if let fault = YAMLTextCheck.fault(in: source) { return [ItemFault(fault, at: "")] }
         do throws(YAMLFault) {
             let document = try YAMLParser.parse(source)
             guard let root = document.root else { return [] }
-            let diagnostics = Configuration.check(records: document)
+            let diagnostics = Configuration.check(document, readsRecords: readsRecords)
             let pointers = document.pointers(from: root)
             return diagnostics.filter { $0.severity == .error }.map { ItemFault($0, at: pointers[$0.position] ?? "") }
                 .map(named)
@@ -45,7 +60,7 @@ package struct ItemFile: Sendable {
         var text = Array("{\"version\":\(Configuration.version)".utf8)
         for section in Section.allCases {
             guard let items = items[section] else { continue }
-            let isList = section == .hosts
+            let isList = section.isList
             text += ",\"\(section.rawValue)\":\(isList ? "[" : "{")".utf8
             for (index, item) in items.enumerated() {
                 if index > 0 { text.append(UInt8(ascii: ",")) }
@@ -56,6 +71,10 @@ package struct ItemFile: Sendable {
         }
         return text + [UInt8(ascii: "}")]
     }
+}
+
+package struct ItemFaults: Error, Sendable {
+    package let faults: [ItemFault]
 }
 
 /// An error in an item of an `ItemFile`.

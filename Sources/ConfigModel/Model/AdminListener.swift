@@ -12,6 +12,14 @@ package struct AdminListener: Sendable, Equatable {
 
     package var address = ListenAddress(address: IPAddress("127.0.0.1"), port: 9443)
     package var api = API.write
+    package var cloudflare = Cloudflare()
+
+    /// Where the admin API orders certificates of Cloudflare. No request can name another address.
+    package struct Cloudflare: Sendable, Equatable {
+        package var baseURL = CloudflareOriginIssuer.defaultBaseURL
+        /// A PEM file of the CAs that are trusted for the API's server; nil: the system's CAs.
+        package var caFile: String?
+    }
 
     /// The shape of the listener: its address, or a mapping with the address and further settings.
     static let shape = ValueShape<AdminListener>(
@@ -23,7 +31,7 @@ package struct AdminListener: Sendable, Equatable {
             return mapping.read(node, &reader)
         },
         write: { listener, style in
-            listener.api == API.write
+            listener.api == API.write && listener.cloudflare == Cloudflare()
                 ? ValueShape.listenAddress.write(listener.address, style) : mapping.write(listener, style)
         })
 
@@ -34,5 +42,16 @@ package struct AdminListener: Sendable, Equatable {
             .defaulted(
                 "api", \.api, .choice("use of the admin API"),
                 "What clients of the admin API may do at most; off: there is no API"),
+            .nested(
+                "cloudflare", "Where the admin API orders certificates of Cloudflare",
+                ObjectShape(
+                    "Cloudflare", "Where the admin API orders certificates of Cloudflare", initial: AdminListener(),
+                    fields: [
+                        .defaulted(
+                            "base_url", \.cloudflare.baseURL, .httpsURL, "Where Cloudflare's API is, with its path"),
+                        .optional(
+                            "ca_file", \.cloudflare.caFile, .path,
+                            "CAs trusted for the API's server, in PEM; else the system's"),
+                    ])),
         ])
 }

@@ -83,10 +83,10 @@ extension Configuration {
         return ParsedConfiguration(configuration, reader)
     }
 
-    /// The diagnostics of a document in which items are written as records of the state.
-    static func check(records document: YAMLDocument) -> [Diagnostic] {
+    /// The diagnostics of a document. In it items are written as records of the state if it `readsRecords`.
+    static func check(_ document: YAMLDocument, readsRecords: Bool) -> [Diagnostic] {
         guard let root = document.root else { return [] }
-        var reader = ModelReader(document, readsRecords: true)
+        var reader = ModelReader(document, readsRecords: readsRecords)
         if let configuration = shape.read(root, &reader) { Rules.check(configuration, root, &reader) }
         return reader.diagnostics.sorted()
     }

@@ -6,7 +6,9 @@ import PKI
 import State
 
 extension CloudflareClient {
-    init(_ settings: CloudflareOriginIssuer, secrets: SecretReader) throws(IssuanceFailure) {
+    init(_ settings: CloudflareOriginIssuer, secrets: SecretReader, patience: Duration = .seconds(60))
+        throws(IssuanceFailure)
+    {
         let (secret, field): (SecretBytes, (SecretBytes) -> SecretField)
         switch settings.authMethod {
         case .apiToken:
@@ -16,17 +18,18 @@ extension CloudflareClient {
             guard let key = settings.originCAKey else { throw IssuanceFailure("the issuer has no 'origin_ca_key'") }
             (secret, field) = (try secrets.readLine(key), { SecretField("X-Auth-User-Service-Key", $0) })
         }
-        try self.init(settings.baseURL, settings.caFile, secret, field, secrets)
+        try self.init(settings.baseURL, settings.caFile, secret, field, secrets, patience)
     }
 
-    init(_ settings: EdgeCertificate, secrets: SecretReader) throws(IssuanceFailure) {
+    init(_ settings: EdgeCertificate, secrets: SecretReader, patience: Duration = .seconds(60)) throws(IssuanceFailure)
+    {
         let token = try secrets.readLine(settings.apiToken)
-        try self.init(settings.baseURL, settings.caFile, token, SecretField.bearer, secrets)
+        try self.init(settings.baseURL, settings.caFile, token, SecretField.bearer, secrets, patience)
     }
 
     private init(
         _ url: ServiceURL, _ caFile: String?, _ secret: SecretBytes, _ field: (SecretBytes) -> SecretField,
-        _ secrets: SecretReader
+        _ secrets: SecretReader, _ patience: Duration
     ) throws(IssuanceFailure) {
         let client: HTTPClient
         do throws(HTTPFailure) {
@@ -43,7 +46,7 @@ extension CloudflareClient {
                 return HTTPResponse(
                     status: answer.status, fields: answer.fields, body: mask.hiding(in: answer.body))
             }, wait: WaitNote.beforeRepeating(to: "Cloudflare"),
-            now: { Int64(time(nil)) })
+            now: { Int64(time(nil)) }, patience: patience)
     }
 }
 

@@ -26,6 +26,46 @@ package struct EdgePacks: Sendable {
         }
     }
 
+    /// Orders a pack that no edge certificate of the state declares. `name` is its name in the journal: with the same
+    /// name, an order that was begun before is continued.
+    ///
+    /// The caller must commit `endEdgeOrder` with what it stores of the pack, and then release the lease.
+    package func orderOnce(
+        _ certificate: EdgeCertificate, named name: String
+    ) throws(IssuanceFailure) -> (pack: EdgePack, lease: LeaseKeeper) {
+        do {
+            let keeper = try takeLease(name)
+            do {
+                return (try work(name, certificate, keeper.holder).ordered().pack, keeper)
+            } catch {
+                keeper.release()
+                throw error
+            }
+        } catch {
+            throw IssuanceFailure(of: error, now: context.now())
+        }
+    }
+
+    /// The status of a pack, in Cloudflare's words.
+    package func status(of id: String, by certificate: EdgeCertificate) throws(IssuanceFailure) -> String {
+        do {
+            return try CloudflareClient(certificate, secrets: context.secrets, patience: context.patience)
+                .pack(id, inZone: certificate.zoneID).status
+        } catch {
+            throw IssuanceFailure(of: error, now: context.now())
+        }
+    }
+
+    private func work(
+        _ name: String, _ certificate: EdgeCertificate, _ holder: LeaseHolder
+    ) throws(IssuanceFailure) -> EdgePackWork {
+        EdgePackWork(
+            name: name, certificate: certificate,
+            client: try CloudflareClient(certificate, secrets: context.secrets, patience: context.patience),
+            store: context.store, holder: holder,
+            now: context.now)
+    }
+
     /// Reads the ordered pack and waits until it is active, but at most for `patience`. Returns nil if the declared
     /// pack was not ordered.
     package func follow(
@@ -50,11 +90,7 @@ package struct EdgePacks: Sendable {
         do {
             let keeper = try takeLease(name)
             defer { keeper.release() }
-            let client = try CloudflareClient(certificate, secrets: context.secrets)
-            return try body(
-                EdgePackWork(
-                    name: name, certificate: certificate, client: client, store: context.store, holder: keeper.holder,
-                    now: context.now))
+            return try body(work(name, certificate, keeper.holder))
         } catch {
             throw IssuanceFailure(of: error, now: context.now())
         }

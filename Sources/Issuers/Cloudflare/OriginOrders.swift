@@ -15,12 +15,40 @@ struct OriginOrderRequest {
     /// The zone in whose list Cloudflare shows the certificate. Nil if aegis.yaml has no `zone_id`.
     let zone: String?
 
+    /// An order that no declaration names, with the settings that came with it.
+    init(_ order: OriginOrder) {
+        (name, names, issuer) = (order.name, order.names, "")
+        settings = order.settings
+        zone = order.settings.zoneID
+    }
+
     init(of wanted: WantedCertificate, from issuer: String, _ settings: CloudflareOriginIssuer) {
         name = wanted.name
         names = wanted.names
         self.issuer = issuer
         self.settings = settings
         zone = wanted.zoneID ?? settings.zoneID
+    }
+}
+
+/// A certificate of Cloudflare's Origin CA that is ordered once, and belongs to no issuer of the state.
+package struct OriginOrder: Sendable {
+    /// The name that the state will store the certificate under.
+    let name: String
+    let names: [String]
+    let settings: CloudflareOriginIssuer
+
+    package init(name: String, names: [String], _ settings: CloudflareOriginIssuer) {
+        (self.name, self.names, self.settings) = (name, names, settings)
+    }
+
+    /// Obtains the certificate. The caller must commit the material together with its `closing`, which ends the order in
+    /// the journal and the lease. An order of this name that was begun before is continued.
+    package func obtain(_ context: IssuanceContext) throws(IssuanceFailure) -> ObtainedCertificate {
+        let material = try SoleIssuance(context: context).obtain(name, for: names) { () throws(IssuanceFailure) in
+            try OriginOrders(context: context).obtain(OriginOrderRequest(self), startsAnew: false)
+        }
+        return ObtainedCertificate(material: material, autoRenew: false)
     }
 }
 
@@ -40,7 +68,9 @@ struct OriginOrders: Sendable {
     /// `startsAnew` deletes an order with an unknown outcome. Cloudflare may have issued a certificate for it.
     func obtain(_ need: OriginOrderRequest, startsAnew: Bool) throws(IssuanceFailure) -> IssuedMaterial {
         do {
-            return try order(need, CloudflareClient(need.settings, secrets: context.secrets), startsAnew: startsAnew)
+            return try order(
+                need, CloudflareClient(need.settings, secrets: context.secrets, patience: context.patience),
+                startsAnew: startsAnew)
         } catch {
             throw IssuanceFailure(of: error, now: context.now())
         }

@@ -79,7 +79,7 @@ package struct OriginRevocations: Sendable {
 
     /// Revokes a certificate; a revocation can't be undone. Succeeds if the certificate is already revoked.
     package func revoke(_ id: String, _ settings: CloudflareOriginIssuer) throws(IssuanceFailure) {
-        let client = try CloudflareClient(settings, secrets: context.secrets)
+        let client = try CloudflareClient(settings, secrets: context.secrets, patience: context.patience)
         do throws(CloudflareError) {
             try client.revoke(id)
         } catch {

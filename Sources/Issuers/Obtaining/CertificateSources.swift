@@ -27,6 +27,15 @@ package struct CertificateSources: Sendable {
             context: context, acme: ACMEOrders(context, board: board), local: local, vaults: VaultSessions(context))
     }
 
+    /// Sources for a process that only lets issuers revoke certificates.
+    package init(revoking context: IssuanceContext) {
+        let nothing = IssuanceFailure("this process obtains no certificates")
+        let board = ChallengeBoard(store: context.store, holder: context.holder) { () throws(IssuanceFailure) in
+            throw nothing
+        }
+        self.init(local: .failure(nothing), board: board, context)
+    }
+
     private var context: IssuanceContext { resources.context }
 
     /// Obtains a declared certificate, which the state will store under `name`. This may take minutes, until the CA has

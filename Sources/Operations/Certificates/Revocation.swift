@@ -67,6 +67,13 @@ package struct Revocation: Sendable {
             hint: failures.compactMap(\.failure.hint).first)
     }
 
+    /// Marks the certificate as revoked. `now` is in seconds since 1970.
+    func mark(now: Int64) -> StateMutation {
+        .noteLoss(
+            certificate: certificate.name, fingerprint: certificate.facts.fingerprint,
+            reason: "was revoked on \(UTCTime.text(now))")
+    }
+
     /// Marks the certificate as revoked, with an event. `now` is in seconds since 1970.
     package func record(
         in store: any StateStore, by holder: LeaseHolder, actor: String, now: Int64
@@ -74,15 +81,28 @@ package struct Revocation: Sendable {
         let name = certificate.name
         let event = AuditEvent(at: now, actor: actor, action: "revoke", item: ItemID(.certificate, name))
         try store.commit(
-            [
-                .noteLoss(
-                    certificate: name, fingerprint: certificate.facts.fingerprint,
-                    reason: "was revoked on \(UTCTime.text(now))"), .appendEvent(event),
-            ], by: holder, under: .certificate(name))
+            [mark(now: now), .appendEvent(event)], by: holder, under: .certificate(name))
         guard try store.keptCertificate(named: name) == nil else { return .notUsed }
         let host = try store.item(ItemID(.host, name)).flatMap { Host(record: $0.record) }
         if let host, !host.enabled, host.sslMode == .letsencrypt { return .rests }
         return certificate.facts.autoRenew ? .isReplaced : .isServedOn
+    }
+}
+
+/// The words for the reasons of a revocation that operators give (RFC 5280 section 5.3.1).
+package enum RevocationWord: String, CaseIterable, Sendable {
+    case unspecified
+    case keyCompromise = "key-compromise"
+    case superseded
+    case cessationOfOperation = "cessation-of-operation"
+
+    package var code: RevocationReason {
+        switch self {
+        case .unspecified: .unspecified
+        case .keyCompromise: .keyCompromise
+        case .superseded: .superseded
+        case .cessationOfOperation: .cessationOfOperation
+        }
     }
 }
 

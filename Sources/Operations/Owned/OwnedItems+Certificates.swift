@@ -56,8 +56,28 @@ extension OwnedItems {
                 faults: uncovered.map { OperationFailure.Fault(at: "/domains/\($0.offset)", "it is for \(names)") })
         }
         let name = try name ?? self.name(of: sent, fingerprint: leaf.fingerprint, leaf.names.first?.text)
+        return try stored(obtained, named: name, sealer)
+    }
+
+    /// The row of a certificate that the API owns and nobody renews.
+    func stored(_ obtained: ObtainedCertificate, named name: String, _ sealer: Sealer) throws -> StoredCertificate {
         // The record must not say more of the key than that it belongs to the leaf.
-        let record = NamedCertificate(own: name, mark: String(leaf.fingerprint.prefix(8))).record(.compact).json()
+        let mark = String(obtained.material.chain.leaf.fingerprint.prefix(8))
+        let record = NamedCertificate(own: name, mark: mark).record(.compact).json()
+        try checkName(name, record)
+        do throws(IssuanceFailure) {
+            return try obtained.stored(named: name, owner: .api, record: record, sealer: sealer, now: now)
+        } catch {
+            throw OperationFailure(.notPossible, error.reason)
+        }
+    }
+
+    /// Refuses a name that the file's rules refuse.
+    package func checkName(_ name: String) throws {
+        try checkName(name, NamedCertificate(own: name, mark: "any").record(.compact).json())
+    }
+
+    private func checkName(_ name: String, _ record: [UInt8]) throws {
         var file = ItemFile()
         file.add(record, named: name, to: .certificates)
         if let fault = file.faults().first {
@@ -65,20 +85,11 @@ extension OwnedItems {
                 .invalid, "the certificate breaks rules",
                 faults: [OperationFailure.Fault(at: "/name", fault.hint ?? fault.message)])
         }
-        do throws(IssuanceFailure) {
-            return try obtained.stored(
-                named: name, owner: .api, record: record, sealer: sealer, now: now)
-        } catch {
-            throw OperationFailure(.notPossible, error.reason)
-        }
     }
 
     private func name(of sent: SentCertificate, fingerprint: String, _ domain: String?) throws -> String {
         let name = sent.name ?? Self.name(for: domain ?? "certificate", fingerprint)
-        let isTaken =
-            try store.certificate(named: name) != nil || store.keptCertificate(named: name) != nil
-            || store.item(ItemID(.host, name)).flatMap { Host(record: $0.record) }?.sslMode == .letsencrypt
-        guard isTaken else { return name }
+        guard try isTaken(name) else { return name }
         throw OperationFailure(
             .nameTaken,
             sent.name == nil
@@ -87,8 +98,14 @@ extension OwnedItems {
             faults: sent.name == nil ? [] : [OperationFailure.Fault(at: "/name", "is taken")])
     }
 
+    /// Whether a certificate has the name, or will be given it.
+    func isTaken(_ name: String) throws -> Bool {
+        try store.certificate(named: name) != nil || store.keptCertificate(named: name) != nil
+            || store.item(ItemID(.host, name)).flatMap { Host(record: $0.record) }?.sslMode == .letsencrypt
+    }
+
     /// A name of at most 100 bytes that no other leaf gets.
-    private static func name(for domain: String, _ fingerprint: String) -> String {
+    static func name(for domain: String, _ fingerprint: String) -> String {
         let plain = domain.hasPrefix("*.") ? "wildcard" + domain.dropFirst() : domain
         let safe = plain.unicodeScalars.prefix(80).map { scalar in
             scalar.isASCII && scalar.properties.isAlphabetic || ("0"..."9").contains(scalar) || scalar == "."
@@ -124,6 +141,34 @@ extension OwnedItems {
             mutations: [
                 .requestRenewal(certificate: use.certificate.name, fingerprint: facts.fingerprint, now: now)
             ])
+    }
+
+    /// Has the CA of a certificate revoke it. `issuance` reads the issuers' secrets and asks the CA, which may take long.
+    package func revokeCertificate(
+        numbered number: Int64, _ reason: RevocationWord, _ issuance: IssuanceContext
+    ) throws -> Change {
+        let name = try certificate(numbered: number).certificate.name
+        let keeper: LeaseKeeper
+        do {
+            keeper = try LeaseKeeper(.certificate(name), in: store)
+        } catch let held as LeaseKeeper.Held {
+            let other = held.lease.holder
+            throw OperationFailure(
+                .notPossible, "process \(other.process) on \(other.machine) is obtaining another one",
+                hint: "try again when it is done")
+        }
+        do {
+            guard let stored = try store.certificate(named: name) else {
+                throw OperationFailure(.missing, "there is no certificate in force with this id")
+            }
+            let issuers = try ManagedState(store, only: [name]).issuers
+            let revocation = try Revocation(of: stored, reason.code, among: issuers)
+            _ = try revocation.carryOut(by: CertificateSources(revoking: issuance))
+            return Change(item: ItemID(.certificate, name), mutations: [revocation.mark(now: now)], lease: keeper)
+        } catch {
+            keeper.release()
+            throw error
+        }
     }
 
     private func certificate(numbered number: Int64) throws -> CertificateUse {

@@ -19,6 +19,8 @@ package struct OwnedItems {
     package struct Change {
         package let item: ItemID
         package let mutations: [StateMutation]
+        /// Must be held until the commit, and then be released.
+        package var lease: LeaseKeeper?
     }
 
     func refuseFileOwned(_ id: ItemID, _ owner: StoredItem.Owner) throws {

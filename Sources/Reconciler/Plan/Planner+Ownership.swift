@@ -120,6 +120,7 @@ extension ItemFile.Section {
         case .vaults: .vault
         case .issuers: .issuer
         case .certificates: .certificate
+        case .edgeCertificates: .edgeCertificate
         case .hosts: .host
         }
     }
