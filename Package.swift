@@ -139,6 +139,7 @@ let package = Package(
             name: "AdminAPI",
             dependencies: [
                 "CZlib", "ConfigModel", "Gateway", "Issuers", "Operations", "PKI", "Reconciler", "Remote", "State",
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: house
         ),

@@ -15,8 +15,8 @@ import Synchronization
 package final class AdminAPI: AdminService {
     /// What the API needs besides the request.
     package struct Dependencies: Sendable {
-        /// Opens the state for the time of a call. Returns nil if there is no state yet.
-        package var withStore: @Sendable (_ body: (any StateStore) throws -> AdminResponse) throws -> AdminResponse?
+        /// Opens the state for the time of a call. Returns false if there is no state yet.
+        package var openStore: @Sendable (_ body: (any StateStore) throws -> Void) throws -> Bool
         /// The present time, in seconds since 1970.
         package var now: @Sendable () -> Int64
         /// Reads the certificate of the local CA. The configuration names the directory of its files, which may be
@@ -24,17 +24,25 @@ package final class AdminAPI: AdminService {
         package var localAuthority: @Sendable (_ directory: String, _ base: String) -> Certificate?
         package var version: String
         package var writing: Writing
+        let reports = StatusReports()
 
         package init(
             version: String, writing: Writing, now: @escaping @Sendable () -> Int64,
             localAuthority: @escaping @Sendable (String, String) -> Certificate?,
-            withStore: @escaping @Sendable ((any StateStore) throws -> AdminResponse) throws -> AdminResponse?
+            openStore: @escaping @Sendable ((any StateStore) throws -> Void) throws -> Bool
         ) {
             self.version = version
             self.writing = writing
             self.now = now
             self.localAuthority = localAuthority
-            self.withStore = withStore
+            self.openStore = openStore
+        }
+
+        /// Opens the state for the time of a call. Returns nil if there is no state yet.
+        func withStore<Result>(_ body: (any StateStore) throws -> Result) throws -> Result? {
+            var result: Result?
+            _ = try openStore { result = try body($0) }
+            return result
         }
     }
 
@@ -93,6 +101,15 @@ package final class AdminAPI: AdminService {
         return response
     }
 
+    package func parts(of streams: [any AdminStream]) -> [AdminStreamPart] {
+        let streams = streams.compactMap { $0 as? EventStream }
+        // While the state can't be read, the streams wait.
+        let parts = try? dependencies.withStore { store in
+            try streams.map { try $0.part(from: store, gate) }
+        }
+        return (parts ?? nil) ?? streams.map { _ in .bytes([]) }
+    }
+
     /// What a client is told of an error.
     static func problem(_ error: any Error) -> Problem {
         switch error {
@@ -137,29 +154,28 @@ package final class AdminAPI: AdminService {
     private func carryOut(
         _ request: AdminRequest, _ path: RequestPath, _ isChange: Bool, _ caller: Caller, _ store: any StateStore
     ) throws -> AdminResponse {
-        let method = request.method == "HEAD" ? "GET" : request.method
-        let found = Routes.all.compactMap { route in route.path.match(path.segments).map { (route, $0) } }
-        let match = found.first { $0.0.method == method }
+        let match = RouteMatch(request.method, path, among: Routes.all)
         // What can't be found needs the scope that it would probably need.
-        let scope = match?.0.scope ?? (isChange ? .write : .read)
-        guard scope == .read || request.mayChange else {
-            throw Problem(.readOnly, "gateway.admin says 'api: read'.")
-        }
+        var scope = isChange ? AccessToken.Scope.write : .read
+        if case .found(let route, _) = match { scope = route.scope }
+        if scope == .write { try gate.checkChange(request) }
         guard scope == .read || caller.scope == .write else {
             throw Problem(.insufficientScope, "'\(caller.name)' may only read.")
         }
-        guard let (route, parameters) = match else {
-            guard !found.isEmpty else { throw Problem(.notFound, "Nothing has this path.") }
-            let methods = found.flatMap { route, _ in route.method == "GET" ? ["GET", "HEAD"] : [route.method] }
-            throw Problem(
-                .methodNotAllowed, "This path takes \(methods.joined(separator: ", ")).",
-                fields: [("Allow", methods.joined(separator: ", "))])
+        switch match {
+        case .nothing: throw Problem(.notFound, "Nothing has this path.")
+        case .otherMethods(let methods):
+            let list = methods.joined(separator: ", ")
+            throw Problem(.methodNotAllowed, "This path takes \(list).", fields: [("Allow", list)])
+        case .found(let route, let parameters):
+            let call = Call(
+                path: route.path, query: try Query(path.parameters, route.query),
+                body: try isChange ? body(of: request, for: route) : .object([]),
+                context: RequestContext(
+                    request: request, caller: caller, store: store, now: dependencies.now(),
+                    dependencies: dependencies, parameters: parameters))
+            return try route.carryOut(call)
         }
-        let call = Call(
-            path: route.path, parameters: parameters, query: try Query(path.parameters, route.query), request: request,
-            body: try isChange ? body(of: request, for: route) : .object([]), caller: caller, store: store,
-            now: dependencies.now(), dependencies: dependencies)
-        return try route.carryOut(call)
     }
 
     /// The JSON of a change. A browser can't send the types of `Route.bodyTypes` to another origin without asking first.

@@ -126,12 +126,13 @@ extension AegisGateway {
                     let place = cacheDirectory.map { FilePath($0) } ?? FilePath(base).pushing(FilePath(directory))
                     return LocalAuthority.certificate(in: place)
                 },
-                withStore: { body in
+                openStore: { body in
                     guard let store = try SQLiteStateStore(following: path, patienceMilliseconds: patience) else {
-                        return nil
+                        return false
                     }
                     defer { store.close() }
-                    return try body(store)
+                    try body(store)
+                    return true
                 }))
     }
 }

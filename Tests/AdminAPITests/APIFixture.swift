@@ -47,10 +47,11 @@ final class APIFixture: Sendable {
         api = AdminAPI(
             AdminAPI.Dependencies(
                 version: "1.2.3", writing: writing, now: { access.fixture?.now ?? 0 }, localAuthority: { _, _ in nil },
-                withStore: { body in
-                    guard let fixture = access.fixture, fixture.isThere.withLock({ $0 }) else { return nil }
+                openStore: { body in
+                    guard let fixture = access.fixture, fixture.isThere.withLock({ $0 }) else { return false }
                     if let failure = fixture.failure.withLock({ $0 }) { throw failure }
-                    return try body(fixture.store)
+                    try body(fixture.store)
+                    return true
                 }))
         access.set(self)
         _ = try store.acquireLease(.apply, for: holder, now: now, isFree: { _ in false })

@@ -149,6 +149,7 @@ import Testing
         #expect(Set(Routes.all.map(\.name)).count == Routes.all.count)
         #expect(Routes.all.allSatisfy { $0.scope == .write || $0.method == "GET" || $0.name == "planFile" })
         #expect(
-            Set(changes.map { String($0.name.prefix { $0.isLowercase }) }) == ["create", "change", "delete", "renew"])
+            Set(changes.map { String($0.name.prefix { $0.isLowercase }) })
+                == ["create", "change", "delete", "renew", "revoke", "order"])
     }
 }

@@ -10,6 +10,8 @@ import Testing
         let begun = DispatchSemaphore(value: 0)
         let mayEnd = DispatchSemaphore(value: 0)
 
+        func parts(of streams: [any AdminStream]) -> [AdminStreamPart] { [] }
+
         func answer(_ request: AdminRequest) -> AdminResponse {
             begun.signal()
             mayEnd.wait()
@@ -20,7 +22,7 @@ import Testing
     @Test("The number of waiting requests is limited, and each request gets its own answer")
     func bounds() {
         let service = SlowService()
-        let queue = AdminQueue(service)
+        let queue = AdminQueue(service, statePath: "/nowhere/state.db")
         let answers = Mutex<Set<String>>([])
         let delivered = DispatchSemaphore(value: 0)
         func submit(_ number: Int) -> Bool {

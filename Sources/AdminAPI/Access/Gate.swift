@@ -35,23 +35,29 @@ final class Gate: Sendable {
     }
 
     /// The caller. Throws a problem (401) if the credentials are not valid.
-    func identify(_ credentials: Credentials, _ request: AdminRequest, in store: any StateStore) throws -> Caller {
+    ///
+    /// - Parameter notesUse: Whether the token or session counts as used. A page that is only open is not.
+    func identify(
+        _ credentials: Credentials, _ request: AdminRequest, in store: any StateStore, notesUse: Bool = true
+    ) throws -> Caller {
         if let holder = request.holder {
             return Caller(kind: .certificate, name: holder.name, scope: holder.mayChange ? .write : .read)
         }
         switch credentials {
-        case .bearer(let text): return try token(text, request, in: store)
-        case .session(let secret): return try session(secret, in: store)
+        case .bearer(let text): return try token(text, request, in: store, notesUse)
+        case .session(let secret): return try session(secret, in: store, notesUse)
         case .none, .unusable: throw wrongToken(request)
         }
     }
 
-    private func token(_ text: String, _ request: AdminRequest, in store: any StateStore) throws -> Caller {
+    private func token(_ text: String, _ request: AdminRequest, in store: any StateStore, _ notesUse: Bool) throws
+        -> Caller
+    {
         let now = now()
         guard let token = Credentials.token(text, among: try store.accessTokens()), !token.isExpired(at: now) else {
             throw wrongToken(request)
         }
-        if (token.lastUsedAt ?? 0) + Self.useSeconds <= now {
+        if notesUse, (token.lastUsedAt ?? 0) + Self.useSeconds <= now {
             // A state that can't be written now may still be read.
             try? store.noteUse(ofToken: token.name, at: now)
         }
@@ -65,13 +71,18 @@ final class Gate: Sendable {
             fields: [("WWW-Authenticate", "Bearer realm=\"aegis\", error=\"invalid_token\"")])
     }
 
-    private func session(_ secret: String, in store: any StateStore) throws -> Caller {
+    private func session(_ secret: String, in store: any StateStore, _ notesUse: Bool) throws -> Caller {
         let now = now()
         guard let digest = AccessSecret.session.digest(of: secret), let session = try store.session(digest: digest),
             !session.isOver(at: now)
         else { throw Problem(.unauthorized, "The session is over.") }
-        if session.lastUsedAt + Self.useSeconds <= now { try? store.noteUse(ofSession: digest, at: now) }
+        if notesUse, session.lastUsedAt + Self.useSeconds <= now { try? store.noteUse(ofSession: digest, at: now) }
         return Caller(kind: .person, name: session.openedBy, scope: .write)
+    }
+
+    /// Refuses a change that the configuration does not allow.
+    func checkChange(_ request: AdminRequest) throws(Problem) {
+        guard request.mayChange else { throw Problem(.readOnly, "gateway.admin says 'api: read'.") }
     }
 
     /// Refuses a change that a page of another origin has sent.

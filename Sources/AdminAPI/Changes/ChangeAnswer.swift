@@ -49,7 +49,10 @@ struct ChangeAnswer: Sendable {
 
     private var id: PlainValue { number.map { .int(Int($0)) } ?? .string(item.name) }
 
-    var response: AdminResponse {
+    var response: AdminResponse { response(Self.form.write(self)) }
+
+    /// The answer with this body, if its status has one.
+    func response(_ body: PlainValue) -> AdminResponse {
         var fields = [(name: "Aegis-Revision", value: "\(revision)")]
         guard status != 204 else { return AdminResponse(status: status, fields: fields) }
         if status == 201 {
@@ -58,6 +61,6 @@ struct ChangeAnswer: Sendable {
             fields.append(("Location", "/api/v1/\(collection)/\(number.map { "\($0)" } ?? item.name)"))
         }
         fields.append(("Content-Type", "application/json"))
-        return AdminResponse(status: status, fields: fields, body: Self.form.write(self).json() + [UInt8(ascii: "\n")])
+        return AdminResponse(status: status, fields: fields, body: body.json() + [UInt8(ascii: "\n")])
     }
 }

@@ -12,15 +12,21 @@ struct ChangeRun {
     private let action: String
     private let status: Int
     private let make: (Call) throws -> OwnedItems.Change
+    private let respond: (ChangeAnswer, Call) throws -> AdminResponse
 
     /// How long a change waits for an apply, in seconds.
     static let patienceSeconds = 10
 
-    init(_ call: Call, action: String, status: Int, _ make: @escaping (Call) throws -> OwnedItems.Change) {
+    /// `respond` makes the response to a change that was committed, now or earlier.
+    init(
+        _ call: Call, action: String, status: Int, _ make: @escaping (Call) throws -> OwnedItems.Change,
+        respond: @escaping (ChangeAnswer, Call) throws -> AdminResponse = { answer, _ in answer.response }
+    ) {
         self.call = call
         self.action = action
         self.status = status
         self.make = make
+        self.respond = respond
     }
 
     func run() throws -> AdminResponse {
@@ -35,7 +41,7 @@ struct ChangeRun {
                 fields: [(name: "Retry-After", value: "\(Self.patienceSeconds)")])
         }
         writing.awaitService(call.store, answer.revision)
-        return answer.response
+        return try respond(answer, call)
     }
 
     private func carryOut(_ key: IdempotencyKey?, _ holder: LeaseHolder) throws -> ChangeAnswer {
@@ -57,6 +63,7 @@ struct ChangeRun {
         } catch let failure as OperationFailure {
             throw Problem(failure)
         }
+        defer { change.lease?.release() }
         // A deleted certificate has no number any more.
         let former = try number(of: change.item)
         let answer = RememberedAnswer(

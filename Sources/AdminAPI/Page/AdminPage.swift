@@ -45,20 +45,20 @@ struct AdminPage: Sendable {
             let form = try PageForm(request)
             if isChange {
                 try gate.checkPage(request, credentials, token: form[PageForm.changeToken] ?? request.changeToken)
-                guard request.mayChange else { throw Problem(.readOnly, "gateway.admin says 'api: read'.") }
+                try gate.checkChange(request)
             }
-            let method = request.method == "HEAD" ? "GET" : request.method
-            let found = Self.routes.compactMap { route in route.path.match(path.segments).map { (route, $0) } }
-            guard let (route, parameters) = found.first(where: { $0.0.method == method }) else {
-                throw found.isEmpty
-                    ? Problem(.notFound, "Nothing has this address.")
-                    : Problem(.methodNotAllowed, "This address can't be used like that.")
+            let context = RequestContext(
+                request: request, caller: caller, store: store, now: dependencies.now(), dependencies: dependencies)
+            switch RouteMatch(request.method, path, among: Self.routes) {
+            case .nothing: throw Problem(.notFound, "Nothing has this address.")
+            case .otherMethods: throw Problem(.methodNotAllowed, "This address can't be used like that.")
+            case .found(let route, let parameters):
+                var call = PageCall(
+                    query: path.parameters, form: form, changeToken: SessionCookie.changeToken(of: secret),
+                    latestEvent: try EventQuery.newest(in: store), context: context)
+                call.context.parameters = parameters
+                return try route.answer(call)
             }
-            let call = PageCall(
-                parameters: parameters, query: path.parameters, form: form, request: request, caller: caller,
-                changeToken: SessionCookie.changeToken(of: secret), store: store, now: dependencies.now(),
-                dependencies: dependencies)
-            return try route.answer(call)
         }
         guard let answer else { throw AdminAPI.noState }
         return answer
@@ -82,7 +82,7 @@ extension AdminRequest {
 }
 
 /// One address of the page.
-struct PageRoute: Sendable {
+struct PageRoute: Sendable, Addressed {
     let method: String
     let path: PathPattern
     let answer: @Sendable (PageCall) throws -> AdminResponse
@@ -99,28 +99,26 @@ struct PageRoute: Sendable {
 }
 
 /// A request for a page, with what the page is made of.
+@dynamicMemberLookup
 struct PageCall {
-    /// The values of the path's parameters.
-    let parameters: [String: String]
     let query: [(name: String, value: String)]
     let form: PageForm
-    let request: AdminRequest
-    let caller: Caller
     /// What forms send to show that they are ours.
     let changeToken: String
-    let store: any StateStore
-    /// In seconds since 1970.
-    let now: Int64
-    let dependencies: AdminAPI.Dependencies
+    /// The number of the last event before the page was made; 0 if there is none.
+    let latestEvent: Int64
+    var context: RequestContext
+
+    subscript<Value>(dynamicMember member: KeyPath<RequestContext, Value>) -> Value { context[keyPath: member] }
 
     func query(_ name: String) -> String? { query.first { $0.name == name }?.value }
 
     /// Whether the page may change anything.
-    var mayChange: Bool { request.mayChange }
+    var mayChange: Bool { context.request.mayChange }
 
     /// A page of the signed-in person.
     func page(_ title: String, _ content: HTML, status: Int = 200) -> AdminResponse {
-        PageShell.page(title, content, status: status, navigation: PageShell.navigation(self))
+        PageShell.page(title, content, status: status, navigation: PageShell.navigation(self), event: latestEvent)
     }
 
     /// Does what a route of the API does. `body` is the body that the route would be sent.
@@ -130,10 +128,9 @@ struct PageCall {
         guard let route = Routes.all.first(where: { $0.name == name }) else {
             preconditionFailure("no route '\(name)'")
         }
-        return try route.carryOut(
-            Call(
-                path: route.path, parameters: parameters, query: try Query([], []), request: request, body: body,
-                caller: caller, store: store, now: now, dependencies: dependencies))
+        var context = context
+        context.parameters = parameters
+        return try route.carryOut(Call(path: route.path, query: try Query([], []), body: body, context: context))
     }
 
     /// The hidden field that each form of the page has.

@@ -36,7 +36,7 @@ enum CertificatePages {
             """
             <h1>\(summary.certificate.name)</h1>
             \(failure.map(PageParts.failure))
-            <p>\(state(summary)) \(summary.problem ?? "")</p>
+            <p data-live="state">\(state(summary)) \(summary.problem ?? "")</p>
             \(PageParts.facts([
                 ("Expires", PageParts.life(from: facts.notBefore, to: facts.expiresAt, now: call.now)),
                 ("Issuer", "\(facts.issuerCommonName)"), ("Source", "\(facts.source.rawValue)"),

@@ -23,15 +23,14 @@ enum HistoryPages {
     }
 
     private static func renewals(_ call: PageCall) throws -> AdminResponse {
-        let state = try ManagedState(call.store)
-        let due = state.calendar()
-        let rows = try due.prefix(rowsAPage).map { certificate, facts, dueAt -> [HTML] in
-            let progress = state.progress[certificate.name]
-            return [
-                PageParts.certificateLink(certificate.name, try call.store.number(ofCertificate: certificate.name)),
-                dueAt <= call.now ? PageParts.mark("warning", "due now") : PageParts.time(dueAt),
-                facts.map { PageParts.life(from: $0.notBefore, to: $0.expiresAt, now: call.now) } ?? "not there yet",
-                progress.flatMap(\.lastFailure).map { "\(PageParts.mark("bad", "failed")) \($0)" } ?? "",
+        let due = try call.dependencies.reports.calendar(of: call.store)
+        let rows = try due.prefix(rowsAPage).map { date -> [HTML] in
+            [
+                PageParts.certificateLink(date.name, try call.store.number(ofCertificate: date.name)),
+                date.dueAt <= call.now ? PageParts.mark("warning", "due now") : PageParts.time(date.dueAt),
+                date.facts.map { PageParts.life(from: $0.notBefore, to: $0.expiresAt, now: call.now) }
+                    ?? "not there yet",
+                date.progress?.lastFailure.map { "\(PageParts.mark("bad", "failed")) \($0)" } ?? "",
             ]
         }
         let rest: HTML? =

@@ -8,7 +8,7 @@ import State
 /// The forms have the settings that most hosts need. All others are in the API, and stay as they are when a form is sent.
 enum HostPages {
     static let routes: [PageRoute] = [
-        .get("/hosts/{id}") { call in try show(call, try find(call)) },
+        .get("/hosts/{id}") { call in try show(call, try HostRoutes.find(call.context)) },
         .post("/hosts/{id}", change),
         .post("/hosts/{id}/delete", delete),
         .get("/add/host") { try addForm($0, [:]) },
@@ -21,14 +21,6 @@ enum HostPages {
         if let warning = status.warning { return "\(PageParts.mark("warning", "Warning")) \(warning)" }
         guard status.isEnabled else { return "\(PageParts.mark("off", "Off")) \(status.note ?? "")" }
         return PageParts.mark("good", "Good")
-    }
-
-    private static func find(_ call: PageCall) throws -> HostView {
-        let name = call.parameters["id"] ?? ""
-        guard let item = try call.store.item(ItemID(.host, name)),
-            let view = try HostView.all([(name, item)], in: call.store, now: call.now).first
-        else { throw Problem(.notFound, "There is no host with this domain.") }
-        return view
     }
 
     private static func show(
@@ -57,7 +49,7 @@ enum HostPages {
             """
             <h1>\(view.name)</h1>
             \(failure.map(PageParts.failure))
-            <p>\(view.status.map(state))</p>
+            <p data-live="state">\(view.status.map(state))</p>
             \(PageParts.facts([
                 ("Certificate", view.status?.certificate.map { PageParts.certificateLink($0, view.certificateNumber) }),
                 ("Issuer", view.status?.issuer.map { "\($0)" }),
@@ -66,7 +58,7 @@ enum HostPages {
             ]))
             \(form)
             <div class="actions">\(deletion)</div>
-            <details><summary>All settings</summary>\(PageParts.facts(others))</details>
+            <details><summary>All settings</summary>\(PageParts.facts(others, as: "settings"))</details>
             \(try PageParts.latestEvents(of: ItemID(.host, view.name), 20, in: call.store))
             """, status: failure?.kind.status ?? 200)
     }
@@ -175,7 +167,7 @@ enum HostPages {
             _ = try call.carryOut("changeHost", ["id": name], .map(members(call.form)))
             return .redirect("/hosts/\(name)")
         } catch let problem as Problem where problem.kind != .notFound {
-            return try show(call, try find(call), PageParts.faults(problem), failure: problem)
+            return try show(call, try HostRoutes.find(call.context), PageParts.faults(problem), failure: problem)
         }
     }
 
@@ -184,7 +176,7 @@ enum HostPages {
             _ = try call.carryOut("deleteHost", ["id": call.parameters["id"] ?? ""])
             return .redirect("/")
         } catch let problem as Problem where problem.kind != .notFound {
-            return try show(call, try find(call), failure: problem)
+            return try show(call, try HostRoutes.find(call.context), failure: problem)
         }
     }
 }

@@ -13,7 +13,8 @@ enum OverviewPage {
     private static let latestEvents = 10
 
     private static func answer(_ call: PageCall) throws -> AdminResponse {
-        let report = try StatusReport(of: call.store, machine: SystemName.machine, now: call.now)
+        let report = try call.dependencies.reports.report(
+            of: call.store, machine: SystemName.machine, now: call.now)
         return call.page(
             "Overview",
             """
@@ -29,7 +30,8 @@ enum OverviewPage {
     private static func problems(_ report: StatusReport) -> HTML {
         let problems = report.problems
         guard !problems.isEmpty else {
-            return "<p role=\"status\">\(PageParts.mark("good", "Good")) Nothing needs you now.</p>"
+            return
+                "<p role=\"status\" data-live=\"problems\">\(PageParts.mark("good", "Good")) Nothing needs you now.</p>"
         }
         let lines = problems.prefix(mostProblems).map { item, problem -> HTML in
             "<li>\(PageParts.mark("bad", "Problem")) <strong>\(item)</strong>: \(problem)</li>\n"
@@ -37,7 +39,7 @@ enum OverviewPage {
         let rest: HTML? =
             problems.count > mostProblems ? "<p>… and \(problems.count - mostProblems) more.</p>" : nil
         return """
-            <section aria-label="What needs you"><ul class="problems">
+            <section aria-label="What needs you" data-live="problems"><ul class="problems">
             \(lines)</ul>\(rest)</section>
             """
     }

@@ -8,7 +8,7 @@ enum PageAssets {
         let (type, text): (String, String)
         switch path.segments[0] {
         case "style.css": (type, text) = ("text/css; charset=utf-8", style)
-        case "script.js": (type, text) = ("text/javascript; charset=utf-8", script)
+        case "script.js": (type, text) = ("text/javascript; charset=utf-8", PageScript.text)
         // Browsers ask for the second one although no page names it.
         case "icon.svg", "favicon.ico": (type, text) = ("image/svg+xml", icon)
         default: return nil
@@ -89,48 +89,6 @@ enum PageAssets {
           header nav { order: 1; flex-basis: 100%; }
           header form { margin-left: auto; }
           dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .5rem; }
-        }
-
-        """
-
-    private static let script = """
-        'use strict';
-        // Asks before what can't be undone.
-        for (const form of document.querySelectorAll('form[data-question]')) {
-          form.addEventListener('submit', event => {
-            if (!confirm(form.dataset.question)) event.preventDefault();
-          });
-        }
-        // A file that is dropped on a field becomes its text. A file with a key and a chain fills both fields.
-        const areas = document.querySelectorAll('textarea[data-file]');
-        const fill = text => {
-          const key = text.match(/-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*?-----END [A-Z ]*PRIVATE KEY-----/);
-          const chain = text.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g);
-          for (const area of areas) {
-            if (area.name === 'key_pem' && key) area.value = key[0] + '\\n';
-            if (area.name === 'cert_pem' && chain) area.value = chain.join('\\n') + '\\n';
-            check(area);
-          }
-        };
-        // Says what is wrong before anything is sent.
-        const check = area => {
-          const wanted = area.name === 'key_pem' ? /-----BEGIN [A-Z ]*PRIVATE KEY-----/ : /-----BEGIN CERTIFICATE-----/;
-          const text = area.value.trim();
-          const fault = text === '' || wanted.test(text) ? ''
-            : /-----BEGIN ENCRYPTED/.test(text) ? 'This key is encrypted: decrypt it first.'
-            : 'This is no ' + (area.name === 'key_pem' ? 'private key' : 'certificate') + ' in PEM.';
-          area.setCustomValidity(fault);
-          if (fault) area.reportValidity();
-        };
-        for (const area of areas) {
-          area.addEventListener('change', () => check(area));
-          area.addEventListener('dragover', event => { event.preventDefault(); area.classList.add('over'); });
-          area.addEventListener('dragleave', () => area.classList.remove('over'));
-          area.addEventListener('drop', async event => {
-            event.preventDefault();
-            area.classList.remove('over');
-            for (const file of event.dataTransfer.files) if (file.size < 1 << 20) fill(await file.text());
-          });
         }
 
         """

@@ -32,19 +32,19 @@ enum PageParts {
             return "<tr>\(cells)</tr>\n"
         }
         return """
-            <table><caption>\(caption)</caption>
+            <table data-live="\(String(caption.prefix { $0 != "(" }))"><caption>\(caption)</caption>
             <thead><tr>\(head)</tr></thead>
             <tbody>
             \(body)</tbody></table>
             """
     }
 
-    /// Names and values, one beneath another. Those without a value are left out.
-    static func facts(_ entries: [(name: String, value: HTML?)]) -> HTML {
+    /// Names and values, one beneath another. Those without a value are left out. `name` names the list for the script.
+    static func facts(_ entries: [(name: String, value: HTML?)], as name: String = "facts") -> HTML {
         let lines = entries.compactMap { name, value in
             value.map { value -> HTML in "<dt>\(name)</dt><dd>\(value)</dd>\n" }
         }
-        return "<dl>\n\(lines)</dl>"
+        return "<dl data-live=\"\(name)\">\n\(lines)</dl>"
     }
 
     /// A form of one button that changes something.

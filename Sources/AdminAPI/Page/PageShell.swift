@@ -16,9 +16,10 @@ enum PageShell {
     ]
 
     static func page(
-        _ title: String, _ content: HTML, status: Int = 200, navigation: HTML? = nil,
+        _ title: String, _ content: HTML, status: Int = 200, navigation: HTML? = nil, event: Int64? = nil,
         fields: [(name: String, value: String)] = []
     ) -> AdminResponse {
+        let live: HTML? = event.map { " data-event=\"\($0)\"" }
         let page: HTML = """
             <!doctype html>
             <html lang="en">
@@ -31,7 +32,7 @@ enum PageShell {
             <link rel="icon" href="/icon.svg">
             <script src="/script.js" defer></script>
             </head>
-            <body>
+            <body\(live)>
             <header><a class="brand" href="/">Aegis</a>\(navigation)</header>
             <main>
             \(content)

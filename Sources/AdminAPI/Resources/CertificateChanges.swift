@@ -17,7 +17,39 @@ enum CertificateChanges {
             "POST", "/api/v1/certificates/{id}/renew", "renewCertificate",
             "Makes a gateway renew a certificate soon, even if it is not due. Events have the result", status: 202
         ) { try $0.owned.renewCertificate(numbered: number($0)) },
+        .changing(
+            "POST", "/api/v1/certificates/{id}/revoke", "revokeCertificate",
+            "Has the CA revoke a certificate, which can't be undone. A gateway replaces it soon if it is renewed at all",
+            status: 202, body: revocationSchema, revoke),
     ]
+
+    private static let revocationSchema = PlainValue.map([
+        ("type", .string("object")),
+        (
+            "properties",
+            .map([
+                (
+                    "reason",
+                    .map([
+                        ("enum", .list(RevocationWord.allCases.map { .string($0.rawValue) })),
+                        ("description", .string("Why it is revoked (RFC 5280 section 5.3.1)")),
+                    ])
+                )
+            ])
+        ), ("required", .list([.string("reason")])), ("additionalProperties", .bool(false)),
+    ])
+
+    private static func revoke(_ call: Call) throws -> OwnedItems.Change {
+        guard case .object(let entries) = call.body, entries.count == 1, case .string(let word)? = call.body["reason"],
+            let reason = RevocationWord(rawValue: word)
+        else {
+            let words = RevocationWord.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Problem(
+                .invalid, "Send a JSON object with the reason alone.",
+                errors: [(.pointer("/reason"), "must be one of \(words)")])
+        }
+        return try call.owned.revokeCertificate(numbered: number(call), reason, call.issuance())
+    }
 
     private static let chain = "cert_pem"
     private static let key = "key_pem"

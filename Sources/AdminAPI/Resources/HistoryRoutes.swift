@@ -54,7 +54,7 @@ enum HistoryRoutes {
             JSONMember("summary", .text, "What it changed") { $0.summary },
         ])
 
-    private static let event = JSONForm<NumberedEvent>.object(
+    static let event = JSONForm<NumberedEvent>.object(
         "Event", "A change that was made, or that failed",
         [
             JSONMember("id", .integer, "Grows with each event") { Int($0.number) },

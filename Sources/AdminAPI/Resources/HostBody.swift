@@ -34,11 +34,9 @@ enum HostBody {
         }
     }
 
-    /// All settings of a host, with their defaults. What is set on the way to upstreams may be a credential, which
-    /// clients of the host never see, so it is not shown here either.
+    /// All settings of a host that may be shown, with their defaults.
     static func shown(_ host: Host) -> [PlainValue.Entry] {
-        var host = host
-        host.headers.request.set = host.headers.request.set.map(\.hidden)
+        var host = host.withoutUpstreamValues
         let hasPolicy = host.hsts != nil
         host.hsts = host.hsts ?? HSTS()
         if !hasPolicy { host.hsts?.enabled = false }
@@ -175,4 +173,14 @@ enum HostBody {
             ),
         ])
     }()
+}
+
+extension Host {
+    /// The host without the values of the headers that it sets on the way to its upstreams. They may be credentials,
+    /// which its clients never see.
+    var withoutUpstreamValues: Host {
+        var host = self
+        host.headers.request.set = host.headers.request.set.map(\.hidden)
+        return host
+    }
 }

@@ -1,7 +1,9 @@
 import ConfigModel
+import Issuers
 import Operations
 import PKI
 import State
+import SystemPackage
 
 /// Creates, changes and deletes hosts of the API.
 enum HostChanges {
@@ -82,8 +84,19 @@ enum HostChanges {
 
 extension Call {
     /// What the API may change.
-    var owned: OwnedItems { OwnedItems(store, now: now) }
+    var owned: OwnedItems { OwnedItems(self.store, now: self.now) }
+
+    /// What calls to CAs need. Changes of the API hold the lease for applying meanwhile, as an apply does.
+    func issuance() throws -> IssuanceContext {
+        let now = self.dependencies.now
+        let sealer = try sealer()
+        let directory = FilePath(try self.store.directory() ?? ".")
+        return IssuanceContext(
+            store: self.store, holder: .current(), sealer: sealer,
+            secrets: SecretReader(directory: directory, store: self.store, sealer: sealer), now: now,
+            patience: .seconds(5))
+    }
 
     /// Seals keys for the state.
-    func sealer() throws -> Sealer { Sealer(key: try dependencies.writing.masterKey(store)) }
+    func sealer() throws -> Sealer { Sealer(key: try self.dependencies.writing.masterKey(self.store)) }
 }

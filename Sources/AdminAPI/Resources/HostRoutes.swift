@@ -43,15 +43,18 @@ enum HostRoutes {
         let limit = call.query.limit
         let found = try call.store.hosts(after: call.query.cursor?.parts[0], limit: limit + 1)
         let page = Page(found, limit, { $0 }, next: { Cursor($0.name) })
-        return Page(items: try HostView.all(page.items, in: call.store, now: call.now), next: page.next)
+        return Page(items: try page.items.map { try HostView($0.name, $0.item, call.context) }, next: page.next)
     }
 
-    private static func one(_ call: Call) throws -> HostView {
-        let name = call.parameters["id"] ?? ""
-        guard let item = try call.store.item(ItemID(.host, name)),
-            let view = try HostView.all([(name, item)], in: call.store, now: call.now).first
-        else { throw Problem(.notFound, "There is no host with this domain.") }
-        return view
+    private static func one(_ call: Call) throws -> HostView { try find(call.context) }
+
+    /// The host that the path names.
+    static func find(_ context: RequestContext) throws -> HostView {
+        let name = context.parameters["id"] ?? ""
+        guard let item = try context.store.item(ItemID(.host, name)) else {
+            throw Problem(.notFound, "There is no host with this domain.")
+        }
+        return try HostView(name, item, context)
     }
 }
 
@@ -63,44 +66,12 @@ struct HostView: Sendable {
     /// The number of the host's own certificate.
     let certificateNumber: Int64?
 
-    /// The hosts with their states, which depend only on them and on their certificates.
-    static func all(_ items: [(name: String, item: StoredItem)], in store: any StateStore, now: Int64) throws
-        -> [HostView]
-    {
-        var snapshot = StateSnapshot.empty
-        var faults: [String: String] = [:]
-        var numbers: [String: Int64] = [:]
-        var chains = try ChainFaults(now: now, of: store)
-        func add(_ numbered: NumberedCertificate) {
-            let certificate = numbered.certificate
-            snapshot.items[ItemID(.certificate, certificate.name)] = StoredItem(
-                owner: certificate.owner, record: certificate.record, certificate: certificate.facts)
-            faults[certificate.name] = chains.fault(of: certificate)
-            numbers[certificate.name] = numbered.number
-        }
-        for (name, item) in items {
-            snapshot.items[ItemID(.host, name)] = item
-            guard let host = Host(record: item.record) else { continue }
-            if let wanted = host.certificateName, let number = try store.number(ofCertificate: wanted),
-                let own = try store.certificate(numbered: number)
-            {
-                add(own)
-                continue
-            }
-            // Others that cover the names stand in for a certificate that is missing.
-            for domain in host.names {
-                var query = CertificateQuery()
-                query.domain = domain.text
-                try store.certificates(query).forEach(add)
-            }
-        }
-        let statuses = HostStatus.all(in: snapshot, chainFaults: faults, now: now)
-        let byName = Dictionary(statuses.map { ($0.name, $0) }) { first, _ in first }
-        return items.map { name, item in
-            let host = Host(record: item.record)
-            return HostView(
-                name: name, owner: item.owner, settings: host.map(HostBody.shown) ?? [], status: byName[name],
-                certificateNumber: host?.certificateName.flatMap { numbers[$0] })
-        }
+    init(_ name: String, _ item: StoredItem, _ context: RequestContext) throws {
+        let host = Host(record: item.record)
+        self.name = name
+        owner = item.owner
+        settings = host.map(HostBody.shown) ?? []
+        status = try context.dependencies.reports.host(name, of: context.store, now: context.now)
+        certificateNumber = try host?.certificateName.flatMap { try context.store.number(ofCertificate: $0) }
     }
 }

@@ -11,7 +11,7 @@ enum StatusRoutes {
 
     static let all: [Route] = [
         .reading("/api/v1/status", "getStatus", "What is wrong, as 'aegis-apply status' finds it", status) {
-            try StatusReport(of: $0.store, machine: SystemName.machine, now: $0.now)
+            try $0.dependencies.reports.report(of: $0.store, machine: SystemName.machine, now: $0.now)
         },
         .reading(
             "/api/v1/renewals", "listRenewals", "When certificates are due to be renewed, the next first",
@@ -106,49 +106,40 @@ enum StatusRoutes {
         ])
 
     private struct Renewal: Sendable {
-        let name: String
+        let date: RenewalDate
         let number: Int64?
-        let facts: CertificateFacts?
-        let dueAt: Int64
-        let progress: RenewalProgress?
         let now: Int64
     }
 
     private static let renewal = JSONForm<Renewal>.object(
         "Renewal", "When a certificate is due to be renewed",
         [
-            JSONMember("certificate", .text, "Its name") { $0.name },
+            JSONMember("certificate", .text, "Its name") { $0.date.name },
             JSONMember("certificate_id", .optional(.integer), "Its number; null as long as it was never issued") {
                 $0.number.map { Int($0) }
             },
-            JSONMember("renews_at", .time, "When it is due") { $0.dueAt },
-            JSONMember("is_due", .flag, "Whether that time has come") { $0.dueAt <= $0.now },
+            JSONMember("renews_at", .time, "When it is due") { $0.date.dueAt },
+            JSONMember("is_due", .flag, "Whether that time has come") { $0.date.dueAt <= $0.now },
             JSONMember("expires_at", .optional(.time), "The end of its validity; null as long as it was never issued") {
-                $0.facts?.expiresAt
+                $0.date.facts?.expiresAt
             },
             JSONMember("failures", .integer, "How many tries have failed since the last success") {
-                $0.progress?.failures ?? 0
+                $0.date.progress?.failures ?? 0
             },
             JSONMember("last_failure", .optional(.text), "Why the last try failed; null when it did not") {
-                $0.progress?.lastFailure
+                $0.date.progress?.lastFailure
             },
         ])
 
     private static func calendar(_ call: Call) throws -> Page<Renewal> {
-        let state = try ManagedState(call.store)
-        var due = state.calendar()[...]
+        var due = try call.dependencies.reports.calendar(of: call.store)[...]
         if let cursor = call.query.cursor, let time = Int64(cursor.parts[0]) {
             let last = (time, cursor.parts[1])
-            due = due.drop { ($0.dueAt, $0.certificate.name) <= last }
+            due = due.drop { ($0.dueAt, $0.name) <= last }
         }
-        let limit = call.query.limit
         return try Page(
-            Array(due.prefix(limit + 1)), limit,
-            { certificate, facts, dueAt in
-                Renewal(
-                    name: certificate.name, number: try call.store.number(ofCertificate: certificate.name),
-                    facts: facts,
-                    dueAt: dueAt, progress: state.progress[certificate.name], now: call.now)
-            }, next: { Cursor("\($0.dueAt)", $0.certificate.name) })
+            Array(due.prefix(call.query.limit + 1)), call.query.limit,
+            { Renewal(date: $0, number: try call.store.number(ofCertificate: $0.name), now: call.now) },
+            next: { Cursor("\($0.dueAt)", $0.name) })
     }
 }

@@ -25,15 +25,17 @@ struct QueryParameter: Sendable {
             read: { words.contains($0) ? .text($0) : nil }, expected: "must be one of \(words.joined(separator: ", "))")
     }
 
-    static func integer(_ name: String, _ summary: String, in range: ClosedRange<Int>, default standard: Int)
+    static func integer(_ name: String, _ summary: String, in range: ClosedRange<Int>, default standard: Int?)
         -> QueryParameter
     {
         QueryParameter(
             name: name, summary: summary,
-            schema: .map([
-                ("type", .string("integer")), ("minimum", .int(range.lowerBound)), ("maximum", .int(range.upperBound)),
-                ("default", .int(standard)),
-            ]),
+            schema: .map(
+                [
+                    ("type", .string("integer")), ("minimum", .int(range.lowerBound)),
+                    ("maximum", .int(range.upperBound)),
+                ]
+                    + (standard.map { [("default", .int($0))] } ?? [])),
             read: { text in
                 // `Int` would read "+7" and "007", too.
                 Int(text).flatMap { range.contains($0) && "\($0)" == text ? .integer($0) : nil }

@@ -5,7 +5,7 @@ import State
 
 /// One thing that the API does, as data: how it is asked for, who may, and what it answers. The OpenAPI document follows
 /// from the routes.
-struct Route: Sendable {
+struct Route: Sendable, Addressed {
     let method: String
     let path: PathPattern
     /// The scope that a token must have.
@@ -75,19 +75,15 @@ struct Route: Sendable {
 }
 
 /// A request for a route, with what its answer may be made of.
+@dynamicMemberLookup
 struct Call {
     let path: PathPattern
-    /// The values of the path's parameters.
-    let parameters: [String: String]
     let query: Query
-    let request: AdminRequest
     /// The JSON that was sent; an empty object for a route that takes none.
     let body: PlainValue
-    let caller: Caller
-    let store: any StateStore
-    /// In seconds since 1970.
-    let now: Int64
-    let dependencies: AdminAPI.Dependencies
+    let context: RequestContext
+
+    subscript<Value>(dynamicMember member: KeyPath<RequestContext, Value>) -> Value { context[keyPath: member] }
 }
 
 extension AdminResponse {

@@ -2,8 +2,8 @@
 enum Routes {
     static let all: [Route] =
         [
-            StatusRoutes.all, CertificateRoutes.all, HostRoutes.all, GatewayRoutes.all, HistoryRoutes.all,
-            PlanRoutes.all,
-            TrustBundle.routes, [OpenAPIDocument.route],
+            StatusRoutes.all, CertificateRoutes.all, CloudflareOrders.all, HostRoutes.all, GatewayRoutes.all,
+            HistoryRoutes.all,
+            [EventStream.route], PlanRoutes.all, [SnapshotRoute.route], TrustBundle.routes, [OpenAPIDocument.route],
         ].flatMap(\.self)
 }

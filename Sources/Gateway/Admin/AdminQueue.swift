@@ -44,8 +44,11 @@ final class AdminQueue: Sendable {
 
     private let readings: Lane
     private let changes: Lane
+    let streams: AdminStreams
 
-    init(_ service: any AdminService) {
+    /// `statePath` is the file whose changes streams tell of.
+    init(_ service: any AdminService, statePath: String) {
+        streams = AdminStreams(service, statePath: statePath)
         // Each waiting request has at most `AdminRequest.maximumBodyBytes`.
         readings = Lane(service, "admin-api", threads: 2, mostWaiting: 32)
         changes = Lane(service, "admin-changes", threads: 1, mostWaiting: 32)

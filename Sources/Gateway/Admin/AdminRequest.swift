@@ -4,6 +4,20 @@ package protocol AdminService: Sendable {
     /// Answers a request, which may take long. The gateway calls this on threads that only do this work: several
     /// reading requests at once, but changes one after another.
     func answer(_ request: AdminRequest) -> AdminResponse
+
+    /// The next part of each stream, in their order. Called on one thread, when the state may have changed.
+    func parts(of streams: [any AdminStream]) -> [AdminStreamPart]
+}
+
+/// What an answer continues with after its body, as long as its client stays.
+package protocol AdminStream: AnyObject, Sendable {}
+
+/// What a stream sends to its client next.
+package enum AdminStreamPart: Sendable {
+    /// May be empty.
+    case bytes([UInt8])
+    /// The stream ends, for example since its client may no longer read it.
+    case end
 }
 
 /// A request to the admin API, with its whole body.
@@ -11,8 +25,8 @@ package struct AdminRequest: Sendable {
     /// The fields that a request keeps, in lower case. All other fields are ignored, such as those that name another
     /// method.
     package static let fieldNames: Set<String> = [
-        "authorization", "content-type", "cookie", "idempotency-key", "if-match", "if-none-match", "origin",
-        "sec-fetch-site", "x-csrf-token",
+        "authorization", "content-type", "cookie", "idempotency-key", "if-match", "if-none-match", "last-event-id",
+        "origin", "sec-fetch-site", "x-csrf-token",
     ]
     /// The largest body, in bytes.
     package static let maximumBodyBytes = 1 << 20
@@ -82,6 +96,8 @@ package struct AdminResponse: Sendable {
     /// The answer's own header fields. Neither names nor values may contain control characters.
     package var fields: [(name: String, value: String)]
     package var body: [UInt8]
+    /// What comes after the body; nil for an answer that ends with it.
+    package var stream: (any AdminStream)?
 
     package init(status: Int, fields: [(name: String, value: String)] = [], body: [UInt8] = []) {
         self.status = status

@@ -9,7 +9,7 @@ extension GatewayServer {
         let (handle, fallback, tickets) = (admin, fallback, tickets)
         let handler = AdminHandler(
             hosts: AdminHosts(machine: node.machine), status: status, metrics: metrics,
-            api: options.adminService.map(AdminQueue.init))
+            api: options.adminService.map { AdminQueue($0, statePath: options.statePath) })
         let settings = WorkerSettings()
         handle.start(log: log) {
             WorkerSetup(

@@ -37,6 +37,8 @@ struct Transport: ~Copyable {
     deinit { Socket.close(descriptor) }
 
     var isFlushed: Bool { outbox.isEmpty }
+    /// How many bytes wait until the peer reads.
+    var unsentBytes: Int { outbox.count }
 
     // MARK: Reading
 

@@ -86,6 +86,7 @@ extension Worker {
     func awaitsAPI(_ id: SlotID) -> Bool {
         let exchange = clients[id].exchange
         return clients[id].listener.isAdmin && !exchange.isNone && !exchanges[exchange].isCollecting
+            && !exchanges[exchange].hasResponseHead
     }
 
     /// Answers 503 with Retry-After, since too many requests wait, or since the answer takes too long.
@@ -121,8 +122,84 @@ extension Worker {
         for (name, value) in response.fields {
             for part in [name, ": ", value, "\r\n"] { part.lendingBytes { memory.output.append($0) } }
         }
+        if let stream = response.stream, exchanges[exchange].method != .head {
+            return begin(stream, response, exchange)
+        }
         response.body.lendingBytes {
             answer(exchange, status: response.status, type: nil, $0, fields: memory.output.bytes)
+        }
+    }
+
+    // MARK: Streams
+
+    /// The most bytes of a stream that wait for a client that reads slowly. Beyond, the client is cut off, and can
+    /// continue at the last event that it has read.
+    private static let mostUnsent = 256 << 10
+
+    /// Sends the beginning of an answer that continues until its client closes the connection or the gateway ends. The
+    /// end of the connection is the end of its body. The answer's own fields are in `memory.output`.
+    private func begin(_ stream: any AdminStream, _ response: AdminResponse, _ exchange: SlotID) {
+        guard let streams = adminHandler?.api?.streams, !isDraining, streamExchanges.count < AdminStreams.most else {
+            return refuseForNow(exchange)
+        }
+        let (client, mailbox) = (exchanges[exchange].client, mailbox)
+        let fields = memory.output.bytes
+        GatewayAnswer.writeStatusLine(response.status, to: memory.output)
+        memory.output.append(fields)
+        memory.output.append(clock.dateLine)
+        memory.output.append("X-Request-Id: ")
+        exchanges[exchange].requestID.write(to: memory.output)
+        memory.output.append("\r\nConnection: close\r\n\r\n")
+        exchanges[exchange].status = UInt16(response.status)
+        exchanges[exchange].hasResponseHead = true
+        exchanges[exchange].keepsClient = false
+        streamExchanges.append(exchange)
+        streams.begin(stream, of: exchange) { mailbox.post(.part(exchange, $0)) }
+        guard deliver(memory.output.bytes.from(fields.count), to: client) else { return }
+        send(response.body, of: exchange)
+    }
+
+    /// Sends the next part of a stream, or ends it.
+    func deliver(_ part: AdminStreamPart, to exchange: SlotID) {
+        guard streamExchanges.contains(exchange), exchanges.contains(exchange) else { return }
+        switch part {
+        case .bytes(let bytes): send(bytes, of: exchange)
+        case .end: end(stream: exchange)
+        }
+    }
+
+    private func send(_ bytes: [UInt8], of exchange: SlotID) {
+        let client = exchanges[exchange].client
+        exchanges[exchange].bytesSent += UInt64(bytes.count)
+        guard bytes.lendingBytes({ deliver($0, to: client) }) else { return }
+        guard clients[client].transport.unsentBytes <= Self.mostUnsent else {
+            noteCut(exchange, "the client reads too slowly")
+            return cutOff(client)
+        }
+        // A client that reads has no time limit.
+        if clients[client].transport.isFlushed { clients[client].deadline.clear() }
+    }
+
+    private func end(stream exchange: SlotID) {
+        forget(stream: exchange)
+        finish(exchange)
+    }
+
+    /// Called when the exchange of a stream ends.
+    func forget(stream exchange: SlotID) {
+        streamExchanges.removeAll { $0 == exchange }
+        adminHandler?.api?.streams.end(exchange)
+    }
+
+    /// Whether a client is getting an answer that continues until it leaves.
+    func isStreaming(_ id: SlotID) -> Bool {
+        clients[id].listener.isAdmin && streamExchanges.contains(clients[id].exchange)
+    }
+
+    /// Ends the streams of these clients.
+    func endStreams(of isMeant: (SlotID) -> Bool) {
+        for exchange in streamExchanges where exchanges.contains(exchange) && isMeant(exchanges[exchange].client) {
+            end(stream: exchange)
         }
     }
 }

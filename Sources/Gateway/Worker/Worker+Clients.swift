@@ -28,6 +28,7 @@ extension Worker {
         }
         // Reading is paused, so no read would notice that the connection is broken.
         if readiness.intersects(.hungUp), isPaused(id) { return abort(id) }
+        if readiness.intersects(.ended), isStreaming(id) { return abort(id) }
         pumpClient(id)
     }
 
@@ -239,7 +240,10 @@ extension Worker {
             return enqueue(client: id)
         }
         let upstream = exchanges[exchange].upstream
-        guard !upstream.isNone else { return }
+        guard !upstream.isNone else {
+            if isStreaming(id) { clients[id].deadline.clear() }
+            return
+        }
         if clients[id].phase == .tunnel {
             keepTunnelAlive(exchange)
         } else {
@@ -346,7 +350,7 @@ extension Worker {
 
     /// Resets the connection of a client that does not read. After an orderly close, the kernel would keep the unsent
     /// bytes and the connection for many minutes.
-    private func cutOff(_ id: SlotID) {
+    func cutOff(_ id: SlotID) {
         Socket.resetOnClose(clients[id].transport.descriptor)
         abort(id)
     }
@@ -362,7 +366,12 @@ extension Worker {
         guard !exchange.isNone else { return }
         exchanges[exchange].keepsClient = false
         metrics.add(.clientAborts, 1)
-        if clients[id].phase != .tunnel { noteCut(exchange, "the client left") }
+        if isStreaming(id) {
+            // A client ends such an answer by leaving.
+            forget(stream: exchange)
+        } else if clients[id].phase != .tunnel {
+            noteCut(exchange, "the client left")
+        }
         // An HTTP/1.0 client would mistake an orderly close for the end of a complete answer. A reset shows that the
         // answer was cut off.
         if exchanges[exchange].hasResponseHead, !exchanges[exchange].clientSpeaksHTTP11 {

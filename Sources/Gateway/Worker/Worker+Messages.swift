@@ -9,9 +9,15 @@ extension Worker {
             for index in listeners.indices where listeners[index].address == address { listeners[index].role = role }
         case .stopListening(let addresses): stopListening { addresses.contains($0.address) }
         case .place(let place): setAddresses(to: place)
-        case .api(let access): apiAccess = access
+        case .api(let access):
+            apiAccess = access
+            if access == .off { endStreams { _ in true } }
         case .answer(let exchange, let response): deliver(response, to: exchange)
-        case .node(let access): nodeAccess = access
+        case .part(let exchange, let part): deliver(part, to: exchange)
+        case .node(let access):
+            nodeAccess = access
+            // Another client may no longer read. Those who may open the stream again.
+            endStreams { clients[$0].listener == .node }
         case .trust(let renewed):
             renewed.upstreams.forEach(setTrust)
             renewed.clients.forEach(tables.set)
@@ -63,6 +69,7 @@ extension Worker {
     private func drain(handedOver: Bool) {
         isDraining = true
         stopListening(acceptingWaiting: !handedOver) { _ in true }
+        endStreams { _ in true }
         forEachClient { id in
             if clients[id].phase == .open, clients[id].exchange.isNone {
                 setDeadline(client: id, inMilliseconds: idleMilliseconds)

@@ -71,6 +71,8 @@ final class Worker {
     var toldShortages: Set<Shortage> = []
     /// How many bytes of request bodies the worker keeps, because they are being collected or may be sent again.
     var collectedBytes = 0
+    /// The exchanges whose answers continue until their clients leave. Only the admin worker has such.
+    var streamExchanges: [SlotID] = []
     /// Whether the worker accepts no more connections, and ends when its last connection has ended.
     var isDraining = false
     /// Whether the gateway is ending. If so, each WebSocket gets a close frame after the present frame.

@@ -16,6 +16,8 @@ enum WorkerMessage: Sendable {
     case api(AdminListener.API)
     /// The answer to a request that was handed over to the admin API. Only the admin worker gets this message.
     case answer(SlotID, AdminResponse)
+    /// The next part of an answer of the admin API that does not end with its body.
+    case part(SlotID, AdminStreamPart)
     /// Sets which clients may use the node listener. Only the admin worker gets this message.
     case node(NodeAccess?)
     /// Sets the new trust, after CAs, revocation lists or identities have changed.
