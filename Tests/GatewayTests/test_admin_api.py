@@ -408,6 +408,9 @@ def test_status_says_what_the_command_says(run):
     good = status()
     assert (good["hosts"], good["certificates"], good["gateways"], good["problems"]) == (2, 1, 1, [])
     with sqlite3.connect(gateway.folder / "state.db") as state:
+        # Another machine seems to be renewing it, so that the gateway does not.
+        state.execute(
+            "INSERT INTO leases VALUES ('certificate site', 'elsewhere another-boot 1 7 ops', unixepoch(), unixepoch() + 60)")
         state.execute("UPDATE position SET revision = revision + 1")
         state.execute("UPDATE certificates SET loss = 'was revoked', revision = (SELECT revision FROM position)")
     assert status()["problems"] == [{"item": "host:app.test", "problem": "its certificate was revoked"}]
