@@ -114,6 +114,9 @@ struct Problem: Error {
         self.fields = fields
     }
 
+    /// The most errors that an answer names.
+    private static let mostErrors = 100
+
     static func type(_ kind: Kind) -> String { "urn:aegis:problem:\(kind.rawValue)" }
 
     func response(to requestID: String) -> AdminResponse {
@@ -126,7 +129,7 @@ struct Problem: Error {
                 (
                     "errors",
                     .list(
-                        errors.map { place, detail in
+                        errors.prefix(Self.mostErrors).map { place, detail in
                             switch place {
                             case .pointer(let pointer):
                                 .map([("pointer", .string(pointer)), ("detail", .string(detail))])

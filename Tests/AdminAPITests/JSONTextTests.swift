@@ -59,6 +59,15 @@ import Testing
         #expect(throws: JSONText.Fault.self) { try JSONText.value(of: nested(500_000)) }
     }
 
+    @Test("The number of values is limited")
+    func values() throws {
+        func list(_ count: Int) -> [UInt8] {
+            Array(("[" + Array(repeating: "1", count: count - 1).joined(separator: ",") + "]").utf8)
+        }
+        _ = try JSONText.value(of: list(10_000))
+        #expect(throws: JSONText.Fault.self) { try JSONText.value(of: list(10_001)) }
+    }
+
     struct Merge: Sendable {
         let target: String
         let patch: String

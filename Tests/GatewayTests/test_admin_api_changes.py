@@ -8,6 +8,7 @@ import os
 import pathlib
 import sqlite3
 import subprocess
+import threading
 import time
 
 import pytest
@@ -302,35 +303,208 @@ def traced(pid, *rules):
         tracer.wait(PATIENCE)
 
 
+class Change:
+    """A change that a gateway is killed in. `prepare` makes what it needs; `request` sends it with an Idempotency-Key;
+    `holds` checks what must be true afterwards, whatever has happened."""
+
+    def __init__(self, gateway, name):
+        self.gateway, self.name = gateway, name
+        self.key = f"Idempotency-Key: {name}"
+        self.item = None
+        self.prepare()
+
+    def prepare(self):
+        pass
+
+    def make_host(self):
+        assert post(self.gateway, "hosts", {"domain": self.name, "respond": {"body": "old\n"}}).status == 201
+        self.item = f"host:{self.name}"
+
+    def make_certificate(self):
+        made = post(self.gateway, "certificates", {**pair(self.name)[1], "name": self.name})
+        assert made.status == 201
+        self.item, self.number = f"certificate:{self.name}", made.json["id"]
+
+
+class CreateHost(Change):
+    status, action = 201, "create"
+
+    def request(self):
+        self.item = f"host:{self.name}"
+        return post(self.gateway, "hosts", {"domain": self.name, "respond": {"body": "new\n"}}, self.key)
+
+    def holds(self):
+        return served(self.gateway, self.name) == "new\n"
+
+
+class CreateHostWithCertificate(Change):
+    status, action = 201, "create"
+
+    def prepare(self):
+        self.holder, sent = pair(self.name)
+        self.send = {"domain": self.name, "respond": {}, "ssl_mode": "custom", "ssl_cert_pem": sent["cert_pem"],
+                     "ssl_key_pem": sent["key_pem"]}
+        self.item = f"host:{self.name}"
+
+    def request(self):
+        return post(self.gateway, "hosts", self.send, self.key)
+
+    def holds(self):
+        return leaf(self.gateway, self.name) == der(self.holder)
+
+
+class StoreCertificate(Change):
+    status, action = 201, "create"
+
+    def prepare(self):
+        self.send = {**pair(self.name)[1], "name": self.name}
+        self.item = f"certificate:{self.name}"
+
+    def request(self):
+        return post(self.gateway, "certificates", self.send, self.key)
+
+    def holds(self):
+        return [one for one in get(self.gateway, "certificates?limit=1000").json["items"] if one["name"] == self.name]
+
+
+class ChangeHost(Change):
+    status, action = 200, "change"
+    prepare = Change.make_host
+
+    def request(self):
+        return change(self.gateway, f"hosts/{self.name}", {"respond": {"body": "new\n"}}, self.key)
+
+    def holds(self):
+        return served(self.gateway, self.name) == "new\n"
+
+
+class DeleteHost(Change):
+    status, action = 204, "delete"
+    prepare = Change.make_host
+
+    def request(self):
+        return delete(self.gateway, f"hosts/{self.name}", self.key)
+
+    def holds(self):
+        return served(self.gateway, self.name) == 404
+
+
+class DeleteCertificate(Change):
+    status, action = 204, "delete"
+    prepare = Change.make_certificate
+
+    def request(self):
+        return delete(self.gateway, f"certificates/{self.number}", self.key)
+
+    def holds(self):
+        return get(self.gateway, f"certificates/{self.number}").status == 404
+
+
+class Renew(Change):
+    status, action = 202, "renew"
+
+    def prepare(self):
+        self.item = "certificate:site"
+
+    def request(self):
+        return post(self.gateway, "certificates/1/renew", {}, self.key)
+
+    def holds(self):
+        return get(self.gateway, "certificates/1").json["status"] == "valid"
+
+
+CHANGES = [CreateHost, CreateHostWithCertificate, StoreCertificate, ChangeHost, DeleteHost, DeleteCertificate, Renew]
+
+
 @pytest.mark.parametrize("call, every", [("fdatasync", 1), ("pwrite64", 9)])
-@pytest.mark.parametrize("what", ["hosts", "certificates"])
-def test_a_gateway_killed_during_a_change_recovers(own, what, call, every):
-    """A client that repeats its request gets what it asked for, once, wherever the gateway was killed."""
+@pytest.mark.parametrize("kind", CHANGES, ids=lambda kind: kind.__name__)
+def test_a_gateway_killed_during_a_change_recovers(own, kind, call, every):
+    """What was answered is there, and what was not is whole or absent. A client that repeats its request gets what it asked
+    for, once, wherever the gateway was killed."""
     kills = 0
     for place in range(1, 400, 1 if LONG else every):
-        if what == "hosts":
-            send, fields = {"domain": f"k{place}.test", "respond": {"body": "kept\n"}}, [f"Idempotency-Key: {what}-{place}"]
-        else:
-            send, fields = pair(f"k{place}.test")[1], [f"Idempotency-Key: {what}-{place}"]
-        before = len(get(own, what + "?limit=1000").json["items"])
+        done = kind(own, f"k{place}.test")
+        count = len(changes_of(own, done))
         answer = None
         with traced(own.process.pid, "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={place}"):
             with contextlib.suppress(OSError, BrokenTransfer):
-                answer = post(own, what, send, *fields)
+                answer = done.request()
         died = own.process.poll() is not None or answer is None
         if died:
             kills += 1
             own.process.wait(PATIENCE)
             own.start()
-        again = post(own, what, send, *fields)
-        assert again.status == 201, again.body
-        assert answer is None or answer.body == again.body
-        items = get(own, what + "?limit=1000").json["items"]
-        assert len(items) == before + 1 and again.json["id"] in [item["id"] for item in items]
-        if what == "hosts":
-            assert served(own, send["domain"]) == "kept\n"
+            # Either the whole change was made, with its event, or nothing of it.
+            was_made = len(changes_of(own, done)) - count
+            assert answer is None or was_made == 1
+            assert was_made in (0, 1)
+            if kind is not Renew:
+                assert bool(done.holds()) == bool(was_made)
+        again = done.request()
+        assert again.status == done.status, again.body
+        assert answer is None or (answer.status, answer.body) == (again.status, again.body)
+        assert len(changes_of(own, done)) == count + 1 and done.holds()
         with contextlib.closing(sqlite3.connect(own.folder / "state.db")) as state:
             assert state.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         if not died:
             break
     assert kills >= 2, "no place was reached"
+
+
+def changes_of(gateway, change):
+    """The events about what a change does to its item."""
+    if change.item is None:
+        return []
+    events = get(gateway, f"events?limit=1000&item={change.item}").json["items"]
+    return [event for event in events if event["action"] == change.action and event["actor"] == "token:writer"]
+
+
+def test_applies_and_changes_at_once_lose_nothing(own, figures):
+    """Applies and changes of the API at the same time: each change of the API is there or was refused, and nothing changes its
+    owner."""
+    rounds = 1000 if LONG else 25
+    stop = threading.Event()
+    applied, faults = [], []
+
+    def apply():
+        while not stop.is_set():
+            number = len(applied)
+            own.config["hosts"] = [FILE_HOST] + [
+                {"domain": f"f{index}.test", "respond": {"body": f"{number}\n"}} for index in range(number % 5 + 1)]
+            done = own.run_apply()
+            if done.returncode != 0:
+                faults.append(done.stdout + done.stderr)
+            applied.append(own.config["hosts"])
+
+    thread = threading.Thread(target=apply)
+    thread.start()
+    kept, made, refused = {}, 0, 0
+    try:
+        number = 0
+        while made < rounds or len(applied) < rounds:
+            name, body = f"a{number % 40}.test", f"{number}\n"
+            number += 1
+            if name in kept and number % 3 == 0:
+                answer, then = delete(own, f"hosts/{name}"), None
+            elif name in kept:
+                answer, then = change(own, f"hosts/{name}", {"respond": {"body": body}}), body
+            else:
+                answer, then = post(own, "hosts", {"domain": name, "respond": {"body": body}}), body
+            if answer.status == 503:
+                refused += 1
+                continue
+            assert answer.status in (200, 201, 204), answer.body
+            made += 1
+            kept.pop(name, None)
+            if then:
+                kept[name] = then
+    finally:
+        stop.set()
+        thread.join(PATIENCE * 6)
+    assert faults == []
+    hosts = {item["id"]: item for item in get(own, "hosts?limit=1000").json["items"]}
+    assert {name for name, item in hosts.items() if item["owner"] == "api"} == kept.keys()
+    assert {name for name, item in hosts.items() if item["owner"] == "file"} == {host["domain"] for host in applied[-1]}
+    for name, body in kept.items():
+        assert hosts[name]["respond"]["body"] == body and served(own, name) == body
+    figures.append(f"{len(applied)} applies and {made} changes of the API at once: {refused} were refused for a while")

@@ -18,7 +18,8 @@ from gateway import PROGRAMS, eventually
 SITE = {"issuers": {"lan": {"type": "local_ca"}},
         "certificates": {"site": {"issuer": "lan", "domains": ["app.test", "localhost"]}}}
 FILE_HOST = {"domain": "app.test", "ssl_mode": "custom", "certificate": "site", "respond": {"body": "file\n"}}
-PATHS = ["/", "/renewals", "/events", "/trust", "/hosts/app.test", "/certificates/1", "/add/host", "/add/certificate"]
+PATHS = ["/", "/renewals", "/events", "/trust", "/hosts/app.test", "/certificates/1", "/add/host", "/add/certificate",
+         "/add/origin", "/add/edge"]
 
 root = Holder("root", is_ca=True)
 
@@ -64,6 +65,20 @@ def test_the_link_works_once(gateway, browser):
     assert text.rpartition("/")[2] not in gateway.log
     for each in page, other:
         each.context.close()
+
+
+def test_a_session_has_a_secret_that_nobody_else_chose(gateway, browser):
+    chosen = "A" * 43
+    context = browser.new_context()
+    context.add_cookies([{
+        "name": "__Host-aegis", "value": chosen, "domain": "127.0.0.1", "path": "/", "secure": True, "sameSite": "Strict"}])
+    page = context.new_page()
+    page.goto(link(gateway))
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    assert session(page)["value"] != chosen
+    assert ask(gateway, "/", None, f"Cookie: __Host-aegis={chosen}").status == 401
+    context.close()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

@@ -31,7 +31,10 @@ enum OpenAPIDocument {
                     paths.map { path in
                         (
                             path,
-                            .map(routes.filter { $0.path.text == path }.map { ($0.method.lowercased(), operation($0)) })
+                            .map(
+                                routes.filter { $0.path.text == path }.map {
+                                    ($0.method.lowercased(), operation($0, among: routes))
+                                })
                         )
                     })
             ),
@@ -47,7 +50,7 @@ enum OpenAPIDocument {
         ])
     }
 
-    private static func operation(_ route: Route) -> PlainValue {
+    private static func operation(_ route: Route, among routes: [Route]) -> PlainValue {
         let inPath = route.path.parameters.map { name in
             PlainValue.map([
                 ("name", .string(name)), ("in", .string("path")), ("required", .bool(true)),
@@ -63,7 +66,7 @@ enum OpenAPIDocument {
         let content = PlainValue.map([(route.answer.type, .map([("schema", route.answer.schema)]))])
         let good = PlainValue.map(
             [("description", .string(route.answer.summary))]
-                + (route.answer.status == 204 ? [] : [("content", content)]))
+                + (route.answer.status == 204 ? [] : [("content", content)]) + links(of: route, among: routes))
         let others: [(String, PlainValue)] =
             route.method != "GET"
             ? [] : [("304", .map([("description", .string("Not changed since the client's copy (If-None-Match)"))]))]
@@ -87,6 +90,24 @@ enum OpenAPIDocument {
             ] + body + [
                 ("responses", .map([("\(route.answer.status)", good)] + others + [("default", failed)]))
             ])
+    }
+
+    /// What can be done with an item that a route has created: its answer's id is part of the paths of other routes.
+    private static func links(of route: Route, among routes: [Route]) -> [(String, PlainValue)] {
+        guard route.method == "POST", route.answer.status == 201 else { return [] }
+        let users = routes.filter { other in
+            other.path.parameters == ["id"]
+                && route.path.text.hasPrefix(other.path.text.prefix { $0 != "{" }.dropLast())
+        }
+        let links = users.map { other in
+            (
+                other.name,
+                PlainValue.map([
+                    ("operationId", .string(other.name)), ("parameters", .map([("id", .string("$response.body#/id"))])),
+                ])
+            )
+        }
+        return [("links", .map(links))]
     }
 
     /// The fields that each change may have.

@@ -5,6 +5,8 @@ import ConfigModel
 struct JSONText {
     /// The most levels of nesting.
     static let mostLevels = 16
+    /// The most values, of all levels together. No item has nearly as many, and each costs much more than its bytes.
+    static let mostValues = 10_000
 
     struct Fault: Error, Equatable {
         /// What is wrong, after "at byte …".
@@ -15,6 +17,7 @@ struct JSONText {
 
     private let bytes: [UInt8]
     private var place = 0
+    private var values = 0
 
     static func value(of bytes: [UInt8]) throws(Fault) -> PlainValue {
         var text = JSONText(bytes: bytes)
@@ -43,6 +46,8 @@ struct JSONText {
 
     private mutating func value(level: Int) throws(Fault) -> PlainValue {
         guard level < Self.mostLevels else { throw fault("it is nested too deeply") }
+        values += 1
+        guard values <= Self.mostValues else { throw fault("it has more than \(Self.mostValues) values") }
         switch next {
         case UInt8(ascii: "{"): return try object(level)
         case UInt8(ascii: "["): return try list(level)
@@ -168,15 +173,20 @@ extension PlainValue {
     func merged(with patch: PlainValue) -> PlainValue {
         guard case .object(let changes) = patch else { return patch }
         var entries: [Entry] = if case .object(let entries) = self { entries } else { [] }
+        var places = Dictionary(entries.enumerated().map { ($0.element.key, $0.offset) }) { first, _ in first }
+        var removed: Set<String> = []
         for change in changes {
-            let index = entries.firstIndex { $0.key == change.key }
             if change.value == .null {
-                index.map { _ = entries.remove(at: $0) }
+                removed.insert(change.key)
                 continue
             }
-            let value = (index.map { entries[$0].value } ?? .null).merged(with: change.value)
-            if let index { entries[index] = Entry(change.key, value) } else { entries.append(Entry(change.key, value)) }
+            if let place = places[change.key] {
+                entries[place] = Entry(change.key, entries[place].value.merged(with: change.value))
+            } else {
+                places[change.key] = entries.count
+                entries.append(Entry(change.key, PlainValue.null.merged(with: change.value)))
+            }
         }
-        return .object(entries)
+        return .object(removed.isEmpty ? entries : entries.filter { !removed.contains($0.key) })
     }
 }

@@ -17,7 +17,10 @@ struct AdminPage: Sendable {
     }
 
     private static let routes: [PageRoute] =
-        [OverviewPage.routes, HostPages.routes, CertificatePages.routes, HistoryPages.routes, TrustPage.routes]
+        [
+            OverviewPage.routes, HostPages.routes, CertificatePages.routes, OrderPages.routes, HistoryPages.routes,
+            TrustPage.routes,
+        ]
         .flatMap(\.self)
 
     func answer(_ request: AdminRequest, _ path: RequestPath) -> AdminResponse {

@@ -1,5 +1,6 @@
 import ConfigModel
 import Gateway
+import Operations
 import PKI
 import State
 
@@ -8,6 +9,9 @@ enum CertificatePages {
     static let routes: [PageRoute] = [
         .get("/certificates/{id}") { call in try show(call, try details(call)) },
         .post("/certificates/{id}/renew") { try change($0, "renewCertificate") },
+        .post("/certificates/{id}/revoke") { call in
+            try change(call, "revokeCertificate", .map([("reason", .string(call.form.text("reason") ?? ""))]))
+        },
         .post("/certificates/{id}/delete") { try change($0, "deleteCertificate") },
         .get("/add/certificate") { uploadForm($0, [:]) },
         .post("/add/certificate", upload),
@@ -51,6 +55,7 @@ enum CertificatePages {
             <h2>Hosts</h2>\(hosts.isEmpty ? "<p>No host is served with it.</p>" : "<ul>\n\(hosts)</ul>")
             <p><a href="/api/v1\(base)/chain.pem" download>Download the chain</a></p>
             <div class="actions">\(renewal)\(deletion)</div>
+            \(revocationForm(call, details, base))
             \(try PageParts.latestEvents(of: ItemID(.certificate, summary.certificate.name), 20, in: call.store))
             """, status: failure?.kind.status ?? 200)
     }
@@ -63,14 +68,29 @@ enum CertificatePages {
         }
     }
 
+    /// Nil for a certificate that no CA could revoke.
+    private static func revocationForm(_ call: PageCall, _ details: CertificateDetails, _ base: String) -> HTML? {
+        guard call.mayChange, details.canBeRevoked else { return nil }
+        let reasons = RevocationWord.allCases.map { ($0.rawValue, $0.rawValue.replacing("-", with: " ")) }
+        return """
+            <details><summary>Revoke it</summary>
+            <form method="post" action="\(base)/revoke" data-question="Revoke this certificate? This can't be undone.">
+            \(call.tokenField)
+            \(PageParts.choice("Reason", "reason", reasons, call.form, [:]))
+            <button>Revoke</button></form></details>
+            """
+    }
+
     private static func renewalText(_ details: CertificateDetails) -> HTML {
         details.renewsAt.map { "due \(PageParts.time($0))" } ?? "nobody renews it"
     }
 
-    private static func change(_ call: PageCall, _ route: String) throws -> AdminResponse {
+    private static func change(
+        _ call: PageCall, _ route: String, _ body: PlainValue = .object([])
+    ) throws -> AdminResponse {
         let number = call.parameters["id"] ?? ""
         do {
-            _ = try call.carryOut(route, ["id": number])
+            _ = try call.carryOut(route, ["id": number], body)
         } catch let problem as Problem {
             return try show(call, try details(call), failure: problem)
         }

@@ -132,7 +132,12 @@ enum OverviewPage {
                 "Certificates without a host (\(others.count))",
                 ["Certificate", "Names", "Issuer", "Expires", "Owner"],
                 rows)
-        let add: HTML? = call.mayChange ? "<p><a href=\"/add/certificate\">Upload a certificate</a></p>" : nil
+        let add: HTML? =
+            call.mayChange
+            ? """
+            <p><a href="/add/certificate">Upload a certificate</a>, or order one of Cloudflare's
+            <a href="/add/origin">Origin CA</a> or <a href="/add/edge">edge</a></p>
+            """ : nil
         return "<section>\(table)\(add)</section>"
     }
 

@@ -142,6 +142,9 @@ struct CertificateDetails: Sendable {
 
     var isRenewed: Bool { renewsAt != nil }
 
+    /// Whether an issuer of the state may revoke it.
+    let canBeRevoked: Bool
+
     init(_ numbered: NumberedCertificate, in store: any StateStore, now: Int64) throws {
         var chains = try ChainFaults(now: now, of: store)
         summary = CertificateSummary(numbered, &chains, now: now)
@@ -158,6 +161,7 @@ struct CertificateDetails: Sendable {
             }
         }
         let known = Dictionary(issuers) { first, _ in first }
+        canBeRevoked = (try? Revocation(of: certificate, .unspecified, among: known)) != nil
         renewsAt = use.renewed.map { $0.dueAt(certificate.facts, from: known, after: progress) }
     }
 }

@@ -11,18 +11,18 @@ enum RouteMatch<Entry: Addressed> {
     case otherMethods([String])
     case nothing
 
-    /// HEAD is answered as GET.
+    /// HEAD is answered as GET. A path that is spelled out hides a pattern that it fits too.
     init(_ method: String, _ path: RequestPath, among routes: [Entry]) {
         let method = method == "HEAD" ? "GET" : method
-        var others: [String] = []
-        for route in routes {
-            guard let parameters = route.path.match(path.segments) else { continue }
-            if route.method == method {
-                self = .found(route, parameters: parameters)
-                return
-            }
-            others += route.method == "GET" ? ["GET", "HEAD"] : [route.method]
+        let all = routes.compactMap { route in route.path.match(path.segments).map { (route: route, parameters: $0) } }
+        let least = all.map(\.parameters.count).min()
+        let found = all.filter { $0.parameters.count == least }
+        if let (route, parameters) = found.first(where: { $0.route.method == method }) {
+            self = .found(route, parameters: parameters)
+        } else if found.isEmpty {
+            self = .nothing
+        } else {
+            self = .otherMethods(found.flatMap { $0.route.method == "GET" ? ["GET", "HEAD"] : [$0.route.method] })
         }
-        self = others.isEmpty ? .nothing : .otherMethods(others)
     }
 }

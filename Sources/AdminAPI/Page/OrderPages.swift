@@ -1,0 +1,82 @@
+import ConfigModel
+import Gateway
+
+/// The forms that order certificates of Cloudflare.
+enum OrderPages {
+    static let routes: [PageRoute] = [
+        .get("/add/origin") { origin.page($0) }, .post("/add/origin") { try origin.order($0) },
+        .get("/add/edge") { edge.page($0) }, .post("/add/edge") { try edge.order($0) },
+    ]
+
+    private static let origin = OrderForm(
+        title: "Order a certificate of Cloudflare's Origin CA", path: "/add/origin", route: "orderOrigin",
+        note: "Only Cloudflare trusts it: for hosts behind its proxy. It is stored here, and not renewed.",
+        texts: [("zone_id", "Zone identifier"), ("name", "Name (left out: made of its first name)")],
+        choices: [
+            ("request_type", "Key", [("origin-rsa", "RSA"), ("origin-ecc", "ECDSA")]),
+            ("requested_validity", "Validity", validities([5475, 1095, 730, 365, 90, 30, 7])),
+        ], flags: [])
+
+    private static let edge = OrderForm(
+        title: "Order a certificate of Cloudflare's edge", path: "/add/edge", route: "orderEdge",
+        note: "Cloudflare's edge serves it. Only an event is stored here.", texts: [("zone_id", "Zone identifier")],
+        choices: [
+            (
+                "certificate_authority", "CA",
+                [("lets_encrypt", "Let's Encrypt"), ("google", "Google Trust Services"), ("ssl_com", "SSL.com")]
+            ), ("validation_method", "Validation", [("txt", "TXT record"), ("http", "HTTP"), ("email", "mail")]),
+            ("validity_days", "Validity", validities([90, 14, 30, 365])),
+        ], flags: [("cloudflare_branding", "Cloudflare's own name comes first")])
+
+    private static func validities(_ days: [Int]) -> [(value: String, label: String)] {
+        days.map { ("\($0)", "\($0) days") }
+    }
+}
+
+private struct OrderForm: Sendable {
+    let title: String
+    let path: String
+    /// The name of the API's route that places the order.
+    let route: String
+    let note: String
+    let texts: [(name: String, label: String)]
+    /// Choices of numbers are sent as numbers.
+    let choices: [(name: String, label: String, values: [(value: String, label: String)])]
+    let flags: [(name: String, label: String)]
+
+    func page(_ call: PageCall, _ failure: Problem? = nil) -> AdminResponse {
+        let faults = failure.map(PageParts.faults) ?? [:]
+        let texts = texts.map { PageParts.textField($0.label, $0.name, call.form, faults) }
+        let choices = choices.map { PageParts.choice($0.label, $0.name, $0.values, call.form, faults) }
+        let boxes = flags.map { PageParts.checkBox($0.label, $0.name, call.form, faults) }
+        return call.page(
+            title,
+            """
+            <h1>\(title)</h1>
+            <p>\(note)</p>
+            \(failure.map(PageParts.failure))
+            <form method="post" action="\(path)">\(call.tokenField)
+            \(PageParts.textArea("Names, one a line", "hostnames", call.form, faults))
+            \(PageParts.textArea("API token, which is used once and not stored", "api_token", call.form, faults, isSecret: true))
+            \(texts)\(choices)\(boxes)
+            <button>Order</button></form>
+            """, status: failure?.kind.status ?? 200)
+    }
+
+    func order(_ call: PageCall) throws -> AdminResponse {
+        var body: [(String, PlainValue)] = [("hostnames", .list(call.form.lines("hostnames").map(PlainValue.string)))]
+        for name in ["api_token"] + texts.map(\.name) {
+            if let text = call.form.text(name) { body.append((name, .string(text))) }
+        }
+        for choice in choices {
+            guard let text = call.form.text(choice.name) else { continue }
+            body.append((choice.name, Int(text).map(PlainValue.int) ?? .string(text)))
+        }
+        body += flags.map { ($0.name, .bool(call.form[$0.name] != nil)) }
+        do {
+            return .redirect(PageParts.place(of: try call.carryOut(route, [:], .map(body))))
+        } catch let problem as Problem {
+            return page(call, problem)
+        }
+    }
+}
