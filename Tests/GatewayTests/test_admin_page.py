@@ -183,6 +183,24 @@ def test_a_host_is_added_changed_and_deleted(gateway, page, origin):
     assert served(gateway, "new.test").status == 404
 
 
+def test_a_form_changes_only_what_it_has_shown(gateway, page, origin):
+    page.goto(page.base)
+    add_host(page, "twice.test", origin)
+    other = page.context.new_page()
+    other.goto(page.base + "/hosts/twice.test")
+    for each in page, other:
+        each.get_by_label("Other names, one a line").fill("www.twice.test" if each is page else "")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text('["www.twice.test"]')).to_be_attached()
+    other.get_by_role("button", name="Save").click()
+    expect(other.get_by_role("alert")).to_contain_text("It has changed since it was read")
+    assert served(gateway, "www.twice.test").body == b"ok"
+    # The button that deletes it shows nothing of its settings, and has followed.
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
 def test_faults_of_a_host_are_shown_at_their_fields(page):
     page.goto(page.base + "/add/host")
     page.get_by_label("Domain").fill("app.test")

@@ -96,7 +96,7 @@ struct ChangeRun {
         let reading = Routes.all.filter { $0.method == "GET" && call.path.text.hasPrefix($0.path.text) }
             .max { $0.path.text.count < $1.path.text.count }
         guard let current = try reading?.carryOut(call), tags.contains(current.tag) else {
-            throw Problem(.stale, "It is no longer as If-Match says. Read it again.")
+            throw Problem(.stale, "It has changed since it was read. Read it again.")
         }
     }
 }

@@ -133,7 +133,17 @@ struct PageCall {
         }
         var context = context
         context.parameters = parameters
+        // A form without script can't send a header field.
+        if let tag = form[PageForm.tag] { context.request.fields.append(("if-match", tag)) }
         return try route.carryOut(Call(path: route.path, query: try Query([], []), body: body, context: context))
+    }
+
+    /// The hidden fields of a form that changes an item: a change is refused if the item is no longer as the page shows
+    /// it. `route` reads the item. The script keeps the field of a form up to date that shows nothing of the item itself.
+    func tagFields(_ route: String, _ id: String, isLive: Bool = true) throws -> HTML {
+        let tag = try carryOut(route, ["id": id]).tag
+        let live: HTML? = isLive ? " data-live=\"tag\"" : nil
+        return "\(tokenField)<input type=\"hidden\" name=\"\(PageForm.tag)\" value=\"\(tag)\"\(live)>"
     }
 
     /// The hidden field that each form of the page has.

@@ -31,10 +31,11 @@ enum CertificatePages {
         let hosts = details.hosts.map { host -> HTML in "<li><a href=\"/hosts/\(host)\">\(host)</a></li>\n" }
         let names = facts.domains.map { name -> HTML in "<li>\(name)</li>\n" }
         let base = "/certificates/\(summary.number)"
-        let renewal = call.mayChange && details.isRenewed ? PageParts.button(call, "\(base)/renew", "Renew now") : nil
+        let hidden = try call.tagFields("getCertificate", "\(summary.number)")
+        let renewal = call.mayChange && details.isRenewed ? PageParts.button(hidden, "\(base)/renew", "Renew now") : nil
         let deletion =
             call.mayChange && details.summary.certificate.owner == .api && details.hosts.isEmpty
-            ? PageParts.button(call, "\(base)/delete", "Delete", question: "Delete this certificate?") : nil
+            ? PageParts.button(hidden, "\(base)/delete", "Delete", question: "Delete this certificate?") : nil
         return call.page(
             summary.certificate.name,
             """
@@ -55,7 +56,7 @@ enum CertificatePages {
             <h2>Hosts</h2>\(hosts.isEmpty ? "<p>No host is served with it.</p>" : "<ul>\n\(hosts)</ul>")
             <p><a href="/api/v1\(base)/chain.pem" download>Download the chain</a></p>
             <div class="actions">\(renewal)\(deletion)</div>
-            \(revocationForm(call, details, base))
+            \(revocationForm(call, details, base, hidden))
             \(try PageParts.latestEvents(of: ItemID(.certificate, summary.certificate.name), 20, in: call.store))
             """, status: failure?.kind.status ?? 200)
     }
@@ -69,13 +70,15 @@ enum CertificatePages {
     }
 
     /// Nil for a certificate that no CA could revoke.
-    private static func revocationForm(_ call: PageCall, _ details: CertificateDetails, _ base: String) -> HTML? {
+    private static func revocationForm(_ call: PageCall, _ details: CertificateDetails, _ base: String, _ hidden: HTML)
+        -> HTML?
+    {
         guard call.mayChange, details.canBeRevoked else { return nil }
         let reasons = RevocationWord.allCases.map { ($0.rawValue, $0.rawValue.replacing("-", with: " ")) }
         return """
             <details><summary>Revoke it</summary>
             <form method="post" action="\(base)/revoke" data-question="Revoke this certificate? This can't be undone.">
-            \(call.tokenField)
+            \(hidden)
             \(PageParts.choice("Reason", "reason", reasons, call.form, [:]))
             <button>Revoke</button></form></details>
             """

@@ -30,14 +30,15 @@ enum HostPages {
         let settings = PlainValue.object(view.settings)
         let deletion =
             isOurs
-            ? PageParts.button(
-                call, "/hosts/\(view.name)/delete", "Delete", question: "Delete \(view.name)? It is no longer served.")
+            ? try PageParts.button(
+                call.tagFields("getHost", view.name), "/hosts/\(view.name)/delete", "Delete",
+                question: "Delete \(view.name)? It is no longer served.")
             : nil
         let form: HTML? =
-            isOurs
+            try isOurs
             ? """
             <h2>Change it</h2>
-            <form method="post" action="/hosts/\(view.name)">\(call.tokenField)
+            <form method="post" action="/hosts/\(view.name)">\(call.tagFields("getHost", view.name, isLive: false))
             \(fields(failure == nil ? Self.form(of: settings, view) : call.form, try choices(call), faults))
             <button>Save</button></form>
             """ : nil

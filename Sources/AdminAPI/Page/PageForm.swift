@@ -4,6 +4,8 @@ import Gateway
 struct PageForm: Sendable {
     /// The name of the field by which a form shows that it is ours.
     static let changeToken = "_csrf"
+    /// The name of the field with the ETag of what a form changes.
+    static let tag = "_tag"
 
     private var values: [String: String] = [:]
 

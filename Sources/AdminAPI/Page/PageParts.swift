@@ -48,10 +48,11 @@ enum PageParts {
     }
 
     /// A form of one button that changes something.
-    static func button(_ call: PageCall, _ target: String, _ text: String, question: String? = nil) -> HTML {
+    /// `fields` are its hidden fields.
+    static func button(_ fields: HTML, _ target: String, _ text: String, question: String? = nil) -> HTML {
         let confirmation: HTML? = question.map { "data-question=\"\($0)\"" }
         return """
-            <form method="post" action="\(target)" \(confirmation)>\(call.tokenField)<button>\(text)</button></form>
+            <form method="post" action="\(target)" \(confirmation)>\(fields)<button>\(text)</button></form>
             """
     }
 

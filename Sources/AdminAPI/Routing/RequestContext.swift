@@ -3,7 +3,7 @@ import State
 
 /// A request whose caller is known, with what its answer may be made of.
 struct RequestContext {
-    let request: AdminRequest
+    var request: AdminRequest
     let caller: Caller
     let store: any StateStore
     /// In seconds since 1970.
