@@ -5,6 +5,7 @@ import fcntl
 import io
 import json
 import os
+import pathlib
 import re
 import select
 import socket
@@ -67,6 +68,19 @@ def test_the_list_of_paths_is_complete(gateway):
     patterns = [re.compile(re.sub(r"\{\w+\}", "[^/]+", path)) for path in described]
     assert all(any(pattern.fullmatch(path) for path in PATHS) for pattern in patterns)
     assert all(any(pattern.fullmatch(path) for pattern in patterns) for path in PATHS)
+
+
+def test_the_page_of_the_api_has_an_example_of_each_endpoint(gateway):
+    page = (pathlib.Path(__file__).parents[2] / "docs/api.md").read_text()
+    shown = set()
+    for line in re.findall(r"^\$ curl .*", page, re.M):
+        path = re.search(r"https://127\.0\.0\.1:9443(/[^\s'?]*)", line)[1]
+        method = re.search(r"--request (\w+)", line)
+        shown.add((method[1] if method else "POST" if "--data" in line else "GET", path))
+    for path, operations in ask(gateway, "/api/v1/openapi.json", gateway.reader).json["paths"].items():
+        pattern = re.compile(re.sub(r"\{\w+\}", "[^/]+", path))
+        for method in operations:
+            assert any(pattern.fullmatch(one) for other, one in shown if other == method.upper()), f"{method} {path}"
 
 
 def test_certificates_in_the_api_are_those_that_are_served(gateway):

@@ -464,7 +464,7 @@ def test_applies_and_changes_at_once_lose_nothing(own, figures):
     owner."""
     rounds = 1000 if LONG else 25
     stop = threading.Event()
-    applied, faults = [], []
+    applied, late, faults = [], [], []
 
     def apply():
         while not stop.is_set():
@@ -472,6 +472,9 @@ def test_applies_and_changes_at_once_lose_nothing(own, figures):
             own.config["hosts"] = [FILE_HOST] + [
                 {"domain": f"f{index}.test", "respond": {"body": f"{number}\n"}} for index in range(number % 5 + 1)]
             done = own.run_apply()
+            if "another apply is running" in done.stderr:
+                late.append(number)
+                continue
             if done.returncode != 0:
                 faults.append(done.stdout + done.stderr)
             applied.append(own.config["hosts"])
@@ -507,4 +510,4 @@ def test_applies_and_changes_at_once_lose_nothing(own, figures):
     assert {name for name, item in hosts.items() if item["owner"] == "file"} == {host["domain"] for host in applied[-1]}
     for name, body in kept.items():
         assert hosts[name]["respond"]["body"] == body and served(own, name) == body
-    figures.append(f"{len(applied)} applies and {made} changes of the API at once: {refused} were refused for a while")
+    figures.append(f"{len(applied)} applies and {made} changes of the API at once: {refused} changes and {len(late)} applies had to try again")

@@ -152,7 +152,9 @@ def test_a_thousand_slow_clients_stop_neither_the_gateway_nor_the_api(gateway, f
     with contextlib.ExitStack() as stack:
         stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         for number in range(SLOW):
-            raw = stack.enter_context(contextlib.closing(socket.create_connection(("127.0.0.1", gateway.admin), PATIENCE)))
+            # They come from another address, since the number of connections of one client is limited.
+            raw = stack.enter_context(contextlib.closing(
+                socket.create_connection(("127.0.0.1", gateway.admin), PATIENCE, ("127.0.0.2", 0))))
             # A third of them says nothing, a third begins a head, and a third begins a body.
             if number % 3 and number < SLOW // 2:
                 tls = tls_context().wrap_socket(raw)

@@ -57,7 +57,7 @@ private struct OrderForm: Sendable {
             \(failure.map(PageParts.failure))
             <form method="post" action="\(path)">\(call.tokenField)
             \(PageParts.textArea("Names, one a line", "hostnames", call.form, faults))
-            \(PageParts.textArea("API token, which is used once and not stored", "api_token", call.form, faults, isSecret: true))
+            \(PageParts.textField("API token, which is used once and not stored", "api_token", call.form, faults, isSecret: true))
             \(texts)\(choices)\(boxes)
             <button>Order</button></form>
             """, status: failure?.kind.status ?? 200)

@@ -139,12 +139,15 @@ extension PageParts {
             ? "<p class=\"box\">\(input) \(text)\(told)</p>\n" : "<p class=\"field\">\(text)\(input)\(told)</p>\n"
     }
 
+    /// What is secret is not shown, and never sent back.
     static func textField(
-        _ label: String, _ name: String, _ form: PageForm, _ faults: Faults, isRequired: Bool = false
+        _ label: String, _ name: String, _ form: PageForm, _ faults: Faults, isRequired: Bool = false,
+        isSecret: Bool = false
     ) -> HTML {
         let required: HTML? = isRequired ? " required" : nil
+        let type: HTML? = isSecret ? " type=\"password\"" : nil
         return field(label, name, faults) { attributes in
-            "<input value=\"\(form[name] ?? "")\" autocomplete=\"off\"\(required)\(attributes)>"
+            "<input value=\"\(isSecret ? "" : form[name] ?? "")\" autocomplete=\"off\"\(type)\(required)\(attributes)>"
         }
     }
 
