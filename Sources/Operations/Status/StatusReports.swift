@@ -7,8 +7,8 @@ import Synchronization
 /// Makes the reports on a state that a gateway's admin API shows, again and again.
 ///
 /// What depends on all hosts and certificates is kept between reports. It follows the state's changes at a cost that
-/// depends mostly on their number. Once a minute all statuses are computed anew, since they depend on the time. What
-/// depends on gateways, identities and files is read for each report.
+/// depends on their number, and once a minute the time, which changes the status of few hosts. What depends on gateways,
+/// identities and files is read for each report.
 package final class StatusReports: Sendable {
     private let kept = Mutex<KeptFindings?>(nil)
     private let keptCalendar = Mutex<KeptCalendar?>(nil)
@@ -111,13 +111,12 @@ private struct KeptFindings {
         guard try isNewMinute || store.position().revision != snapshot.revision else { return self }
         self.now = now
         var chains = try ChainFaults(now: now, of: store)
-        guard let changed = try readChanges(in: store, &chains) else { return nil }
+        guard var changed = try readChanges(in: store, &chains) else { return nil }
         if isNewMinute {
-            try examineAgain(since: then, &chains, store)
-            hosts = settings.keys.sorted().map(status)
-        } else {
-            update(changed)
+            changed.formUnion(try examineAgain(since: then, &chains, store))
+            for host in hosts where isOther(host, since: then) { changed.insert(ItemID(.host, host.name)) }
         }
+        update(changed)
         return self
     }
 
@@ -188,17 +187,32 @@ private struct KeptFindings {
         HostStatus(name, settings[name] ?? nil, snapshot, others, faults, [:], now)
     }
 
+    /// Whether the time has changed what the status of a host says since `then`.
+    private func isOther(_ host: HostStatus, since then: Int64) -> Bool {
+        guard let name = host.certificate, let facts = snapshot.items[ItemID(.certificate, name)]?.certificate else {
+            return false
+        }
+        let left = (then: facts.expiresAt - then, now: facts.expiresAt - now)
+        // All limits before the end of a certificate are whole days.
+        return left.then / 86_400 != left.now / 86_400 || left.then % 86_400 == 0
+            || (left.then > 0) != (left.now > 0) || (then < facts.dueAt) != (now < facts.dueAt)
+    }
+
     /// Examines the chains whose faults depend on the time: those that had a fault, and those in which a certificate
-    /// has expired since `then`.
+    /// has expired since `then`. Returns the certificates whose faults have changed.
     private mutating func examineAgain(
         since then: Int64, _ chains: inout ChainFaults, _ store: any StateStore
-    ) throws {
+    ) throws -> [ItemID] {
         var names = Set(faults.keys)
         for (id, item) in snapshot.items {
             guard let facts = item.certificate, then < facts.expiresAt, facts.expiresAt <= now else { continue }
             names.insert(id.name)
         }
-        for name in names { faults[name] = try store.certificate(named: name).flatMap { chains.fault(of: $0) } }
+        return try names.filter { name in
+            let fault = try store.certificate(named: name).flatMap { chains.fault(of: $0) }
+            defer { faults[name] = fault }
+            return faults[name] != fault
+        }.map { ItemID(.certificate, $0) }
     }
 }
 
