@@ -124,6 +124,8 @@ import Testing
     func escaping() {
         let text = #"<b a="1" c='2'>&é"#
         #expect(("<p>\(text)</p>" as HTML).text == "<p>&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp;é</p>")
+        let pieces: [HTML] = ["<b>", "</b>"]
+        #expect(("\(pieces.isEmpty ? "<p>" : "<u>\(pieces)</u>")" as HTML).text == "<u><b></b></u>")
         #expect(("\("<i>" as HTML)\(Optional<HTML>.none)\([HTML("x"), "y"])\(7)" as HTML).text == "<i>xy7")
     }
 

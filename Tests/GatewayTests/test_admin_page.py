@@ -120,6 +120,7 @@ def test_pages_are_accessible(page, width, scheme):
         assert page.goto(page.base + path).status == 200
         found = axe.run(page)
         assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+        assert "<" not in page.inner_text("body"), path
         # Nothing is wider than the screen.
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 

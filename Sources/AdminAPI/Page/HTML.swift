@@ -13,6 +13,8 @@ struct HTML: Sendable, ExpressibleByStringInterpolation {
 
         mutating func appendLiteral(_ literal: String) { text += literal }
 
+        /// Disfavored, so that a literal is HTML: `condition ? "<p>" : "<b>"` would else be text, and be escaped.
+        @_disfavoredOverload
         mutating func appendInterpolation(_ value: String) {
             for scalar in value.unicodeScalars {
                 switch scalar {
