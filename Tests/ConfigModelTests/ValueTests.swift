@@ -81,4 +81,15 @@ import Testing
     func suggestions(_ typed: String, _ expected: String?) {
         #expect(Suggestion.nearest(to: typed, in: ["domain", "upstreams", "aliases"]) == expected)
     }
+
+    @Test(
+        "An abbreviation gets the word that it stands for, if there is only one",
+        arguments: [
+            ("certs", "certificates"), ("cert", "certificates"), ("edge_certs", "edge_certificates"), ("host", "hosts"),
+            ("Gate", "gateway"), ("ale", "alerts"), ("al", nil), ("edge_ca", nil),
+        ])
+    func abbreviations(_ typed: String, _ expected: String?) {
+        let known = ["alerts", "certificates", "edge_certificates", "gateway", "hosts"]
+        #expect(Suggestion.nearest(to: typed, in: known) == expected)
+    }
 }

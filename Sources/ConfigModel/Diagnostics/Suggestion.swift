@@ -3,11 +3,17 @@ package enum Suggestion {
     /// Words longer than this are not compared: the work grows with the square of their length.
     private static let maxLength = 64
 
-    /// The candidate nearest to `word`; nil when none is near enough. A candidate is near enough when it differs in at
-    /// most a third of the characters, or in one.
+    /// The fewest letters of an abbreviation.
+    private static let minAbbreviation = 3
+
+    /// The candidate that `word` abbreviates, if it is the only one, or else the candidate nearest to `word`. Nil when none
+    /// is near enough. A candidate is near enough when it differs in at most a third of the characters, or in one.
     package static func nearest<Candidates: Sequence<String>>(to word: String, in candidates: Candidates) -> String? {
         let typed = Array(word.lowercased().unicodeScalars)
         guard !typed.isEmpty, typed.count <= maxLength else { return nil }
+        let candidates = Array(candidates)
+        let long = candidates.filter { isAbbreviation(word.lowercased(), of: $0.lowercased()) }
+        if long.count == 1 { return long[0] }
         var best: (distance: Int, word: String)?
         for candidate in candidates {
             let scalars = Array(candidate.lowercased().unicodeScalars)
@@ -19,6 +25,16 @@ package enum Suggestion {
             }
         }
         return best?.word
+    }
+
+    /// Whether each part of the word begins the same part of the candidate, such as `edge_certs` for `edge_certificates`.
+    private static func isAbbreviation(_ word: String, of candidate: String) -> Bool {
+        let (short, long) = (word.split(separator: "_"), candidate.split(separator: "_"))
+        guard short.count == long.count else { return false }
+        return zip(short, long).allSatisfy { part, whole in
+            let stem = part.hasSuffix("s") ? part.dropLast() : part
+            return stem.count >= minAbbreviation && whole.hasPrefix(stem)
+        }
     }
 
     /// Optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours each count one.
