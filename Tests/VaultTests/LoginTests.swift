@@ -173,7 +173,8 @@ import Testing
         let plain = try #require(
             failure(self.session(.certificate(role: nil, credential: { good }), mount: mount, overTLS: false)))
         #expect(
-            plain.hint == "no client certificate arrived at Vault: a balancer before it must not end TLS", "\(plain)")
+            plain.hint == "no client certificate arrived at Vault: a load balancer in front of it must pass TLS through",
+            "\(plain)")
     }
 
     @Test("A configured token is used and renewed; if it dies, the error says that no login can replace it")
