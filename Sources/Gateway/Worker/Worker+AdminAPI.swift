@@ -116,7 +116,6 @@ extension Worker {
 
     /// Sends an answer of the admin API. Does nothing if the client has closed its connection or already got another
     /// answer.
-    @inline(never)
     func deliver(_ response: AdminResponse, to exchange: SlotID) {
         guard exchanges.contains(exchange) else { return }
         memory.output.clear()
@@ -161,7 +160,6 @@ extension Worker {
     }
 
     /// Sends the next part of a stream, or ends it.
-    @inline(never)
     func deliver(_ part: AdminStreamPart, to exchange: SlotID) {
         guard streamExchanges.contains(exchange), exchanges.contains(exchange) else { return }
         switch part {
@@ -188,7 +186,6 @@ extension Worker {
     }
 
     /// Called when the exchange of a stream ends.
-    @inline(never)
     func forget(stream exchange: SlotID) {
         streamExchanges.removeAll { $0 == exchange }
         adminHandler?.api?.streams.end(exchange)
@@ -200,7 +197,6 @@ extension Worker {
     }
 
     /// Ends the streams of these clients.
-    @inline(never)
     func endStreams(of isMeant: (SlotID) -> Bool) {
         for exchange in streamExchanges where exchanges.contains(exchange) && isMeant(exchanges[exchange].client) {
             end(stream: exchange)

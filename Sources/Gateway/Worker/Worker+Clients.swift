@@ -33,7 +33,6 @@ extension Worker {
     }
 
     /// Continues a client's connection whose turn has come.
-    @inline(never)
     func continueClient(_ id: SlotID) {
         if clients[id].phase == .open, !clients[id].inbox.isEmpty, !isPaused(id) { processInbox(id) }
         if clients.contains(id) { pumpClient(id) }
@@ -41,7 +40,6 @@ extension Worker {
 
     /// Reads from a client once, if there may be something to read. Other connections have their turn before the next
     /// read, since one read may return thousands of tiny chunks or frames, and each takes as long as a large one.
-    @inline(never)
     func pumpClient(_ id: SlotID) {
         // A connection in the queue must wait for its turn.
         guard mayRead(id), !clients[id].isQueued else { return }
@@ -255,7 +253,6 @@ extension Worker {
         enqueue(upstream: upstream)
     }
 
-    @inline(never)
     func clientTimedOut(_ id: SlotID) {
         if clients[id].transport.isTaking(atLeast: leastTaken(in: settings.bodyProgressMilliseconds)) {
             return setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
@@ -359,7 +356,6 @@ extension Worker {
     }
 
     /// Closes a client's connection at once. Its exchange ends too.
-    @inline(never)
     func abort(_ id: SlotID) {
         abortExchange(of: id)
         close(id)

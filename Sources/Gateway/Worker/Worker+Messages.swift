@@ -1,8 +1,6 @@
 import PKI
 
 extension Worker {
-    /// Not inlined: messages are rare, and the compiler takes minutes for the event loop if all of this is a part of it.
-    @inline(never)
     func handle(_ message: WorkerMessage) {
         switch message {
         case .update(let update): apply(update)

@@ -57,7 +57,6 @@ extension Worker {
 
     /// Reads from an upstream once, if there may be something to read. Other connections have their turn before the
     /// next read.
-    @inline(never)
     func pumpUpstream(_ id: SlotID) {
         guard mayRead(upstream: id) else { return }
         switch upstreams[id].phase {
@@ -215,7 +214,6 @@ extension Worker {
         endResponse(exchange)
     }
 
-    @inline(never)
     func upstreamTimedOut(_ id: SlotID) {
         let exchange = upstreams[id].exchange
         if !exchange.isNone, !upstreams[id].transport.isFlushed {

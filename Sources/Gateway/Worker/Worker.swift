@@ -106,8 +106,6 @@ final class Worker {
 
     // MARK: The loop
 
-    // The functions that the loop calls are not inlined: as one function, the compiler would take minutes for it.
-
     /// Serves until the worker is told to stop, or until it has drained.
     func run() {
         while !isStopped {
@@ -131,7 +129,6 @@ final class Worker {
         reportTraffic()
     }
 
-    @inline(never)
     private func handle(_ token: Token, _ readiness: Readiness) {
         switch token.kind {
         case .client: if let id = token.element(in: clients) { clientEvent(id, readiness) }
@@ -170,7 +167,6 @@ final class Worker {
     /// so more handshakes in a round would delay all connected clients.
     private static let handshakesARound = 2
 
-    @inline(never)
     private func continueHandshakes() {
         var count = 0
         while count < Self.handshakesARound, let token = handshakes.popFirst() {
@@ -181,7 +177,6 @@ final class Worker {
         }
     }
 
-    @inline(never)
     private func runTurns() {
         guard !queue.isEmpty else { return }
         swap(&queue, &turn)
@@ -201,7 +196,6 @@ final class Worker {
         turn.removeAll(keepingCapacity: true)
     }
 
-    @inline(never)
     private func fireTimers(now: Int64) {
         wheel.advance(to: now, &dueTimers)
         guard !dueTimers.isEmpty else { return }
