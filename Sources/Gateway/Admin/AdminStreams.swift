@@ -46,11 +46,19 @@ final class AdminStreams: Sendable {
     private func run() {
         while true {
             begun.wait()
-            // Without a descriptor for the watch, the state is read each second.
-            let watcher = try? StateWatcher(path: FilePath(statePath))
-            while continueAll() {
-                if watcher?.wait() == nil { Pause.wait(StateWatcher.slowPoll) }
-            }
+            followState()
+        }
+    }
+
+    /// Continues all streams after each change of the state, until there are none.
+    ///
+    /// Not inlined: in a release build the compiler takes many minutes for this loop within the endless one of `run`.
+    @inline(never)
+    private func followState() {
+        // Without a descriptor for the watch, the state is read each second.
+        let watcher = try? StateWatcher(path: FilePath(statePath))
+        while continueAll() {
+            if watcher?.wait() == nil { Pause.wait(StateWatcher.slowPoll) }
         }
     }
 
