@@ -208,36 +208,23 @@ struct PlanText {
                 let isRight =
                     change.isNew
                     ? field.lines.count == 1 && field.lines[0] != ""
-                    : Self.shows(field.lines, shown.before.value, shown.after.value)
+                    : ShownLines.differ(field.lines, elements: (shown.before.elements, shown.after.elements))
                 guard isRight else { return "the text shows \(field)" }
             }
         }
         return nil
-    }
-
-    /// Whether lines show the two values as different: the elements of lists as removed, added and moved.
-    static func shows(_ lines: [Substring], _ before: PlainValue, _ after: PlainValue) -> Bool {
-        if case .list(let old) = before, case .list(let new) = after, !old.isEmpty, !new.isEmpty {
-            let (left, right) = (old.map { $0.json() }, new.map { $0.json() })
-            let (removed, added) = (Set(left).subtracting(right), Set(right).subtracting(left))
-            let isMoved = left.filter(Set(right).contains) != right.filter(Set(left).contains)
-            return lines.count { $0.hasPrefix("- ") } == removed.count
-                && lines.count { $0.hasPrefix("+ ") } == added.count
-                && lines.contains { $0.hasPrefix("~ ") } == isMoved && Set(lines).count == lines.count
-        }
-        guard lines.count == 1, let line = lines.first else { return false }
-        let parts = line.components(separatedBy: " → ")
-        // At whichever arrow a reader splits the line, both sides must differ.
-        return parts.count > 1
-            && (1..<parts.count).allSatisfy {
-                parts[..<$0].joined(separator: " → ") != parts[$0...].joined(separator: " → ")
-            }
     }
 }
 
 /// A value as a plan's JSON has it.
 struct ShownValue: Decodable {
     let value: PlainValue
+
+    /// The elements of a list as JSON; nil for other values.
+    var elements: [[UInt8]]? {
+        guard case .list(let list) = value else { return nil }
+        return list.map { $0.json() }
+    }
 
     init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()

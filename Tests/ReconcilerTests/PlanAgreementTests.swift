@@ -142,7 +142,8 @@ import Testing
         let blocks = try blocks(of: text)
         #expect(blocks.map(\.path) == fields.compactMap { $0["path"] as? String }, "\(text)")
         for (block, field) in zip(blocks, fields) {
-            #expect(shows(block.lines, field["before"], field["after"]), "\(block)")
+            let elements = (before: Self.items(field["before"]), after: Self.items(field["after"]))
+            #expect(ShownLines.differ(block.lines, elements: elements), "\(block)")
         }
         return expected
     }
@@ -184,24 +185,6 @@ import Testing
             }
         }
         return blocks
-    }
-
-    /// Whether the lines show the two values as different.
-    private static func shows(_ lines: [Substring], _ before: Any?, _ after: Any?) -> Bool {
-        if let old = items(before), let new = items(after), !old.isEmpty, !new.isEmpty {
-            let (removed, added) = (Set(old).subtracting(new), Set(new).subtracting(old))
-            let isMoved = old.filter(Set(new).contains) != new.filter(Set(old).contains)
-            return lines.count { $0.hasPrefix("- ") } == removed.count
-                && lines.count { $0.hasPrefix("+ ") } == added.count
-                && lines.contains { $0.hasPrefix("~ ") } == isMoved && Set(lines).count == lines.count
-        }
-        guard lines.count == 1, let line = lines.first else { return false }
-        let parts = line.components(separatedBy: " → ")
-        // At whichever arrow a reader splits the line, both sides must differ.
-        return parts.count > 1
-            && (1..<parts.count).allSatisfy {
-                parts[..<$0].joined(separator: " → ") != parts[$0...].joined(separator: " → ")
-            }
     }
 
     /// The items of a list as texts. Equal items have equal texts. Nil if the value is not a list.
