@@ -7,17 +7,13 @@ import CNghttp2
 /// events, also those that its handling adds, before it calls `receive` of any connection again.
 @safe
 package final class HTTP2Server {
-    /// A stream whose response waits to be sent.
-    private struct Stream {
-        var body = StreamBody()
-    }
-
     private let session: OpaquePointer
     private let memory: HTTP2Memory
     private let scheme: StaticString
     private let limits: HTTP2Limits
-    private var streams: [Stream] = []
-    private var freeStreams: [Int] = []
+    /// The bodies of the open streams' responses. nghttp2 keeps the place of a stream's body with the stream.
+    private var bodies: [StreamBody] = []
+    private var freePlaces: [Int] = []
     /// The head that is being received.
     private var request: RequestText?
     /// The fields of the trailers that are being received. They are not passed on.
@@ -137,14 +133,14 @@ package final class HTTP2Server {
     /// Does nothing if the stream no longer exists.
     package func send(_ bytes: Span<UInt8>, on stream: Int32, isLast: Bool) {
         guard let index = index(of: stream) else { return }
-        streams[index].body.append(bytes)
-        streams[index].body.isEnding = isLast
+        bodies[index].append(bytes)
+        bodies[index].isEnding = isLast
         _ = unsafe nghttp2_session_resume_data(session, stream)
         flush()
     }
 
     /// How many bytes of a response's body wait until the client can take them.
-    package func waiting(on stream: Int32) -> Int { index(of: stream).map { streams[$0].body.count } ?? 0 }
+    package func waiting(on stream: Int32) -> Int { index(of: stream).map { bodies[$0].count } ?? 0 }
 
     /// Ends a stream at once.
     package func reset(_ stream: Int32, _ code: HTTP2Code) {
@@ -190,8 +186,8 @@ package final class HTTP2Server {
     }
 
     private func open(_ stream: Int32) {
-        let index = freeStreams.popLast() ?? streams.count
-        if index == streams.count { streams.append(Stream()) }
+        let index = freePlaces.popLast() ?? bodies.count
+        if index == bodies.count { bodies.append(StreamBody()) }
         _ = unsafe nghttp2_session_set_stream_user_data(session, stream, UnsafeMutableRawPointer(bitPattern: index + 1))
     }
 
@@ -267,8 +263,8 @@ package final class HTTP2Server {
 
     func closed(_ stream: Int32, _ code: UInt32) {
         guard let index = index(of: stream) else { return }
-        streams[index] = Stream()
-        freeStreams.append(index)
+        bodies[index] = StreamBody()
+        freePlaces.append(index)
         memory.events.append(.closed(stream: stream, HTTP2Code(rawValue: code)))
     }
 
@@ -276,8 +272,8 @@ package final class HTTP2Server {
     /// body waits for more bytes.
     func available(on stream: Int32, atMost most: Int) -> (count: Int, isLast: Bool)? {
         guard let index = index(of: stream) else { return (0, true) }
-        let count = min(most, streams[index].body.count)
-        let isLast = streams[index].body.isEnding && count == streams[index].body.count
+        let count = min(most, bodies[index].count)
+        let isLast = bodies[index].isEnding && count == bodies[index].count
         return count == 0 && !isLast ? nil : (count, isLast)
     }
 
@@ -286,7 +282,7 @@ package final class HTTP2Server {
     func writeData(_ header: UnsafePointer<UInt8>, _ count: Int, on stream: Int32) {
         guard let index = index(of: stream) else { return }
         unsafe memory.output.append(contentsOf: UnsafeBufferPointer(start: header, count: 9))
-        streams[index].body.move(count, to: &memory.output)
+        bodies[index].move(count, to: &memory.output)
         // The client may answer with an update for the stream and one for the connection.
         explainedUpdates = min(explainedUpdates + 2, 1000)
     }

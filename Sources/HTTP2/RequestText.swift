@@ -29,8 +29,6 @@ struct RequestText {
     private var fields = 0
     private var isMalformed = false
     private var hasLength = false
-    /// Whether the request needs the other side to read trailers (`te: trailers`).
-    private(set) var wantsTrailers = false
 
     init(limits: HTTP2Limits) { (maximumBytes, maximumFields) = (limits.headBytes, limits.fields) }
 
@@ -41,7 +39,7 @@ struct RequestText {
         lines.removeAll(keepingCapacity: true)
         cookie.removeAll(keepingCapacity: true)
         (host, bytes, fields) = (nil, 0, 0)
-        (isMalformed, hasLength, wantsTrailers) = (false, false, false)
+        (isMalformed, hasLength) = (false, false)
     }
 
     private var isTooLarge: Bool { bytes > maximumBytes || fields > maximumFields }
@@ -62,7 +60,6 @@ struct RequestText {
             isMalformed = isMalformed || host != nil
             return host = keep(value)
         }
-        if name.equals("te") { wantsTrailers = true }
         // The field belongs to the connection on which HTTP/1.1 changes to HTTP/2 (RFC 9113 section 3.1).
         if name.equals("http2-settings") { return }
         if name.equals("content-length") { hasLength = true }
