@@ -112,7 +112,7 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .target(
-            name: "HTTP2", dependencies: ["CNghttp2"],
+            name: "HTTP2", dependencies: ["CNghttp2", "HTTP1"],
             // Needed for `Span.trimmed`, which declares how long its result lives.
             swiftSettings: house + [.enableExperimentalFeature("Lifetimes")]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),

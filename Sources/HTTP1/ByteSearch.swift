@@ -64,10 +64,11 @@ extension UInt8 {
 
     @inline(__always) var isDigit: Bool { self &- 0x30 < 10 }
     /// SP or HTAB, the two bytes of OWS in RFC 9110 section 5.6.3.
-    @inline(__always) var isBlank: Bool { self == .space || self == .tab }
+    @inlinable @inline(__always) public var isBlank: Bool { self == 0x20 || self == 0x09 }
     /// Whether a field value may contain the byte (RFC 9110 section 5.5): HTAB, or any byte that is not a control byte.
     @inline(__always) var isFieldText: Bool { self >= 0x20 && self != 0x7F || self == .tab }
-    @inline(__always) var lowercased: UInt8 { self &- 0x41 < 26 ? self | 0x20 : self }
+    /// The lower-case form of an ASCII letter; any other byte as it is.
+    @inlinable @inline(__always) public var lowercased: UInt8 { self &- 0x41 < 26 ? self | 0x20 : self }
 
     /// The hexadecimal digit of a value below 16, in upper case.
     static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 &+ value : 0x37 &+ value }

@@ -1,3 +1,5 @@
+import HTTP1
+
 extension Array<UInt8> {
     mutating func append(_ text: StaticString) {
         // This is safe, since the literal's bytes live as long as the program.
@@ -15,13 +17,6 @@ extension ArraySlice<UInt8> {
     func equalsIgnoringCase(_ other: ArraySlice<UInt8>) -> Bool {
         count == other.count && zip(self, other).allSatisfy { $0.lowercased == $1.lowercased }
     }
-}
-
-extension UInt8 {
-    /// The lower-case form of an ASCII letter; other bytes as they are.
-    var lowercased: UInt8 { UInt8(ascii: "A")...UInt8(ascii: "Z") ~= self ? self | 0x20 : self }
-
-    var isBlank: Bool { self == UInt8(ascii: " ") || self == UInt8(ascii: "\t") }
 }
 
 extension Span<UInt8> {

@@ -1,4 +1,5 @@
 import CNghttp2
+import HTTP1
 
 /// The fields of a response for nghttp2, made of a head in the form of HTTP/1.1.
 @safe

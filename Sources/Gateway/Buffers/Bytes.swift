@@ -1,4 +1,5 @@
 import Glibc
+import HTTP1
 
 /// A view of bytes in a buffer of the data plane, such as a worker's scratch memory.
 ///
@@ -119,8 +120,4 @@ extension Array<UInt8> {
         // This is safe, since `append` copies the bytes before it returns.
         unsafe append(contentsOf: bytes.buffer)
     }
-}
-
-extension UInt8 {
-    fileprivate var isBlank: Bool { self == 0x20 || self == 0x09 }
 }

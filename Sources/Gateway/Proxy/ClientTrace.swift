@@ -1,4 +1,5 @@
 import ConfigModel
+import HTTP1
 
 /// Finds the client of a request that came through trusted proxies.
 ///
@@ -110,7 +111,7 @@ enum ForwardedElement {
         var at = 0
         while true {
             // A Forwarded element may contain empty pairs (RFC 7239 section 4).
-            while at < element.count, isBlank(element[at]) || element[at] == UInt8(ascii: ";") { at += 1 }
+            while at < element.count, element[at].isBlank || element[at] == UInt8(ascii: ";") { at += 1 }
             guard at < element.count else { return found }
             let nameStart = at
             while at < element.count, isToken(element[at]) { at += 1 }
@@ -122,7 +123,7 @@ enum ForwardedElement {
                 guard found == nil else { return nil }
                 found = value
             }
-            while at < element.count, isBlank(element[at]) { at += 1 }
+            while at < element.count, element[at].isBlank { at += 1 }
             guard at < element.count else { return found }
             guard element[at] == UInt8(ascii: ";") else { return nil }
         }
@@ -148,8 +149,6 @@ enum ForwardedElement {
     private static func isOfAddress(_ byte: UInt8) -> Bool {
         byte == UInt8(ascii: ":") || byte == UInt8(ascii: "[") || byte == UInt8(ascii: "]")
     }
-
-    private static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
 
     /// Whether a byte is allowed in a token (RFC 9110 section 5.6.2).
     private static func isToken(_ byte: UInt8) -> Bool {
@@ -188,10 +187,9 @@ extension PeerAddress {
 
 extension Bytes {
     fileprivate var trimmingBlanks: Bytes {
-        func isBlank(_ index: Int) -> Bool { self[index] == UInt8(ascii: " ") || self[index] == UInt8(ascii: "\t") }
         var (start, end) = (0, count)
-        while start < end, isBlank(start) { start += 1 }
-        while start < end, isBlank(end - 1) { end -= 1 }
+        while start < end, self[start].isBlank { start += 1 }
+        while start < end, self[end - 1].isBlank { end -= 1 }
         return self[start..<end]
     }
 

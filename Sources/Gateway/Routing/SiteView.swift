@@ -1,4 +1,5 @@
 import ConfigModel
+import HTTP1
 import PKI
 
 /// The values of a site that a request needs. A view reads the site's memory through a pointer, so no reference is
@@ -94,9 +95,4 @@ extension Bytes {
         }
         return true
     }
-}
-
-extension UInt8 {
-    /// Letters other than ASCII letters are not changed.
-    fileprivate var lowercased: UInt8 { self >= 0x41 && self <= 0x5A ? self | 0x20 : self }
 }
