@@ -13,15 +13,16 @@ struct ListDifference {
 
     init(from old: [PlainValue], to new: [PlainValue]) {
         // Equal values are matched in order: the first in the old list with the first in the new list, and so on.
+        let (oldKeys, newKeys) = (old.map { $0.json() }, new.map { $0.json() })
         var places: [[UInt8]: [Int]] = [:]
-        for index in old.indices.reversed() { places[old[index].json(), default: []].append(index) }
+        for index in old.indices.reversed() { places[oldKeys[index], default: []].append(index) }
         let counts = places.mapValues(\.count)
-        let sources = new.map { places[$0.json()]?.popLast() }
+        let sources = newKeys.map { places[$0]?.popLast() }
         let kept = new.indices.filter { sources[$0] != nil }
         let staying = Self.longestRise(kept.compactMap { sources[$0] })
         for index in new.indices {
             guard let source = sources[index] else {
-                let isAgain = counts[new[index].json()] != nil
+                let isAgain = counts[newKeys[index]] != nil
                 added.append((new[index], index < kept.last ?? -1 ? index + 1 : nil, isAgain))
                 continue
             }
@@ -29,9 +30,8 @@ struct ListDifference {
         }
         let found = Set(sources.compactMap(\.self))
         removed = old.indices.filter { !found.contains($0) }.map { index in
-            let key = old[index].json()
-            let count = counts[key] ?? 1
-            return (old[index], places[key]?.count == count ? nil : count)
+            let count = counts[oldKeys[index]] ?? 1
+            return (old[index], places[oldKeys[index]]?.count == count ? nil : count)
         }
     }
 
