@@ -319,8 +319,7 @@ def test_slow_heads_lock_no_other_client_out(few, origin):
             # Older connections continue, and new connections are accepted.
             assert kept.get("app.test").status == 200
             for host in (b"fixed.test", b"app.test"):
-                # A client that connects at the same moment as the others may be turned away, but is accepted at its
-                # next try.
+                # A worker with requests on all its connections turns a client away, which is accepted at its next try.
                 eventually("an answer", lambda: answers(plain, few, host))
                 eventually("an answer over TLS", lambda: answers(over_tls, few, host))
         assert few.metric("aegis_connections_open") <= limit
@@ -348,6 +347,20 @@ def test_bytes_after_a_request_do_not_protect_a_connection_from_being_replaced(f
         eventually("an answer", lambda: answers(plain, few, other))
         eventually("an answer over TLS", lambda: answers(over_tls, few, other))
     assert few.metric("aegis_connections_open") <= limit
+    for connection in held:
+        connection.close()
+
+
+def test_clients_that_connect_at_once_wait_for_a_place(run):
+    """A client that has just connected is not replaced yet, so the next one waits a moment. None is turned away."""
+    gateway = run([FIXED], gateway={"workers": 1, "limits": {"connections": 8, "connections_per_client": 0}})
+    held = []
+    for _ in range(200):
+        held.append(socket.create_connection(("127.0.0.1", gateway.http), timeout=PATIENCE))
+        held[-1].sendall(b"G")
+    plain(gateway, b"fixed.test")
+    assert gateway.metric("aegis_connections_refused_total") == 0
+    assert gateway.metric("aegis_connections_evicted_total") > 150
     for connection in held:
         connection.close()
 

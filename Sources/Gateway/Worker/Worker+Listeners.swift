@@ -1,6 +1,13 @@
 import Glibc
 import PKI
 
+/// A client whose connection was accepted, but not yet counted.
+struct AcceptedClient {
+    let descriptor: Int32
+    let peer: PeerAddress
+    let role: ListenerRole
+}
+
 /// A listening socket that belongs to one worker.
 struct Listener: Sendable {
     let descriptor: Int32
@@ -29,10 +36,11 @@ extension Worker {
 
     /// Closes listeners. With `acceptingWaiting`, connections that wait at a listener are accepted first.
     func stopListening(acceptingWaiting: Bool = true, where isAffected: (Listener) -> Bool) {
+        admitPostponed()
         for listener in listeners where isAffected(listener) {
             // The kernel has already established the waiting connections. Closing the listener would reset these
             // connections.
-            while acceptingWaiting, accept(at: listener) {}
+            while acceptingWaiting, accept(at: listener, mayWait: false) {}
             poller.remove(listener.descriptor)
             Socket.close(listener.descriptor)
         }
@@ -40,23 +48,27 @@ extension Worker {
     }
 
     func acceptClients(at descriptor: Int) {
-        guard let listener = listeners.first(where: { Int($0.descriptor) == descriptor }) else { return }
+        // The event may be from before the pause began.
+        guard !isAcceptingPaused, let listener = listeners.first(where: { Int($0.descriptor) == descriptor }) else {
+            return
+        }
         for _ in 0..<Self.acceptBatch {
-            guard accept(at: listener) else { return }
+            guard accept(at: listener, mayWait: true) else { return }
         }
     }
 
-    /// Stops watching the listeners for a moment after accepting has failed. Otherwise the waiting connections would
-    /// wake the event loop again and again, although no descriptor is free for them.
-    private func pauseAccepting() {
+    /// Stops watching the listeners for a moment, since there is no descriptor or no place for another connection.
+    /// Otherwise the connections that wait in the kernel would wake the event loop again and again.
+    private func pauseAccepting(milliseconds: Int64) {
         guard !isAcceptingPaused else { return }
         isAcceptingPaused = true
         for listener in listeners { poller.remove(listener.descriptor) }
-        _ = wheel.enter(Token(.listener), at: clock.milliseconds + Self.acceptPauseMilliseconds)
+        _ = wheel.enter(Token(.listener), at: clock.milliseconds + milliseconds)
     }
 
     func resumeAccepting() {
         isAcceptingPaused = false
+        admitPostponed()
         for listener in listeners { try? watch(listener) }
     }
 
@@ -65,8 +77,10 @@ extension Worker {
             listener.descriptor, Token(.listener, SlotID(index: UInt32(listener.descriptor), generation: 0)))
     }
 
-    /// Accepts one connection. Returns false if no connection waits or if accepting fails.
-    private func accept(at listener: Listener) -> Bool {
+    /// Accepts one connection. Returns false if no connection waits, if accepting fails, or if there is no room yet.
+    ///
+    /// - Parameter mayWait: Whether the client may be postponed if there is no room yet. Otherwise it is refused.
+    private func accept(at listener: Listener, mayWait: Bool) -> Bool {
         var peer = PeerAddress()
         let descriptor: Int32
         do throws(SystemFailure) {
@@ -78,34 +92,47 @@ extension Worker {
         } catch {
             metrics.add(.acceptFailures, 1)
             report(.acceptFailed(error.code))
-            pauseAccepting()
+            pauseAccepting(milliseconds: Self.acceptPauseMilliseconds)
             return false
         }
-        guard admits(peer, listener.role) else {
-            metrics.add(.connectionsRefused, 1)
-            Socket.close(descriptor)
-            return true
-        }
-        Socket.setNoDelay(descriptor)
-        if !open(descriptor, peer, listener.role) { connections.leave(peer.key) }
-        return true
+        return admit(AcceptedClient(descriptor: descriptor, peer: peer, role: listener.role), mayWait: mayWait)
     }
 
-    /// Counts one more connection of a client, if the limits allow it. If the total limit is reached, a connection
-    /// without a request in progress is closed to make room.
-    private func admits(_ peer: PeerAddress, _ role: ListenerRole) -> Bool {
-        let total = role.isAdmin ? Self.adminConnections : settings.connections
-        let perClient = role.isAdmin || isTrusted(peer) ? nil : settings.connectionsPerClient
-        switch connections.admit(peer.key, total: total, perClient: perClient) {
-        case .admitted: return true
-        case .tooManyOfClient:
-            report(Shortage.connectionsOfClient, client: peer)
-            return false
-        case .full:
-            if !role.isAdmin { report(Shortage.connections) }
-            return makeRoom(politely: true)
-                && connections.admit(peer.key, total: total, perClient: perClient) == .admitted
+    /// Admits the client that was postponed. If there is still no room, the client is refused.
+    private func admitPostponed() {
+        guard let client = postponedClient.take() else { return }
+        _ = admit(client, mayWait: false)
+    }
+
+    /// Counts one more connection of a client, if the limits allow it, and begins to serve it. If the total limit is
+    /// reached, a connection without a request in progress is closed to make room.
+    ///
+    /// - Returns: False if the client was postponed.
+    private func admit(_ client: AcceptedClient, mayWait: Bool) -> Bool {
+        let isAdmin = client.role.isAdmin
+        let total = isAdmin ? Self.adminConnections : settings.connections
+        let perClient = isAdmin || isTrusted(client.peer) ? nil : settings.connectionsPerClient
+        var admission = connections.admit(client.peer.key, total: total, perClient: perClient)
+        if admission == .full {
+            if !isAdmin { report(Shortage.connections) }
+            switch makeRoom(politely: true, mayWait: mayWait) {
+            case .made: admission = connections.admit(client.peer.key, total: total, perClient: perClient)
+            case .none: break
+            case .later(let milliseconds):
+                postponedClient = client
+                pauseAccepting(milliseconds: milliseconds)
+                return false
+            }
         }
+        guard admission == .admitted else {
+            if admission == .tooManyOfClient { report(Shortage.connectionsOfClient, client: client.peer) }
+            metrics.add(.connectionsRefused, 1)
+            Socket.close(client.descriptor)
+            return true
+        }
+        Socket.setNoDelay(client.descriptor)
+        if !open(client.descriptor, client.peer, client.role) { connections.leave(client.peer.key) }
+        return true
     }
 
     /// Sets up an accepted connection, which owns the descriptor from then on. Returns false if the setup fails; the

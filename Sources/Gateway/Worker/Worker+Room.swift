@@ -9,37 +9,56 @@ extension Worker {
     /// in milliseconds. A client that has waited less may have sent bytes that are not read yet.
     private static let leastWaitMilliseconds: Int64 = 20
 
+    /// Whether there is room for another connection.
+    enum Room {
+        case made
+        /// All connections have requests in progress.
+        case none
+        /// The connection to close may have sent bytes that are not read yet. It can be closed after this time.
+        case later(milliseconds: Int64)
+    }
+
+    /// A connection without a request in progress.
+    private struct Waiting {
+        let id: SlotID
+        /// How much of its allowed time the client has used, in millionths.
+        let share: Int64
+        /// The time until the connection may be closed, in milliseconds.
+        let protected: Int64
+    }
+
     /// Closes a connection that has no request in progress, so that another client can connect. Some connections are
     /// compared. The connection that has used most of the time for its handshake, head, body or next request is closed.
     ///
-    /// - Parameter politely: Whether an idle connection is closed in an orderly way, which uses the worker's memory.
-    ///
-    /// - Returns: Whether a connection was closed.
-    func makeRoom(politely: Bool) -> Bool {
-        var chosen: SlotID?
-        var most: Int64 = 0
+    /// - Parameters:
+    ///   - politely: Whether an idle connection is closed in an orderly way, which uses the worker's memory.
+    ///   - mayWait: Whether the result may be `later`. If not, only connections that may be closed now are compared.
+    func makeRoom(politely: Bool, mayWait: Bool) -> Room {
+        var chosen: Waiting?
         var left = Self.candidates
         for _ in 0..<min(Self.placesLookedAt, clients.indices.count) where left > 0 {
             clientHand = (clientHand + 1) % UInt32(clients.indices.count)
-            guard let id = clients.id(at: clientHand), let share = shareWaited(id) else { continue }
+            guard let id = clients.id(at: clientHand), let waiting = waiting(id) else { continue }
             left -= 1
-            if share > most { (chosen, most) = (id, share) }
+            guard mayWait || waiting.protected == 0, waiting.share >= chosen?.share ?? 0 else { continue }
+            chosen = waiting
         }
-        guard let chosen else { return false }
+        guard let chosen else { return .none }
+        guard chosen.protected == 0 else { return .later(milliseconds: chosen.protected) }
         metrics.add(.connectionsEvicted, 1)
-        if politely, clients[chosen].phase == .open, !clients[chosen].isInHead { goodbye(chosen) }
-        if clients.contains(chosen) { abort(chosen) }
-        return true
+        if politely, clients[chosen.id].phase == .open, !clients[chosen.id].isInHead { goodbye(chosen.id) }
+        if clients.contains(chosen.id) { abort(chosen.id) }
+        return .made
     }
 
-    /// How much of its allowed time a client has waited, in millionths. Nil for a connection that must not be closed.
-    private func shareWaited(_ id: SlotID) -> Int64? {
+    /// How long a client has waited. Nil for a connection that must not be closed.
+    private func waiting(_ id: SlotID) -> Waiting? {
         let allowed: Int64
         var isIdle = false
         switch clients[id].phase {
         case .handshake, .awaitingCertificate:
             let waited = Int64((clock.nanoseconds - clients[id].acceptedAt) / 1_000_000)
-            return Self.share(waited, of: settings.handshakeMilliseconds, least: Self.leastWaitMilliseconds)
+            return Self.waiting(id, waited, of: settings.handshakeMilliseconds, least: Self.leastWaitMilliseconds)
         case .open where isCollecting(id):
             // The connection may be closed, since no byte of its request was sent to an upstream.
             allowed = settings.bodyProgressMilliseconds
@@ -56,16 +75,16 @@ extension Worker {
         guard deadline != .max else { return nil }
         let left = deadline - clock.milliseconds
         // The clock does not advance during a turn, so an idle client may have waited longer than the clock shows.
-        return Self.share(
-            max(1, allowed - min(left, allowed)), of: allowed, least: isIdle ? 0 : Self.leastWaitMilliseconds)
+        return Self.waiting(
+            id, max(1, allowed - min(left, allowed)), of: allowed, least: isIdle ? 0 : Self.leastWaitMilliseconds)
     }
 
     private func isCollecting(_ id: SlotID) -> Bool {
         !clients[id].exchange.isNone && exchanges[clients[id].exchange].isCollecting
     }
 
-    private static func share(_ waited: Int64, of allowed: Int64, least: Int64) -> Int64? {
-        waited < least ? nil : waited * 1_000_000 / max(1, allowed)
+    private static func waiting(_ id: SlotID, _ waited: Int64, of allowed: Int64, least: Int64) -> Waiting {
+        Waiting(id: id, share: waited * 1_000_000 / max(1, allowed), protected: max(0, least - waited))
     }
 
     /// Frees a descriptor. An idle connection to an upstream is closed, or else a client's connection without a request
@@ -78,7 +97,7 @@ extension Worker {
             closeIdle(id)
             return true
         }
-        return makeRoom(politely: politely)
+        return if case .made = makeRoom(politely: politely, mayWait: false) { true } else { false }
     }
 
     /// Creates a socket for a connection to an upstream. If there are too few descriptors, another connection is

@@ -51,8 +51,10 @@ final class Worker {
     /// The clients whose handshakes wait for a certificate. The key is the certificate's name. Some clients may no
     /// longer exist.
     var awaitingCertificate: [String: [SlotID]] = [:]
-    /// Whether accepting connections is paused for a moment after a failure.
+    /// Whether accepting connections is paused for a moment, since there is no descriptor or place for another one.
     var isAcceptingPaused = false
+    /// The client that gets the next place. Accepting is paused until then.
+    var postponedClient: AcceptedClient?
     /// Where the last search for a connection to close has ended. The next search continues there.
     var clientHand: UInt32 = 0
     var upstreamHand: UInt32 = 0
