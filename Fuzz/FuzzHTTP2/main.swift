@@ -7,14 +7,13 @@ import HTTP2
 // has one line for each field. Each request is answered, so that nghttp2 writes too.
 
 let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + [0, 0, 0, 4, 0, 0, 0, 0, 0]
-let nothing: [UInt8] = []
 let greeting = Array("hello".utf8)
 let answer = Array("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\n".utf8)
 
 /// The heads of all requests, in order, and whether the connection failed.
 func requests(_ bytes: [UInt8], step: Int) -> (heads: [String], failed: Bool) {
     let memory = HTTP2Memory()
-    guard let server = HTTP2Server(memory: memory, scheme: "https", limits: HTTP2Limits()) else {
+    guard let server = HTTP2Server(owner: 7, memory: memory, scheme: "https", limits: HTTP2Limits()) else {
         preconditionFailure("no memory")
     }
     var heads: [String] = []
@@ -22,25 +21,30 @@ func requests(_ bytes: [UInt8], step: Int) -> (heads: [String], failed: Bool) {
     while start < bytes.count {
         let piece = Array(bytes[start..<min(start + step, bytes.count)])
         start += step
-        let failure = server.receive(piece.span, now: 0)
+        var failure = server.receive(piece.span, now: 0)
         var next = 0
         while next < memory.events.count {
             switch memory.events[next] {
             case .head(let stream, let range, let isComplete):
                 let head = memory.heads[range]
                 check(Array(head))
-                heads.append("\(stream) \(isComplete) \(String(decoding: head, as: UTF8.self))")
-                server.respond(to: stream, answer.span, hasBody: true)
-                server.send(greeting.span, on: stream, isLast: isComplete)
-            case .oversizedHead(let stream, _): server.reset(stream, .cancel)
+                heads.append("\(stream.id) \(isComplete) \(String(decoding: head, as: UTF8.self))")
+                stream.write(answer.span)
+                stream.write(greeting.span)
+                if isComplete { stream.finish() }
+            case .oversizedHead(let stream, _): stream.reset(.cancel)
             case .body(let stream, let range):
                 precondition(range.upperBound <= piece.count, "a body lies outside of what was received")
-                server.consume(range.count, of: stream)
-            case .end(let stream): server.send(nothing.span, on: stream, isLast: true)
-            case .closed: break
+                stream.consume(range.count)
+            case .end(let stream): stream.finish()
+            case .taken, .closed: break
             }
             next += 1
         }
+        memory.events.removeAll(keepingCapacity: true)
+        failure = server.fill(atLeast: .max) ?? failure
+        memory.events.removeAll(keepingCapacity: true)
+        memory.outgoing.removeAll(keepingCapacity: true)
         memory.output.removeAll(keepingCapacity: true)
         if failure != nil || server.isFinished { return (heads, true) }
     }

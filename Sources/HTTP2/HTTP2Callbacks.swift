@@ -10,18 +10,25 @@ struct HTTP2Callbacks: @unchecked Sendable {
 
     static let shared = HTTP2Callbacks()
 
-    /// Gives nghttp2 the bodies of responses.
-    @unsafe static var provider: nghttp2_data_provider {
+    /// Gives nghttp2 the body of a stream's response.
+    @unsafe static func provider(_ stream: HTTP2Stream) -> nghttp2_data_provider {
+        // This is safe, since the connection keeps the stream until nghttp2 has closed it.
         unsafe nghttp2_data_provider(
-            source: nghttp2_data_source(ptr: nil),
-            read_callback: { _, stream, _, length, flags, _, user in
-                guard let part = unsafe HTTP2Callbacks.server(user).available(on: stream, atMost: length) else {
-                    return Int(NGHTTP2_ERR_DEFERRED.rawValue)
-                }
+            source: nghttp2_data_source(ptr: Unmanaged.passUnretained(stream).toOpaque()),
+            read_callback: { _, _, _, length, flags, source, _ in
+                let stream = unsafe Self.stream(source)
+                let count = min(length, stream.body.count)
+                let isLast = stream.body.isEnding && count == stream.body.count
+                guard count > 0 || isLast else { return Int(NGHTTP2_ERR_DEFERRED.rawValue) }
                 unsafe flags?.pointee |= NGHTTP2_DATA_FLAG_NO_COPY.rawValue
-                if part.isLast { unsafe flags?.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue }
-                return part.count
+                if isLast { unsafe flags?.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue }
+                return count
             })
+    }
+
+    private static func stream(_ source: UnsafeMutablePointer<nghttp2_data_source>?) -> HTTP2Stream {
+        // This is safe for the same reason.
+        unsafe Unmanaged<HTTP2Stream>.fromOpaque(source.unsafelyUnwrapped.pointee.ptr).takeUnretainedValue()
     }
 
     private init() {
@@ -101,14 +108,20 @@ struct HTTP2Callbacks: @unchecked Sendable {
     }
 
     private func setSending() {
-        unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) { _, frame, header, count, _, user in
-            guard let frame = unsafe frame, let header = unsafe header else { return 0 }
-            unsafe Self.server(user).writeData(header, count, on: frame.pointee.hd.stream_id)
+        unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) { _, _, header, count, source, user in
+            guard let header = unsafe header else { return 0 }
+            unsafe Self.server(user).writeData(header, count, of: Self.stream(source))
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
-            if let frame = unsafe frame, unsafe UInt32(frame.pointee.hd.type) == NGHTTP2_RST_STREAM.rawValue {
-                unsafe Self.server(user).sentReset(frame.pointee.rst_stream.error_code)
+            guard let frame = unsafe frame else { return 0 }
+            switch unsafe UInt32(frame.pointee.hd.type) {
+            case NGHTTP2_RST_STREAM.rawValue: unsafe Self.server(user).sentReset(frame.pointee.rst_stream.error_code)
+            case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue:
+                if unsafe UInt32(frame.pointee.hd.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0 {
+                    unsafe Self.server(user).sentEnd(of: frame.pointee.hd.stream_id)
+                }
+            default: break
             }
             return 0
         }

@@ -1,17 +1,18 @@
 /// One thing that has happened on a client's connection. Events that the client's bytes cause come in the order of the bytes.
-/// `closed` also follows when the gateway ends a stream, or has sent its response.
-package enum HTTP2Event: Equatable, Sendable {
+package enum HTTP2Event {
     /// A request has begun. Its head is this range of `HTTP2Memory.heads`, in the form of HTTP/1.1. With `isComplete`, no
     /// body follows.
-    case head(stream: Int32, Range<Int>, isComplete: Bool)
+    case head(HTTP2Stream, Range<Int>, isComplete: Bool)
     /// A request has begun whose head exceeds the limits.
-    case oversizedHead(stream: Int32, isComplete: Bool)
+    case oversizedHead(HTTP2Stream, isComplete: Bool)
     /// A part of a request's body: this range of the bytes given to `receive`.
-    case body(stream: Int32, Range<Int>)
+    case body(HTTP2Stream, Range<Int>)
     /// The request's body is complete.
-    case end(stream: Int32)
-    /// The stream no longer exists. It ends like this in any case. If the response was sent whole, `code` is `noError`.
-    case closed(stream: Int32, HTTP2Code)
+    case end(HTTP2Stream)
+    /// No more bytes of the response wait. The response is not complete yet.
+    case taken(HTTP2Stream)
+    /// The stream no longer exists. Each stream ends like this. If the response was sent whole, the code is `noError`.
+    case closed(HTTP2Stream, HTTP2Code)
 }
 
 /// Why a connection must end.
@@ -27,14 +28,18 @@ package enum HTTP2Failure: Equatable, Sendable {
     }
 }
 
-/// The memory of all HTTP/2 connections of one thread. What is in it is valid until the next call of any of them.
+/// The memory of all HTTP/2 connections of one thread.
 package final class HTTP2Memory {
-    package internal(set) var events: [HTTP2Event] = []
+    /// What the last call of `receive` or `fill` has reported. The caller must handle the events before the next such call
+    /// of any connection, and must then remove them.
+    package var events: [HTTP2Event] = []
     /// The heads that `events` refers to.
     package internal(set) var heads: [UInt8] = []
-    /// The bytes to send. The caller empties it.
+    /// The owners of the connections that have something to send.
+    package var outgoing: [UInt64] = []
+    /// The bytes to send. The caller empties it after each call of `fill`.
     package var output: [UInt8] = []
-    /// The response's fields for nghttp2, while they are passed.
+    /// A response's fields for nghttp2, while they are passed.
     var fields = ResponseFields()
     /// The memory of a head that is complete, for the next head.
     var spare: RequestText?

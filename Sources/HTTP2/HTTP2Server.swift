@@ -3,17 +3,19 @@ import CNghttp2
 /// The gateway's end of one client's HTTP/2 connection (RFC 9113), in memory: bytes become events, and responses become
 /// bytes. It does no I/O. Only one thread may use a connection.
 ///
-/// Each call leaves the bytes to send in `HTTP2Memory.output`, and events in `HTTP2Memory.events`. The caller must handle the
-/// events, also those that its handling adds, before it calls `receive` of any connection again.
+/// A connection that has something to send puts its owner into `HTTP2Memory.outgoing`. The caller then calls `fill`.
 @safe
 package final class HTTP2Server {
     private let session: OpaquePointer
-    private let memory: HTTP2Memory
+    let memory: HTTP2Memory
+    /// A number by which the caller knows the connection.
+    private let owner: UInt64
     private let scheme: StaticString
     private let limits: HTTP2Limits
-    /// The bodies of the open streams' responses. nghttp2 keeps the place of a stream's body with the stream.
-    private var bodies: [StreamBody] = []
-    private var freePlaces: [Int] = []
+    /// The open streams. nghttp2 keeps a reference to each with the stream.
+    package private(set) var streams: [HTTP2Stream] = []
+    /// Whether `owner` is in the list of those that have something to send.
+    private var isOutgoing = false
     /// The head that is being received.
     private var request: RequestText?
     /// The fields of the trailers that are being received. They are not passed on.
@@ -29,8 +31,8 @@ package final class HTTP2Server {
     private static let noFlags = UInt8(NGHTTP2_FLAG_NONE.rawValue)
 
     /// - Parameter scheme: The scheme that requests must have: "https" over TLS, else "http".
-    package init?(memory: HTTP2Memory, scheme: StaticString, limits: HTTP2Limits) {
-        (self.memory, self.scheme, self.limits) = (memory, scheme, limits)
+    package init?(owner: UInt64, memory: HTTP2Memory, scheme: StaticString, limits: HTTP2Limits) {
+        (self.owner, self.memory, self.scheme, self.limits) = (owner, memory, scheme, limits)
         resets = FrameBudget(rate: limits.resets.rate, burst: limits.resets.burst)
         controlFrames = FrameBudget(rate: limits.controlFrames.rate, burst: limits.controlFrames.burst)
         var made: OpaquePointer?
@@ -54,7 +56,7 @@ package final class HTTP2Server {
         guard unsafe nghttp2_submit_settings(session, Self.noFlags, &settings, settings.count) == 0,
             unsafe nghttp2_session_set_local_window_size(session, Self.noFlags, 0, Int32(limits.connectionWindow)) == 0
         else { return nil }
-        flush()
+        haveOutput()
     }
 
     deinit { unsafe nghttp2_session_del(session) }
@@ -69,10 +71,9 @@ package final class HTTP2Server {
     /// Processes bytes from the client. All of them are read.
     ///
     /// - Parameter now: Milliseconds of the monotonic clock.
-    /// - Returns: Why the connection must end; nil if it continues. The bytes in `output` must still be sent, and no
+    /// - Returns: Why the connection must end; nil if it continues. What it has to send must still be sent, and no
     ///   further bytes may be given to this function.
     package func receive(_ bytes: Span<UInt8>, now: Int64) -> HTTP2Failure? {
-        memory.events.removeAll(keepingCapacity: true)
         memory.heads.removeAll(keepingCapacity: true)
         resets.refill(at: now)
         controlFrames.refill(at: now)
@@ -82,7 +83,8 @@ package final class HTTP2Server {
             defer { unsafe input = nil }
             return unsafe nghttp2_session_mem_recv(session, buffer.baseAddress, buffer.count)
         }
-        if let flood { return end(.flood(flood)) }
+        haveOutput()
+        if let flood { return end(flood) }
         guard count >= 0 else {
             return switch Int32(count) {
             case NGHTTP2_ERR_NOMEM.rawValue: .outOfMemory
@@ -90,68 +92,81 @@ package final class HTTP2Server {
             default: .malformed
             }
         }
-        flush()
-        return flood.flatMap { end(.flood($0)) }
+        return nil
     }
 
-    private func end(_ failure: HTTP2Failure) -> HTTP2Failure {
+    private func end(_ flood: HTTP2Failure.Flood) -> HTTP2Failure {
         memory.events.removeAll(keepingCapacity: true)
         terminate(.enhanceYourCalm)
-        return failure
-    }
-
-    /// Lets the client send more of a body. Called when the gateway has passed on bytes that it has received.
-    package func consume(_ count: Int, of stream: Int32) {
-        _ = unsafe nghttp2_session_consume(session, stream, count)
-        flush()
+        return .flood(flood)
     }
 
     // MARK: Sending
 
-    /// Sends the head of a response.
+    /// Appends at least `count` bytes to `HTTP2Memory.output`, or all that can be sent now. More may follow after the
+    /// next call, which the connection does not announce again.
     ///
-    /// - Parameters:
-    ///   - head: The head in the form of HTTP/1.1. Fields that belong to a connection of HTTP/1.1 are left out.
-    ///   - hasBody: Whether a body follows. An interim response (1xx) has none, and another response follows it.
-    package func respond(to stream: Int32, _ head: Span<UInt8>, hasBody: Bool) {
-        let isInterim = head.count > 9 && head[9] == UInt8(ascii: "1")
-        // This is safe, since nghttp2 has read the fields when `flush` returns.
-        unsafe memory.fields.read(head) { fields, count in
-            if isInterim {
-                _ = unsafe nghttp2_submit_headers(session, Self.noFlags, stream, nil, fields, count, nil)
-            } else if hasBody {
-                var provider = unsafe HTTP2Callbacks.provider
-                _ = unsafe nghttp2_submit_response(session, stream, fields, count, &provider)
-            } else {
-                _ = unsafe nghttp2_submit_response(session, stream, fields, count, nil)
-            }
-            flush()
+    /// - Returns: Why the connection must end; nil if it continues.
+    package func fill(atLeast count: Int) -> HTTP2Failure? {
+        pull(atLeast: count)
+        guard let flood else { return nil }
+        let failure = end(flood)
+        pull(atLeast: count)
+        return failure
+    }
+
+    private func pull(atLeast wanted: Int) {
+        var pointer: UnsafePointer<UInt8>?
+        while memory.output.count < wanted {
+            let count = unsafe nghttp2_session_mem_send(session, &pointer)
+            guard count > 0 else { return isOutgoing = false }
+            unsafe memory.output.append(contentsOf: UnsafeBufferPointer(start: pointer, count: count))
         }
     }
 
-    /// Sends a part of a response's body, or keeps it until the client can take it. With `isLast`, the body is complete.
-    /// Does nothing if the stream no longer exists.
-    package func send(_ bytes: Span<UInt8>, on stream: Int32, isLast: Bool) {
-        guard let index = index(of: stream) else { return }
-        bodies[index].append(bytes)
-        bodies[index].isEnding = isLast
-        _ = unsafe nghttp2_session_resume_data(session, stream)
-        flush()
+    /// Notes that there may be something to send.
+    private func haveOutput() {
+        guard !isOutgoing else { return }
+        isOutgoing = true
+        memory.outgoing.append(owner)
     }
 
-    /// How many bytes of a response's body wait until the client can take them.
-    package func waiting(on stream: Int32) -> Int { index(of: stream).map { bodies[$0].count } ?? 0 }
+    /// Sends the head that was read last.
+    func submit(_ head: ResponseFields.Head, on stream: HTTP2Stream, hasBody: Bool) {
+        // This is safe, since nghttp2 copies the fields.
+        unsafe memory.fields.lend { fields, count in
+            if head.isInterim {
+                _ = unsafe nghttp2_submit_headers(session, Self.noFlags, stream.id, nil, fields, count, nil)
+            } else if hasBody {
+                var provider = unsafe HTTP2Callbacks.provider(stream)
+                _ = unsafe nghttp2_submit_response(session, stream.id, fields, count, &provider)
+            } else {
+                _ = unsafe nghttp2_submit_response(session, stream.id, fields, count, nil)
+            }
+        }
+        haveOutput()
+    }
 
-    /// Ends a stream at once.
-    package func reset(_ stream: Int32, _ code: HTTP2Code) {
+    /// Called when bytes of a stream's body, or its end, have become known.
+    func resume(_ stream: Int32) {
+        _ = unsafe nghttp2_session_resume_data(session, stream)
+        haveOutput()
+    }
+
+    func reset(_ stream: Int32, _ code: HTTP2Code) {
         _ = unsafe nghttp2_submit_rst_stream(session, Self.noFlags, stream, code.rawValue)
-        flush()
+        haveOutput()
+    }
+
+    func consume(_ count: Int, of stream: Int32) {
+        _ = unsafe nghttp2_session_consume(session, stream, count)
+        haveOutput()
     }
 
     /// Announces that the connection will end, without refusing any request yet (RFC 9113 section 6.8).
     package func announceEnd() {
         _ = unsafe nghttp2_submit_shutdown_notice(session)
-        flush()
+        haveOutput()
     }
 
     /// Refuses streams that the client begins from now on. Those that have begun continue.
@@ -159,36 +174,30 @@ package final class HTTP2Server {
         _ = unsafe nghttp2_submit_goaway(
             session, Self.noFlags, nghttp2_session_get_last_proc_stream_id(session),
             HTTP2Code.noError.rawValue, nil, 0)
-        flush()
+        haveOutput()
     }
 
     /// Ends the connection, and tells the client why. Streams are lost.
     package func terminate(_ code: HTTP2Code) {
         _ = unsafe nghttp2_session_terminate_session(session, code.rawValue)
-        flush()
-    }
-
-    /// Moves all that nghttp2 has to send into `output`.
-    private func flush() {
-        var pointer: UnsafePointer<UInt8>?
-        while true {
-            let count = unsafe nghttp2_session_mem_send(session, &pointer)
-            guard count > 0 else { return }
-            unsafe memory.output.append(contentsOf: UnsafeBufferPointer(start: pointer, count: count))
-        }
+        haveOutput()
     }
 
     // MARK: Streams
 
-    private func index(of stream: Int32) -> Int? {
-        let data = unsafe nghttp2_session_get_stream_user_data(session, stream)
-        return unsafe data.map { Int(bitPattern: $0) - 1 }
+    private func stream(_ id: Int32) -> HTTP2Stream? {
+        // This is safe, since the list keeps a stream until nghttp2 has closed it.
+        unsafe nghttp2_session_get_stream_user_data(session, id).map {
+            unsafe Unmanaged<HTTP2Stream>.fromOpaque($0).takeUnretainedValue()
+        }
     }
 
-    private func open(_ stream: Int32) {
-        let index = freePlaces.popLast() ?? bodies.count
-        if index == bodies.count { bodies.append(StreamBody()) }
-        _ = unsafe nghttp2_session_set_stream_user_data(session, stream, UnsafeMutableRawPointer(bitPattern: index + 1))
+    private func open(_ id: Int32, isHEAD: Bool) -> HTTP2Stream {
+        let stream = HTTP2Stream(id, of: self, isHEAD: isHEAD)
+        stream.place = streams.count
+        streams.append(stream)
+        _ = unsafe nghttp2_session_set_stream_user_data(session, id, Unmanaged.passUnretained(stream).toOpaque())
+        return stream
     }
 
     // MARK: What nghttp2 reports
@@ -232,59 +241,58 @@ package final class HTTP2Server {
 
     func endFrame(_ header: nghttp2_frame_hd, isRequest: Bool) {
         let isEnd = UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0
-        let stream = header.stream_id
         guard isRequest else {
             let hasContent = [NGHTTP2_DATA.rawValue, NGHTTP2_HEADERS.rawValue].contains(UInt32(header.type))
-            if hasContent, isEnd { memory.events.append(.end(stream: stream)) }
+            if hasContent, isEnd, let stream = stream(header.stream_id) { memory.events.append(.end(stream)) }
             return
         }
         guard let request else { return }
         let start = memory.heads.count
-        switch request.finish(scheme: scheme, hasBody: !isEnd, into: &memory.heads) {
-        case .complete:
-            open(stream)
-            memory.events.append(.head(stream: stream, start..<memory.heads.count, isComplete: isEnd))
-        case .tooLarge:
-            open(stream)
-            memory.events.append(.oversizedHead(stream: stream, isComplete: isEnd))
-        case .malformed:
-            _ = unsafe nghttp2_submit_rst_stream(
-                session, Self.noFlags, stream, HTTP2Code.protocolError.rawValue)
+        let outcome = request.finish(scheme: scheme, hasBody: !isEnd, into: &memory.heads)
+        if outcome == .malformed {
+            reset(header.stream_id, .protocolError)
+        } else {
+            let stream = open(header.stream_id, isHEAD: request.isHEAD)
+            memory.events.append(
+                outcome == .complete
+                    ? .head(stream, start..<memory.heads.count, isComplete: isEnd)
+                    : .oversizedHead(stream, isComplete: isEnd))
         }
         memory.spare = self.request.take()
     }
 
     @unsafe
-    func received(_ data: UnsafePointer<UInt8>, _ count: Int, on stream: Int32) {
-        guard let input = unsafe input else { return }
+    func received(_ data: UnsafePointer<UInt8>, _ count: Int, on id: Int32) {
+        guard let input = unsafe input, let stream = stream(id) else { return }
         let start = unsafe data - input
-        memory.events.append(.body(stream: stream, start..<start + count))
+        memory.events.append(.body(stream, start..<start + count))
     }
 
-    func closed(_ stream: Int32, _ code: UInt32) {
-        guard let index = index(of: stream) else { return }
-        bodies[index] = StreamBody()
-        freePlaces.append(index)
-        memory.events.append(.closed(stream: stream, HTTP2Code(rawValue: code)))
-    }
-
-    /// Returns how many bytes of a body can be sent now, at most `most`, and whether they are the last ones. Nil if the
-    /// body waits for more bytes.
-    func available(on stream: Int32, atMost most: Int) -> (count: Int, isLast: Bool)? {
-        guard let index = index(of: stream) else { return (0, true) }
-        let count = min(most, bodies[index].count)
-        let isLast = bodies[index].isEnding && count == bodies[index].count
-        return count == 0 && !isLast ? nil : (count, isLast)
+    func closed(_ id: Int32, _ code: UInt32) {
+        guard let stream = stream(id) else { return }
+        stream.isOpen = false
+        let last = streams.removeLast()
+        if last !== stream {
+            last.place = stream.place
+            streams[last.place] = last
+        }
+        memory.events.append(.closed(stream, HTTP2Code(rawValue: code)))
     }
 
     /// Writes a DATA frame: its header, and bytes of the stream's body.
     @unsafe
-    func writeData(_ header: UnsafePointer<UInt8>, _ count: Int, on stream: Int32) {
-        guard let index = index(of: stream) else { return }
+    func writeData(_ header: UnsafePointer<UInt8>, _ count: Int, of stream: HTTP2Stream) {
         unsafe memory.output.append(contentsOf: UnsafeBufferPointer(start: header, count: 9))
-        bodies[index].move(count, to: &memory.output)
+        stream.body.move(count, to: &memory.output)
+        if stream.body.count == 0, !stream.body.isEnding { memory.events.append(.taken(stream)) }
         // The client may answer with an update for the stream and one for the connection.
         explainedUpdates = min(explainedUpdates + 2, 1000)
+    }
+
+    /// Ends a stream whose response is complete. The rest of the request's body is not wanted (RFC 9113 section 8.1).
+    func sentEnd(of stream: Int32) {
+        guard unsafe nghttp2_session_get_stream_remote_close(session, stream) == 0 else { return }
+        _ = unsafe nghttp2_submit_rst_stream(session, Self.noFlags, stream, HTTP2Code.noError.rawValue)
     }
 
     /// Counts streams that the gateway resets because of what the client has sent: a client can cause work like this

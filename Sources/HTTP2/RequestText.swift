@@ -82,6 +82,8 @@ struct RequestText {
         return start..<values.count
     }
 
+    var isHEAD: Bool { value(.method).span.equals("HEAD") }
+
     private func value(_ field: PseudoField) -> ArraySlice<UInt8> { values[pseudo[field.rawValue]] }
 
     private mutating func append(_ name: Span<UInt8>, _ value: Span<UInt8>) {

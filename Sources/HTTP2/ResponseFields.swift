@@ -5,44 +5,68 @@ import HTTP1
 @safe
 struct ResponseFields {
     private var names: [UInt8] = []
+    private var values: [UInt8] = []
     private var places: [(name: Range<Int>, value: Range<Int>)] = []
     private var vectors: [nghttp2_nv] = unsafe []
+    /// Whether the head says that the body has no bytes.
+    private var hasNoBytes = false
 
     /// Fields that belong to a connection of HTTP/1.1 (RFC 9113 section 8.2.2).
     private static let connectionFields: [StaticString] = [
         "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade",
     ]
 
-    /// Reads a head, and calls `body` with its fields. They are valid during the call.
-    ///
-    /// - Parameter head: A status line and field lines, each with CRLF, as the gateway writes them itself.
-    @unsafe
-    mutating func read<Result>(
-        _ head: Span<UInt8>, _ body: (UnsafeMutablePointer<nghttp2_nv>?, Int) -> Result
-    ) -> Result {
+    /// What a head says about its response.
+    struct Head {
+        /// The length of the head in bytes.
+        let count: Int
+        let isInterim: Bool
+        /// False if the status or the length excludes a body.
+        let hasBody: Bool
+    }
+
+    /// Reads the head at the start of `bytes`: a status line and field lines, as the gateway writes them itself, and an
+    /// empty line.
+    mutating func read(_ bytes: Span<UInt8>) -> Head {
         names.removeAll(keepingCapacity: true)
+        values.removeAll(keepingCapacity: true)
         places.removeAll(keepingCapacity: true)
-        unsafe vectors.removeAll(keepingCapacity: true)
+        hasNoBytes = false
         names.append(":status")
         // The status is behind "HTTP/1.1 ".
-        places.append((0..<names.count, 9..<12))
-        var start = Self.endOfLine(head, from: 0)
-        while start < head.count {
-            let end = Self.endOfLine(head, from: start)
-            addLine(head, start..<end - 2)
+        if bytes.count >= 12 { values.append(bytes.extracting(9..<12)) }
+        places.append((0..<names.count, 0..<values.count))
+        var start = Self.endOfLine(bytes, from: 0)
+        while start < bytes.count {
+            let end = Self.endOfLine(bytes, from: start)
+            let line = start..<max(start, end - 2)
             start = end
+            if line.isEmpty { break }
+            addLine(bytes, line)
         }
-        // This is safe, since nghttp2 only reads the fields, and `names` and `head` stay as they are during the call.
-        return unsafe head.withUnsafeBufferPointer { head in
-            unsafe names.withUnsafeMutableBufferPointer { names in
+        let status = values.prefix(3)
+        let isInterim = status.first == UInt8(ascii: "1")
+        let isBodiless = status.elementsEqual("204".utf8) || status.elementsEqual("304".utf8)
+        return Head(count: start, isInterim: isInterim, hasBody: !isInterim && !isBodiless && !hasNoBytes)
+    }
+
+    /// Calls `body` with the fields that were read last. They are valid during the call.
+    @unsafe
+    mutating func lend<Result>(_ body: (UnsafeMutablePointer<nghttp2_nv>?, Int) -> Result) -> Result {
+        unsafe vectors.removeAll(keepingCapacity: true)
+        // This is safe, since the arrays stay as they are during the call.
+        return unsafe names.withUnsafeMutableBufferPointer { names in
+            unsafe values.withUnsafeMutableBufferPointer { values in
                 for place in places {
+                    let name = unsafe UnsafeBufferPointer(rebasing: names[place.name]).span
+                    // The compressor's table must not keep secret values (RFC 7541 section 7.1.3).
+                    let isSecret = name.equals("set-cookie")
                     unsafe vectors.append(
                         nghttp2_nv(
                             name: names.baseAddress.map { unsafe $0 + place.name.lowerBound },
-                            value: UnsafeMutablePointer(
-                                mutating: head.baseAddress.map { unsafe $0 + place.value.lowerBound }),
+                            value: values.baseAddress.map { unsafe $0 + place.value.lowerBound },
                             namelen: place.name.count, valuelen: place.value.count,
-                            flags: Self.flags(UnsafeBufferPointer(rebasing: names[place.name]).span)))
+                            flags: UInt8(isSecret ? NGHTTP2_NV_FLAG_NO_INDEX.rawValue : NGHTTP2_NV_FLAG_NONE.rawValue)))
                 }
                 return unsafe vectors.withUnsafeMutableBufferPointer { unsafe body($0.baseAddress, $0.count) }
             }
@@ -58,16 +82,11 @@ struct ResponseFields {
         guard !Self.connectionFields.contains(where: { names[name].span.equals($0) }) else {
             return names.removeLast(name.count)
         }
-        var value = colon + 1
-        while value < line.upperBound, head[value].isBlank { value += 1 }
-        places.append((name, value..<line.upperBound))
-    }
-
-    /// nghttp2 copies nothing. Its compressor's table must not keep secret values (RFC 7541 section 7.1.3).
-    private static func flags(_ name: Span<UInt8>) -> UInt8 {
-        var flags = NGHTTP2_NV_FLAG_NO_COPY_NAME.rawValue | NGHTTP2_NV_FLAG_NO_COPY_VALUE.rawValue
-        if name.equals("set-cookie") { flags |= NGHTTP2_NV_FLAG_NO_INDEX.rawValue }
-        return UInt8(flags)
+        let value = head.extracting(colon + 1..<line.upperBound).trimmed
+        if names[name].span.equals("content-length"), value.equals("0") { hasNoBytes = true }
+        let first = values.count
+        values.append(value)
+        places.append((name, first..<values.count))
     }
 
     /// The offset behind the line end that follows `start`.

@@ -4,6 +4,8 @@ struct StreamBody {
     private var start = 0
     /// Whether no bytes follow.
     var isEnding = false
+    /// How many bytes were moved in total.
+    private(set) var moved: Int64 = 0
 
     var count: Int { bytes.count - start }
 
@@ -19,6 +21,7 @@ struct StreamBody {
     mutating func move(_ count: Int, to output: inout [UInt8]) {
         output += bytes[start..<start + count]
         start += count
+        moved += Int64(count)
         guard start == bytes.count else { return }
         bytes.removeAll(keepingCapacity: true)
         start = 0

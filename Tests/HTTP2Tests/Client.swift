@@ -38,6 +38,28 @@ struct Frame: Equatable {
     static func reset(_ stream: Int32) -> Frame { Frame(kind: .reset, stream: stream, payload: big(8)) }
 }
 
+/// An `HTTP2Event`, with the number of its stream.
+enum Event: Equatable {
+    case head(stream: Int32, Range<Int>, isComplete: Bool)
+    case oversizedHead(stream: Int32, isComplete: Bool)
+    case body(stream: Int32, Range<Int>)
+    case end(stream: Int32)
+    case taken(stream: Int32)
+    case closed(stream: Int32, HTTP2Code)
+
+    init(_ event: HTTP2Event) {
+        self =
+            switch event {
+            case .head(let stream, let range, let isComplete): .head(stream: stream.id, range, isComplete: isComplete)
+            case .oversizedHead(let stream, let isComplete): .oversizedHead(stream: stream.id, isComplete: isComplete)
+            case .body(let stream, let range): .body(stream: stream.id, range)
+            case .end(let stream): .end(stream: stream.id)
+            case .taken(let stream): .taken(stream: stream.id)
+            case .closed(let stream, let code): .closed(stream: stream.id, code)
+            }
+    }
+}
+
 /// A client of an `HTTP2Server`: it writes frames as a test wants them, and reads the server's.
 @safe
 final class Client {
@@ -45,6 +67,9 @@ final class Client {
     let server: HTTP2Server
     var now: Int64 = 0
     private(set) var failure: HTTP2Failure?
+    /// The events since the last call of `send`.
+    private(set) var events: [Event] = []
+    private var streams: [Int32: HTTP2Stream] = [:]
     private let inflater: OpaquePointer?
 
     static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
@@ -62,7 +87,7 @@ final class Client {
     }
 
     init(limits: HTTP2Limits = HTTP2Limits()) {
-        guard let server = HTTP2Server(memory: memory, scheme: "https", limits: limits) else {
+        guard let server = HTTP2Server(owner: 7, memory: memory, scheme: "https", limits: limits) else {
             preconditionFailure("a server can't be made")
         }
         self.server = server
@@ -79,16 +104,39 @@ final class Client {
 
     /// Sends bytes, and returns the events that follow.
     @discardableResult
-    func send(_ bytes: [UInt8]) -> [HTTP2Event] {
+    func send(_ bytes: [UInt8]) -> [Event] {
+        events = []
         failure = server.receive(bytes.span, now: now) ?? failure
-        return memory.events
+        noteEvents()
+        return events
+    }
+
+    private func noteEvents() {
+        for event in memory.events {
+            events.append(Event(event))
+            if case .head(let stream, _, _) = event { streams[stream.id] = stream }
+        }
+        memory.events = []
+    }
+
+    /// The stream of a request that was sent before.
+    func stream(_ id: Int32) -> HTTP2Stream {
+        guard let stream = streams[id] else { preconditionFailure("no request \(id)") }
+        return stream
+    }
+
+    /// Answers a request whole.
+    func answer(_ id: Int32, _ head: [UInt8], _ body: String = "") {
+        let text = head + body.utf8
+        stream(id).write(text.span)
+        stream(id).finish()
     }
 
     @discardableResult
-    func send(_ frames: Frame...) -> [HTTP2Event] { send(frames.flatMap(\.bytes)) }
+    func send(_ frames: Frame...) -> [Event] { send(frames.flatMap(\.bytes)) }
 
     @discardableResult
-    func request(_ fields: [(String, String)], stream: Int32 = 1, isComplete: Bool = true) -> [HTTP2Event] {
+    func request(_ fields: [(String, String)], stream: Int32 = 1, isComplete: Bool = true) -> [Event] {
         send(Self.headers(fields, stream: stream, isComplete: isComplete))
     }
 
@@ -115,7 +163,7 @@ final class Client {
     }
 
     /// The head of the event, if it is one.
-    func head(_ event: HTTP2Event?) -> String? {
+    func head(_ event: Event?) -> String? {
         guard case .head(_, let range, _) = event else { return nil }
         return String(decoding: memory.heads[range], as: UTF8.self)
     }
@@ -125,6 +173,9 @@ final class Client {
     /// The frames that the server has sent since the last call.
     func received() -> [Frame] {
         var frames: [Frame] = []
+        failure = server.fill(atLeast: .max) ?? failure
+        memory.outgoing = []
+        noteEvents()
         var rest = memory.output[...]
         memory.output = []
         while rest.count >= 9 {

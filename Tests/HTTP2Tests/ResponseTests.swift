@@ -10,64 +10,111 @@ import Testing
     private static let ok = head(
         "HTTP/1.1 200 OK", "Content-Length: 3", "X-A:  b ", "Connection: close", "Set-Cookie: a=1")
 
+    private static let other = head("HTTP/1.1 404 Not Found", "Content-Length: 3")
+
     @Test("A response's head has lower-case names and none of the fields that belong to a connection")
     func fields() throws {
         let client = Client()
         client.request(Client.get)
-        client.server.respond(to: 1, Self.ok.span, hasBody: false)
+        client.stream(1).write(Self.ok.span)
         let frames = client.received()
-        #expect(frames.map(\.kind) == [.headers] && frames[0].flags == Frame.endHeaders | Frame.endStream)
-        #expect(client.fields(frames[0]) == [":status: 200", "content-length: 3", "x-a: b ", "set-cookie: a=1"])
-        #expect(client.memory.events.last == .closed(stream: 1, .noError))
+        #expect(frames.map(\.kind) == [.headers] && frames[0].flags == Frame.endHeaders)
+        #expect(client.fields(frames[0]) == [":status: 200", "content-length: 3", "x-a: b", "set-cookie: a=1"])
     }
 
     @Test("A body follows in DATA frames, and its last bytes end the stream")
     func body() {
         let client = Client()
         client.request(Client.get)
-        client.server.respond(to: 1, Self.ok.span, hasBody: true)
-        client.server.send(Array("ab".utf8).span, on: 1, isLast: false)
-        client.server.send(Array("c".utf8).span, on: 1, isLast: true)
-        let frames = client.received()
+        let start = Self.ok + "ab".utf8
+        client.stream(1).write(start.span)
+        let first = client.received()
+        #expect(client.events.last == .taken(stream: 1))
+        client.answer(1, [], "c")
+        let frames = first + client.received()
         #expect(frames.map(\.kind) == [.headers, .data, .data])
         #expect(frames.map(\.flags) == [Frame.endHeaders, 0, Frame.endStream])
         #expect(frames.dropFirst().map(\.payload) == [Array("ab".utf8), Array("c".utf8)])
-        #expect(client.memory.events.last == .closed(stream: 1, .noError))
+        #expect(client.events.last == .closed(stream: 1, .noError))
+    }
+
+    @Test("A head and a body that are written together leave together, and the body ends the stream")
+    func whole() {
+        let client = Client()
+        client.request(Client.get)
+        client.answer(1, Self.ok, "abc")
+        #expect(client.received().map(\.flags) == [Frame.endHeaders, Frame.endStream])
+    }
+
+    /// Responses without a body: the method, and the head.
+    static let bodiless = [
+        ("HEAD", head("HTTP/1.1 200 OK", "Content-Length: 3")), ("GET", head("HTTP/1.1 204 No Content")),
+        ("GET", head("HTTP/1.1 304 Not Modified", "Content-Length: 3")),
+        ("POST", head("HTTP/1.1 200 OK", "content-length:0")),
+    ]
+
+    @Test("A head that excludes a body ends the stream", arguments: bodiless)
+    func noBody(_ method: String, _ head: [UInt8]) {
+        let client = Client()
+        client.request(Client.fields(method: method))
+        client.answer(1, head)
+        #expect(client.received().map(\.flags) == [Frame.endHeaders | Frame.endStream])
+        #expect(client.events.last == .closed(stream: 1, .noError))
     }
 
     @Test("A body without bytes ends the stream by an empty frame")
     func emptyBody() {
         let client = Client()
         client.request(Client.get)
-        client.server.respond(to: 1, Self.ok.span, hasBody: true)
-        let nothing: [UInt8] = []
-        client.server.send(nothing.span, on: 1, isLast: true)
+        client.answer(1, Self.head("HTTP/1.1 200 OK"))
         #expect(client.received().last == Frame(kind: .data, flags: Frame.endStream, stream: 1))
+    }
+
+    @Test("A response that ends without a head is a reset")
+    func noHead() {
+        let client = Client()
+        client.request(Client.get)
+        client.stream(1).finish()
+        #expect(client.received().map(\.kind) == [.reset])
+        #expect(client.events.last == .closed(stream: 1, .internalError))
+    }
+
+    @Test("A response that is complete before its request stops the request")
+    func earlyAnswer() {
+        let client = Client()
+        client.request(Client.post, isComplete: false)
+        client.answer(1, Self.ok, "abc")
+        let frames = client.received()
+        #expect(frames.map(\.kind) == [.headers, .data, .reset] && frames[1].flags == Frame.endStream)
+        #expect(frames.last?.number(at: 0) == HTTP2Code.noError.rawValue)
+        #expect(client.events.last == .closed(stream: 1, .noError))
     }
 
     @Test("Bytes beyond the client's window wait, and follow when the client opens the window")
     func windows() {
         let client = Client()
         client.request(Client.get)
-        client.server.respond(to: 1, Self.ok.span, hasBody: true)
         let body = (0..<100_000).map { UInt8(truncatingIfNeeded: $0) }
-        client.server.send(body.span, on: 1, isLast: true)
+        let response = Self.head("HTTP/1.1 200 OK") + body
+        client.stream(1).write(response.span)
+        client.stream(1).finish()
         var sent = client.received().dropFirst().flatMap(\.payload)
-        #expect(sent.count == 65_535 && client.server.waiting(on: 1) == 100_000 - 65_535)
+        #expect(sent.count == 65_535 && client.stream(1).waiting == 100_000 - 65_535)
+        #expect(client.stream(1).newlyTaken() == 65_535 && client.stream(1).newlyTaken() == 0)
         client.send(Frame.windowUpdate(0, by: 100_000), Frame.windowUpdate(1, by: 10))
         sent += client.received().flatMap(\.payload)
         #expect(sent.count == 65_545)
         client.send(Frame.windowUpdate(1, by: 100_000))
         sent += client.received().flatMap(\.payload)
-        #expect(sent == body && client.server.waiting(on: 1) == 0)
+        #expect(sent == body && client.stream(1).waiting == 0)
     }
 
     @Test("An interim response is followed by the final one")
     func interim() {
         let client = Client()
         client.request(Client.get)
-        client.server.respond(to: 1, Self.head("HTTP/1.1 103 Early Hints", "Link: </a>").span, hasBody: false)
-        client.server.respond(to: 1, Self.head("HTTP/1.1 204 No Content").span, hasBody: false)
+        client.stream(1).write(Self.head("HTTP/1.1 103 Early Hints", "Link: </a>").span)
+        client.answer(1, Self.head("HTTP/1.1 204 No Content"))
         let frames = client.received()
         #expect(frames.map { client.fields($0).first } == [":status: 103", ":status: 204"])
         #expect(frames.map { $0.flags & Frame.endStream } == [0, Frame.endStream])
@@ -77,12 +124,21 @@ import Testing
     func streams() {
         let client = Client()
         for stream in [1, 3, 5] as [Int32] { client.request(Client.get, stream: stream) }
-        for stream in [5, 1, 3] as [Int32] {
-            client.server.respond(to: stream, Self.ok.span, hasBody: true)
-            client.server.send(Array("\(stream)".utf8).span, on: stream, isLast: true)
-        }
-        let bodies = client.received().filter { $0.kind == .data }
-        #expect(bodies.map(\.stream) == [5, 1, 3] && bodies.map(\.payload) == [[53], [49], [51]])
+        for stream in [5, 1, 3] as [Int32] { client.answer(stream, Self.ok, "\(stream)") }
+        let bodies = client.received().filter { $0.kind == .data }.sorted { $0.stream < $1.stream }
+        #expect(bodies.map(\.stream) == [1, 3, 5] && bodies.map(\.payload) == [[49], [51], [53]])
+        #expect(client.server.streams.isEmpty)
+    }
+
+    @Test("A connection with something to send names its owner once, until all is sent")
+    func outgoing() {
+        let client = Client()
+        for stream in [1, 3] as [Int32] { client.request(Client.get, stream: stream) }
+        #expect(client.memory.outgoing == [7])
+        _ = client.received()
+        for stream in [1, 3] as [Int32] { client.answer(stream, Self.ok, "abc") }
+        #expect(client.memory.outgoing == [7])
+        #expect(client.server.fill(atLeast: 1) == nil && client.memory.output.count > 0)
     }
 
     @Test("What is sent on a stream that no longer exists is dropped")
@@ -90,9 +146,10 @@ import Testing
         let client = Client()
         client.request(Client.get)
         client.send(Frame.reset(1))
-        client.server.respond(to: 1, Self.ok.span, hasBody: true)
-        client.server.send(Array("abc".utf8).span, on: 1, isLast: true)
-        #expect(client.received().isEmpty && client.server.waiting(on: 1) == 0)
+        client.answer(1, Self.ok, "abc")
+        client.stream(1).reset(.cancel)
+        client.stream(1).consume(1)
+        #expect(client.received().isEmpty && client.stream(1).waiting == 0)
         #expect(client.head(client.request(Client.get, stream: 3).first) != nil)
     }
 
@@ -106,7 +163,8 @@ import Testing
         client.server.refuseNewStreams()
         #expect(client.received().map { $0.number(at: 0) } == [3])
         #expect(client.request(Client.get, stream: 5).isEmpty && !client.server.isFinished)
-        for stream in [1, 3] as [Int32] { client.server.respond(to: stream, Self.ok.span, hasBody: false) }
+        for stream in [1, 3] as [Int32] { client.answer(stream, Self.other, "abc") }
+        _ = client.received()
         #expect(client.server.isFinished)
     }
 }

@@ -1,0 +1,68 @@
+/// A request on a client's HTTP/2 connection, and its response.
+///
+/// The caller writes what a client of HTTP/1.1 would get, but a body without chunks.
+package final class HTTP2Stream {
+    package let id: Int32
+    /// A number by which the caller knows the stream.
+    package var owner = UInt64.max
+    private unowned let server: HTTP2Server
+    /// Whether the request's method is HEAD.
+    private let isHEAD: Bool
+    /// The place in the connection's list of streams.
+    var place = 0
+    var body = StreamBody()
+    private var hasHead = false
+    /// Whether the stream exists. A stream ends when both sides have ended, or by a reset.
+    var isOpen = true
+    /// Whether the response has a body.
+    private var hasBody = true
+    /// `moved` of the body at the last call of `newlyTaken`.
+    private var takenBefore: Int64 = 0
+
+    init(_ id: Int32, of server: HTTP2Server, isHEAD: Bool) {
+        (self.id, self.server, self.isHEAD) = (id, server, isHEAD)
+    }
+
+    /// How many bytes of the response's body wait until the client can take them.
+    package var waiting: Int { body.count }
+
+    /// Sends heads of responses, and after the final one bytes of its body. A head comes in one piece. Does nothing if the
+    /// stream has ended.
+    package func write(_ bytes: Span<UInt8>) {
+        guard isOpen else { return }
+        var offset = 0
+        while !hasHead, offset < bytes.count {
+            let head = server.memory.fields.read(bytes.extracting(offset...))
+            offset += head.count
+            hasHead = !head.isInterim
+            hasBody = !isHEAD && head.hasBody
+            server.submit(head, on: self, hasBody: hasBody)
+        }
+        guard hasBody, offset < bytes.count else { return }
+        body.append(bytes.extracting(offset...))
+        server.resume(id)
+    }
+
+    /// Ends the response: no bytes follow. A client that still sends its request's body is told to stop. If no head was
+    /// written, the stream is reset.
+    package func finish() {
+        guard isOpen, !body.isEnding else { return }
+        guard hasHead else { return reset(.internalError) }
+        body.isEnding = true
+        if hasBody { server.resume(id) }
+    }
+
+    /// Ends the stream at once. Does nothing if the stream has ended.
+    package func reset(_ code: HTTP2Code) {
+        if isOpen { server.reset(id, code) }
+    }
+
+    /// Lets the client send more of its request's body. Called when the caller has taken bytes that were received.
+    package func consume(_ count: Int) { server.consume(count, of: id) }
+
+    /// How many bytes of the body were sent since the last call.
+    package func newlyTaken() -> Int64 {
+        defer { takenBefore = body.moved }
+        return body.moved - takenBefore
+    }
+}
