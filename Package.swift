@@ -121,7 +121,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "ACME", "CLinux", "ConfigModel", "HTTP1", "HTTPClient", "Issuers", "Materials", "PKI", "PeerNames",
+                "ACME", "CLinux", "ConfigModel", "HTTP1", "HTTP2", "HTTPClient", "Issuers", "Materials", "PKI",
+                "PeerNames",
                 "PrivateFiles", "State", "Vault", .product(name: "SystemPackage", package: "swift-system"),
             ],
             // Needed for `Bytes.span`, which declares that the span lives no longer than its view.

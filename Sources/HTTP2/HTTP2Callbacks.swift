@@ -42,6 +42,8 @@ struct HTTP2Callbacks: @unchecked Sendable {
         // Otherwise nghttp2 keeps 256 bytes for each stream that has ended.
         unsafe nghttp2_option_set_no_closed_streams(options, 1)
         unsafe nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(options, 1)
+        // The gateway's own fields can be added to the largest head that an upstream may send.
+        unsafe nghttp2_option_set_max_send_header_block_length(options, 256 << 10)
         // Frames of unknown types (RFC 9113 section 4.1) are ignored. nghttp2 reports only those of types named here, and
         // the connection counts them.
         for type in UInt8(NGHTTP2_CONTINUATION.rawValue + 1)...UInt8.max {

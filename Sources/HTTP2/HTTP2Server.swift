@@ -16,6 +16,8 @@ package final class HTTP2Server {
     package private(set) var streams: [HTTP2Stream] = []
     /// Whether `owner` is in the list of those that have something to send.
     private var isOutgoing = false
+    /// The code with which a connection ends that nghttp2 can't continue.
+    private var lastWords: HTTP2Code?
     /// The head that is being received.
     private var request: RequestText?
     /// The fields of the trailers that are being received. They are not passed on.
@@ -85,14 +87,19 @@ package final class HTTP2Server {
         }
         haveOutput()
         if let flood { return end(flood) }
-        guard count >= 0 else {
-            return switch Int32(count) {
-            case NGHTTP2_ERR_NOMEM.rawValue: .outOfMemory
-            case NGHTTP2_ERR_FLOODED.rawValue: .flood(.controlFrames)
-            default: .malformed
-            }
+        guard count < 0 else { return nil }
+        // nghttp2 can't go on with the session.
+        memory.events.removeAll(keepingCapacity: true)
+        switch Int32(count) {
+        case NGHTTP2_ERR_NOMEM.rawValue: return fail(.outOfMemory, .internalError)
+        case NGHTTP2_ERR_FLOODED.rawValue: return fail(.flood(.controlFrames), .enhanceYourCalm)
+        default: return fail(.malformed, .protocolError)
         }
-        return nil
+    }
+
+    private func fail(_ failure: HTTP2Failure, _ code: HTTP2Code) -> HTTP2Failure {
+        lastWords = code
+        return failure
     }
 
     private func end(_ flood: HTTP2Failure.Flood) -> HTTP2Failure {
@@ -108,11 +115,25 @@ package final class HTTP2Server {
     ///
     /// - Returns: Why the connection must end; nil if it continues.
     package func fill(atLeast count: Int) -> HTTP2Failure? {
+        if let code = lastWords {
+            writeGoAway(code)
+            return nil
+        }
         pull(atLeast: count)
         guard let flood else { return nil }
         let failure = end(flood)
         pull(atLeast: count)
         return failure
+    }
+
+    /// Writes a GOAWAY frame (RFC 9113 section 6.8) without nghttp2.
+    private func writeGoAway(_ code: HTTP2Code) {
+        let last = unsafe UInt32(nghttp2_session_get_last_proc_stream_id(session))
+        memory.output += [0, 0, 8, UInt8(NGHTTP2_GOAWAY.rawValue), 0, 0, 0, 0, 0]
+        for number in [last, code.rawValue] {
+            for shift in [24, 16, 8, 0] { memory.output.append(UInt8(truncatingIfNeeded: number >> UInt32(shift))) }
+        }
+        isOutgoing = false
     }
 
     private func pull(atLeast wanted: Int) {
@@ -291,6 +312,7 @@ package final class HTTP2Server {
 
     /// Ends a stream whose response is complete. The rest of the request's body is not wanted (RFC 9113 section 8.1).
     func sentEnd(of stream: Int32) {
+        self.stream(stream)?.isComplete = true
         guard unsafe nghttp2_session_get_stream_remote_close(session, stream) == 0 else { return }
         _ = unsafe nghttp2_submit_rst_stream(session, Self.noFlags, stream, HTTP2Code.noError.rawValue)
     }

@@ -13,7 +13,9 @@ package final class HTTP2Stream {
     var body = StreamBody()
     private var hasHead = false
     /// Whether the stream exists. A stream ends when both sides have ended, or by a reset.
-    var isOpen = true
+    package internal(set) var isOpen = true
+    /// Whether the whole response was sent.
+    package internal(set) var isComplete = false
     /// Whether the response has a body.
     private var hasBody = true
     /// `moved` of the body at the last call of `newlyTaken`.

@@ -5,6 +5,8 @@ package struct GatewaySettings: Sendable, Equatable {
     /// The addresses that accept HTTPS.
     package var https = [ListenAddress(address: nil, port: 8443)]
     package var admin = AdminListener()
+    /// The versions of HTTP that clients may choose over TLS.
+    package var protocols = [HTTPProtocol.http2, .http11]
     /// The directory of the local CA's files, relative to the configuration file. `AEGIS_SSL_CACHE_DIR` takes
     /// precedence.
     package var cacheDirectory = ".cache/ssl"
@@ -27,6 +29,9 @@ package struct GatewaySettings: Sendable, Equatable {
             .defaulted(
                 "https", \.https, .list(of: .listenAddress, atMost: 100, "addresses"),
                 "The addresses to listen at for HTTPS"),
+            .defaulted(
+                "protocols", \.protocols, .list(of: .choice("protocol"), allowsEmpty: false, atMost: 2, "protocols"),
+                "The versions of HTTP that clients may choose over TLS; http/1.1 is always among them"),
             .defaulted(
                 "admin", \.admin, AdminListener.shape,
                 "The address of health checks, metrics and the admin API, and what the API may do"),
@@ -84,6 +89,21 @@ package struct GatewayLimits: Sendable, Equatable {
     /// The most connections at once from one client's address; 0: no limit for each client; nil: a quarter of all
     /// possible connections, at most 1000. Trusted proxies have no such limit.
     package var connectionsPerClient: Int?
+    package var http2 = HTTP2()
+
+    /// Limits for clients that speak HTTP/2.
+    package struct HTTP2: Sendable, Equatable {
+        /// The most requests of one connection at once.
+        package var streams = 128
+        /// How many streams a client may reset in a second on average. Four times as many may come at once.
+        package var resetsPerSecond = 50
+        /// How many frames without data a client may send in a second on average. Five times as many may come at once.
+        package var controlFramesPerSecond = 200
+        /// How many bytes of a request's body a client may send before the gateway has passed them on.
+        package var window = 64 * 1024
+        /// The same for all requests of a connection together.
+        package var connectionWindow = 1024 * 1024
+    }
 
     package init() {}
 
@@ -116,6 +136,27 @@ package struct GatewayLimits: Sendable, Equatable {
                 "connections_per_client", \.connectionsPerClient, .integer(in: 0...1_000_000),
                 "Connections of one client's address at once; 0: no such limit; left out: a quarter of all that are "
                     + "possible, at most 1000. Trusted proxies have no such limit"),
+            .defaulted("http2", \.http2, HTTP2.shape.shape, "Limits for clients that speak HTTP/2"),
+        ])
+}
+
+extension GatewayLimits.HTTP2 {
+    static let shape = ObjectShape<GatewayLimits.HTTP2>(
+        "limits of HTTP/2", "Limits for clients that speak HTTP/2", initial: GatewayLimits.HTTP2(),
+        fields: [
+            .defaulted("streams", \.streams, .integer(in: 1...1000), "Requests of one connection at once"),
+            .defaulted(
+                "resets_per_second", \.resetsPerSecond, .integer(in: 1...100_000),
+                "Streams that a client may reset in a second; four times as many at once"),
+            .defaulted(
+                "control_frames_per_second", \.controlFramesPerSecond, .integer(in: 1...100_000),
+                "Frames without data that a client may send in a second; five times as many at once"),
+            .defaulted(
+                "window", \.window, .byteSize(in: 65_535...16_777_216),
+                "How much of a request's body may be on its way"),
+            .defaulted(
+                "connection_window", \.connectionWindow, .byteSize(in: 65_535...268_435_456),
+                "The same for all requests of a connection together"),
         ])
 }
 

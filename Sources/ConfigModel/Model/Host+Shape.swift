@@ -29,6 +29,9 @@ extension Host {
             .optional("hsts", \.hsts, HSTS.shape.shape, "HTTP Strict Transport Security (RFC 6797)"),
             .defaulted("tls_min_version", \.tlsMinVersion, .tlsVersion, "The lowest version of TLS that it speaks"),
             .optional(
+                "protocols", \.protocols, .list(of: .choice("protocol"), allowsEmpty: false, atMost: 2, "protocols"),
+                "The versions of HTTP that its clients may choose over TLS; left out: the gateway's"),
+            .optional(
                 "client_auth", \.clientAuth, ClientAuthSettings.shape.shape,
                 "The certificates that its clients are asked for (mutual TLS)"),
             .defaulted(

@@ -50,6 +50,8 @@ package struct Host: Sendable, Equatable {
     /// The HSTS policy (RFC 6797); nil: none.
     package var hsts: HSTS?
     package var tlsMinVersion = TLSVersion.v1_2
+    /// The versions of HTTP that clients may choose over TLS; nil: the gateway's.
+    package var protocols: [HTTPProtocol]?
     /// Which certificates clients must show; nil if they are asked for none.
     package var clientAuth: ClientAuthSettings?
     /// Changes to header fields on the way to upstreams and back.

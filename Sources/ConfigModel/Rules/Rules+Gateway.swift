@@ -16,7 +16,19 @@ extension Rules {
                 "'client_address' has no effect without 'trusted_proxies'",
                 hint: "list your proxies in trusted_proxies")
         }
+        checkProtocols(gateway.protocols, in: node)
         checkListeners()
+    }
+
+    /// Reports a list of protocols without HTTP/1.1. Clients that negotiate nothing speak it.
+    mutating func checkProtocols(_ protocols: [HTTPProtocol], in node: NodeID?) {
+        if !protocols.contains(.http11) {
+            report(
+                .error, "protocols", in: node, unlessFaulty: ["protocols"],
+                "clients that can't choose a protocol speak http/1.1, so it must be listed",
+                hint: "write protocols: [h2, http/1.1]")
+        }
+        warnOfRepeats(protocols, in: "protocols", of: node, text: \.rawValue)
     }
 
     /// Reports two listeners that can't exist together: they have the same address, or they have the same port and one

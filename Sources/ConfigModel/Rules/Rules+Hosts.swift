@@ -5,6 +5,7 @@ extension Rules {
             checkPolicy(of: host)
             checkHeaders(of: host)
             checkUpgrades(of: host)
+            if let protocols = host.protocols { checkProtocols(protocols, in: host.origin.node) }
             checkClientAuth(of: host)
             checkUpstreamTLS(of: host)
             switch host.sslMode {

@@ -23,6 +23,14 @@ extension GatewayServer {
             log.warning(
                 "\(client) has all \(toldBudget?.perClient ?? 0) connections that one client may have: others of it are closed"
             )
+        case .resets:
+            log.warning(
+                "the HTTP/2 connection of \(client) was ended: it reset too many requests, or sent too many malformed ones (limits.http2.resets_per_second)"
+            )
+        case .controlFrames:
+            log.warning(
+                "the HTTP/2 connection of \(client) was ended: it sent too many frames without data (limits.http2.control_frames_per_second)"
+            )
         }
     }
 }

@@ -5,7 +5,14 @@ struct SlotID: Equatable {
 
     static let none = SlotID(index: .max, generation: 0)
 
+    /// The ID as a number.
+    var number: UInt64 { UInt64(generation) << 32 | UInt64(index) }
+
     var isNone: Bool { index == .max }
+}
+
+extension SlotID {
+    init(number: UInt64) { self.init(index: UInt32(truncatingIfNeeded: number), generation: UInt32(number >> 32)) }
 }
 
 /// Stores elements at fixed addresses. Each element has an index and a generation, so a late event for a removed

@@ -10,6 +10,10 @@ struct Exchange: ~Copyable {
         case chunked
     }
 
+    enum ClientVersion {
+        case http10, http11, http2
+    }
+
     /// The client that sent the request. `none` for a health check.
     let client: SlotID
     var site: SlotID
@@ -44,7 +48,7 @@ struct Exchange: ~Copyable {
     var discardsRequestBody = false
     /// Whether the client waits for a response with status 100 before it sends the body.
     var expectsContinue = false
-    var clientSpeaksHTTP11 = true
+    var clientVersion = ClientVersion.http11
     /// Whether errors are answered with HTML. Browsers send an Accept field that begins with text/html.
     var wantsHTML = false
     /// Whether the client's connection stays open after this exchange.

@@ -35,14 +35,18 @@ final class AccessLogBuffer {
     /// closed yet. In the combined format a zero byte marks the place for the values that are known only later.
     /// `version` is the TLS version; nil stands for plain HTTP.
     func begin(
-        _ queue: inout ByteQueue, _ head: Bytes, _ request: borrowing RequestHead, _ sender: RequestSender,
-        _ peer: PeerAddress, _ version: TLSConnection.Version?, _ clock: LoopClock
+        _ queue: inout ByteQueue, _ head: Bytes, _ request: borrowing RequestHead, _ http: Exchange.ClientVersion,
+        _ sender: RequestSender, _ peer: PeerAddress, _ version: TLSConnection.Version?, _ clock: LoopClock
     ) {
         line.clear()
         switch format {
         case .json:
             beginObject(sender.proxied, peer, version, clock)
-            line.append(",\"method\":\"")
+            switch http {
+            case .http10: line.append(",\"protocol\":\"http/1.0\",\"method\":\"")
+            case .http11: line.append(",\"protocol\":\"http/1.1\",\"method\":\"")
+            case .http2: line.append(",\"protocol\":\"h2\",\"method\":\"")
+            }
             appendEscaped(head[request.methodName.range])
             line.append("\",\"host\":\"")
             appendEscaped(head[request.host.range])
@@ -62,7 +66,11 @@ final class AccessLogBuffer {
             appendEscaped(head[request.methodName.range])
             line.append(" ")
             appendEscaped(head[request.target.text.range])
-            line.append(request.version == .http11 ? " HTTP/1.1\" \0 " : " HTTP/1.0\" \0 ")
+            switch http {
+            case .http10: line.append(" HTTP/1.0\" \0 ")
+            case .http11: line.append(" HTTP/1.1\" \0 ")
+            case .http2: line.append(" HTTP/2.0\" \0 ")
+            }
             appendQuoted(head, request.fields.first(.referer))
             line.append(" ")
             appendQuoted(head, request.fields.first(.userAgent))

@@ -28,6 +28,7 @@ struct MetricsText {
     static func write(_ facts: Facts) -> String {
         var metrics = MetricsText(facts)
         metrics.writeTraffic()
+        metrics.writeHTTP2()
         metrics.writeTLS()
         metrics.writeClientCertificates()
         metrics.writeUpstreams()
@@ -35,6 +36,23 @@ struct MetricsText {
         metrics.writeCertificates()
         metrics.write(facts.usage)
         return metrics.text
+    }
+
+    private mutating func writeHTTP2() {
+        counter("aegis_http2_connections_total", "Connections of clients that speak HTTP/2", .http2Connections)
+        counter("aegis_http2_requests_total", "Requests over HTTP/2", .http2Requests)
+        header("aegis_http2_streams_reset_total", "Streams of HTTP/2 that ended early, by who ended them", "counter")
+        sample("aegis_http2_streams_reset_total", [("by", "client")], sum(.http2ResetsByClient))
+        sample("aegis_http2_streams_reset_total", [("by", "gateway")], sum(.http2ResetsByGateway))
+        header(
+            "aegis_http2_connections_broken_total",
+            "Connections of HTTP/2 that the gateway ended because of what the client sent", "counter")
+        for (reason, counter) in [
+            ("resets", WorkerMetrics.Counter.http2FloodsOfResets), ("control_frames", .http2FloodsOfFrames),
+            ("malformed", .http2Malformed), ("memory", .http2WithoutMemory),
+        ] {
+            sample("aegis_http2_connections_broken_total", [("reason", reason)], sum(counter))
+        }
     }
 
     private mutating func writeTraffic() {

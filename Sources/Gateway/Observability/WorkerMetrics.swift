@@ -11,6 +11,8 @@ final class WorkerMetrics: Sendable {
         case handshakesWithoutCertificate, handshakesPlain, handshakesAlerted, handshakesOfOtherVersions
         case handshakesWithoutAlgorithms, handshakesMalformed, handshakesWithoutTrust, handshakesOfRefusedClients
         case clientsFlooding, clientsAlerting, clientsMalformed, upstreamsFlooding, upstreamsAlerting, upstreamsGarbled
+        case http2Connections, http2Requests, http2ResetsByClient, http2ResetsByGateway
+        case http2FloodsOfResets, http2FloodsOfFrames, http2Malformed, http2WithoutMemory
         case certificateFailures, clientTimeouts, clientAborts, tunnelsOpened
         case upstreamConnections, upstreamReuses, upstreamRetries, upstreamEjections
         case upstreamHandshakesFull, upstreamHandshakesResumed

@@ -61,6 +61,8 @@ struct SiteFacts {
     let respondStatus: UInt16
     let balance: Host.Balance
     let isLeastTLS13: Bool
+    /// Whether clients may speak HTTP/2. Nil means that the gateway's setting applies.
+    let offersHTTP2: Bool?
     let clientCertificates: ClientCertificateRule
     let forcesHTTPS: Bool
     let preservesHost: Bool
@@ -82,6 +84,7 @@ struct SiteFacts {
         respondStatus = UInt16(clamping: host.respond?.status ?? 0)
         balance = host.balance
         isLeastTLS13 = host.tlsMinVersion == .v1_3
+        offersHTTP2 = host.protocols.map { $0.contains(.http2) }
         forcesHTTPS = host.forceHTTPS
         preservesHost = host.preserveHost
         ordersCertificate = host.sslMode == .letsencrypt && host.enabled

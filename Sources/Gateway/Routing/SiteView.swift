@@ -18,6 +18,8 @@ struct SiteView {
     var preservesHost: Bool { unsafe facts.pointee.preservesHost }
     var balance: Host.Balance { unsafe facts.pointee.balance }
     var leastVersion: TLSConnection.Version { unsafe facts.pointee.isLeastTLS13 ? .v1_3 : .v1_2 }
+    /// Whether clients may speak HTTP/2. Nil means that the gateway's setting applies.
+    var offersHTTP2: Bool? { unsafe facts.pointee.offersHTTP2 }
     /// The scope of the site's TLS sessions.
     var tlsScope: TLSScope { unsafe facts.pointee.scope }
     var clientCertificates: ClientCertificateRule { unsafe facts.pointee.clientCertificates }

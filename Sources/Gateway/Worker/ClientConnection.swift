@@ -1,6 +1,9 @@
 import HTTP1
+import HTTP2
 import PKI
 
+/// The client's end of exchanges: a connection of HTTP/1.1, or a stream of HTTP/2, which carries one exchange. A connection
+/// of HTTP/2 is in the same slab, and has no exchanges itself.
 struct ClientConnection: ~Copyable {
     enum Phase {
         case handshake
@@ -8,6 +11,8 @@ struct ClientConnection: ~Copyable {
         case awaitingCertificate
         /// The gateway reads requests and answers them.
         case open
+        /// The connection speaks HTTP/2. Its streams are clients of their own.
+        case multiplexed
         /// After an upgrade to another protocol, the gateway passes bytes on in both directions.
         case tunnel
         /// The gateway has sent the last answer. It reads and discards the client's bytes, so that the client has time
@@ -18,9 +23,15 @@ struct ClientConnection: ~Copyable {
     }
 
     var transport: Transport
+    /// The connection that carries this stream of HTTP/2. `none` for a connection.
+    let carrier: SlotID
+    /// HTTP/2's state. Nil unless the phase is `multiplexed`, or was.
+    var http2: HTTP2Server?
+    /// How many of the clients are streams of this connection.
+    var streams = 0
     let listener: ListenerRole
     let peer: PeerAddress
-    /// When the gateway accepted the connection, in nanoseconds of the monotonic clock.
+    /// When the gateway accepted the connection, or when the stream began, in nanoseconds of the monotonic clock.
     let acceptedAt: UInt64
     var phase: Phase
     var proof = ConnectionProof()
@@ -49,7 +60,24 @@ struct ClientConnection: ~Copyable {
     /// Whether the connection is in one of the worker's queues of connections that wait for their turn.
     var isQueued = false
 
-    var isTLS: Bool { transport.tls != nil }
+    let isTLS: Bool
+    var isStream: Bool { !carrier.isNone }
+    /// A connection that was accepted just now.
+    init(_ transport: consuming Transport, _ listener: ListenerRole, _ peer: PeerAddress, at time: UInt64) {
+        isTLS = transport.tls != nil
+        (carrier, self.listener, self.peer, acceptedAt) = (.none, listener, peer, time)
+        phase = isTLS ? .handshake : .open
+        self.transport = transport
+    }
+
+    /// A stream of HTTP/2 that has begun just now.
+    init(_ stream: HTTP2Stream, on connection: borrowing ClientConnection, _ carrier: SlotID, at time: UInt64) {
+        transport = Transport(stream: stream)
+        isTLS = connection.isTLS
+        (self.carrier, listener, peer, acceptedAt) = (carrier, connection.listener, connection.peer, time)
+        phase = .open
+    }
+
     /// Whether a head has begun to arrive and is not complete.
     var isInHead: Bool { headDeadline != .max }
 }

@@ -1,11 +1,15 @@
+import HTTP2
 import PKI
 
-/// The gateway's end of a connection over TCP or a Unix socket, with or without TLS. A transport owns its descriptor.
+/// The gateway's end of a connection over TCP or a Unix socket, with or without TLS, or of a stream of HTTP/2. A transport
+/// owns its descriptor; a stream has none.
 ///
 /// Bytes that don't fit into the kernel's send buffer wait in `outbox`. While bytes wait, the caller should not send
 /// more.
 struct Transport: ~Copyable {
     let descriptor: Int32
+    /// The stream, if this is the end of one. Its connection has a transport of its own.
+    let stream: HTTP2Stream?
     var tls: TLSConnection?
     /// Bytes that could not be sent yet, in encrypted form if the connection uses TLS.
     private(set) var outbox = ByteQueue()
@@ -31,14 +35,21 @@ struct Transport: ~Copyable {
     init(descriptor: Int32, tls: consuming TLSConnection? = nil, quietRecords limit: Int = QuietRecords.ofClients) {
         self.descriptor = descriptor
         self.tls = tls
+        stream = nil
         quietRecords = QuietRecords(limit: limit)
     }
 
-    deinit { Socket.close(descriptor) }
+    init(stream: HTTP2Stream) {
+        descriptor = -1
+        self.stream = stream
+        quietRecords = QuietRecords(limit: QuietRecords.ofClients)
+    }
 
-    var isFlushed: Bool { outbox.isEmpty }
+    deinit { if stream == nil { Socket.close(descriptor) } }
+
+    var isFlushed: Bool { unsentBytes == 0 }
     /// How many bytes wait until the peer reads.
-    var unsentBytes: Int { outbox.count }
+    var unsentBytes: Int { stream.map(\.waiting) ?? outbox.count }
 
     // MARK: Reading
 
@@ -46,6 +57,9 @@ struct Transport: ~Copyable {
         if readiness.intersects([.readable, .ended]) { mayRead = true }
         if readiness.intersects(.ended) { isEnding = true }
     }
+
+    /// Notes that the client has sent all of its request on a stream. The next `receive` returns the end.
+    mutating func noteEnd() { mayRead = true }
 
     /// Whether there is nothing to read. The end of the stream also counts as something to read, even if no event has
     /// reported it yet.
@@ -66,11 +80,15 @@ struct Transport: ~Copyable {
     }
 
     /// Receives once, into `memory.plain`. If the end of the stream arrives together with bytes, the next call returns
-    /// the end.
+    /// the end. The bytes of a stream of HTTP/2 come from its connection, so only the end comes from here.
     ///
     /// - Parameter second: The present time in whole seconds. A peer may send only a limited number of records without
     ///   data each second.
     mutating func receive(_ memory: borrowing WorkerMemory, second: Int64) -> Received {
+        guard stream == nil else {
+            mayRead = false
+            return .ended
+        }
         memory.plain.clear()
         if let end = pendingEnd {
             (pendingEnd, mayRead) = (nil, false)
@@ -186,7 +204,11 @@ struct Transport: ~Copyable {
     ///
     /// - Returns: The reason why the connection is broken; nil if it is not broken.
     mutating func send(_ bytes: Bytes, _ wire: TLSWire) -> TransportFailure? {
-        guard tls != nil else { return sendRaw(bytes) }
+        guard tls != nil else {
+            guard let stream else { return sendRaw(bytes) }
+            stream.write(bytes.span)
+            return nil
+        }
         var offset = 0
         repeat {
             let size = min(bytes.count - offset, WorkerMemory.readBytes)
@@ -236,7 +258,7 @@ struct Transport: ~Copyable {
     /// since the last check. Events don't show this, since they report room only when a large part of the send buffer
     /// is free. That part may be megabytes, for which a slow peer needs longer than a deadline allows.
     mutating func isTaking(atLeast count: Int64) -> Bool {
-        !outbox.isEmpty && newlyTaken() >= count
+        !isFlushed && newlyTaken() >= count
     }
 
     /// Whether the peer has not acknowledged all bytes yet. Costs a system call.
@@ -254,6 +276,7 @@ struct Transport: ~Copyable {
     /// How many bytes the peer has acknowledged since the last check. Bytes that were sent since then reduce the
     /// result. Costs a system call.
     private mutating func newlyTaken() -> Int64 {
+        if let stream { return stream.newlyTaken() }
         let former = untaken
         untaken = Socket.untaken(descriptor)
         return former - untaken
@@ -298,9 +321,10 @@ struct Transport: ~Copyable {
         (mayRead, isEnding) = (true, true)
     }
 
-    /// Tells the peer that no more bytes will follow. With TLS, close_notify is sent. The socket's sending side is
+    /// Tells the peer that no more bytes will follow. A stream ends with its last bytes. With TLS, close_notify is sent. The socket's sending side is
     /// closed too, unless bytes still wait to be sent.
     mutating func finishWriting(_ wire: TLSWire) {
+        if let stream { return stream.finish() }
         if tls != nil {
             tls?.shutDown()
             _ = sendOutput(of: wire)

@@ -200,7 +200,8 @@ extension Worker {
         metrics.add(.malformedRequests, 1)
         metrics.countResponse(status)
         accessLogs.current?.recordRefusal(
-            status, reason, bytes: bytes, clients[client].peer, clients[client].proof.version, id, clock)
+            status, reason, bytes: bytes, clients[client].peer,
+            clients[connection(of: client)].proof.version, id, clock)
     }
 
     /// Adds the reason of a failure to the request's line in the access log.

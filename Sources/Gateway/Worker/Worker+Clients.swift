@@ -45,7 +45,7 @@ extension Worker {
         guard mayRead(id), !clients[id].isQueued else { return }
         switch clients[id].phase {
         case .handshake: return enqueue(handshake: id)
-        case .open, .tunnel, .lingering:
+        case .open, .multiplexed, .tunnel, .lingering:
             handle(clients[id].transport.receive(memory, second: clock.seconds), from: id)
         case .closing, .awaitingCertificate: return
         }
@@ -59,13 +59,17 @@ extension Worker {
         clients[id].phase == .handshake ? enqueue(handshake: id) : enqueue(client: id)
     }
 
-    private func mayRead(_ id: SlotID) -> Bool { clients[id].transport.mayRead && !isPaused(id) }
+    private func mayRead(_ id: SlotID) -> Bool {
+        clients[id].transport.mayRead && !isPaused(id) && (!clients[id].isStream || clients[id].inbox.isEmpty)
+    }
 
     /// Whether the gateway must not read from the client now. Usually earlier bytes could not be passed on yet.
     func isPaused(_ id: SlotID) -> Bool {
         switch clients[id].phase {
         case .handshake, .lingering: return false
         case .closing, .awaitingCertificate: return true
+        // A client that does not read its responses may send no further requests.
+        case .multiplexed: return !clients[id].transport.isFlushed
         case .tunnel:
             let upstream = exchanges[clients[id].exchange].upstream
             return !upstreams[upstream].transport.isFlushed
@@ -91,7 +95,8 @@ extension Worker {
             case .tunnel: relayToUpstream(id)
             case .lingering: discard(memory.plain.count, of: id)
             case .closing, .handshake, .awaitingCertificate: return
-            case .open: receiveBytes(id)
+            case .open: receive(memory.plain.bytes, from: id)
+            case .multiplexed: receiveFrames(from: id)
             }
         case .ended, .truncated: clientEnded(id)
         case .failed(.tls(let failure)): tlsFailed(id, failure)
@@ -104,18 +109,19 @@ extension Worker {
     private func tlsFailed(_ id: SlotID, _ failure: TLSFailure) {
         metrics.add(BrokenTLS.counter(.client, BrokenTLS.Reason(failure)), 1)
         abortExchange(of: id)
+        abortStreams(of: id)
         memory.wire.revoke()
         clients[id].transport.tls = nil
         linger(id, atMost: Self.bytesAfterFailure)
     }
 
-    private func receiveBytes(_ id: SlotID) {
+    /// Processes bytes that have arrived. Those that can't be processed yet are kept in the inbox.
+    func receive(_ bytes: Bytes, from id: SlotID) {
         if clients[id].inbox.isEmpty {
-            let bytes = memory.plain.bytes
             let taken = process(bytes, of: id)
             if clients.contains(id), taken < bytes.count { clients[id].inbox.append(bytes.from(taken)) }
         } else {
-            clients[id].inbox.append(memory.plain.bytes)
+            clients[id].inbox.append(bytes)
             processInbox(id)
         }
     }
@@ -123,7 +129,9 @@ extension Worker {
     private func processInbox(_ id: SlotID) {
         let taken = process(clients[id].inbox.bytes, of: id)
         // If a request was refused, the phase is no longer `open`, and the inbox is already empty.
-        if clients.contains(id), clients[id].phase == .open { clients[id].inbox.removeFirst(taken) }
+        guard clients.contains(id), clients[id].phase == .open else { return }
+        clients[id].inbox.removeFirst(taken)
+        if taken > 0 { clients[id].transport.stream?.consume(taken) }
     }
 
     /// Processes bytes from a client. A request's head starts an exchange, and a request's body is passed to its
@@ -221,8 +229,9 @@ extension Worker {
                 exchanges[exchange].keepsClient = false
                 return
             }
+            if clients[id].isStream, !exchange.isNone { return endRequestBody(of: id) }
             abort(id)
-        case .handshake, .awaitingCertificate, .lingering, .closing: close(id)
+        case .handshake, .awaitingCertificate, .multiplexed, .lingering, .closing: close(id)
         }
     }
 
@@ -230,6 +239,7 @@ extension Worker {
     func clientFlushed(_ id: SlotID) {
         switch clients[id].phase {
         case .closing: return endWriting(id)
+        case .multiplexed: return sendFrames(to: id)
         case .handshake, .awaitingCertificate, .lingering: return
         case .open, .tunnel: break
         }
@@ -269,6 +279,7 @@ extension Worker {
             clients[id].transport.isReceived(atLeast: leastTaken(in: wait))
                 ? setDeadline(client: id, inMilliseconds: wait) : close(id)
         case .closing: cutOff(id)
+        case .multiplexed: multiplexedClientTimedOut(id)
         case .tunnel: endTunnel(id)
         case .open:
             let exchange = clients[id].exchange
@@ -304,6 +315,7 @@ extension Worker {
     /// discards what the client still sends. The connection closes when the client closes its side or is silent, at
     /// `end` (in milliseconds of the event loop's clock), or after `bytes` bytes.
     func linger(_ id: SlotID, until end: Int64 = .max, atMost bytes: Int = .max) {
+        if clients[id].isStream { return endStream(id) }
         clients[id].transport.finishWriting(memory.wire)
         discardRest(of: id, until: end, atMost: bytes)
     }
@@ -330,6 +342,7 @@ extension Worker {
 
     /// Closes a connection as soon as all bytes are sent.
     func closeWhenFlushed(_ id: SlotID) {
+        if clients[id].isStream { return endStream(id) }
         clients[id].phase = .closing
         if clients[id].transport.isFlushed {
             endWriting(id)
@@ -351,7 +364,7 @@ extension Worker {
     /// Resets the connection of a client that does not read. After an orderly close, the kernel would keep the unsent
     /// bytes and the connection for many minutes.
     func cutOff(_ id: SlotID) {
-        Socket.resetOnClose(clients[id].transport.descriptor)
+        if !clients[id].isStream { Socket.resetOnClose(clients[id].transport.descriptor) }
         abort(id)
     }
 
@@ -374,14 +387,16 @@ extension Worker {
         }
         // An HTTP/1.0 client would mistake an orderly close for the end of a complete answer. A reset shows that the
         // answer was cut off.
-        if exchanges[exchange].hasResponseHead, !exchanges[exchange].clientSpeaksHTTP11 {
+        if exchanges[exchange].hasResponseHead, exchanges[exchange].clientVersion == .http10 {
             Socket.resetOnClose(clients[id].transport.descriptor)
         }
         drop(exchange: exchange)
     }
 
-    /// Closes a client's connection. Its exchange must already have ended.
+    /// Closes a client's connection, or its stream. Its exchange must already have ended.
     func close(_ id: SlotID) {
+        if clients[id].isStream { return closeStream(id) }
+        abortStreams(of: id)
         let client = clients.remove(id)
         tables.release(site: client.proof.site)
         connections.leave(client.peer.key)

@@ -9,7 +9,7 @@ extension Worker {
             setDeadline(client: id, inMilliseconds: clients[id].timeLeft)
             continueHandshake(id)
         case .awaitingCertificate: endWait(id)
-        case .open, .tunnel, .lingering, .closing: break
+        case .open, .multiplexed, .tunnel, .lingering, .closing: break
         }
         enqueueIfReadable(id)
     }
@@ -167,11 +167,15 @@ extension Worker {
         if let site {
             clients[id].proof.site = site
             tables.use(site: site)
-            guard let ofSite = tables.policy(of: site) else { return .none(.handshakesWithoutTrust) }
+            guard let ofSite = tables.policy(of: site, offersHTTP2: settings.offersHTTP2) else {
+                return .none(.handshakesWithoutTrust)
+            }
             policy = ofSite
             clients[id].proof.trust = policy.clients?.trust
         } else {
-            policy = clients[id].listener == .admin ? Self.adminPolicy : Self.policyWithoutSite
+            policy =
+                clients[id].listener == .admin
+                ? Self.adminPolicy : TLSPolicy(scope: Self.scopeWithoutSite, offersHTTP2: settings.offersHTTP2)
         }
         return clients[id].transport.tls?.choose(credential, policy) ?? false
             ? .chosen : .none(.handshakesWithoutCertificate)
@@ -190,9 +194,9 @@ extension Worker {
 
     private static let nodeScope = TLSScope("node")
     private static let adminPolicy = TLSPolicy(scope: TLSScope("admin"))
-    /// The policy of handshakes that name no host, or a host that is not served. Its scope keeps their sessions from
-    /// being resumed for a site.
-    private static let policyWithoutSite = TLSPolicy(scope: TLSScope("no site"))
+    /// The scope of handshakes that name no host, or a host that is not served. It keeps their sessions from being
+    /// resumed for a site.
+    private static let scopeWithoutSite = TLSScope("no site")
 
     private func finishHandshake(_ id: SlotID) {
         guard let version = clients[id].transport.tls?.version, let isResumed = clients[id].transport.tls?.isResumed
@@ -207,8 +211,9 @@ extension Worker {
         if isResumed { metrics.add(.handshakesResumed, 1) }
         if clients[id].transport.tls?.isValidation ?? false { return close(id) }
         metrics.observe(.handshake, nanoseconds: clock.nanoseconds - clients[id].acceptedAt)
-        clients[id].phase = .open
         setDeadline(client: id, inMilliseconds: settings.headMilliseconds)
+        clients[id].phase = .open
+        if clients[id].transport.tls?.speaksHTTP2 ?? false, !beginMultiplexing(id) { return close(id) }
         // The client's first request often arrives together with its last handshake message.
         handle(clients[id].transport.decrypt(memory, second: clock.seconds), from: id)
     }

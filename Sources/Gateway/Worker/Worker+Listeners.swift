@@ -145,10 +145,9 @@ extension Worker {
             guard let tls = try? TLSConnection(server: serverTLS, wire: memory.wire) else { return false }
             transport.tls = consume tls
         }
-        let client = ClientConnection(
-            transport: transport, listener: role, peer: peer, acceptedAt: clock.nanoseconds,
-            phase: isTLS ? .handshake : .open)
-        guard let id = clients.insert(client) else { return false }
+        guard let id = clients.insert(ClientConnection(transport, role, peer, at: clock.nanoseconds)) else {
+            return false
+        }
         do {
             try poller.add(descriptor, Token(.client, id))
         } catch {

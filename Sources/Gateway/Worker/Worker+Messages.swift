@@ -71,8 +71,10 @@ extension Worker {
         stopListening(acceptingWaiting: !handedOver) { _ in true }
         endStreams { _ in true }
         forEachClient { id in
-            if clients[id].phase == .open, clients[id].exchange.isNone {
-                setDeadline(client: id, inMilliseconds: idleMilliseconds)
+            switch clients[id].phase {
+            case .open where clients[id].exchange.isNone: setDeadline(client: id, inMilliseconds: idleMilliseconds)
+            case .multiplexed: drainStreams(of: id)
+            default: break
             }
         }
     }

@@ -76,7 +76,7 @@ extension Worker {
     /// Writes the certificate that the client has shown, in the form that the site wants.
     private func writeCertificate(_ exchange: SlotID, _ view: SiteView) {
         let client = exchanges[exchange].client
-        guard !client.isNone, let certificate = clients[client].proof.certificate else { return }
+        guard !client.isNone, let certificate = clients[connection(of: client)].proof.certificate else { return }
         certificate.line(view.clientCertificates.forwarding).lendingBytes { memory.output.append($0) }
     }
 

@@ -12,11 +12,15 @@ extension Worker {
             return refuse(fault.status, fault.reason, id, isHead: head.beginsWithHEAD)
         }
         var exchange = Exchange(
-            client: id, site: .none, method: requestHead.method, keepsClient: requestHead.keepAlive && !isDraining,
+            client: id, site: .none, method: requestHead.method,
+            keepsClient: requestHead.keepAlive && !isDraining && !clients[id].isStream,
             startedAt: clock.nanoseconds)
-        exchange.requestBody = requestHead.framing.hasBody ? BodyDecoder(requestHead.framing) : nil
+        if requestHead.framing.hasBody {
+            // A stream of HTTP/2 has frames of its own, and its end is the end of the body.
+            exchange.requestBody = BodyDecoder(clients[id].isStream ? .untilClose : requestHead.framing)
+        }
         exchange.expectsContinue = requestHead.expectsContinue
-        exchange.clientSpeaksHTTP11 = requestHead.version == .http11
+        exchange.clientVersion = clients[id].isStream ? .http2 : requestHead.version == .http11 ? .http11 : .http10
         findSender(head, of: id)
         exchange.requestID = requestID(head)
         if let accept = requestHead.fields.first(.accept) {
@@ -27,8 +31,8 @@ extension Worker {
         if let log = accessLogs.current {
             exchanges[exchangeID].logNumber = log.number
             log.begin(
-                &exchanges[exchangeID].logLine, head, requestHead, sender, clients[id].peer,
-                clients[id].proof.version, clock)
+                &exchanges[exchangeID].logLine, head, requestHead, exchanges[exchangeID].clientVersion, sender,
+                clients[id].peer, clients[connection(of: id)].proof.version, clock)
         }
         route(head, exchangeID, from: id)
     }
@@ -56,8 +60,9 @@ extension Worker {
             return refuseMethod(exchange, allowing: Self.methods)
         }
         if !clients[id].isTLS, answerChallenge(head, exchange, from: id) { return }
-        guard let site = tables.site(of: head[requestHead.host.range], likely: clients[id].proof.site) else {
-            return answer(exchange, clients[id].proof.site.isNone ? 404 : 421)
+        let provenSite = clients[connection(of: id)].proof.site
+        guard let site = tables.site(of: head[requestHead.host.range], likely: provenSite) else {
+            return answer(exchange, provenSite.isNone ? 404 : 421)
         }
         let view = tables.sites[site].view
         if clients[id].isTLS, !isAdmitted(exchange, to: site, from: id) { return answer(exchange, 421) }
@@ -90,6 +95,7 @@ extension Worker {
 
     /// Whether the connection may carry requests for the site. If not, the answer is 421.
     private func isAdmitted(_ exchange: SlotID, to site: SlotID, from id: SlotID) -> Bool {
+        let id = connection(of: id)
         // Nearly all requests are for their connection's own site, which asks for no certificate.
         if clients[id].proof.site == site, !tables.sites[site].view.asksForCertificates { return true }
         let admission = tables.admits(&clients[id].proof, to: site, now: clock.seconds) {
@@ -182,18 +188,34 @@ extension Worker {
             }
         }
         chunk.close(in: memory.output)
+        return passOn(exchange, received: offset - start, from: id) ? offset : bytes.count
+    }
+
+    /// Ends the body of a request whose client has ended its stream of HTTP/2.
+    func endRequestBody(of id: SlotID) {
+        let exchange = clients[id].exchange
+        guard !exchanges[exchange].discardsRequestBody else { return }
+        exchanges[exchange].requestBody = nil
+        memory.output.clear()
+        if exchanges[exchange].sendsChunks { memory.output.append("0\r\n\r\n") }
+        _ = passOn(exchange, received: 0, from: id)
+    }
+
+    /// Sends the body bytes in `memory.output` to the upstream, or collects them. Returns false if the upstream takes no
+    /// more.
+    private func passOn(_ exchange: SlotID, received: Int, from id: SlotID) -> Bool {
         if exchanges[exchange].isCollecting {
-            collect(exchange, received: offset - start, from: id)
-            return offset
+            collect(exchange, received: received, from: id)
+            return true
         }
         let upstream = exchanges[exchange].upstream
         exchanges[exchange].keepsRequest = false
         if upstreams[upstream].transport.send(memory.output.bytes, memory.wire) != nil {
             awaitEarlyAnswer(upstream)
-            return bytes.count
+            return false
         }
-        awaitProgress(exchange, received: offset - start)
-        return offset
+        awaitProgress(exchange, received: received)
+        return true
     }
 
     // MARK: Collecting

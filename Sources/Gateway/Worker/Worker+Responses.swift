@@ -111,7 +111,7 @@ extension Worker {
     /// upstream for it. Returns false if the client's connection is broken.
     private func relayInterim(_ head: Bytes, _ exchange: SlotID) -> Bool {
         let client = exchanges[exchange].client
-        guard !client.isNone, exchanges[exchange].clientSpeaksHTTP11, responseHead.status != 100 else {
+        guard !client.isNone, exchanges[exchange].clientVersion != .http10, responseHead.status != 100 else {
             return true
         }
         let strip = tables.sites[exchanges[exchange].site].view.responseStrip
@@ -192,19 +192,21 @@ extension Worker {
             memory.output.append(decimal: length)
             memory.output.append("\r\n")
         case .chunked, .untilClose:
-            if exchanges[exchange].clientSpeaksHTTP11 {
+            switch exchanges[exchange].clientVersion {
+            case .http11:
                 exchanges[exchange].responseFraming = .chunked
                 memory.output.append("Transfer-Encoding: chunked\r\n")
-            } else {
-                // HTTP/1.0 has no chunked coding (RFC 9112 section 6.1). The body ends when the connection ends.
-                exchanges[exchange].keepsClient = false
+            // HTTP/1.0 has no chunked coding (RFC 9112 section 6.1). The body ends when the connection ends.
+            case .http10: exchanges[exchange].keepsClient = false
+            case .http2: break
             }
         }
         if isDraining || !exchanges[exchange].isRequestComplete { exchanges[exchange].keepsClient = false }
-        if !exchanges[exchange].keepsClient {
-            memory.output.append("Connection: close\r\n")
-        } else if !exchanges[exchange].clientSpeaksHTTP11 {
-            memory.output.append("Connection: keep-alive\r\n")
+        switch exchanges[exchange].clientVersion {
+        case .http2: break
+        case _ where !exchanges[exchange].keepsClient: memory.output.append("Connection: close\r\n")
+        case .http10: memory.output.append("Connection: keep-alive\r\n")
+        case .http11: break
         }
         memory.output.append("\r\n")
     }

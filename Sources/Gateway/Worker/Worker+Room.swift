@@ -46,13 +46,20 @@ extension Worker {
         guard let chosen else { return .none }
         guard chosen.protected == 0 else { return .later(milliseconds: chosen.protected) }
         metrics.add(.connectionsEvicted, 1)
-        if politely, clients[chosen.id].phase == .open, !clients[chosen.id].isInHead { goodbye(chosen.id) }
+        if politely {
+            switch clients[chosen.id].phase {
+            case .open where !clients[chosen.id].isInHead: goodbye(chosen.id)
+            case .multiplexed: endMultiplexed(chosen.id)
+            default: break
+            }
+        }
         if clients.contains(chosen.id) { abort(chosen.id) }
         return .made
     }
 
     /// How long a client has waited. Nil for a connection that must not be closed.
     private func waiting(_ id: SlotID) -> Waiting? {
+        guard !clients[id].isStream else { return nil }
         let allowed: Int64
         var isIdle = false
         switch clients[id].phase {
@@ -68,6 +75,11 @@ extension Worker {
             else { return nil }
             isIdle = clients[id].requests > 0 && !clients[id].isInHead
             allowed = isIdle ? settings.idleMilliseconds : settings.headMilliseconds
+        case .multiplexed:
+            guard clients[id].transport.isFlushed else { return nil }
+            guard clients[id].streams == 0 else { return collectingStream(of: id) }
+            isIdle = true
+            allowed = settings.idleMilliseconds
         case .lingering: allowed = Self.lingerSilenceMilliseconds
         case .tunnel, .closing: return nil
         }
@@ -77,6 +89,20 @@ extension Worker {
         // The clock does not advance during a turn, so an idle client may have waited longer than the clock shows.
         return Self.waiting(
             id, max(1, allowed - min(left, allowed)), of: allowed, least: isIdle ? 0 : Self.leastWaitMilliseconds)
+    }
+
+    /// How long a connection of HTTP/2 has waited whose streams all collect bodies, by the stream that has waited least.
+    private func collectingStream(of id: SlotID) -> Waiting? {
+        var least: Int64?
+        for stream in clients[id].http2?.streams ?? [] {
+            let stream = SlotID(number: stream.owner)
+            guard clients.contains(stream), clients[stream].phase == .open, isCollecting(stream) else { return nil }
+            let left = clients[stream].deadline.milliseconds - clock.milliseconds
+            least = min(least ?? .max, max(1, settings.bodyProgressMilliseconds - left))
+        }
+        return least.map {
+            Self.waiting(id, $0, of: settings.bodyProgressMilliseconds, least: Self.leastWaitMilliseconds)
+        }
     }
 
     private func isCollecting(_ id: SlotID) -> Bool {

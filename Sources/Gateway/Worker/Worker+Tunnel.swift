@@ -44,7 +44,7 @@ extension Worker {
             exchanges[exchange].frames?.follow(rest.span)
         }
         if isClosingTunnels { tellTunnelToClose(exchange) }
-        tunnelsProvenUntil = min(tunnelsProvenUntil, clients[client].proof.lastsUntil)
+        tunnelsProvenUntil = min(tunnelsProvenUntil, clients[connection(of: client)].proof.lastsUntil)
         enqueue(client: client)
     }
 
@@ -98,12 +98,13 @@ extension Worker {
                 let site = tables.present(exchanges[clients[id].exchange].site),
                 tables.sites[site].view.asksForCertificates
             else { return }
-            guard mayTunnel(to: site, id) else { return endTunnel(id) }
-            tunnelsProvenUntil = min(tunnelsProvenUntil, clients[id].proof.lastsUntil)
+            let connection = connection(of: id)
+            guard mayTunnel(to: site, connection) else { return endTunnel(id) }
+            tunnelsProvenUntil = min(tunnelsProvenUntil, clients[connection].proof.lastsUntil)
         }
     }
 
-    /// Whether a client may keep a tunnel to a site that asks for certificates.
+    /// Whether a client with this connection may keep a tunnel to a site that asks for certificates.
     private func mayTunnel(to site: SlotID, _ id: SlotID) -> Bool {
         // Without TLS, only a site that requires no certificate can be reached.
         guard clients[id].proof.version != nil else {

@@ -124,6 +124,7 @@ final class Worker {
             // This round may have taken long, and bytes that arrived meanwhile are not read yet. Clients that sent such
             // bytes are not late. So the timers use the time at the start of the round.
             fireTimers(now: heardUntil ?? clock.milliseconds)
+            sendFrames()
             accessLogs.current?.flushIfDue(clock.milliseconds)
             if isDraining, clients.count == 0 { finishDraining() }
         }

@@ -1,3 +1,4 @@
+import HTTP2
 import PKI
 
 /// The memory in which a worker processes an event. All its connections use this memory in turn, so an idle connection
@@ -17,6 +18,8 @@ struct WorkerMemory: ~Copyable {
     let page = Scratch(capacity: 8 << 10)
     /// TLS reads received bytes from this object, and puts the bytes to send into it.
     let wire = TLSWire()
+    /// Events and frames of HTTP/2.
+    let http2 = HTTP2Memory()
 
     /// `headBytes` is the largest size of a received head.
     init(headBytes: Int) {

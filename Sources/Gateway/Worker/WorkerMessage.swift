@@ -1,5 +1,6 @@
 import ConfigModel
 import HTTP1
+import HTTP2
 import PKI
 
 enum WorkerMessage: Sendable {
@@ -114,8 +115,8 @@ enum WorkerReport: Sendable {
     case certificateWanted(name: String)
     /// The traffic since the worker's previous report, by host and by upstream.
     case traffic(TrafficReport)
-    /// Connections have reached a limit. `client` is the address of the client that has too many connections; empty for
-    /// other limits.
+    /// Connections have reached a limit. `client` is the address of the client that has too many connections, or has sent
+    /// too much; empty for other limits.
     case short(Shortage, client: String)
     /// Accepting connections fails with this `errno`.
     case acceptFailed(Int32)
@@ -130,6 +131,10 @@ enum Shortage: Sendable {
     case connections
     /// One client has as many connections as the limit for one client allows.
     case connectionsOfClient
+    /// A client has reset more streams of HTTP/2 than the limit allows, or made the gateway reset them.
+    case resets
+    /// A client has sent more frames of HTTP/2 without data than the limit allows.
+    case controlFrames
 }
 
 /// The values that a new worker gets. Messages bring later changes.
@@ -148,6 +153,9 @@ struct WorkerSetup {
 
 /// The part of the gateway's settings that workers need.
 struct WorkerSettings: Sendable {
+    var http2 = HTTP2Limits()
+    /// Whether clients may speak HTTP/2 with hosts that say nothing else.
+    var offersHTTP2 = true
     var headLimits = HeadLimits()
     var trustedProxies: [NetworkBlock] = []
     /// The field in which trusted proxies name the client.
@@ -187,10 +195,23 @@ struct WorkerSettings: Sendable {
         bodyMinRate = Int64(limits.bodyMinRate)
         idleMilliseconds = limits.idleTimeout.wholeMilliseconds
         bodyBytes = UInt64(limits.bodyBytes)
+        offersHTTP2 = settings.protocols.contains(.http2)
+        http2 = HTTP2Limits(limits)
         connections = budget.connections
         connectionsPerClient = budget.perClient
         descriptorCeiling = Int32(clamping: budget.ceiling)
         redirectPort = settings.https.first.map(\.port).flatMap { $0 == 443 ? nil : $0 }
+    }
+}
+
+extension HTTP2Limits {
+    init(_ limits: GatewayLimits) {
+        self.init()
+        (headBytes, fields) = (limits.headerBytes, limits.headerFields)
+        streams = limits.http2.streams
+        (streamWindow, connectionWindow) = (limits.http2.window, limits.http2.connectionWindow)
+        resets = (limits.http2.resetsPerSecond, 4 * limits.http2.resetsPerSecond)
+        controlFrames = (limits.http2.controlFramesPerSecond, 5 * limits.http2.controlFramesPerSecond)
     }
 }
 

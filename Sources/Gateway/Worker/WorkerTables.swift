@@ -138,9 +138,13 @@ final class WorkerTables {
     }
 
     /// The TLS policy of a site. Nil if the site asks for client certificates and its rules could never be made.
-    func policy(of site: SlotID) -> TLSPolicy? {
+    func policy(of site: SlotID, offersHTTP2: Bool) -> TLSPolicy? {
         let view = sites[site].view
-        let policy = { TLSPolicy(scope: view.tlsScope, leastVersion: view.leastVersion, clients: $0) }
+        let policy = {
+            TLSPolicy(
+                scope: view.tlsScope, leastVersion: view.leastVersion, clients: $0,
+                offersHTTP2: view.offersHTTP2 ?? offersHTTP2)
+        }
         guard view.asksForCertificates else { return policy(nil) }
         return clientTrust(of: site).map {
             policy(ClientAuthentication(trust: $0, isRequired: view.clientCertificates.mode == .require))

@@ -127,9 +127,9 @@ package struct TLSConnection: ~Copyable {
             ERR_clear_error()
             return false
         }
-        // Any value but nil tells `TLSServerContext.hello` that a certificate is chosen. This value also means HTTP
-        // (`isValidation`).
-        unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(ssl))
+        // Any value but nil tells `TLSServerContext.hello` that a certificate is chosen. These values also mean HTTP
+        // (`isValidation`), and which versions of it (`offersHTTP2`).
+        unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(ssl) + (policy.offersHTTP2 ? 1 : 0))
         return true
     }
 
@@ -163,7 +163,21 @@ package struct TLSConnection: ~Copyable {
 
     /// Whether the certificate that was chosen for an `SSL` answers a challenge.
     static func isValidation(_ ssl: OpaquePointer?) -> Bool {
-        unsafe SSL_get_ex_data(ssl, 0) != UnsafeMutableRawPointer(ssl)
+        guard let ssl = unsafe ssl else { return false }
+        return unsafe SSL_get_ex_data(ssl, 0) != UnsafeMutableRawPointer(ssl) && !offersHTTP2(ssl)
+    }
+
+    /// Whether the client may choose HTTP/2.
+    static func offersHTTP2(_ ssl: OpaquePointer?) -> Bool {
+        unsafe ssl.map { unsafe SSL_get_ex_data($0, 0) == UnsafeMutableRawPointer($0) + 1 } ?? false
+    }
+
+    /// Whether the client has chosen HTTP/2. It has a meaning only after the handshake.
+    package var speaksHTTP2: Bool {
+        var (name, count) = unsafe (nil as UnsafePointer<UInt8>?, UInt32(0))
+        unsafe SSL_get0_alpn_selected(ssl, &name, &count)
+        return unsafe count == 2
+            && name.map { unsafe $0[0] == UInt8(ascii: "h") && $0[1] == UInt8(ascii: "2") } ?? false
     }
 
     /// The TLS version. It has a meaning only after the handshake.

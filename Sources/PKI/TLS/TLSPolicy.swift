@@ -5,11 +5,15 @@ package struct TLSPolicy: Sendable {
     package let leastVersion: TLSConnection.Version
     /// How the server authenticates clients by certificates; nil if it asks for none.
     package let clients: ClientAuthentication?
+    /// Whether clients may speak HTTP/2.
+    package let offersHTTP2: Bool
 
     package init(
-        scope: TLSScope, leastVersion: TLSConnection.Version = .v1_2, clients: ClientAuthentication? = nil
+        scope: TLSScope, leastVersion: TLSConnection.Version = .v1_2, clients: ClientAuthentication? = nil,
+        offersHTTP2: Bool = false
     ) {
         (self.scope, self.leastVersion, self.clients) = (scope, leastVersion, clients)
+        self.offersHTTP2 = offersHTTP2
     }
 
     /// The session ID context, which OpenSSL stores in each session and compares before it resumes one

@@ -49,9 +49,10 @@ package final class TLSServerContext {
         unsafe SSL_CTX_set_alpn_select_cb(
             context,
             { ssl, selected, length, offered, count, _ in
-                let isValidation = unsafe TLSConnection.isValidation(ssl)
                 let wanted =
-                    isValidation ? [ClientHello.challengeProtocol] : TLSServerContext.protocols
+                    unsafe TLSConnection.isValidation(ssl)
+                    ? [ClientHello.challengeProtocol]
+                    : TLSConnection.offersHTTP2(ssl) ? TLSServerContext.protocolsWithHTTP2 : TLSServerContext.protocols
                 return unsafe TLSServerContext.select(wanted, selected, length, offered, count)
             }, nil)
         // The unretained pointer is safe: each connection keeps `self` alive, so the callbacks never see a freed
@@ -100,6 +101,7 @@ package final class TLSServerContext {
     }
 
     private static let protocols = ["http/1.1", "http/1.0"]
+    private static let protocolsWithHTTP2 = ["h2"] + protocols
 
     /// Chooses the protocol (ALPN, RFC 7301): the first one in `wanted` that the client offers. If the client offers
     /// none of them, the handshake fails.

@@ -1,0 +1,227 @@
+import HTTP2
+
+/// Connections of HTTP/2. Each stream is a client of its own: it has one exchange, and the code for connections of HTTP/1.1
+/// reads its request and sends its response.
+extension Worker {
+    /// How many bytes of frames are sent at once.
+    private static let bytesAtOnce = 64 << 10
+    /// How long a client may still begin streams after it was told that the connection will end, in milliseconds (RFC 9113
+    /// section 6.8).
+    private static let drainMilliseconds: Int64 = 1000
+
+    /// The connection of a client: the client itself, or the connection that carries its stream.
+    func connection(of id: SlotID) -> SlotID { clients[id].isStream ? clients[id].carrier : id }
+
+    /// Begins HTTP/2 on a connection. Returns false if there is no memory for it.
+    func beginMultiplexing(_ id: SlotID) -> Bool {
+        guard
+            let http2 = HTTP2Server(
+                owner: id.number, memory: memory.http2, scheme: clients[id].isTLS ? "https" : "http",
+                limits: settings.http2)
+        else { return false }
+        metrics.add(.http2Connections, 1)
+        clients[id].http2 = http2
+        clients[id].phase = .multiplexed
+        if isDraining { drainStreams(of: id) }
+        return true
+    }
+
+    // MARK: Receiving
+
+    /// Processes the frames in `memory.plain`.
+    func receiveFrames(from id: SlotID) {
+        guard let http2 = clients[id].http2 else { return }
+        if let failure = http2.receive(memory.plain.bytes.span, now: clock.milliseconds) {
+            memory.http2.events.removeAll(keepingCapacity: true)
+            return endMultiplexed(id, after: failure)
+        }
+        handleEvents(of: id)
+    }
+
+    /// Handles what a connection of HTTP/2 has reported.
+    private func handleEvents(of id: SlotID) {
+        var index = 0
+        while index < memory.http2.events.count {
+            handle(memory.http2.events[index], on: id)
+            index += 1
+        }
+        memory.http2.events.removeAll(keepingCapacity: true)
+    }
+
+    private func handle(_ event: HTTP2Event, on connection: SlotID) {
+        switch event {
+        case .head(let stream, let range, _):
+            guard let client = beginStream(stream, on: connection) else { return }
+            memory.http2.heads.lendingBytes { beginExchange($0[range], from: client) }
+        case .oversizedHead(let stream, _):
+            guard let client = beginStream(stream, on: connection) else { return }
+            clients[client].requests &+= 1
+            metrics.add(.requests, 1)
+            refuse(431, "header fields too large", client)
+        case .body(let stream, let range): receive(memory.plain.bytes[range], of: stream)
+        case .end(let stream):
+            guard let client = client(of: stream) else { return }
+            clients[client].transport.noteEnd()
+            pumpClient(client)
+        case .taken(let stream):
+            if let client = client(of: stream) { clientFlushed(client) }
+        case .closed(let stream, _):
+            guard let client = client(of: stream) else { return }
+            if clients[client].phase == .closing, stream.isComplete { return close(client) }
+            metrics.add(.http2ResetsByClient, 1)
+            abort(client)
+        }
+    }
+
+    // MARK: Streams
+
+    private func client(of stream: HTTP2Stream) -> SlotID? {
+        let id = SlotID(number: stream.owner)
+        return clients.contains(id) ? id : nil
+    }
+
+    private func beginStream(_ stream: HTTP2Stream, on connection: SlotID) -> SlotID? {
+        let client = ClientConnection(stream, on: clients[connection], connection, at: clock.nanoseconds)
+        guard let id = clients.insert(client) else {
+            stream.reset(.refusedStream)
+            return nil
+        }
+        metrics.add(.http2Requests, 1)
+        stream.owner = id.number
+        clients[connection].streams += 1
+        if clients[connection].transport.isFlushed { clients[connection].deadline.clear() }
+        return id
+    }
+
+    /// Processes a part of a request's body. What can't be processed yet stays in the client's inbox, and counts against the
+    /// stream's window until then.
+    private func receive(_ bytes: Bytes, of stream: HTTP2Stream) {
+        guard let id = client(of: stream), clients[id].phase != .closing else { return stream.consume(bytes.count) }
+        let before = clients[id].inbox.count
+        receive(bytes, from: id)
+        guard before == 0 else { return }
+        let isGone = !clients.contains(id) || clients[id].phase == .closing
+        stream.consume(bytes.count - (isGone ? 0 : clients[id].inbox.count))
+    }
+
+    /// Ends a stream whose response is complete. The client still gets the bytes that wait.
+    func endStream(_ id: SlotID) {
+        clients[id].transport.stream?.consume(clients[id].inbox.count)
+        clients[id].inbox.clear()
+        clients[id].transport.finishWriting(memory.wire)
+        clients[id].phase = .closing
+        setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
+    }
+
+    /// Removes a stream. If it has not ended yet, it is reset.
+    func closeStream(_ id: SlotID) {
+        let client = clients.remove(id)
+        client.transport.stream?.consume(client.inbox.count)
+        if let stream = client.transport.stream, stream.isOpen {
+            metrics.add(.http2ResetsByGateway, 1)
+            stream.reset(client.phase == .closing ? .cancel : .internalError)
+        }
+        let connection = client.carrier
+        clients[connection].streams -= 1
+        guard clients[connection].streams == 0, clients[connection].phase == .multiplexed else { return }
+        // A client that does not read has a deadline already.
+        if clients[connection].transport.isFlushed { setDeadline(client: connection, inMilliseconds: idleMilliseconds) }
+    }
+
+    /// Ends all exchanges of a connection that has ended.
+    func abortStreams(of id: SlotID) {
+        guard let http2 = clients[id].http2 else { return }
+        for stream in http2.streams {
+            if let client = client(of: stream) { abort(client) }
+        }
+        clients[id].http2 = nil
+    }
+
+    // MARK: Sending
+
+    /// Sends the frames of all connections that have some.
+    func sendFrames() {
+        while let owner = memory.http2.outgoing.popLast() {
+            let id = SlotID(number: owner)
+            if clients.contains(id), clients[id].phase == .multiplexed { sendFrames(to: id) }
+        }
+    }
+
+    /// Sends a connection's frames, as long as its client takes them.
+    func sendFrames(to id: SlotID) {
+        guard let http2 = clients[id].http2 else { return }
+        while clients[id].transport.isFlushed {
+            let failure = http2.fill(atLeast: Self.bytesAtOnce)
+            let count = memory.http2.output.count
+            if count > 0, !memory.http2.output.lendingBytes({ send($0, to: id) }) { return }
+            memory.http2.output.removeAll(keepingCapacity: true)
+            handleEvents(of: id)
+            if let failure { return endMultiplexed(id, after: failure) }
+            if count < Self.bytesAtOnce { break }
+        }
+        if http2.isFinished { endMultiplexed(id) }
+    }
+
+    /// Sends frames to a client. Returns false if the connection is broken. The client and its streams then no longer exist.
+    private func send(_ bytes: Bytes, to id: SlotID) -> Bool {
+        guard clients[id].transport.send(bytes, memory.wire) == nil else {
+            memory.http2.events.removeAll(keepingCapacity: true)
+            abort(id)
+            return false
+        }
+        if !clients[id].transport.isFlushed {
+            setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
+        } else if clients[id].streams > 0 {
+            clients[id].deadline.clear()
+        }
+        return true
+    }
+
+    // MARK: The end of a connection
+
+    func multiplexedClientTimedOut(_ id: SlotID) {
+        guard clients[id].transport.isFlushed else { return cutOff(id) }
+        guard clients[id].streams > 0 else { return endMultiplexed(id) }
+        clients[id].http2?.refuseNewStreams()
+    }
+
+    /// Tells a client that the connection will end. After a moment its new streams are refused.
+    func drainStreams(of id: SlotID) {
+        clients[id].http2?.announceEnd()
+        setDeadline(client: id, inMilliseconds: Self.drainMilliseconds)
+    }
+
+    /// Ends a connection without streams.
+    func endMultiplexed(_ id: SlotID) {
+        clients[id].http2?.terminate(.noError)
+        finishMultiplexed(id)
+    }
+
+    /// Ends a connection and all its streams.
+    private func endMultiplexed(_ id: SlotID, after failure: HTTP2Failure) {
+        switch failure {
+        case .flood(.resets):
+            metrics.add(.http2FloodsOfResets, 1)
+            report(Shortage.resets, client: clients[id].peer)
+        case .flood(.controlFrames):
+            metrics.add(.http2FloodsOfFrames, 1)
+            report(Shortage.controlFrames, client: clients[id].peer)
+        case .malformed: metrics.add(.http2Malformed, 1)
+        case .outOfMemory: metrics.add(.http2WithoutMemory, 1)
+        }
+        finishMultiplexed(id)
+    }
+
+    /// Sends the last frames, and closes the connection.
+    private func finishMultiplexed(_ id: SlotID) {
+        if let http2 = clients[id].http2 {
+            _ = http2.fill(atLeast: .max)
+            memory.http2.events.removeAll(keepingCapacity: true)
+            abortStreams(of: id)
+            let isSent = memory.http2.output.lendingBytes { clients[id].transport.send($0, memory.wire) == nil }
+            memory.http2.output.removeAll(keepingCapacity: true)
+            guard isSent else { return abort(id) }
+        }
+        closeWhenFlushed(id)
+    }
+}
