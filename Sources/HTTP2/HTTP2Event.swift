@@ -39,10 +39,18 @@ package final class HTTP2Memory {
     package var outgoing: [UInt64] = []
     /// The bytes to send. The caller empties it after each call of `fill`.
     package var output: [UInt8] = []
+    /// How many streams the client has reset, and how many the gateway, since the last call of `takeResets`.
+    var resets: (received: UInt64, sent: UInt64) = (0, 0)
     /// A response's fields for nghttp2, while they are passed.
     var fields = ResponseFields()
     /// The memory of a head that is complete, for the next head.
     var spare: RequestText?
 
     package init() {}
+
+    /// How many streams were reset since the last call, by the clients and by the gateway.
+    package func takeResets() -> (received: UInt64, sent: UInt64) {
+        defer { resets = (0, 0) }
+        return resets
+    }
 }

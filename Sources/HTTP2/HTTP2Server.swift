@@ -47,6 +47,8 @@ package final class HTTP2Server {
         var settings = [
             nghttp2_settings_entry(
                 settings_id: Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue), value: UInt32(limits.streams)),
+            // Clients may open WebSockets by an extended CONNECT (RFC 8441 section 3).
+            nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL.rawValue), value: 1),
             nghttp2_settings_entry(
                 settings_id: Int32(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE.rawValue), value: UInt32(limits.streamWindow)),
             nghttp2_settings_entry(
@@ -213,8 +215,8 @@ package final class HTTP2Server {
         }
     }
 
-    private func open(_ id: Int32, isHEAD: Bool) -> HTTP2Stream {
-        let stream = HTTP2Stream(id, of: self, isHEAD: isHEAD)
+    private func open(_ id: Int32, _ request: RequestText) -> HTTP2Stream {
+        let stream = HTTP2Stream(id, of: self, isHEAD: request.isHEAD, isConnect: request.isConnect)
         stream.place = streams.count
         streams.append(stream)
         _ = unsafe nghttp2_session_set_stream_user_data(session, id, Unmanaged.passUnretained(stream).toOpaque())
@@ -227,6 +229,7 @@ package final class HTTP2Server {
         let isAnswer = UInt32(header.flags) & NGHTTP2_FLAG_ACK.rawValue != 0
         switch UInt32(header.type) {
         case NGHTTP2_RST_STREAM.rawValue:
+            memory.resets.received += 1
             if !resets.spend() { flood = flood ?? .resets }
             return
         case NGHTTP2_DATA.rawValue:
@@ -273,7 +276,7 @@ package final class HTTP2Server {
         if outcome == .malformed {
             reset(header.stream_id, .protocolError)
         } else {
-            let stream = open(header.stream_id, isHEAD: request.isHEAD)
+            let stream = open(header.stream_id, request)
             memory.events.append(
                 outcome == .complete
                     ? .head(stream, start..<memory.heads.count, isComplete: isEnd)
@@ -320,6 +323,7 @@ package final class HTTP2Server {
     /// Counts streams that the gateway resets because of what the client has sent: a client can cause work like this
     /// without resetting streams itself (CVE-2025-8671).
     func sentReset(_ code: UInt32) {
+        if code != HTTP2Code.noError.rawValue { memory.resets.sent += 1 }
         switch code {
         case NGHTTP2_PROTOCOL_ERROR.rawValue, NGHTTP2_FLOW_CONTROL_ERROR.rawValue, NGHTTP2_STREAM_CLOSED.rawValue,
             NGHTTP2_REFUSED_STREAM.rawValue:

@@ -8,6 +8,9 @@ package final class HTTP2Stream {
     private unowned let server: HTTP2Server
     /// Whether the request's method is HEAD.
     private let isHEAD: Bool
+    /// Whether the request is an extended CONNECT (RFC 8441). The final head with status 101 then becomes one with status
+    /// 200, and what follows belongs to the other protocol.
+    package let isConnect: Bool
     /// The place in the connection's list of streams.
     var place = 0
     var body = StreamBody()
@@ -21,8 +24,8 @@ package final class HTTP2Stream {
     /// `moved` of the body at the last call of `newlyTaken`.
     private var takenBefore: Int64 = 0
 
-    init(_ id: Int32, of server: HTTP2Server, isHEAD: Bool) {
-        (self.id, self.server, self.isHEAD) = (id, server, isHEAD)
+    init(_ id: Int32, of server: HTTP2Server, isHEAD: Bool, isConnect: Bool) {
+        (self.id, self.server, self.isHEAD, self.isConnect) = (id, server, isHEAD, isConnect)
     }
 
     /// How many bytes of the response's body wait until the client can take them.

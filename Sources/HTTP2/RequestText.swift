@@ -14,13 +14,15 @@ struct RequestText {
 
     private enum PseudoField: Int {
         case method, path, authority, scheme
+        /// The protocol that an extended CONNECT asks for (RFC 8441 section 4).
+        case `protocol`
     }
 
     private let maximumBytes: Int
     private let maximumFields: Int
     /// The values of the pseudo-fields and of `host`, one after another.
     private var values: [UInt8] = []
-    private var pseudo = InlineArray<4, Range<Int>>(repeating: 0..<0)
+    private var pseudo = InlineArray<5, Range<Int>>(repeating: 0..<0)
     private var host: Range<Int>?
     /// The lines of the other fields, but for Cookie.
     private var lines: [UInt8] = []
@@ -62,6 +64,8 @@ struct RequestText {
         }
         // The field belongs to the connection on which HTTP/1.1 changes to HTTP/2 (RFC 9113 section 3.1).
         if name.equals("http2-settings") { return }
+        // The gateway makes a key of its own for an extended CONNECT, and needs none otherwise.
+        if name.equals("sec-websocket-key") { return }
         if name.equals("content-length") { hasLength = true }
         append(name, value)
     }
@@ -69,7 +73,7 @@ struct RequestText {
     private mutating func addPseudo(_ name: Span<UInt8>, _ value: Span<UInt8>) {
         for (field, text) in [
             (PseudoField.method, ":method" as StaticString), (.path, ":path"), (.authority, ":authority"),
-            (.scheme, ":scheme"),
+            (.scheme, ":scheme"), (.protocol, ":protocol"),
         ] where name.equals(text) {
             return pseudo[field.rawValue] = keep(value)
         }
@@ -82,6 +86,9 @@ struct RequestText {
         return start..<values.count
     }
 
+    /// Whether the request is an extended CONNECT (RFC 8441), which asks for another protocol on the stream.
+    var isConnect: Bool { !pseudo[PseudoField.protocol.rawValue].isEmpty }
+
     var isHEAD: Bool { value(.method).span.equals("HEAD") }
 
     private func value(_ field: PseudoField) -> ArraySlice<UInt8> { values[pseudo[field.rawValue]] }
@@ -93,7 +100,7 @@ struct RequestText {
         lines.append("\r\n")
     }
 
-    /// Appends the whole head to `text`.
+    /// Appends the whole head to `text`. An extended CONNECT becomes a GET that asks for an upgrade.
     ///
     /// - Parameters:
     ///   - scheme: The scheme that requests on this connection must have.
@@ -104,9 +111,10 @@ struct RequestText {
         let named = host.map { values[$0] }
         let authority = value(.authority)
         guard !isMalformed, value(.scheme).span.equals(scheme), !authority.contains(UInt8(ascii: "@")),
+            !isConnect || !hasLength,
             authority.isEmpty || named.map({ $0.equalsIgnoringCase(authority) }) ?? true
         else { return .malformed }
-        text += value(.method)
+        if isConnect { text.append("GET") } else { text += value(.method) }
         text.append(" ")
         text += value(.path)
         text.append(" HTTP/1.1\r\nHost: ")
@@ -118,7 +126,12 @@ struct RequestText {
             text += cookie
             text.append("\r\n")
         }
-        if hasBody, !hasLength { text.append("Transfer-Encoding: chunked\r\n") }
+        if isConnect {
+            text.append("Connection: upgrade\r\nUpgrade: ")
+            text += value(.protocol)
+            text.append("\r\n")
+        }
+        if hasBody, !hasLength, !isConnect { text.append("Transfer-Encoding: chunked\r\n") }
         text.append("\r\n")
         return .complete
     }

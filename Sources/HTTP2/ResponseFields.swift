@@ -11,9 +11,9 @@ struct ResponseFields {
     /// Whether the head says that the body has no bytes.
     private var hasNoBytes = false
 
-    /// Fields that belong to a connection of HTTP/1.1 (RFC 9113 section 8.2.2).
+    /// Fields that belong to a connection of HTTP/1.1 (RFC 9113 section 8.2.2, RFC 8441 section 5).
     private static let connectionFields: [StaticString] = [
-        "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade",
+        "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "sec-websocket-accept",
     ]
 
     /// What a head says about its response.
@@ -43,6 +43,10 @@ struct ResponseFields {
             start = end
             if line.isEmpty { break }
             addLine(bytes, line)
+        }
+        if values.starts(with: "101".utf8) {
+            // HTTP/2 has no such status: an extended CONNECT succeeds with any status 2xx (RFC 8441 section 5).
+            values.replaceSubrange(0..<3, with: "200".utf8)
         }
         let status = values.prefix(3)
         let isInterim = status.first == UInt8(ascii: "1")

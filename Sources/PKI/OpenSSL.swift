@@ -93,6 +93,18 @@ enum OpenSSL {
         return digest
     }
 
+    /// Returns the SHA-1 digest, 20 bytes.
+    static func sha1(_ bytes: Span<UInt8>) -> [UInt8] {
+        var digest = [UInt8](repeating: 0, count: Int(SHA_DIGEST_LENGTH))
+        // This is safe, since EVP_Digest reads only the given bytes and writes exactly 20 bytes. It fails only if
+        // memory runs out.
+        let result = unsafe bytes.withUnsafeBufferPointer { input in
+            unsafe EVP_Digest(input.baseAddress, input.count, &digest, nil, EVP_sha1(), nil)
+        }
+        precondition(result == 1, "SHA-1 can't be computed")
+        return digest
+    }
+
     // Sharing these pointers is sound: OpenSSL's algorithm objects never change, and these are never freed. They are
     // fetched once, since a search in OpenSSL's providers takes longer than hashing a certificate.
     private nonisolated(unsafe) static let sha256Algorithm = unsafe EVP_MD_fetch(nil, "SHA256", nil)

@@ -64,6 +64,28 @@ import Testing
         }
     }
 
+    static let webSocket = Client.fields(method: "CONNECT") + [(":protocol", "websocket")]
+
+    @Test("An extended CONNECT asks for an upgrade; the answer 101 becomes 200, and the other protocol's bytes follow")
+    func extendedConnect() {
+        let client = Client()
+        let fields = Self.webSocket + [("sec-websocket-version", "13"), ("sec-websocket-key", "evil")]
+        let events = client.request(fields, isComplete: false)
+        #expect(
+            client.head(events.first)
+                == "GET / HTTP/1.1\r\nHost: app.test\r\nsec-websocket-version: 13\r\n"
+                + "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        let head =
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+            + "Sec-WebSocket-Accept: x\r\nSec-WebSocket-Protocol: chat\r\n\r\n"
+        client.stream(1).write(Array(head.utf8).span)
+        client.stream(1).write(Array("frame".utf8).span)
+        let frames = client.received()
+        #expect(client.fields(frames[0]) == [":status: 200", "sec-websocket-protocol: chat"])
+        #expect(frames[1].payload == Array("frame".utf8))
+        #expect(client.send(Frame(kind: .data, stream: 1, payload: [1])) == [.body(stream: 1, 9..<10)])
+    }
+
     /// Requests that break a rule. Each is reset with PROTOCOL_ERROR, and none becomes an event.
     static let malformed: [(name: String, fields: [(String, String)])] = [
         ("no method", Client.fields(method: nil)), ("no scheme", Client.fields(scheme: nil)),
@@ -103,7 +125,9 @@ import Testing
         ("a list of lengths", Client.post + [("content-length", "0, 0")]),
         ("a length without a body", Client.post + [("content-length", "1")]),
         ("CONNECT with a path", Client.fields(method: "CONNECT")),
-        ("an extended CONNECT", Client.fields(method: "CONNECT") + [(":protocol", "websocket")]),
+        ("an extended CONNECT with a length", webSocket + [("content-length", "3")]),
+        ("a protocol without CONNECT", Client.get + [(":protocol", "websocket")]),
+        ("an empty protocol", Client.fields(method: "CONNECT") + [(":protocol", "")]),
     ]
 
     @Test("A malformed request is reset and reported to nobody", arguments: malformed.map(\.name))

@@ -33,17 +33,20 @@ extension WorkerTables {
     /// Whether a request for `site` may use a TLS connection with this proof. Every request is checked, even if the
     /// handshake named no host, or if the site or its rules have changed since.
     ///
-    /// If the handshake was for an older version of `site`, the proof changes to the new version. `chain` returns the
-    /// certificates that the client has sent, in DER.
+    /// If the handshake was for an older version of `site`, the proof changes to the new version. A client of HTTP/2 may
+    /// use its connection for another host that has the same certificate (RFC 9113 section 9.1.1), but only if neither
+    /// host asks for the client's certificate. `chain` returns the certificates that the client has sent, in DER.
     func admits(
-        _ proof: inout ConnectionProof, to site: SlotID, now: Int64, chain: () -> [[UInt8]]
+        _ proof: inout ConnectionProof, to site: SlotID, isHTTP2: Bool = false, now: Int64, chain: () -> [[UInt8]]
     ) -> Admission {
         let view = sites[site].view
         if proof.site == site { return view.asksForCertificates ? proves(&proof, for: site, now, chain) : .admitted }
         // The handshake did not apply the TLS policy of this site.
         guard (proof.version ?? .v1_2) >= view.leastVersion else { return .misdirected }
         guard proof.hasNamedHost || view.asksForCertificates else { return .admitted }
-        guard isSuccessor(site, of: proof.site) else { return .misdirected }
+        guard isSuccessor(site, of: proof.site) else {
+            return isHTTP2 && isAlike(site, proof.site) ? .admitted : .misdirected
+        }
         use(site: site)
         release(site: proof.site)
         proof.site = site
@@ -53,6 +56,15 @@ extension WorkerTables {
     /// Whether `site` is a newer version of the host `former`.
     private func isSuccessor(_ site: SlotID, of former: SlotID) -> Bool {
         !former.isNone && sites[former].isRetired && sites[former].view.domain.equals(sites[site].view.domain)
+    }
+
+    /// Whether both hosts have the same certificate, and ask for none of the client. A host without HTTP/2 shares no
+    /// connections.
+    private func isAlike(_ site: SlotID, _ other: SlotID) -> Bool {
+        guard !other.isNone else { return false }
+        let (view, other) = (sites[site].view, sites[other].view)
+        return !view.certificateName.isEmpty && view.certificateName.equals(other.certificateName)
+            && !view.asksForCertificates && !other.asksForCertificates && view.offersHTTP2 != false
     }
 
     private func proves(

@@ -34,7 +34,8 @@ extension Worker {
 
     /// Continues a client's connection whose turn has come.
     func continueClient(_ id: SlotID) {
-        if clients[id].phase == .open, !clients[id].inbox.isEmpty, !isPaused(id) { processInbox(id) }
+        let phase = clients[id].phase
+        if phase == .open || phase == .tunnel, !clients[id].inbox.isEmpty, !isPaused(id) { processInbox(id) }
         if clients.contains(id) { pumpClient(id) }
     }
 
@@ -92,10 +93,9 @@ extension Worker {
             guard memory.plain.count > 0 else { return }
             metrics.add(.bytesReceived, UInt64(memory.plain.count))
             switch clients[id].phase {
-            case .tunnel: relayToUpstream(id)
             case .lingering: discard(memory.plain.count, of: id)
             case .closing, .handshake, .awaitingCertificate: return
-            case .open: receive(memory.plain.bytes, from: id)
+            case .open, .tunnel: receive(memory.plain.bytes, from: id)
             case .multiplexed: receiveFrames(from: id)
             }
         case .ended, .truncated: clientEnded(id)
@@ -128,8 +128,8 @@ extension Worker {
 
     private func processInbox(_ id: SlotID) {
         let taken = process(clients[id].inbox.bytes, of: id)
-        // If a request was refused, the phase is no longer `open`, and the inbox is already empty.
-        guard clients.contains(id), clients[id].phase == .open else { return }
+        // If a request was refused, the phase has changed, and the inbox is already empty.
+        guard clients.contains(id), clients[id].phase == .open || clients[id].phase == .tunnel else { return }
         clients[id].inbox.removeFirst(taken)
         if taken > 0 { clients[id].transport.stream?.consume(taken) }
     }
@@ -140,6 +140,7 @@ extension Worker {
     /// - Returns: How many bytes were processed. The caller keeps the other bytes for later. After the call the client
     ///   may no longer exist.
     private func process(_ bytes: Bytes, of id: SlotID) -> Int {
+        if clients[id].phase == .tunnel { return relayToUpstream(bytes, from: id) }
         var offset = 0
         var (heads, pieces) = (0, 0)
         while offset < bytes.count {

@@ -46,6 +46,9 @@ extension Worker {
             index += 1
         }
         memory.http2.events.removeAll(keepingCapacity: true)
+        let resets = memory.http2.takeResets()
+        metrics.add(.http2ResetsByClient, resets.received)
+        metrics.add(.http2ResetsByGateway, resets.sent)
     }
 
     private func handle(_ event: HTTP2Event, on connection: SlotID) {
@@ -67,9 +70,7 @@ extension Worker {
             if let client = client(of: stream) { clientFlushed(client) }
         case .closed(let stream, _):
             guard let client = client(of: stream) else { return }
-            if clients[client].phase == .closing, stream.isComplete { return close(client) }
-            metrics.add(.http2ResetsByClient, 1)
-            abort(client)
+            clients[client].phase == .closing && stream.isComplete ? close(client) : abort(client)
         }
     }
 
@@ -117,10 +118,7 @@ extension Worker {
     func closeStream(_ id: SlotID) {
         let client = clients.remove(id)
         client.transport.stream?.consume(client.inbox.count)
-        if let stream = client.transport.stream, stream.isOpen {
-            metrics.add(.http2ResetsByGateway, 1)
-            stream.reset(client.phase == .closing ? .cancel : .internalError)
-        }
+        client.transport.stream?.reset(client.phase == .closing ? .cancel : .internalError)
         let connection = client.carrier
         clients[connection].streams -= 1
         guard clients[connection].streams == 0, clients[connection].phase == .multiplexed else { return }

@@ -91,6 +91,17 @@ extension Worker {
         guard start > 0 else { return }
         exchanges[exchange].upgradeRange = start..<memory.output.count
         memory.output.append("\r\n")
+        if isConnect(exchange) {
+            memory.output.append("Sec-WebSocket-Key: ")
+            WebSocketKey(exchanges[exchange].requestID).text.lendingBytes { memory.output.append($0) }
+            memory.output.append("\r\n")
+        }
+    }
+
+    /// Whether the request is an extended CONNECT (RFC 8441), which HTTP/1.1 asks for by an upgrade.
+    func isConnect(_ exchange: SlotID) -> Bool {
+        let client = exchanges[exchange].client
+        return !client.isNone && clients[client].transport.stream?.isConnect == true
     }
 
     /// Whether a request field is passed on unchanged.

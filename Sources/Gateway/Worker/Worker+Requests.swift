@@ -95,10 +95,11 @@ extension Worker {
 
     /// Whether the connection may carry requests for the site. If not, the answer is 421.
     private func isAdmitted(_ exchange: SlotID, to site: SlotID, from id: SlotID) -> Bool {
+        let isHTTP2 = clients[id].isStream
         let id = connection(of: id)
         // Nearly all requests are for their connection's own site, which asks for no certificate.
         if clients[id].proof.site == site, !tables.sites[site].view.asksForCertificates { return true }
-        let admission = tables.admits(&clients[id].proof, to: site, now: clock.seconds) {
+        let admission = tables.admits(&clients[id].proof, to: site, isHTTP2: isHTTP2, now: clock.seconds) {
             clients[id].transport.tls?.peerChain ?? []
         }
         switch admission {

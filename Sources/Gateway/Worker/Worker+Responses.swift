@@ -136,7 +136,14 @@ extension Worker {
             guard isAsked(exchange, forProtocolOf: head) else {
                 return upstreamBroke(id, "it changed to a protocol that was not asked for", .malformed)
             }
+            guard !isConnect(exchange) || accepts(WebSocketKey(exchanges[exchange].requestID), head) else {
+                return upstreamBroke(id, "it has not accepted the key of the WebSocket", .malformed)
+            }
             return beginTunnel(head, rest, exchange, id)
+        }
+        if isConnect(exchange), 200..<300 ~= responseHead.status {
+            // The client would mistake this for a tunnel.
+            return upstreamBroke(id, "it did not change to the protocol that was asked for", .malformed)
         }
         exchanges[exchange].status = UInt16(responseHead.status)
         exchanges[exchange].hasResponseHead = true
@@ -166,6 +173,16 @@ extension Worker {
             isNamed = true
         }
         return isNamed
+    }
+
+    /// Whether the response to an upgrade to WebSocket shows that the upstream has read the key (RFC 6455 section 4.1).
+    private func accepts(_ key: WebSocketKey, _ head: Bytes) -> Bool {
+        for index in 0..<responseHead.fields.count {
+            let field = responseHead.fields[index]
+            guard head[field.name.range].equalsIgnoringCase("sec-websocket-accept") else { continue }
+            return key.accepted.lendingBytes { head[field.value.range].equals($0) }
+        }
+        return false
     }
 
     /// Keeps the connection idle for a second less than the server has announced. If the server closed the connection

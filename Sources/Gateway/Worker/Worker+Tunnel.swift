@@ -5,7 +5,8 @@ extension Worker {
     /// bytes on in both directions.
     func beginTunnel(_ head: Bytes, _ rest: Bytes, _ exchange: SlotID, _ id: SlotID) {
         let client = exchanges[exchange].client
-        exchanges[exchange].status = 101
+        // For the client of HTTP/2, an extended CONNECT has succeeded (RFC 8441 section 5).
+        exchanges[exchange].status = exchanges[exchange].clientVersion == .http2 ? 200 : 101
         exchanges[exchange].hasResponseHead = true
         exchanges[exchange].keepsUpstream = false
         exchanges[exchange].keepsClient = false
@@ -34,11 +35,6 @@ extension Worker {
         exchanges[exchange].bytesSent = UInt64(rest.count)
         guard deliver(memory.output.bytes, to: client) else { return }
         keepTunnelAlive(exchange)
-        if !clients[client].inbox.isEmpty {
-            let failure = upstreams[id].transport.send(clients[client].inbox.bytes, memory.wire)
-            clients[client].inbox.clear()
-            if failure != nil { return endTunnel(client) }
-        }
         if isWebSocket {
             exchanges[exchange].frames = WebSocketFrames()
             exchanges[exchange].frames?.follow(rest.span)
@@ -48,15 +44,20 @@ extension Worker {
         enqueue(client: client)
     }
 
-    /// Passes the bytes in `memory.plain` on to the upstream.
-    func relayToUpstream(_ client: SlotID) {
+    /// Passes bytes on to the upstream.
+    ///
+    /// - Returns: How many bytes were passed on. After the call the client may no longer exist.
+    func relayToUpstream(_ bytes: Bytes, from client: SlotID) -> Int {
+        guard !isPaused(client) else { return 0 }
         let exchange = clients[client].exchange
         let upstream = exchanges[exchange].upstream
-        exchanges[exchange].bodyBytesReceived += UInt64(memory.plain.count)
-        guard upstreams[upstream].transport.send(memory.plain.bytes, memory.wire) == nil else {
-            return endTunnel(client)
+        exchanges[exchange].bodyBytesReceived += UInt64(bytes.count)
+        if upstreams[upstream].transport.send(bytes, memory.wire) == nil {
+            keepTunnelAlive(exchange)
+        } else {
+            endTunnel(client)
         }
-        keepTunnelAlive(exchange)
+        return bytes.count
     }
 
     /// Passes the bytes in `memory.plain` on to the client.
