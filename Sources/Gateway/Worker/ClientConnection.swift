@@ -52,7 +52,8 @@ struct ClientConnection: ~Copyable {
     var mayDiscard = Int.max
     var deadline = Deadline()
     /// When the next bytes of the request's body must have arrived, in milliseconds of the event loop's clock. Each
-    /// byte that arrives postpones this time. In the phase `lingering`, this is the end of the phase.
+    /// byte that arrives postpones this time. In the phase `lingering`, this is the end of the phase. In the phase
+    /// `multiplexed`, new streams are refused from this time on; 0 if it is not known yet, or over.
     var bodyDeadline: Int64 = 0
     /// How much time a TLS handshake had left when it was last queued, in milliseconds.
     var timeLeft: Int64 = 0

@@ -240,7 +240,7 @@ extension Worker {
     func clientFlushed(_ id: SlotID) {
         switch clients[id].phase {
         case .closing: return endWriting(id)
-        case .multiplexed: return sendFrames(to: id)
+        case .multiplexed: return multiplexedClientFlushed(id)
         case .handshake, .awaitingCertificate, .lingering: return
         case .open, .tunnel: break
         }

@@ -90,7 +90,7 @@ extension Worker {
         metrics.add(.http2Requests, 1)
         stream.owner = id.number
         clients[connection].streams += 1
-        if clients[connection].transport.isFlushed { clients[connection].deadline.clear() }
+        renewDeadline(of: connection)
         return id
     }
 
@@ -122,8 +122,7 @@ extension Worker {
         let connection = client.carrier
         clients[connection].streams -= 1
         guard clients[connection].streams == 0, clients[connection].phase == .multiplexed else { return }
-        // A client that does not read has a deadline already.
-        if clients[connection].transport.isFlushed { setDeadline(client: connection, inMilliseconds: idleMilliseconds) }
+        renewDeadline(of: connection)
     }
 
     /// Ends all exchanges of a connection that has ended.
@@ -169,24 +168,45 @@ extension Worker {
         }
         if !clients[id].transport.isFlushed {
             setDeadline(client: id, inMilliseconds: settings.bodyProgressMilliseconds)
-        } else if clients[id].streams > 0 {
-            clients[id].deadline.clear()
         }
         return true
     }
 
+    /// Called when the last bytes that waited for a client were sent.
+    func multiplexedClientFlushed(_ id: SlotID) {
+        renewDeadline(of: id)
+        sendFrames(to: id)
+    }
+
     // MARK: The end of a connection
+
+    /// Sets the deadline of a connection: for the refusal of new streams, or for the next stream. While streams are open,
+    /// they have their own deadlines. While bytes wait to be sent, the deadline is for these bytes, and stays.
+    private func renewDeadline(of id: SlotID) {
+        guard clients[id].transport.isFlushed else { return }
+        if clients[id].bodyDeadline > 0 {
+            setDeadline(client: id, inMilliseconds: clients[id].bodyDeadline - clock.milliseconds)
+        } else if clients[id].streams == 0 {
+            setDeadline(client: id, inMilliseconds: idleMilliseconds)
+        } else {
+            clients[id].deadline.clear()
+        }
+    }
 
     func multiplexedClientTimedOut(_ id: SlotID) {
         guard clients[id].transport.isFlushed else { return cutOff(id) }
-        guard clients[id].streams > 0 else { return endMultiplexed(id) }
-        clients[id].http2?.refuseNewStreams()
+        if clients[id].bodyDeadline > 0 {
+            clients[id].bodyDeadline = 0
+            clients[id].http2?.refuseNewStreams()
+        }
+        clients[id].streams == 0 ? endMultiplexed(id) : renewDeadline(of: id)
     }
 
     /// Tells a client that the connection will end. After a moment its new streams are refused.
     func drainStreams(of id: SlotID) {
         clients[id].http2?.announceEnd()
-        setDeadline(client: id, inMilliseconds: Self.drainMilliseconds)
+        clients[id].bodyDeadline = clock.milliseconds + Self.drainMilliseconds
+        renewDeadline(of: id)
     }
 
     /// Ends a connection without streams.
