@@ -7,6 +7,7 @@ import HTTP1
 
 struct Decoded: Equatable {
     var data: [UInt8] = []
+    var trailers: [UInt8] = []
     var end: Int?
     var fault: BodyFault?
 }
@@ -28,6 +29,10 @@ func decode(_ bytes: [UInt8], of kind: MessageKind, step: Int) -> Decoded {
                 expected = decoder.announced
                 decoded.data += piece[first..<first + count]
                 at = first + count
+            case .trailers(let first, let count):
+                precondition(first >= at && count > 0)
+                decoded.trailers += piece[first..<first + count]
+                at = first + count
             case .needMore:
                 expected = decoder.announced
                 break piece
@@ -36,6 +41,8 @@ func decode(_ bytes: [UInt8], of kind: MessageKind, step: Int) -> Decoded {
                 decoded.end = start + offset
                 return decoded
             case .malformed(let fault):
+                // How much of the trailers was read before depends on the pieces.
+                decoded.trailers = []
                 decoded.fault = fault
                 return decoded
             }
@@ -84,8 +91,11 @@ func decodePlainly(_ bytes: [UInt8], of kind: MessageKind) -> Decoded {
         rest = rest[(rest.startIndex + size)...]
         precondition(line().isEmpty)
     }
-    while !line().isEmpty {}
+    let start = rest.startIndex
+    var hasTrailers = false
+    while !line().isEmpty { hasTrailers = true }
     decoded.end = rest.startIndex
+    if hasTrailers { decoded.trailers = Array(bytes[start..<rest.startIndex]) }
     return decoded
 }
 

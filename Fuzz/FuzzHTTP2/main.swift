@@ -37,15 +37,12 @@ func requests(_ bytes: [UInt8], step: Int) -> (heads: [String], failed: Bool) {
                 precondition(range.upperBound <= piece.count, "a body lies outside of what was received")
                 stream.consume(range.count)
             case .end(let stream): stream.finish()
-            case .taken, .closed: break
+            case .trailers, .taken, .closed: break
             }
             next += 1
         }
-        memory.events.removeAll(keepingCapacity: true)
         failure = server.fill(atLeast: .max) ?? failure
-        memory.events.removeAll(keepingCapacity: true)
         memory.outgoing.removeAll(keepingCapacity: true)
-        memory.output.removeAll(keepingCapacity: true)
         if failure != nil || server.isFinished { return (heads, true) }
     }
     return (heads, false)

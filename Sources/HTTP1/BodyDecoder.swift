@@ -51,6 +51,9 @@ public enum BodyFault: UInt8, Error, CaseIterable, Sendable {
 public enum BodyStep: Equatable, Sendable {
     /// `count` bytes of the body (at least one) begin at offset `start`. The next step begins at `start + count`.
     case data(start: Int, count: Int)
+    /// `count` bytes of the trailer section begin at offset `start`. These are pieces of its field lines and of the empty
+    /// line at the end, in order.
+    case trailers(start: Int, count: Int)
     /// All bytes were consumed. The next step needs bytes that have not arrived yet.
     case needMore
     /// The body has ended. The value is the offset of the first byte after the body.

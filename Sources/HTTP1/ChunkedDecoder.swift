@@ -1,5 +1,5 @@
-/// Finds the data of a chunked body (RFC 9112 section 7.1). Extensions and trailers are checked, limited in size, and
-/// dropped.
+/// Finds the data and the trailers of a chunked body (RFC 9112 section 7.1). Both extensions and trailers are checked and
+/// limited in size; extensions are dropped.
 ///
 /// Servers in small devices write blanks after a chunk's size, and some servers write blanks before a trailer's colon.
 /// The decoder accepts such blanks in responses and refuses them in requests.
@@ -38,8 +38,9 @@ public struct ChunkedDecoder: Sendable {
     /// Decodes the next part of the body in `bytes`, from `offset` on; `offset` is at most the count of `bytes`.
     public mutating func next(in bytes: Span<UInt8>, from offset: Int) -> BodyStep {
         var at = offset
+        var trailersAt: Int?
         while state != .end {
-            guard at < bytes.count else { return .needMore }
+            guard at < bytes.count else { return trailersAt.map { .trailers(start: $0, count: at - $0) } ?? .needMore }
             if state == .data {
                 let count = Int(min(left, UInt64(bytes.count - at)))
                 left -= UInt64(count)
@@ -47,13 +48,18 @@ public struct ChunkedDecoder: Sendable {
                 return .data(start: at, count: count)
             }
             do throws(BodyFault) {
-                try state.rawValue < State.trailerStart.rawValue ? takeChunkByte(bytes[at]) : takeTrailerByte(bytes[at])
+                if state.rawValue < State.trailerStart.rawValue {
+                    try takeChunkByte(bytes[at])
+                } else {
+                    try takeTrailerByte(bytes[at])
+                    if lineBytes > 0, trailersAt == nil { trailersAt = at }
+                }
             } catch {
                 return .malformed(error)
             }
             at += 1
         }
-        return .end(at)
+        return trailersAt.map { .trailers(start: $0, count: at - $0) } ?? .end(at)
     }
 
     private mutating func takeChunkByte(_ byte: UInt8) throws(BodyFault) {

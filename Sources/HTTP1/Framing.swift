@@ -23,10 +23,20 @@ struct FieldFacts {
     private(set) var close = false
     private(set) var keepAlive = false
     private(set) var upgrade = false
+    /// Whether the sender accepts trailers (RFC 9110 section 10.1.4).
+    private(set) var acceptsTrailers = false
     /// The `timeout` of Keep-Alive, in seconds.
     private(set) var keepAliveTimeout: UInt32?
 
     init(_ kind: MessageKind) { self.kind = kind }
+
+    /// Reads TE.
+    mutating func noteTE(_ head: Span<UInt8>, _ value: ByteRange) {
+        var list = TokenList(value)
+        while let coding = list.next(in: head) {
+            if PackedText(folding: head, Int(coding.start), Int(coding.end)) == "trailers" { acceptsTrailers = true }
+        }
+    }
 
     /// Reads Content-Length, which must be one number. A response may repeat the same number, in a list or in several
     /// fields (RFC 9110 section 8.6).

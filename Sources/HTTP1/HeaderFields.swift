@@ -122,6 +122,7 @@ public struct HeaderFields: ~Copyable {
         case .transferEncoding: try facts.noteTransferEncoding(head, field.value)
         case .connection: try noteConnection(field.value, head)
         case .keepAlive: facts.noteKeepAlive(head, field.value)
+        case .te: facts.noteTE(head, field.value)
         case .cookie: room -= head.occurrences(of: .ascii(";"), in: field.value)
         default: break
         }

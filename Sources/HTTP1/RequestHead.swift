@@ -28,6 +28,8 @@ public struct RequestHead: ~Copyable {
     public private(set) var framing = BodyFraming.none
     /// Whether the client allows another request on the connection (RFC 9112 section 9.3).
     public private(set) var keepAlive = false
+    /// Whether the client accepts trailers behind the response's body (RFC 9110 section 10.1.4).
+    public var acceptsTrailers: Bool { fields.facts.acceptsTrailers }
     /// Whether the client waits for status 100 before it sends the body (RFC 9110 section 10.1.1).
     public private(set) var expectsContinue = false
     /// The value of Upgrade: the protocols that the client offers to switch to. Nil unless the version is 1.1, the head

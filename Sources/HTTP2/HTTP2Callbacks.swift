@@ -21,7 +21,13 @@ struct HTTP2Callbacks: @unchecked Sendable {
                 let isLast = stream.body.isEnding && count == stream.body.count
                 guard count > 0 || isLast else { return Int(NGHTTP2_ERR_DEFERRED.rawValue) }
                 unsafe flags?.pointee |= NGHTTP2_DATA_FLAG_NO_COPY.rawValue
-                if isLast { unsafe flags?.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue }
+                if isLast {
+                    unsafe flags?.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue
+                    if !stream.trailers.isEmpty {
+                        unsafe flags?.pointee |= NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue
+                        stream.submitTrailers()
+                    }
+                }
                 return count
             })
     }
@@ -42,6 +48,8 @@ struct HTTP2Callbacks: @unchecked Sendable {
         // Otherwise nghttp2 keeps 256 bytes for each stream that has ended.
         unsafe nghttp2_option_set_no_closed_streams(options, 1)
         unsafe nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(options, 1)
+        // The connection counts resets itself (`HTTP2Limits.resets`). nghttp2's own limit is 33 in a second.
+        unsafe nghttp2_option_set_stream_reset_rate_limit(options, .max, .max)
         // The gateway's own fields can be added to the largest head that an upstream may send.
         unsafe nghttp2_option_set_max_send_header_block_length(options, 256 << 10)
         // Frames of unknown types (RFC 9113 section 4.1) are ignored. nghttp2 reports only those of types named here, and
@@ -119,6 +127,7 @@ struct HTTP2Callbacks: @unchecked Sendable {
             guard let frame = unsafe frame else { return 0 }
             switch unsafe UInt32(frame.pointee.hd.type) {
             case NGHTTP2_RST_STREAM.rawValue: unsafe Self.server(user).sentReset(frame.pointee.rst_stream.error_code)
+            case NGHTTP2_GOAWAY.rawValue: unsafe Self.server(user).sentGoAway(frame.pointee.goaway.error_code)
             case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue:
                 if unsafe UInt32(frame.pointee.hd.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0 {
                     unsafe Self.server(user).sentEnd(of: frame.pointee.hd.stream_id)

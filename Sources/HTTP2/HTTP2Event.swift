@@ -7,6 +7,9 @@ package enum HTTP2Event {
     case oversizedHead(HTTP2Stream, isComplete: Bool)
     /// A part of a request's body: this range of the bytes given to `receive`.
     case body(HTTP2Stream, Range<Int>)
+    /// Trailers follow the request's body: this range of `HTTP2Memory.heads`, as field lines and an empty line. Those that
+    /// concern framing or routing are not left out.
+    case trailers(HTTP2Stream, Range<Int>)
     /// The request's body is complete.
     case end(HTTP2Stream)
     /// No more bytes of the response wait. The response is not complete yet.
@@ -31,14 +34,14 @@ package enum HTTP2Failure: Equatable, Sendable {
 /// The memory of all HTTP/2 connections of one thread.
 package final class HTTP2Memory {
     /// What the last call of `receive` or `fill` has reported. The caller must handle the events before the next such call
-    /// of any connection, and must then remove them.
-    package var events: [HTTP2Event] = []
+    /// of any connection.
+    package internal(set) var events: [HTTP2Event] = []
     /// The heads that `events` refers to.
     package internal(set) var heads: [UInt8] = []
     /// The owners of the connections that have something to send.
     package var outgoing: [UInt64] = []
-    /// The bytes to send. The caller empties it after each call of `fill`.
-    package var output: [UInt8] = []
+    /// The bytes that the last call of `fill` has written.
+    package internal(set) var output: [UInt8] = []
     /// How many streams the client has reset, and how many the gateway, since the last call of `takeResets`.
     var resets: (received: UInt64, sent: UInt64) = (0, 0)
     /// A response's fields for nghttp2, while they are passed.
@@ -47,6 +50,13 @@ package final class HTTP2Memory {
     var spare: RequestText?
 
     package init() {}
+
+    /// Forgets what the last call has left, which may concern another connection.
+    func begin() {
+        events.removeAll(keepingCapacity: true)
+        heads.removeAll(keepingCapacity: true)
+        output.removeAll(keepingCapacity: true)
+    }
 
     /// How many streams were reset since the last call, by the clients and by the gateway.
     package func takeResets() -> (received: UInt64, sent: UInt64) {

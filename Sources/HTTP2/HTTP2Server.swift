@@ -18,10 +18,14 @@ package final class HTTP2Server {
     private var isOutgoing = false
     /// The code with which a connection ends that nghttp2 can't continue.
     private var lastWords: HTTP2Code?
+    private var hasSentError = false
     /// The head that is being received.
     private var request: RequestText?
-    /// The fields of the trailers that are being received. They are not passed on.
+    /// How many fields of trailers were received, and their lines.
     private var trailerFields = 0
+    private var trailerLines: [UInt8] = []
+    /// The most bytes of trailers.
+    private static let mostTrailerBytes = 8 << 10
     /// The bytes that are being received.
     private var input: UnsafePointer<UInt8>?
     private var resets: FrameBudget
@@ -78,7 +82,7 @@ package final class HTTP2Server {
     /// - Returns: Why the connection must end; nil if it continues. What it has to send must still be sent, and no
     ///   further bytes may be given to this function.
     package func receive(_ bytes: Span<UInt8>, now: Int64) -> HTTP2Failure? {
-        memory.heads.removeAll(keepingCapacity: true)
+        memory.begin()
         resets.refill(at: now)
         controlFrames.refill(at: now)
         // This is safe, since nghttp2 reads the bytes only during the call.
@@ -112,21 +116,26 @@ package final class HTTP2Server {
 
     // MARK: Sending
 
-    /// Appends at least `count` bytes to `HTTP2Memory.output`, or all that can be sent now. More may follow after the
-    /// next call, which the connection does not announce again.
+    /// Writes at least `count` bytes into `HTTP2Memory.output`, or all that can be sent now. More may follow after the
+    /// next call, which the connection does not announce again. What was in `output` before is lost: it could belong to
+    /// another connection.
     ///
     /// - Returns: Why the connection must end; nil if it continues.
     package func fill(atLeast count: Int) -> HTTP2Failure? {
+        memory.begin()
         if let code = lastWords {
             writeGoAway(code)
             return nil
         }
         pull(atLeast: count)
-        guard let flood else { return nil }
+        guard let flood else { return hasSentError ? .malformed : nil }
         let failure = end(flood)
         pull(atLeast: count)
         return failure
     }
+
+    /// Called when a GOAWAY frame was written. With an error, nghttp2 has ended the connection because of what it received.
+    func sentGoAway(_ code: UInt32) { hasSentError = code != HTTP2Code.noError.rawValue }
 
     /// Writes a GOAWAY frame (RFC 9113 section 6.8) without nghttp2.
     private func writeGoAway(_ code: HTTP2Code) {
@@ -247,7 +256,10 @@ package final class HTTP2Server {
     }
 
     func beginHead(isRequest: Bool) {
-        guard isRequest else { return trailerFields = 0 }
+        guard isRequest else {
+            trailerFields = 0
+            return trailerLines.removeAll()
+        }
         request = memory.spare ?? RequestText(limits: limits)
         memory.spare = nil
         request?.clear()
@@ -257,7 +269,11 @@ package final class HTTP2Server {
     func addField(_ name: Span<UInt8>, _ value: Span<UInt8>, isRequest: Bool) -> Bool {
         guard isRequest else {
             trailerFields += 1
-            return trailerFields <= limits.fields
+            trailerLines.append(name)
+            trailerLines.append(": ")
+            trailerLines.append(value)
+            trailerLines.append("\r\n")
+            return trailerFields <= limits.fields && trailerLines.count <= Self.mostTrailerBytes
         }
         request?.add(name: name, value: value)
         return true
@@ -267,7 +283,10 @@ package final class HTTP2Server {
         let isEnd = UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0
         guard isRequest else {
             let hasContent = [NGHTTP2_DATA.rawValue, NGHTTP2_HEADERS.rawValue].contains(UInt32(header.type))
-            if hasContent, isEnd, let stream = stream(header.stream_id) { memory.events.append(.end(stream)) }
+            if hasContent, isEnd, let stream = stream(header.stream_id) {
+                noteTrailers(of: stream)
+                memory.events.append(.end(stream))
+            }
             return
         }
         guard let request else { return }
@@ -283,6 +302,24 @@ package final class HTTP2Server {
                     : .oversizedHead(stream, isComplete: isEnd))
         }
         memory.spare = self.request.take()
+    }
+
+    private func noteTrailers(of stream: HTTP2Stream) {
+        guard !trailerLines.isEmpty else { return }
+        let start = memory.heads.count
+        memory.heads += trailerLines
+        memory.heads.append("\r\n")
+        trailerLines.removeAll()
+        memory.events.append(.trailers(stream, start..<memory.heads.count))
+    }
+
+    /// Sends a response's trailers, which end its stream.
+    func submitTrailers(_ lines: [UInt8], of stream: Int32) {
+        memory.fields.readTrailers(lines.span)
+        // This is safe, since nghttp2 copies the fields.
+        unsafe memory.fields.lend { fields, count in
+            _ = unsafe nghttp2_submit_trailer(session, stream, fields, count)
+        }
     }
 
     @unsafe

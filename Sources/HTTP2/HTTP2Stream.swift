@@ -14,6 +14,8 @@ package final class HTTP2Stream {
     /// The place in the connection's list of streams.
     var place = 0
     var body = StreamBody()
+    /// The lines of the response's trailers.
+    private(set) var trailers: [UInt8] = []
     private var hasHead = false
     /// Whether the stream exists. A stream ends when both sides have ended, or by a reset.
     package internal(set) var isOpen = true
@@ -47,6 +49,12 @@ package final class HTTP2Stream {
         body.append(bytes.extracting(offset...))
         server.resume(id)
     }
+
+    /// Sets the response's trailers, as field lines. `finish` sends them.
+    package func writeTrailers(_ lines: Span<UInt8>) { trailers.append(lines) }
+
+    /// Sends the trailers. Called when the last bytes of the body are being sent.
+    func submitTrailers() { server.submitTrailers(trailers, of: id) }
 
     /// Ends the response: no bytes follow. A client that still sends its request's body is told to stop. If no head was
     /// written, the stream is reset.

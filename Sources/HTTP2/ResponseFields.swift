@@ -36,14 +36,7 @@ struct ResponseFields {
         // The status is behind "HTTP/1.1 ".
         if bytes.count >= 12 { values.append(bytes.extracting(9..<12)) }
         places.append((0..<names.count, 0..<values.count))
-        var start = Self.endOfLine(bytes, from: 0)
-        while start < bytes.count {
-            let end = Self.endOfLine(bytes, from: start)
-            let line = start..<max(start, end - 2)
-            start = end
-            if line.isEmpty { break }
-            addLine(bytes, line)
-        }
+        let count = readLines(bytes, from: Self.endOfLine(bytes, from: 0))
         if values.starts(with: "101".utf8) {
             // HTTP/2 has no such status: an extended CONNECT succeeds with any status 2xx (RFC 8441 section 5).
             values.replaceSubrange(0..<3, with: "200".utf8)
@@ -51,7 +44,28 @@ struct ResponseFields {
         let status = values.prefix(3)
         let isInterim = status.first == UInt8(ascii: "1")
         let isBodiless = status.elementsEqual("204".utf8) || status.elementsEqual("304".utf8)
-        return Head(count: start, isInterim: isInterim, hasBody: !isInterim && !isBodiless && !hasNoBytes)
+        return Head(count: count, isInterim: isInterim, hasBody: !isInterim && !isBodiless && !hasNoBytes)
+    }
+
+    /// Reads the lines of trailers.
+    mutating func readTrailers(_ lines: Span<UInt8>) {
+        names.removeAll(keepingCapacity: true)
+        values.removeAll(keepingCapacity: true)
+        places.removeAll(keepingCapacity: true)
+        _ = readLines(lines, from: 0)
+    }
+
+    /// Reads field lines until an empty line or the end. Returns the offset behind them.
+    private mutating func readLines(_ bytes: Span<UInt8>, from offset: Int) -> Int {
+        var start = offset
+        while start < bytes.count {
+            let end = Self.endOfLine(bytes, from: start)
+            let line = start..<max(start, end - 2)
+            start = end
+            if line.isEmpty { break }
+            addLine(bytes, line)
+        }
+        return start
     }
 
     /// Calls `body` with the fields that were read last. They are valid during the call.

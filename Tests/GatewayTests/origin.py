@@ -97,14 +97,22 @@ class Connection:
                 line = self.until(b"\r\n")
                 if line is None:
                     return False
+                raw += line + b"\r\n"
+                if int(line, 16) == 0:
+                    break
                 data = self.exactly(int(line, 16) + 2)
                 if data is None:
                     return False
-                raw += line + b"\r\n" + data
+                raw += data
                 body += data[:-2]
-                if len(data) == 2:
-                    request.raw, request.body = bytes(raw), bytes(body)
-                    return True
+            # Trailers may follow. An empty line ends the body.
+            while line:
+                line = self.until(b"\r\n")
+                if line is None:
+                    return False
+                raw += line + b"\r\n"
+            request.raw, request.body = bytes(raw), bytes(body)
+            return True
         request_body = self.exactly(int(request["Content-Length"] or 0))
         if request_body is None:
             return False

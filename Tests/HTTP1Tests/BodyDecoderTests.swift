@@ -24,7 +24,11 @@ import Testing
     func chunked() {
         let text = "5;a=\"\tb\"\r\nhello\r\n006\r\n world\r\n1\r\n\0\r\n0;x\r\nA: b\r\nC:\r\n\r\nGET".latin1
         let whole = readBody(text, .chunked)
-        #expect(whole == ReadBody(data: "hello world\0".latin1, end: text.count - 3, isComplete: true))
+        #expect(
+            whole
+                == ReadBody(
+                    data: "hello world\0".latin1, trailers: "A: b\r\nC:\r\n\r\n".latin1, end: text.count - 3,
+                    isComplete: true))
         for step in 1..<20 { #expect(readBody(text, .chunked, step: step) == whole) }
         for count in 0..<text.count - 3 {
             let read = readBody(Array(text[..<count]), .chunked)
@@ -110,7 +114,7 @@ import Testing
             for step in [1, 2, .max] {
                 #expect(readBody(text.latin1, .chunked, step: step).fault == fault)
                 let read = readBody(text.latin1, .chunked, of: .response, step: step)
-                #expect(read == ReadBody(data: "a".latin1, end: text.utf8.count, isComplete: true))
+                #expect(read.data == "a".latin1 && read.end == text.utf8.count && read.isComplete)
             }
         }
         for text in ["1 \n", "1 \r ", "0\r\n : b\r\n", "0\r\nA b\r\n", "0\r\nA \r\n", "0\r\nA : b\r\n c\r\n", " 1\r\n"]
@@ -147,6 +151,32 @@ import Testing
             twice.insert(text[at], at: at)
             #expect(at + 1 == text.count || readBody(twice, .chunked).fault != nil, "with the byte at \(at) twice")
         }
+    }
+
+    @Test("Trailers are returned whole, however they arrive", arguments: [1, 2, 7, 100])
+    func trailers(_ step: Int) {
+        let body = readBody(Array("1\r\na\r\n0;e\r\nA: b\r\nC:\r\n\r\nrest".utf8), .chunked, step: step)
+        #expect(body.trailers == Array("A: b\r\nC:\r\n\r\n".utf8) && body.data == Array("a".utf8))
+        #expect(readBody(Array("0\r\n\r\n".utf8), .chunked, step: step).trailers.isEmpty)
+    }
+
+    @Test("Only trailers that concern neither framing, routing, access nor the content may be passed on")
+    func passedTrailers() {
+        var trailers = TrailerFields(of: .request)
+        let names = [
+            "Content-Length", "Transfer-Encoding", "Host", "Authorization", "Cookie", "Set-Cookie", "Connection", "TE",
+            "X-Forwarded-For", "x-forwarded-any", "Forwarded", "Content-Type", "Expect", "Range", "X_Y", "X-Checksum",
+            "grpc-status",
+        ]
+        let section = names.map { "\($0): 1\r\n" }.joined() + "\r\n"
+        trailers.parse(Array(section.utf8).span)
+        #expect(trailers.count == names.count)
+        #expect(
+            (0..<trailers.count).filter { trailers[$0].mayBeTrailer }.map { names[$0] } == [
+                "X-Checksum", "grpc-status",
+            ])
+        trailers.parse(Array("A: b\r\n".utf8).span)
+        #expect(trailers.count == 0)
     }
 
     @Test("Chunk lines and trailers have exact limits")

@@ -120,6 +120,7 @@ func readResponse(
 /// The result of decoding a body.
 struct ReadBody: Equatable {
     var data: [UInt8] = []
+    var trailers: [UInt8] = []
     /// The offset after the body.
     var end: Int?
     var fault: BodyFault?
@@ -142,12 +143,17 @@ func readBody(
             case .data(let first, let count):
                 body.data += piece[first..<first + count]
                 at = first + count
+            case .trailers(let first, let count):
+                body.trailers += piece[first..<first + count]
+                at = first + count
             case .needMore: break reading
             case .end(let offset):
                 body.end = start + offset
                 body.isComplete = decoder.isComplete
                 return body
             case .malformed(let fault):
+                // How much of the trailers was read before depends on the pieces.
+                body.trailers = []
                 body.fault = fault
                 return body
             }

@@ -43,6 +43,7 @@ enum Event: Equatable {
     case head(stream: Int32, Range<Int>, isComplete: Bool)
     case oversizedHead(stream: Int32, isComplete: Bool)
     case body(stream: Int32, Range<Int>)
+    case trailers(stream: Int32, Range<Int>)
     case end(stream: Int32)
     case taken(stream: Int32)
     case closed(stream: Int32, HTTP2Code)
@@ -53,6 +54,7 @@ enum Event: Equatable {
             case .head(let stream, let range, let isComplete): .head(stream: stream.id, range, isComplete: isComplete)
             case .oversizedHead(let stream, let isComplete): .oversizedHead(stream: stream.id, isComplete: isComplete)
             case .body(let stream, let range): .body(stream: stream.id, range)
+            case .trailers(let stream, let range): .trailers(stream: stream.id, range)
             case .end(let stream): .end(stream: stream.id)
             case .taken(let stream): .taken(stream: stream.id)
             case .closed(let stream, let code): .closed(stream: stream.id, code)
@@ -116,7 +118,6 @@ final class Client {
             events.append(Event(event))
             if case .head(let stream, _, _) = event { streams[stream.id] = stream }
         }
-        memory.events = []
     }
 
     /// The stream of a request that was sent before.
@@ -177,7 +178,6 @@ final class Client {
         memory.outgoing = []
         noteEvents()
         var rest = memory.output[...]
-        memory.output = []
         while rest.count >= 9 {
             let start = rest.startIndex
             let count = Int(rest[start]) << 16 | Int(rest[start + 1]) << 8 | Int(rest[start + 2])

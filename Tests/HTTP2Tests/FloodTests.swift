@@ -83,6 +83,16 @@ import Testing
         #expect(client.failure == nil && client.stream(1).waiting == 0)
     }
 
+    @Test("Frames that break a rule of the connection end it with PROTOCOL_ERROR, and are told as malformed")
+    func brokenRule() {
+        let client = Client()
+        client.request(Client.get)
+        client.send(Frame(kind: .data, stream: 0, payload: [1]))
+        let last = client.received().last
+        #expect(last?.kind == .goAway && last?.number(at: 4) == HTTP2Code.protocolError.rawValue)
+        #expect(client.failure == .malformed && client.server.isFinished)
+    }
+
     @Test("Bytes that are no HTTP/2 end the connection")
     func garbage() throws {
         let server = try #require(HTTP2Server(owner: 7, memory: HTTP2Memory(), scheme: "https", limits: HTTP2Limits()))

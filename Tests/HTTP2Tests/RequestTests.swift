@@ -174,11 +174,16 @@ import Testing
         #expect(client.failure == nil)
     }
 
-    @Test("Trailers end the body, and are not passed on")
+    @Test("Trailers end the body, and are told as lines; more than 8 KiB of them reset the stream")
     func trailers() {
         let client = Client()
         client.request(Client.post, isComplete: false)
-        #expect(client.request([("x", "y")]) == [.end(stream: 1)])
+        let events = client.request([("x", "y"), ("a", "b")])
+        #expect(events == [.trailers(stream: 1, 0..<14), .end(stream: 1)])
+        #expect(String(decoding: client.memory.heads, as: UTF8.self) == "x: y\r\na: b\r\n\r\n")
+        client.request(Client.post, stream: 3, isComplete: false)
+        let large = client.request([("x", String(repeating: "y", count: 9000))], stream: 3)
+        #expect(large.isEmpty && client.received().map(\.kind).contains(.reset))
     }
 
     @Test("The client may send a window's worth, and more only as the gateway passes bytes on")

@@ -70,6 +70,22 @@ import Testing
         #expect(client.received().last == Frame(kind: .data, flags: Frame.endStream, stream: 1))
     }
 
+    @Test("Trailers follow the body, and end the stream", arguments: ["abc", ""])
+    func trailers(_ body: String) {
+        let client = Client()
+        client.request(Client.get)
+        client.stream(1).write(Self.head("HTTP/1.1 200 OK").span)
+        client.stream(1).writeTrailers(Array("Grpc-Status: 0\r\nX:y\r\n".utf8).span)
+        client.answer(1, [], body)
+        let frames = client.received()
+        #expect(frames.first?.kind == .headers && frames.last?.kind == .headers)
+        #expect(frames.filter { $0.kind == .data }.flatMap(\.payload) == Array(body.utf8))
+        #expect(frames.map { $0.flags & Frame.endStream }.firstIndex(of: 1) == frames.count - 1)
+        _ = client.fields(frames[0])
+        #expect(client.fields(frames[frames.count - 1]) == ["grpc-status: 0", "x: y"])
+        #expect(client.events.last == .closed(stream: 1, .noError))
+    }
+
     @Test("A response that ends without a head is a reset")
     func noHead() {
         let client = Client()
@@ -139,6 +155,25 @@ import Testing
         for stream in [1, 3] as [Int32] { client.answer(stream, Self.ok, "abc") }
         #expect(client.memory.outgoing == [7])
         #expect(client.server.fill(atLeast: 1) == nil && client.memory.output.count > 0)
+    }
+
+    @Test("What a connection has not taken is never sent to another one of the same thread")
+    func sharedMemory() throws {
+        let client = Client()
+        client.request(Client.get)
+        client.answer(1, Self.ok, "abc")
+        #expect(client.server.fill(atLeast: .max) == nil && client.memory.output.count > 0)
+        let other = try #require(
+            HTTP2Server(owner: 8, memory: client.memory, scheme: "https", limits: HTTP2Limits()))
+        #expect(other.fill(atLeast: .max) == nil)
+        // SETTINGS and an update of the connection's window.
+        #expect(client.memory.output.count == 9 + 30 + 13 && client.memory.events.isEmpty)
+        let request = Client.headers(Client.get, stream: 3).bytes
+        _ = client.server.receive(request.span, now: 0)
+        #expect(client.memory.events.count == 1)
+        let preface = Client.preface
+        _ = other.receive(preface.span, now: 0)
+        #expect(client.memory.events.isEmpty && client.memory.heads.isEmpty)
     }
 
     @Test("What is sent on a stream that no longer exists is dropped")

@@ -49,6 +49,10 @@ struct Exchange: ~Copyable {
     /// Whether the client waits for a response with status 100 before it sends the body.
     var expectsContinue = false
     var clientVersion = ClientVersion.http11
+    /// Whether the client accepts trailers behind the response's body.
+    var acceptsTrailers = false
+    /// The trailer section of the request, as it was received.
+    var requestTrailers = ByteQueue()
     /// Whether errors are answered with HTML. Browsers send an Accept field that begins with text/html.
     var wantsHTML = false
     /// Whether the client's connection stays open after this exchange.
@@ -56,6 +60,8 @@ struct Exchange: ~Copyable {
 
     // MARK: The response
     var responseBody: BodyDecoder?
+    /// The trailer section of the response, as it was received.
+    var responseTrailers = ByteQueue()
     var responseFraming = ResponseFraming.plain
     var hasResponseHead = false
     /// How many interim (1xx) responses the upstream has sent.

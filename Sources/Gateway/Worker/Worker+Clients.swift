@@ -197,7 +197,7 @@ extension Worker {
         while pieces < Self.piecesATurn || offset == bytes.count {
             guard let step = clients[id].discarding?.next(in: bytes.span, from: offset) else { return offset }
             switch step {
-            case .data(let start, let count):
+            case .data(let start, let count), .trailers(let start, let count):
                 offset = start + count
                 pieces += 1
             case .needMore:

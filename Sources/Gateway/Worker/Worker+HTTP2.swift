@@ -32,7 +32,6 @@ extension Worker {
     func receiveFrames(from id: SlotID) {
         guard let http2 = clients[id].http2 else { return }
         if let failure = http2.receive(memory.plain.bytes.span, now: clock.milliseconds) {
-            memory.http2.events.removeAll(keepingCapacity: true)
             return endMultiplexed(id, after: failure)
         }
         handleEvents(of: id)
@@ -45,7 +44,6 @@ extension Worker {
             handle(memory.http2.events[index], on: id)
             index += 1
         }
-        memory.http2.events.removeAll(keepingCapacity: true)
         let resets = memory.http2.takeResets()
         metrics.add(.http2ResetsByClient, resets.received)
         metrics.add(.http2ResetsByGateway, resets.sent)
@@ -62,6 +60,11 @@ extension Worker {
             metrics.add(.requests, 1)
             refuse(431, "header fields too large", client)
         case .body(let stream, let range): receive(memory.plain.bytes[range], of: stream)
+        case .trailers(let stream, let range):
+            guard let client = client(of: stream), !clients[client].exchange.isNone else { return }
+            let exchange = clients[client].exchange
+            guard exchanges[exchange].sendsChunks else { return }
+            memory.http2.heads.lendingBytes { exchanges[exchange].requestTrailers.append($0[range]) }
         case .end(let stream):
             guard let client = client(of: stream) else { return }
             clients[client].transport.noteEnd()
@@ -151,7 +154,6 @@ extension Worker {
             let failure = http2.fill(atLeast: Self.bytesAtOnce)
             let count = memory.http2.output.count
             if count > 0, !memory.http2.output.lendingBytes({ send($0, to: id) }) { return }
-            memory.http2.output.removeAll(keepingCapacity: true)
             handleEvents(of: id)
             if let failure { return endMultiplexed(id, after: failure) }
             if count < Self.bytesAtOnce { break }
@@ -162,7 +164,6 @@ extension Worker {
     /// Sends frames to a client. Returns false if the connection is broken. The client and its streams then no longer exist.
     private func send(_ bytes: Bytes, to id: SlotID) -> Bool {
         guard clients[id].transport.send(bytes, memory.wire) == nil else {
-            memory.http2.events.removeAll(keepingCapacity: true)
             abort(id)
             return false
         }
@@ -234,10 +235,8 @@ extension Worker {
     private func finishMultiplexed(_ id: SlotID) {
         if let http2 = clients[id].http2 {
             _ = http2.fill(atLeast: .max)
-            memory.http2.events.removeAll(keepingCapacity: true)
             abortStreams(of: id)
             let isSent = memory.http2.output.lendingBytes { clients[id].transport.send($0, memory.wire) == nil }
-            memory.http2.output.removeAll(keepingCapacity: true)
             guard isSent else { return abort(id) }
         }
         closeWhenFlushed(id)

@@ -20,6 +20,7 @@ extension Worker {
             exchange.requestBody = BodyDecoder(clients[id].isStream ? .untilClose : requestHead.framing)
         }
         exchange.expectsContinue = requestHead.expectsContinue
+        exchange.acceptsTrailers = requestHead.acceptsTrailers
         exchange.clientVersion = clients[id].isStream ? .http2 : requestHead.version == .http11 ? .http11 : .http10
         findSender(head, of: id)
         exchange.requestID = requestID(head)
@@ -161,6 +162,11 @@ extension Worker {
             case .data(let start, let count):
                 piece = bytes[start..<start + count]
                 offset = start + count
+            case .trailers(let start, let count):
+                offset = start + count
+                if exchanges[exchange].sendsChunks {
+                    exchanges[exchange].requestTrailers.append(bytes[start..<offset])
+                }
             case .needMore: offset = bytes.count
             case .end(let end): offset = end
             case .malformed(let fault):
@@ -178,8 +184,9 @@ extension Worker {
             case .end:
                 exchanges[exchange].requestBody = nil
                 chunk.close(in: memory.output)
-                if exchanges[exchange].sendsChunks { memory.output.append("0\r\n\r\n") }
+                if exchanges[exchange].sendsChunks { writeEndOfChunks(exchange) }
                 break reading
+            case .trailers: continue
             case .data:
                 exchanges[exchange].sendsChunks
                     ? chunk.append(piece, to: memory.output) : memory.output.append(piece)
@@ -198,8 +205,23 @@ extension Worker {
         guard !exchanges[exchange].discardsRequestBody else { return }
         exchanges[exchange].requestBody = nil
         memory.output.clear()
-        if exchanges[exchange].sendsChunks { memory.output.append("0\r\n\r\n") }
+        if exchanges[exchange].sendsChunks { writeEndOfChunks(exchange) }
         _ = passOn(exchange, received: 0, from: id)
+    }
+
+    /// Writes the last chunk of a request's body, and the trailers that may be passed on.
+    private func writeEndOfChunks(_ exchange: SlotID) {
+        memory.output.append("0\r\n")
+        let section = exchanges[exchange].requestTrailers.bytes
+        if !section.isEmpty {
+            requestTrailers.parse(section.span)
+            let strip = tables.sites[exchanges[exchange].site].view.requestStrip
+            for index in 0..<requestTrailers.count {
+                let field = requestTrailers[index]
+                if field.mayBeTrailer, !strip.contains(section[field.name.range]) { writeLine(field, of: section) }
+            }
+        }
+        memory.output.append("\r\n")
     }
 
     /// Sends the body bytes in `memory.output` to the upstream, or collects them. Returns false if the upstream takes no

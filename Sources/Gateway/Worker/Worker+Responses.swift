@@ -323,6 +323,10 @@ extension Worker {
                     memory.output.append(piece)
                 }
                 continue
+            case .trailers(let start, let count):
+                offset = start + count
+                exchanges[exchange].responseTrailers.append(bytes[start..<offset])
+                continue
             case .needMore:
                 chunk.close(in: memory.output)
                 if memory.output.count > 0 { _ = deliver(memory.output.bytes, to: client) }
@@ -357,11 +361,33 @@ extension Worker {
 
     /// Ends a response. Its last bytes may still be in `memory.output`.
     func endResponse(_ exchange: SlotID) {
-        if exchanges[exchange].responseFraming == .chunked { memory.output.append("0\r\n\r\n") }
+        let client = exchanges[exchange].client
+        if exchanges[exchange].responseFraming == .chunked {
+            memory.output.append("0\r\n")
+            if exchanges[exchange].acceptsTrailers { writeTrailers(exchange) }
+            memory.output.append("\r\n")
+        }
         if memory.output.count > 0 {
-            guard deliver(memory.output.bytes, to: exchanges[exchange].client) else { return }
+            guard deliver(memory.output.bytes, to: client) else { return }
+        }
+        if exchanges[exchange].clientVersion == .http2, !exchanges[exchange].responseTrailers.isEmpty {
+            memory.output.clear()
+            writeTrailers(exchange)
+            clients[client].transport.stream?.writeTrailers(memory.output.bytes.span)
         }
         exchanges[exchange].responseBody = nil
         finish(exchange)
+    }
+
+    /// Writes the lines of a response's trailers that may be passed on.
+    private func writeTrailers(_ exchange: SlotID) {
+        let section = exchanges[exchange].responseTrailers.bytes
+        guard !section.isEmpty else { return }
+        responseTrailers.parse(section.span)
+        let strip = tables.sites[exchanges[exchange].site].view.responseStrip
+        for index in 0..<responseTrailers.count {
+            let field = responseTrailers[index]
+            if field.mayBeTrailer, !strip.contains(section[field.name.range]) { writeLine(field, of: section) }
+        }
     }
 }

@@ -30,6 +30,8 @@ final class Worker {
     @safe @exclusivity(unchecked) var wheel: TimerWheel
     @safe @exclusivity(unchecked) var requestHead = RequestHead()
     @safe @exclusivity(unchecked) var responseHead = ResponseHead()
+    @safe @exclusivity(unchecked) var requestTrailers = TrailerFields(of: .request)
+    @safe @exclusivity(unchecked) var responseTrailers = TrailerFields(of: .response)
     /// Who sent the request in `requestHead`, according to a trusted proxy. While a request waits for its body, other
     /// requests are read, and `sender` and `requestHead` then belong to one of them.
     @safe @exclusivity(unchecked) var sender = RequestSender()
