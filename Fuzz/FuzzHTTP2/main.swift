@@ -25,19 +25,21 @@ func requests(_ bytes: [UInt8], step: Int) -> (heads: [String], failed: Bool) {
         var next = 0
         while next < memory.events.count {
             switch memory.events[next] {
-            case .head(let stream, let range, let isComplete):
+            case .head(let stream, let range):
+                let isComplete = !stream.hasBody
                 let head = memory.heads[range]
                 check(Array(head))
                 heads.append("\(stream.id) \(isComplete) \(String(decoding: head, as: UTF8.self))")
                 stream.write(answer.span)
                 stream.write(greeting.span)
                 if isComplete { stream.finish() }
-            case .oversizedHead(let stream, _): stream.reset(.cancel)
+            case .oversizedHead(let stream): stream.reset(.cancel)
             case .body(let stream, let range):
                 precondition(range.upperBound <= piece.count, "a body lies outside of what was received")
                 stream.consume(range.count)
             case .end(let stream): stream.finish()
-            case .trailers, .taken, .closed: break
+            case .closed(let stream, _): stream.release()
+            case .trailers, .taken: break
             }
             next += 1
         }

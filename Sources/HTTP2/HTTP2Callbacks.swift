@@ -126,7 +126,8 @@ struct HTTP2Callbacks: @unchecked Sendable {
         unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
             guard let frame = unsafe frame else { return 0 }
             switch unsafe UInt32(frame.pointee.hd.type) {
-            case NGHTTP2_RST_STREAM.rawValue: unsafe Self.server(user).sentReset(frame.pointee.rst_stream.error_code)
+            case NGHTTP2_RST_STREAM.rawValue:
+                unsafe Self.server(user).sentReset(frame.pointee.hd.stream_id, frame.pointee.rst_stream.error_code)
             case NGHTTP2_GOAWAY.rawValue: unsafe Self.server(user).sentGoAway(frame.pointee.goaway.error_code)
             case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue:
                 if unsafe UInt32(frame.pointee.hd.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0 {

@@ -1,10 +1,9 @@
 /// One thing that has happened on a client's connection. Events that the client's bytes cause come in the order of the bytes.
 package enum HTTP2Event {
-    /// A request has begun. Its head is this range of `HTTP2Memory.heads`, in the form of HTTP/1.1. With `isComplete`, no
-    /// body follows.
-    case head(HTTP2Stream, Range<Int>, isComplete: Bool)
+    /// A request has begun. Its head is this range of `HTTP2Memory.heads`, in the form of HTTP/1.1.
+    case head(HTTP2Stream, Range<Int>)
     /// A request has begun whose head exceeds the limits.
-    case oversizedHead(HTTP2Stream, isComplete: Bool)
+    case oversizedHead(HTTP2Stream)
     /// A part of a request's body: this range of the bytes given to `receive`.
     case body(HTTP2Stream, Range<Int>)
     /// Trailers follow the request's body: this range of `HTTP2Memory.heads`, as field lines and an empty line. Those that
@@ -31,23 +30,24 @@ package enum HTTP2Failure: Equatable, Sendable {
     }
 }
 
-/// The memory of all HTTP/2 connections of one thread.
+/// The memory of all HTTP/2 connections of one thread. Only one thread uses it, and no call that changes a property in place uses
+/// that property again, so the checks for this are off.
 package final class HTTP2Memory {
     /// What the last call of `receive` or `fill` has reported. The caller must handle the events before the next such call
     /// of any connection.
-    package internal(set) var events: [HTTP2Event] = []
+    @safe @exclusivity(unchecked) package internal(set) var events: [HTTP2Event] = []
     /// The heads that `events` refers to.
-    package internal(set) var heads: [UInt8] = []
+    @safe @exclusivity(unchecked) package internal(set) var heads: [UInt8] = []
     /// The owners of the connections that have something to send.
-    package var outgoing: [UInt64] = []
+    @safe @exclusivity(unchecked) package var outgoing: [UInt64] = []
     /// The bytes that the last call of `fill` has written.
-    package internal(set) var output: [UInt8] = []
+    @safe @exclusivity(unchecked) package internal(set) var output: [UInt8] = []
     /// How many streams the client has reset, and how many the gateway, since the last call of `takeResets`.
-    var resets: (received: UInt64, sent: UInt64) = (0, 0)
+    @safe @exclusivity(unchecked) var resets: (received: UInt64, sent: UInt64) = (0, 0)
     /// A response's fields for nghttp2, while they are passed.
-    var fields = ResponseFields()
+    @safe @exclusivity(unchecked) var fields = ResponseFields()
     /// The memory of a head that is complete, for the next head.
-    var spare: RequestText?
+    @safe @exclusivity(unchecked) var spare: RequestText?
 
     package init() {}
 

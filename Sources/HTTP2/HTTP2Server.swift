@@ -12,13 +12,16 @@ package final class HTTP2Server {
     private let owner: UInt64
     private let scheme: StaticString
     private let limits: HTTP2Limits
-    /// The open streams. nghttp2 keeps a reference to each with the stream.
+    /// The streams that were not released yet. nghttp2 keeps a reference to each open one.
     package private(set) var streams: [HTTP2Stream] = []
     /// Whether `owner` is in the list of those that have something to send.
     private var isOutgoing = false
     /// The code with which a connection ends that nghttp2 can't continue.
     private var lastWords: HTTP2Code?
     private var hasSentError = false
+    private var ids = StreamIDs()
+    /// The code of a connection error that nghttp2 does not see.
+    private var brokenRule: HTTP2Code?
     /// The head that is being received.
     private var request: RequestText?
     /// How many fields of trailers were received, and their lines.
@@ -93,6 +96,11 @@ package final class HTTP2Server {
         }
         haveOutput()
         if let flood { return end(flood) }
+        if let brokenRule {
+            memory.events.removeAll(keepingCapacity: true)
+            terminate(brokenRule)
+            return .malformed
+        }
         guard count < 0 else { return nil }
         // nghttp2 can't go on with the session.
         memory.events.removeAll(keepingCapacity: true)
@@ -224,8 +232,8 @@ package final class HTTP2Server {
         }
     }
 
-    private func open(_ id: Int32, _ request: RequestText) -> HTTP2Stream {
-        let stream = HTTP2Stream(id, of: self, isHEAD: request.isHEAD, isConnect: request.isConnect)
+    private func open(_ id: Int32, _ request: RequestText, isComplete: Bool) -> HTTP2Stream {
+        let stream = HTTP2Stream(id, of: self, request, isComplete: isComplete)
         stream.place = streams.count
         streams.append(stream)
         _ = unsafe nghttp2_session_set_stream_user_data(session, id, Unmanaged.passUnretained(stream).toOpaque())
@@ -235,6 +243,13 @@ package final class HTTP2Server {
     // MARK: What nghttp2 reports
 
     func beginFrame(_ header: nghttp2_frame_hd) {
+        switch UInt32(header.type) {
+        case NGHTTP2_HEADERS.rawValue:
+            let isKnown = unsafe nghttp2_session_find_stream(session, header.stream_id) != nil
+            if !isKnown { brokenRule = brokenRule ?? ids.fault(ofHeadersOn: header.stream_id) }
+        case NGHTTP2_PRIORITY.rawValue where header.stream_id == 0: brokenRule = .protocolError
+        default: break
+        }
         let isAnswer = UInt32(header.flags) & NGHTTP2_FLAG_ACK.rawValue != 0
         switch UInt32(header.type) {
         case NGHTTP2_RST_STREAM.rawValue:
@@ -295,11 +310,10 @@ package final class HTTP2Server {
         if outcome == .malformed {
             reset(header.stream_id, .protocolError)
         } else {
-            let stream = open(header.stream_id, request)
+            let stream = open(header.stream_id, request, isComplete: isEnd)
             memory.events.append(
                 outcome == .complete
-                    ? .head(stream, start..<memory.heads.count, isComplete: isEnd)
-                    : .oversizedHead(stream, isComplete: isEnd))
+                    ? .head(stream, start..<memory.heads.count) : .oversizedHead(stream))
         }
         memory.spare = self.request.take()
     }
@@ -332,12 +346,17 @@ package final class HTTP2Server {
     func closed(_ id: Int32, _ code: UInt32) {
         guard let stream = stream(id) else { return }
         stream.isOpen = false
+        memory.events.append(.closed(stream, HTTP2Code(rawValue: code)))
+    }
+
+    func remove(_ stream: HTTP2Stream) {
+        guard stream.place < streams.count, streams[stream.place] === stream else { return }
         let last = streams.removeLast()
         if last !== stream {
             last.place = stream.place
             streams[last.place] = last
         }
-        memory.events.append(.closed(stream, HTTP2Code(rawValue: code)))
+        if stream.isOpen { _ = unsafe nghttp2_session_set_stream_user_data(session, stream.id, nil) }
     }
 
     /// Writes a DATA frame: its header, and bytes of the stream's body.
@@ -359,7 +378,8 @@ package final class HTTP2Server {
 
     /// Counts streams that the gateway resets because of what the client has sent: a client can cause work like this
     /// without resetting streams itself (CVE-2025-8671).
-    func sentReset(_ code: UInt32) {
+    func sentReset(_ stream: Int32, _ code: UInt32) {
+        ids.noteReset(stream)
         if code != HTTP2Code.noError.rawValue { memory.resets.sent += 1 }
         switch code {
         case NGHTTP2_PROTOCOL_ERROR.rawValue, NGHTTP2_FLOW_CONTROL_ERROR.rawValue, NGHTTP2_STREAM_CLOSED.rawValue,

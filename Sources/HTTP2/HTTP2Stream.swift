@@ -5,12 +5,14 @@ package final class HTTP2Stream {
     package let id: Int32
     /// A number by which the caller knows the stream.
     package var owner = UInt64.max
-    private unowned let server: HTTP2Server
+    private weak var server: HTTP2Server?
     /// Whether the request's method is HEAD.
     private let isHEAD: Bool
     /// Whether the request is an extended CONNECT (RFC 8441). The final head with status 101 then becomes one with status
     /// 200, and what follows belongs to the other protocol.
     package let isConnect: Bool
+    /// Whether a body may follow the request's head.
+    package let hasBody: Bool
     /// The place in the connection's list of streams.
     var place = 0
     var body = StreamBody()
@@ -22,12 +24,13 @@ package final class HTTP2Stream {
     /// Whether the whole response was sent.
     package internal(set) var isComplete = false
     /// Whether the response has a body.
-    private var hasBody = true
+    private var responseHasBody = true
     /// `moved` of the body at the last call of `newlyTaken`.
     private var takenBefore: Int64 = 0
 
-    init(_ id: Int32, of server: HTTP2Server, isHEAD: Bool, isConnect: Bool) {
-        (self.id, self.server, self.isHEAD, self.isConnect) = (id, server, isHEAD, isConnect)
+    init(_ id: Int32, of server: HTTP2Server, _ request: RequestText, isComplete: Bool) {
+        (self.id, self.server, isHEAD, isConnect) = (id, server, request.isHEAD, request.isConnect)
+        hasBody = !isComplete && !request.isConnect
     }
 
     /// How many bytes of the response's body wait until the client can take them.
@@ -36,16 +39,16 @@ package final class HTTP2Stream {
     /// Sends heads of responses, and after the final one bytes of its body. A head comes in one piece. Does nothing if the
     /// stream has ended.
     package func write(_ bytes: Span<UInt8>) {
-        guard isOpen else { return }
+        guard isOpen, let server else { return }
         var offset = 0
         while !hasHead, offset < bytes.count {
             let head = server.memory.fields.read(bytes.extracting(offset...))
             offset += head.count
             hasHead = !head.isInterim
-            hasBody = !isHEAD && head.hasBody
-            server.submit(head, on: self, hasBody: hasBody)
+            responseHasBody = !isHEAD && head.hasBody
+            server.submit(head, on: self, hasBody: responseHasBody)
         }
-        guard hasBody, offset < bytes.count else { return }
+        guard responseHasBody, offset < bytes.count else { return }
         body.append(bytes.extracting(offset...))
         server.resume(id)
     }
@@ -54,7 +57,7 @@ package final class HTTP2Stream {
     package func writeTrailers(_ lines: Span<UInt8>) { trailers.append(lines) }
 
     /// Sends the trailers. Called when the last bytes of the body are being sent.
-    func submitTrailers() { server.submitTrailers(trailers, of: id) }
+    func submitTrailers() { server?.submitTrailers(trailers, of: id) }
 
     /// Ends the response: no bytes follow. A client that still sends its request's body is told to stop. If no head was
     /// written, the stream is reset.
@@ -62,16 +65,19 @@ package final class HTTP2Stream {
         guard isOpen, !body.isEnding else { return }
         guard hasHead else { return reset(.internalError) }
         body.isEnding = true
-        if hasBody { server.resume(id) }
+        if responseHasBody { server?.resume(id) }
     }
 
     /// Ends the stream at once. Does nothing if the stream has ended.
     package func reset(_ code: HTTP2Code) {
-        if isOpen { server.reset(id, code) }
+        if isOpen { server?.reset(id, code) }
     }
 
+    /// Removes the stream from its connection's list. Each stream must be released, after it was closed or reset.
+    package func release() { server?.remove(self) }
+
     /// Lets the client send more of its request's body. Called when the caller has taken bytes that were received.
-    package func consume(_ count: Int) { server.consume(count, of: id) }
+    package func consume(_ count: Int) { server?.consume(count, of: id) }
 
     /// How many bytes of the body were sent since the last call.
     package func newlyTaken() -> Int64 {

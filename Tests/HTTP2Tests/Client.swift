@@ -51,8 +51,8 @@ enum Event: Equatable {
     init(_ event: HTTP2Event) {
         self =
             switch event {
-            case .head(let stream, let range, let isComplete): .head(stream: stream.id, range, isComplete: isComplete)
-            case .oversizedHead(let stream, let isComplete): .oversizedHead(stream: stream.id, isComplete: isComplete)
+            case .head(let stream, let range): .head(stream: stream.id, range, isComplete: !stream.hasBody)
+            case .oversizedHead(let stream): .oversizedHead(stream: stream.id, isComplete: !stream.hasBody)
             case .body(let stream, let range): .body(stream: stream.id, range)
             case .trailers(let stream, let range): .trailers(stream: stream.id, range)
             case .end(let stream): .end(stream: stream.id)
@@ -116,7 +116,8 @@ final class Client {
     private func noteEvents() {
         for event in memory.events {
             events.append(Event(event))
-            if case .head(let stream, _, _) = event { streams[stream.id] = stream }
+            if case .head(let stream, _) = event { streams[stream.id] = stream }
+            if case .closed(let stream, _) = event { stream.release() }
         }
     }
 

@@ -83,14 +83,39 @@ import Testing
         #expect(client.failure == nil && client.stream(1).waiting == 0)
     }
 
-    @Test("Frames that break a rule of the connection end it with PROTOCOL_ERROR, and are told as malformed")
-    func brokenRule() {
+    /// Frames that are errors of the connection, after a request on stream 3 that was answered and one on stream 5 that was
+    /// not, and the code that the client must get.
+    static let broken: [(name: String, frame: Frame, code: HTTP2Code)] = [
+        ("data on the connection", Frame(kind: .data, stream: 0, payload: [1]), .protocolError),
+        ("a priority of the connection", Frame(kind: .priority, stream: 0, payload: [0, 0, 0, 0, 1]), .protocolError),
+        ("a stream that was left out", Client.headers(Client.get, stream: 1), .protocolError),
+        ("a head on a stream that has ended", Client.headers(Client.get, stream: 3), .streamClosed),
+        ("a stream of a server", Client.headers(Client.get, stream: 6), .protocolError),
+        ("data on a stream that has not begun", Frame(kind: .data, stream: 9, payload: [1]), .protocolError),
+    ]
+
+    @Test("Frames that break a rule of the connection end it, and are told as malformed", arguments: broken.map(\.name))
+    func brokenRule(_ name: String) throws {
+        let sample = try #require(Self.broken.first { $0.name == name })
         let client = Client()
-        client.request(Client.get)
-        client.send(Frame(kind: .data, stream: 0, payload: [1]))
+        client.request(Client.get, stream: 3)
+        client.answer(3, Array("HTTP/1.1 204 No Content\r\n\r\n".utf8))
+        client.request(Client.post, stream: 5, isComplete: false)
+        _ = client.received()
+        client.send(sample.frame)
         let last = client.received().last
-        #expect(last?.kind == .goAway && last?.number(at: 4) == HTTP2Code.protocolError.rawValue)
+        #expect(last?.kind == .goAway && last?.number(at: 4) == sample.code.rawValue)
         #expect(client.failure == .malformed && client.server.isFinished)
+    }
+
+    @Test("What a client has sent before it knew that its stream was reset is ignored")
+    func lateFrames() {
+        let client = Client()
+        client.request(Client.post, isComplete: false)
+        client.stream(1).reset(.cancel)
+        _ = client.received()
+        client.send(Frame(kind: .data, stream: 1, payload: [1]), Client.headers([("x", "y")], stream: 1))
+        #expect(client.failure == nil && client.head(client.request(Client.get, stream: 3).first) != nil)
     }
 
     @Test("Bytes that are no HTTP/2 end the connection")

@@ -10,6 +10,8 @@ struct Transport: ~Copyable {
     let descriptor: Int32
     /// The stream, if this is the end of one. Its connection has a transport of its own.
     let stream: HTTP2Stream?
+    /// Whether this is the end of a stream. Looking at a number costs less than looking at a reference.
+    private let isStream: Bool
     var tls: TLSConnection?
     /// Bytes that could not be sent yet, in encrypted form if the connection uses TLS.
     private(set) var outbox = ByteQueue()
@@ -36,20 +38,22 @@ struct Transport: ~Copyable {
         self.descriptor = descriptor
         self.tls = tls
         stream = nil
+        isStream = false
         quietRecords = QuietRecords(limit: limit)
     }
 
     init(stream: HTTP2Stream) {
         descriptor = -1
         self.stream = stream
+        isStream = true
         quietRecords = QuietRecords(limit: QuietRecords.ofClients)
     }
 
-    deinit { if stream == nil { Socket.close(descriptor) } }
+    deinit { if !isStream { Socket.close(descriptor) } }
 
     var isFlushed: Bool { unsentBytes == 0 }
     /// How many bytes wait until the peer reads.
-    var unsentBytes: Int { stream.map(\.waiting) ?? outbox.count }
+    var unsentBytes: Int { isStream ? stream?.waiting ?? 0 : outbox.count }
 
     // MARK: Reading
 
@@ -85,7 +89,7 @@ struct Transport: ~Copyable {
     /// - Parameter second: The present time in whole seconds. A peer may send only a limited number of records without
     ///   data each second.
     mutating func receive(_ memory: borrowing WorkerMemory, second: Int64) -> Received {
-        guard stream == nil else {
+        guard !isStream else {
             mayRead = false
             return .ended
         }
@@ -205,8 +209,8 @@ struct Transport: ~Copyable {
     /// - Returns: The reason why the connection is broken; nil if it is not broken.
     mutating func send(_ bytes: Bytes, _ wire: TLSWire) -> TransportFailure? {
         guard tls != nil else {
-            guard let stream else { return sendRaw(bytes) }
-            stream.write(bytes.span)
+            guard isStream else { return sendRaw(bytes) }
+            stream?.write(bytes.span)
             return nil
         }
         var offset = 0
@@ -276,7 +280,7 @@ struct Transport: ~Copyable {
     /// How many bytes the peer has acknowledged since the last check. Bytes that were sent since then reduce the
     /// result. Costs a system call.
     private mutating func newlyTaken() -> Int64 {
-        if let stream { return stream.newlyTaken() }
+        if isStream { return stream?.newlyTaken() ?? 0 }
         let former = untaken
         untaken = Socket.untaken(descriptor)
         return former - untaken
@@ -324,7 +328,10 @@ struct Transport: ~Copyable {
     /// Tells the peer that no more bytes will follow. A stream ends with its last bytes. With TLS, close_notify is sent. The socket's sending side is
     /// closed too, unless bytes still wait to be sent.
     mutating func finishWriting(_ wire: TLSWire) {
-        if let stream { return stream.finish() }
+        guard !isStream else {
+            stream?.finish()
+            return
+        }
         if tls != nil {
             tls?.shutDown()
             _ = sendOutput(of: wire)

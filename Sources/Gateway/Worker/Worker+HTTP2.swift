@@ -51,10 +51,10 @@ extension Worker {
 
     private func handle(_ event: HTTP2Event, on connection: SlotID) {
         switch event {
-        case .head(let stream, let range, _):
+        case .head(let stream, let range):
             guard let client = beginStream(stream, on: connection) else { return }
             memory.http2.heads.lendingBytes { beginExchange($0[range], from: client) }
-        case .oversizedHead(let stream, _):
+        case .oversizedHead(let stream):
             guard let client = beginStream(stream, on: connection) else { return }
             clients[client].requests &+= 1
             metrics.add(.requests, 1)
@@ -72,7 +72,7 @@ extension Worker {
         case .taken(let stream):
             if let client = client(of: stream) { clientFlushed(client) }
         case .closed(let stream, _):
-            guard let client = client(of: stream) else { return }
+            guard let client = client(of: stream) else { return stream.release() }
             clients[client].phase == .closing && stream.isComplete ? close(client) : abort(client)
         }
     }
@@ -122,6 +122,7 @@ extension Worker {
         let client = clients.remove(id)
         client.transport.stream?.consume(client.inbox.count)
         client.transport.stream?.reset(client.phase == .closing ? .cancel : .internalError)
+        client.transport.stream?.release()
         let connection = client.carrier
         clients[connection].streams -= 1
         guard clients[connection].streams == 0, clients[connection].phase == .multiplexed else { return }
@@ -141,6 +142,7 @@ extension Worker {
 
     /// Sends the frames of all connections that have some.
     func sendFrames() {
+        guard !memory.http2.outgoing.isEmpty else { return }
         while let owner = memory.http2.outgoing.popLast() {
             let id = SlotID(number: owner)
             if clients.contains(id), clients[id].phase == .multiplexed { sendFrames(to: id) }

@@ -100,8 +100,8 @@ extension Worker {
 
     /// Whether the request is an extended CONNECT (RFC 8441), which HTTP/1.1 asks for by an upgrade.
     func isConnect(_ exchange: SlotID) -> Bool {
-        let client = exchanges[exchange].client
-        return !client.isNone && clients[client].transport.stream?.isConnect == true
+        exchanges[exchange].clientVersion == .http2
+            && clients[exchanges[exchange].client].transport.stream?.isConnect == true
     }
 
     /// Whether a request field is passed on unchanged.

@@ -15,9 +15,11 @@ extension Worker {
             client: id, site: .none, method: requestHead.method,
             keepsClient: requestHead.keepAlive && !isDraining && !clients[id].isStream,
             startedAt: clock.nanoseconds)
-        if requestHead.framing.hasBody {
-            // A stream of HTTP/2 has frames of its own, and its end is the end of the body.
-            exchange.requestBody = BodyDecoder(clients[id].isStream ? .untilClose : requestHead.framing)
+        if clients[id].isStream {
+            // A stream of HTTP/2 has frames of its own, and its end is the end of the body, whatever its length.
+            if clients[id].transport.stream?.hasBody == true { exchange.requestBody = BodyDecoder(.untilClose) }
+        } else if requestHead.framing.hasBody {
+            exchange.requestBody = BodyDecoder(requestHead.framing)
         }
         exchange.expectsContinue = requestHead.expectsContinue
         exchange.acceptsTrailers = requestHead.acceptsTrailers
