@@ -22,6 +22,10 @@ package final class HTTP2Server {
     private var ids = StreamIDs()
     /// The code of a connection error that nghttp2 does not see.
     private var brokenRule: HTTP2Code?
+    /// Whether a head or trailers have begun to arrive and are not complete.
+    package private(set) var isInHead = false
+    /// How many bytes of a body the present DATA frame has brought.
+    private var bytesOfFrame = 0
     /// The head that is being received.
     private var request: RequestText?
     /// How many fields of trailers were received, and their lines.
@@ -243,6 +247,7 @@ package final class HTTP2Server {
     // MARK: What nghttp2 reports
 
     func beginFrame(_ header: nghttp2_frame_hd) {
+        bytesOfFrame = 0
         switch UInt32(header.type) {
         case NGHTTP2_HEADERS.rawValue:
             let isKnown = unsafe nghttp2_session_find_stream(session, header.stream_id) != nil
@@ -250,16 +255,16 @@ package final class HTTP2Server {
         case NGHTTP2_PRIORITY.rawValue where header.stream_id == 0: brokenRule = .protocolError
         default: break
         }
-        let isAnswer = UInt32(header.flags) & NGHTTP2_FLAG_ACK.rawValue != 0
         switch UInt32(header.type) {
         case NGHTTP2_RST_STREAM.rawValue:
             memory.resets.received += 1
-            if !resets.spend() { flood = flood ?? .resets }
-            return
+            return spendReset()
         case NGHTTP2_DATA.rawValue:
             if header.length > 0 || UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0 { return }
-        case NGHTTP2_HEADERS.rawValue, NGHTTP2_CONTINUATION.rawValue, NGHTTP2_GOAWAY.rawValue: return
-        case NGHTTP2_SETTINGS.rawValue, NGHTTP2_PING.rawValue: if isAnswer { return }
+        case NGHTTP2_HEADERS.rawValue, NGHTTP2_CONTINUATION.rawValue:
+            isInHead = true
+            return
+        case NGHTTP2_GOAWAY.rawValue: return
         case NGHTTP2_WINDOW_UPDATE.rawValue:
             if explainedUpdates > 0 {
                 explainedUpdates -= 1
@@ -267,7 +272,15 @@ package final class HTTP2Server {
             }
         default: break
         }
+        spendControlFrame()
+    }
+
+    private func spendControlFrame() {
         if !controlFrames.spend() { flood = flood ?? .controlFrames }
+    }
+
+    private func spendReset() {
+        if !resets.spend() { flood = flood ?? .resets }
     }
 
     func beginHead(isRequest: Bool) {
@@ -288,7 +301,11 @@ package final class HTTP2Server {
             trailerLines.append(": ")
             trailerLines.append(value)
             trailerLines.append("\r\n")
-            return trailerFields <= limits.fields && trailerLines.count <= Self.mostTrailerBytes
+            guard trailerFields <= limits.fields, trailerLines.count <= Self.mostTrailerBytes else {
+                spendReset()
+                return false
+            }
+            return true
         }
         request?.add(name: name, value: value)
         return true
@@ -296,7 +313,12 @@ package final class HTTP2Server {
 
     func endFrame(_ header: nghttp2_frame_hd, isRequest: Bool) {
         let isEnd = UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0
+        isInHead = false
         guard isRequest else {
+            // Frames of padding alone are as empty as others.
+            if UInt32(header.type) == NGHTTP2_DATA.rawValue, header.length > 0, bytesOfFrame == 0, !isEnd {
+                spendControlFrame()
+            }
             let hasContent = [NGHTTP2_DATA.rawValue, NGHTTP2_HEADERS.rawValue].contains(UInt32(header.type))
             if hasContent, isEnd, let stream = stream(header.stream_id) {
                 noteTrailers(of: stream)
@@ -339,6 +361,7 @@ package final class HTTP2Server {
     @unsafe
     func received(_ data: UnsafePointer<UInt8>, _ count: Int, on id: Int32) {
         guard let input = unsafe input, let stream = stream(id) else { return }
+        bytesOfFrame += count
         let start = unsafe data - input
         memory.events.append(.body(stream, start..<start + count))
     }
@@ -384,7 +407,7 @@ package final class HTTP2Server {
         switch code {
         case NGHTTP2_PROTOCOL_ERROR.rawValue, NGHTTP2_FLOW_CONTROL_ERROR.rawValue, NGHTTP2_STREAM_CLOSED.rawValue,
             NGHTTP2_REFUSED_STREAM.rawValue:
-            if !resets.spend() { flood = flood ?? .resets }
+            spendReset()
         default: break
         }
     }

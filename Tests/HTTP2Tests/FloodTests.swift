@@ -5,12 +5,13 @@ import Testing
 @Suite("Floods over HTTP/2") struct FloodTests {
     /// Frames that cost more than they carry.
     enum Flood: String, CaseIterable {
-        case ping, settings, priority, windowUpdate, unknownFrame, reset, malformedRequest, overflowedWindow
+        case ping, pingAnswer, settings, priority, windowUpdate, unknownFrame, padding
+        case reset, malformedRequest, overflowedWindow, largeTrailers
 
         var kind: HTTP2Failure.Flood {
             switch self {
-            case .ping, .settings, .priority, .windowUpdate, .unknownFrame: .controlFrames
-            case .reset, .malformedRequest, .overflowedWindow: .resets
+            case .ping, .pingAnswer, .settings, .priority, .windowUpdate, .unknownFrame, .padding: .controlFrames
+            case .reset, .malformedRequest, .overflowedWindow, .largeTrailers: .resets
             }
         }
 
@@ -19,6 +20,16 @@ import Testing
             let stream = Int32(2 * number + 1)
             return switch self {
             case .ping: [Frame(kind: .ping, payload: Array(repeating: 0, count: 8))]
+            case .pingAnswer:
+                [Frame(kind: .ping, flags: Frame.acknowledgement, payload: Array(repeating: 0, count: 8))]
+            case .padding:
+                (number == 0 ? [Client.headers(Client.post, isComplete: false)] : [])
+                    + [Frame(kind: .data, flags: 8, stream: 1, payload: [1, 0])]
+            case .largeTrailers:
+                [
+                    Client.headers(Client.post, stream: stream, isComplete: false),
+                    Client.headers([("x", String(repeating: "y", count: 9000))], stream: stream),
+                ]
             case .settings: [Frame(kind: .settings)]
             case .priority: [Frame(kind: .priority, stream: 1, payload: [0, 0, 0, 0, 1])]
             case .windowUpdate: [.windowUpdate(0, by: 1)]

@@ -35,6 +35,9 @@ extension Worker {
             return endMultiplexed(id, after: failure)
         }
         handleEvents(of: id)
+        guard clients[id].isInHead != http2.isInHead else { return }
+        clients[id].headDeadline = http2.isInHead ? clock.milliseconds + settings.headMilliseconds : .max
+        renewDeadline(of: id)
     }
 
     /// Handles what a connection of HTTP/2 has reported.
@@ -183,12 +186,15 @@ extension Worker {
 
     // MARK: The end of a connection
 
-    /// Sets the deadline of a connection: for the refusal of new streams, or for the next stream. While streams are open,
-    /// they have their own deadlines. While bytes wait to be sent, the deadline is for these bytes, and stays.
+    /// Sets the deadline of a connection: for the end of a head, for the refusal of new streams, or for the next stream. While
+    /// streams are open, they have their own deadlines. While bytes wait to be sent, the deadline is for these bytes, and
+    /// stays.
     private func renewDeadline(of id: SlotID) {
         guard clients[id].transport.isFlushed else { return }
-        if clients[id].bodyDeadline > 0 {
-            setDeadline(client: id, inMilliseconds: clients[id].bodyDeadline - clock.milliseconds)
+        let refusal = clients[id].bodyDeadline > 0 ? clients[id].bodyDeadline : .max
+        let next = min(clients[id].headDeadline, refusal)
+        if next != .max {
+            setDeadline(client: id, inMilliseconds: next - clock.milliseconds)
         } else if clients[id].streams == 0 {
             setDeadline(client: id, inMilliseconds: idleMilliseconds)
         } else {
@@ -198,7 +204,11 @@ extension Worker {
 
     func multiplexedClientTimedOut(_ id: SlotID) {
         guard clients[id].transport.isFlushed else { return cutOff(id) }
-        if clients[id].bodyDeadline > 0 {
+        if clients[id].headDeadline <= clock.milliseconds {
+            metrics.add(.clientTimeouts, 1)
+            return endMultiplexed(id)
+        }
+        if 1...clock.milliseconds ~= clients[id].bodyDeadline {
             clients[id].bodyDeadline = 0
             clients[id].http2?.refuseNewStreams()
         }
@@ -212,7 +222,7 @@ extension Worker {
         renewDeadline(of: id)
     }
 
-    /// Ends a connection without streams.
+    /// Ends a connection, with the streams that it still has.
     func endMultiplexed(_ id: SlotID) {
         clients[id].http2?.terminate(.noError)
         finishMultiplexed(id)

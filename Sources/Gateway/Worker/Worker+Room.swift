@@ -78,8 +78,8 @@ extension Worker {
         case .multiplexed:
             guard clients[id].transport.isFlushed else { return nil }
             guard clients[id].streams == 0 else { return collectingStream(of: id) }
-            isIdle = true
-            allowed = settings.idleMilliseconds
+            isIdle = !clients[id].isInHead
+            allowed = isIdle ? settings.idleMilliseconds : settings.headMilliseconds
         case .lingering: allowed = Self.lingerSilenceMilliseconds
         case .tunnel, .closing: return nil
         }
