@@ -136,8 +136,8 @@ extension Rules {
     }
 
     private mutating func checkDefaultIssuer(of host: Host) {
-        if issuers[Host.defaultIssuer]?.kind is ACMEIssuer, !host.domain.isWildcard,
-            !host.aliases.contains(where: \.isWildcard)
+        if let acme = issuers[Host.defaultIssuer]?.kind as? ACMEIssuer, acme.canValidate(host.domain),
+            host.aliases.allSatisfy(acme.canValidate)
         {
             return
         }
@@ -163,9 +163,8 @@ extension Rules {
                 hint: "name a certificate of that issuer under 'certificates', and use ssl_mode: custom")
             return
         }
-        for (index, domain) in host.names.enumerated() where domain.isWildcard {
-            let node = nameNode(index, of: host) ?? place
-            acme.requireChallenge(for: domain, from: name, at: node, &self)
+        for (index, domain) in host.names.enumerated() where !acme.canValidate(domain) {
+            acme.check(domain, from: name, at: nameNode(index, of: host) ?? place, &self)
         }
     }
 

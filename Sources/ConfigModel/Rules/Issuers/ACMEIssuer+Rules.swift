@@ -49,7 +49,7 @@ extension ACMEIssuer {
         for (index, name) in issued.domains.enumerated() {
             let place = rules.item(index, of: "domains", in: node) ?? node
             switch name {
-            case .domain(let domain): requireChallenge(for: domain, from: issuer.name, at: place, &rules)
+            case .domain(let domain): check(domain, from: issuer.name, at: place, &rules)
             case .address where challenge == .dns01:
                 rules.reader.report(
                     .error, at: place, "dns-01 can't show control over an address",
@@ -59,14 +59,39 @@ extension ACMEIssuer {
         }
     }
 
-    /// Requires dns-01 for wildcards: the other challenges can't validate them (RFC 8555 section 8.3 and RFC 8737
-    /// section 3).
-    func requireChallenge(for domain: DomainName, from issuer: String, at place: NodeID, _ rules: inout Rules) {
-        guard domain.isWildcard, challenge != .dns01, let node = rules.issuers[issuer]?.origin.node else { return }
+    /// Whether the issuer's challenge can show control over a name.
+    func canValidate(_ domain: DomainName) -> Bool {
+        domain.isWildcard && challenge != .dns01 ? false : foreignZone(for: domain) == nil
+    }
+
+    /// Reports a name whose control the issuer's challenge can't show.
+    func check(_ domain: DomainName, from issuer: String, at place: NodeID, _ rules: inout Rules) {
+        guard let node = rules.issuers[issuer]?.origin.node else { return }
         if let written = rules.reader.value(of: "challenge", in: node), rules.reader.isFaulty(written) { return }
-        rules.reader.report(
-            .error, at: place,
-            "wildcard '\(domain.text)' needs challenge dns-01; issuer '\(issuer)' has \(challenge.rawValue)",
-            hint: "set challenge: dns-01 and dns: on the issuer, or use another issuer")
+        if domain.isWildcard, challenge != .dns01 {
+            // The other challenges can't validate wildcards (RFC 8555 section 8.3 and RFC 8737 section 3).
+            rules.reader.report(
+                .error, at: place,
+                "wildcard '\(domain.text)' needs challenge dns-01; issuer '\(issuer)' has \(challenge.rawValue)",
+                hint: "set challenge: dns-01 and dns: on the issuer, or use another issuer")
+        } else if let zone = foreignZone(for: domain) {
+            let written = rules.reader.value(of: "dns", in: node).flatMap { rules.reader.value(of: "zone", in: $0) }
+            let position = rules.reader.document.position(of: written ?? node)
+            rules.reader.report(
+                .error, at: place,
+                "'\(domain.text)' is not in the zone '\(zone)', to which issuer '\(issuer)' writes the records of dns-01",
+                hint: "set dns.zone to the zone of the name, or use another issuer",
+                notes: [Diagnostic.Note(position: position, message: "the zone is set here")])
+        }
+    }
+
+    /// The zone to which records for dns-01 are written, if the record of a name is not in it; nil if the record can be
+    /// written. A name server refuses such an update (NOTZONE, RFC 2136 section 3.4.1).
+    private func foreignZone(for domain: DomainName) -> String? {
+        guard challenge == .dns01, case .rfc2136(let server)? = dns?.method, !server.zone.isEmpty, !domain.text.isEmpty
+        else { return nil }
+        // The record's name may itself be the zone's apex.
+        let record = "_acme-challenge.\(domain.isWildcard ? String(domain.parent) : domain.text)"
+        return record == server.zone || record.hasSuffix(".\(server.zone)") ? nil : server.zone
     }
 }
