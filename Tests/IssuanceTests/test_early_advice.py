@@ -113,14 +113,22 @@ def test_renew_requests_advice_but_not_about_the_new_certificate(odd, names):
     assert len(ca.issued) == 2 and ca.calls["renewal"] == 1
 
 
-def test_advice_for_later_is_requested_once_and_stored(odd):
+@pytest.mark.parametrize("names", [["--all"], ["app.test"], []])
+def test_advice_for_later_is_stored_and_replaced_by_the_next(odd, names):
     gateway, ca = odd(advice=(DAY, 2 * DAY))
     gateway.apply()
-    for _ in range(2):
-        assert renew(gateway).stdout == "Nothing is due.\n"
-    assert ca.calls["renewal"] == 1
+    assert renew(gateway, *names).stdout == "Nothing is due.\n"
     (at,), = rows(gateway, "SELECT advised_at - unixepoch() FROM renewals")
     assert DAY - 60 < at < 2 * DAY
+    # The instant stays as long as it is within the CA's window.
+    assert renew(gateway, *names).stdout == "Nothing is due.\n"
+    assert rows(gateway, "SELECT advised_at - unixepoch() FROM renewals")[0][0] - at in range(-60, 1)
+    assert ca.calls["renewal"] == 2
+    # The CA will revoke the certificate, and says so before it should be asked again.
+    ca.advice = (-2 * DAY, -DAY)
+    assert "app.test: renewed" in renew(gateway, *names).stderr
+    assert renew(gateway, *names).stdout == "Nothing is due.\n"
+    assert ca.calls["renewal"] == 3 and len(ca.issued) == 2
 
 
 def stalls(answer):

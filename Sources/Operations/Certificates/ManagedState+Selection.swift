@@ -37,14 +37,17 @@ extension ManagedState {
             hint: names.isEmpty ? "aegis-apply puts them there" : "there are: \(names.joined(separator: ", "))")
     }
 
-    /// Whether to ask the CA of a certificate for renewal advice: the certificate is not due yet, and no process has
-    /// asked recently.
+    /// Whether to ask the CA of a certificate for renewal advice when an operator wants to know what is due: the
+    /// certificate is not due yet, and there is no pause. A pause follows a renewal that advice has caused, and an
+    /// answer without advice. Where there is advice, the CA is asked again, since it may have changed its mind.
     package func mayBeAdvised(_ certificate: ManagedCertificate, now: Int64) -> Bool {
         guard let facts = stored[certificate.name], facts.source.provider?.givesAdvice == true,
             !isWanted(certificate, now: now)
         else { return false }
-        let progress = progress[certificate.name]
-        return progress?.advisedFingerprint != facts.fingerprint || progress?.nextAdviceAt ?? 0 <= now
+        guard let progress = progress[certificate.name], progress.advisedFingerprint == facts.fingerprint else {
+            return true
+        }
+        return progress.advisedAt != nil || progress.nextAdviceAt ?? 0 <= now
     }
 }
 
