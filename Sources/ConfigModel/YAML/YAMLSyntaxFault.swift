@@ -26,8 +26,8 @@ enum YAMLSyntaxFault {
     private static func cause(of problem: String, at position: SourcePosition, in source: SourceText) -> YAMLFault? {
         let lines = SourceLines(source)
         let isAtEnd = problem == "found unexpected end of stream"
-        return conflict(in: lines) ?? leftMarker(before: position, in: lines) ?? unclosedQuote(
-            before: position, isAtEnd, in: lines)
+        return conflict(in: lines) ?? leftMarker(before: position, in: lines) ?? wideSpace(before: position, in: lines)
+            ?? unclosedQuote(before: position, isAtEnd, in: lines) ?? quoteWithin(at: position, in: lines)
             ?? variable(at: position, in: lines) ?? surrogate(problem, at: position, in: lines)
     }
 
@@ -54,6 +54,44 @@ enum YAMLSyntaxFault {
                 SourcePosition(line: $0, column: 1), "this line is left of a merge conflict of Git",
                 hint: "remove it, and look whether the lines around it are the ones to keep")
         }
+    }
+
+    /// Finds a space other than U+0020 where YAML needs one: in the indentation, or after an indicator. YAML takes it for
+    /// a part of the text.
+    private static func wideSpace(before position: SourcePosition, in lines: SourceLines) -> YAMLFault? {
+        // libyaml notices it on the same line or on one of the next.
+        for number in stride(from: position.line, to: max(0, position.line - 3), by: -1) {
+            var scan = QuoteScan()
+            var before: Unicode.Scalar?
+            for (index, scalar) in lines[number].unicodeScalars.enumerated() {
+                guard !scan.isComment else { break }
+                let isWide = scalar.value >= 0x80 && scalar.properties.generalCategory == .spaceSeparator
+                if isWide, scan.open == nil, before.map({ ":-?,[{".unicodeScalars.contains($0) }) ?? true {
+                    let code = String(scalar.value, radix: 16, uppercase: true)
+                    return YAMLFault(
+                        SourcePosition(line: number, column: index + 1),
+                        "this is no plain space, but U+\(String(repeating: "0", count: max(0, 4 - code.count)))\(code)",
+                        hint: "write a space in its place: YAML takes it for a part of the text")
+                }
+                scan.read(scalar, at: index)
+                if scalar != " " { before = scalar }
+            }
+        }
+        return nil
+    }
+
+    /// Finds text right after a closing quote, which was probably meant as a part of the quoted text: `'it's down'`.
+    private static func quoteWithin(at position: SourcePosition, in lines: SourceLines) -> YAMLFault? {
+        let line = Array(lines[position.line].unicodeScalars)
+        let index = position.column - 1
+        guard line.indices.contains(index), index > 0, ["'", "\""].contains(line[index - 1]),
+            !" \t,]}:".unicodeScalars.contains(line[index])
+        else { return nil }
+        let mark = line[index - 1]
+        let way = mark == "'" ? "write it twice ('') or put the text in double quotes" : "write a backslash before it"
+        return YAMLFault(
+            SourcePosition(line: position.line, column: position.column - 1), "the quoted text ends at this quote",
+            hint: "if the quote belongs to the text, \(way)")
     }
 
     /// Finds a quoted text that was probably meant to end on the line where it begins: it ends on a later line, and the
@@ -147,25 +185,30 @@ enum YAMLSyntaxFault {
 private struct QuoteScan {
     /// The open quote: its character, and its column on its line.
     private(set) var open: (mark: Unicode.Scalar, column: Int)?
+    /// Whether the rest of the line is a comment.
+    private(set) var isComment = false
+    private var previous: Unicode.Scalar = " "
+    private var isEscaped = false
 
     mutating func read(_ line: String) {
-        var previous: Unicode.Scalar = " "
-        var isEscaped = false
-        for (index, scalar) in line.unicodeScalars.enumerated() {
-            if let quote = open {
-                if isEscaped {
-                    isEscaped = false
-                } else if scalar == "\\", quote.mark == "\"" {
-                    isEscaped = true
-                } else if scalar == quote.mark {
-                    open = nil
-                }
-            } else if scalar == "#", previous == " " {
-                return
-            } else if scalar == "\"" || scalar == "'", " [{,:".unicodeScalars.contains(previous) {
-                open = (scalar, index + 1)
+        (previous, isEscaped, isComment) = (" ", false, false)
+        for (index, scalar) in line.unicodeScalars.enumerated() where !isComment { read(scalar, at: index) }
+    }
+
+    mutating func read(_ scalar: Unicode.Scalar, at index: Int) {
+        if let quote = open {
+            if isEscaped {
+                isEscaped = false
+            } else if scalar == "\\", quote.mark == "\"" {
+                isEscaped = true
+            } else if scalar == quote.mark {
+                open = nil
             }
-            previous = scalar
+        } else if scalar == "#", previous == " " {
+            isComment = true
+        } else if scalar == "\"" || scalar == "'", " [{,:".unicodeScalars.contains(previous) {
+            open = (scalar, index + 1)
         }
+        previous = scalar
     }
 }
