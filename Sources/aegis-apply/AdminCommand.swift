@@ -3,6 +3,7 @@ import ConfigModel
 import Issuers
 import Operations
 import PKI
+import ProgramArguments
 import SQLiteState
 import State
 
@@ -37,16 +38,18 @@ struct CreateToken: ParsableCommand {
     @OptionGroup var options: StateOptions
 
     func validate() throws {
-        let isName = name.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"):
-                true
-            default: "._-@".utf8.contains(byte)
+        try ArgumentRules.check {
+            let isName = name.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"):
+                    true
+                default: "._-@".utf8.contains(byte)
+                }
             }
-        }
-        guard isName, (1...100).contains(name.utf8.count) else {
-            throw ValidationError("A token's name has 1 to 100 letters, digits and characters of '._-@'.")
+            guard isName, (1...100).contains(name.utf8.count) else {
+                throw ValidationError("A token's name has 1 to 100 letters, digits and characters of '._-@'.")
+            }
         }
     }
 

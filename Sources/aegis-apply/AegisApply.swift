@@ -18,10 +18,15 @@ struct AegisApply: ParsableCommand {
         OpenSSLMemory.keepWhenProgramEnds()
         let words = commandFirst(ProgramArguments.words)
         refuseMisspeltCommand(words)
-        main(words)
+        do {
+            var command = try ArgumentRules.unknownFirst { try parseAsRoot(words) }
+            try command.run()
+        } catch {
+            exit(withError: error)
+        }
     }
 
-    /// Puts the command before `--config` and `--state`. Otherwise ArgumentParser would take the word `status` in
+    /// Puts `help` first, and the command before `--config` and `--state`. Otherwise ArgumentParser would take the word `status` in
     /// `--config FILE status` for a file's name.
     private static func commandFirst(_ words: [String]) -> [String] {
         var commands = configuration.subcommands
@@ -38,6 +43,9 @@ struct AegisApply: ParsableCommand {
                 path.append(word)
                 commands = command.configuration.subcommands
                 rest = rest.dropFirst()
+            } else if word == "help", !path.isEmpty, !commands.isEmpty {
+                // ArgumentParser knows `help COMMAND WORD`, and not `COMMAND help WORD`.
+                return [word] + path + rest.dropFirst()
             } else {
                 break
             }

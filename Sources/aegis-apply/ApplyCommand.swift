@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import ProgramArguments
 
 /// Applies the file, or shows what an apply would do.
 struct ApplyCommand: ParsableCommand {
@@ -32,12 +33,14 @@ struct ApplyCommand: ParsableCommand {
     var strict = false
 
     func validate() throws {
-        if strict, !dryRun { throw ValidationError("--strict goes with --dry-run.") }
-        if detailedExitcode, !dryRun { throw ValidationError("--detailed-exitcode goes with --dry-run.") }
-        if preflight, !dryRun {
-            throw ValidationError("--preflight goes with --dry-run: without it the CAs themselves are asked.")
+        try ArgumentRules.check {
+            if strict, !dryRun { throw ValidationError("--strict goes with --dry-run.") }
+            if detailedExitcode, !dryRun { throw ValidationError("--detailed-exitcode goes with --dry-run.") }
+            if preflight, !dryRun {
+                throw ValidationError("--preflight goes with --dry-run: without it the CAs themselves are asked.")
+            }
+            if format == .json, !dryRun { throw ValidationError("--format json goes with --dry-run.") }
         }
-        if format == .json, !dryRun { throw ValidationError("--format json goes with --dry-run.") }
     }
 
     func run() throws {

@@ -6,6 +6,7 @@ import Materials
 import Operations
 import PKI
 import PeerNames
+import ProgramArguments
 import SQLiteState
 import State
 
@@ -38,8 +39,10 @@ struct CheckIdentity: ParsableCommand {
     var format = OutputFormat.text
 
     func validate() throws {
-        guard (1...300).contains(timeout) else { throw ValidationError("--timeout is from 1 to 300 seconds") }
-        _ = try peer()
+        try ArgumentRules.check {
+            guard (1...300).contains(timeout) else { throw ValidationError("--timeout is from 1 to 300 seconds") }
+            _ = try peer()
+        }
     }
 
     /// The peer's host and port. An IPv6 address has no brackets.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ProgramArguments
 
 /// The options by which a command finds the file: its name, or `--config` as in all commands.
 struct FileOptions: ParsableArguments {
@@ -15,6 +16,8 @@ struct FileOptions: ParsableArguments {
     var name: String { file ?? config ?? "aegis.yaml" }
 
     func validate() throws {
-        if file != nil, config != nil { throw ValidationError("Give the file once: FILE or --config FILE.") }
+        try ArgumentRules.check {
+            if file != nil, config != nil { throw ValidationError("Give the file once: FILE or --config FILE.") }
+        }
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import ConfigModel
+import ProgramArguments
 import SystemPackage
 
 /// `aegis-apply init`: writes a first file. At a terminal it asks for the options that are left out.
@@ -62,12 +63,17 @@ struct InitCommand: ParsableCommand {
     private var out: String { output ?? config ?? "aegis.yaml" }
 
     func validate() throws {
-        if output != nil, config != nil { throw ValidationError("Give the file once: --out FILE or --config FILE.") }
-        let belongs: [(String, String?, Source)] = [
-            ("email", email, .letsencrypt), ("zone", zone, .cloudflare), ("cert", cert, .files), ("key", key, .files),
-        ]
-        for (option, value, source) in belongs where value != nil && certificates != source {
-            throw ValidationError("--\(option) goes with --certificates \(source.rawValue).")
+        try ArgumentRules.check {
+            if output != nil, config != nil {
+                throw ValidationError("Give the file once: --out FILE or --config FILE.")
+            }
+            let belongs: [(String, String?, Source)] = [
+                ("email", email, .letsencrypt), ("zone", zone, .cloudflare), ("cert", cert, .files),
+                ("key", key, .files),
+            ]
+            for (option, value, source) in belongs where value != nil && certificates != source {
+                throw ValidationError("--\(option) goes with --certificates \(source.rawValue).")
+            }
         }
     }
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import ConfigModel
 import Issuers
 import PKI
+import ProgramArguments
 import Reconciler
 import SQLiteState
 import State
@@ -31,10 +32,12 @@ struct RekeyCommand: ParsableCommand {
     @OptionGroup var options: StateOptions
 
     func validate() throws {
-        if (newKeyEnv == nil) == (newKeyFile == nil) {
-            throw ValidationError("Name the new key by --new-key-env or by --new-key-file.")
+        try ArgumentRules.check {
+            if (newKeyEnv == nil) == (newKeyFile == nil) {
+                throw ValidationError("Name the new key by --new-key-env or by --new-key-file.")
+            }
+            if oldKeyEnv != nil, oldKeyFile != nil { throw ValidationError("Name the old key once.") }
         }
-        if oldKeyEnv != nil, oldKeyFile != nil { throw ValidationError("Name the old key once.") }
     }
 
     func run() throws {

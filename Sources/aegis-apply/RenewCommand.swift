@@ -3,6 +3,7 @@ import ConfigModel
 import Issuers
 import Operations
 import PKI
+import ProgramArguments
 import Reconciler
 import SQLiteState
 import State
@@ -32,8 +33,10 @@ struct RenewCommand: ParsableCommand {
     @OptionGroup var options: StateOptions
 
     func validate() throws {
-        if all, !names.isEmpty { throw ValidationError("Give names or --all, not both.") }
-        if force, names.isEmpty, !all { throw ValidationError("--force needs names, or --all.") }
+        try ArgumentRules.check {
+            if all, !names.isEmpty { throw ValidationError("Give names or --all, not both.") }
+            if force, names.isEmpty, !all { throw ValidationError("--force needs names, or --all.") }
+        }
     }
 
     func run() throws {

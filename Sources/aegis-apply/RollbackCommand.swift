@@ -1,5 +1,6 @@
 import ArgumentParser
 import ConfigModel
+import ProgramArguments
 import SystemPackage
 
 /// `aegis-apply rollback`: applies the text of an earlier generation again.
@@ -25,7 +26,9 @@ struct RollbackCommand: ParsableCommand {
     @OptionGroup var options: StateOptions
 
     func validate() throws {
-        if format == .json, !dryRun { throw ValidationError("--format json goes with --dry-run.") }
+        try ArgumentRules.check {
+            if format == .json, !dryRun { throw ValidationError("--format json goes with --dry-run.") }
+        }
     }
 
     func run() throws {

@@ -13,7 +13,14 @@ import SystemPackage
 
 @main
 struct AegisGateway: ParsableCommand {
-    static func main() { main(ProgramArguments.words) }
+    static func main() {
+        do {
+            var command = try ArgumentRules.unknownFirst { try parseAsRoot(ProgramArguments.words) }
+            try command.run()
+        } catch {
+            exit(withError: error)
+        }
+    }
 
     static let configuration = CommandConfiguration(
         commandName: "aegis-gateway",
@@ -46,8 +53,10 @@ struct AegisGateway: ParsableCommand {
     var logFormat: EventLog.Format = .text
 
     func validate() throws {
-        guard (0...86_400).contains(drainTimeout) else {
-            throw ValidationError("--drain-timeout is 0 to 86400 seconds")
+        try ArgumentRules.check {
+            guard (0...86_400).contains(drainTimeout) else {
+                throw ValidationError("--drain-timeout is 0 to 86400 seconds")
+            }
         }
     }
 

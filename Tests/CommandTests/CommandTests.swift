@@ -111,6 +111,43 @@ import Testing
         #expect(try ApplyProgram.run(["statu", "--dry-run"], in: folder.path).status == 0)
     }
 
+    @Test(
+        "An unknown option is reported before anything that its value is taken for",
+        arguments: [
+            (["--config", "a", "--state", "b"], "--state"), (["validate", "--config", "a", "--dry", "b"], "--dry"),
+            (["renew", "--all", "--sate", "b"], "--sate"), (["renew", "--force", "--sate"], "--sate"),
+            (["rekey", "--new-key", "x"], "--new-key"), (["rollback", "1", "--format", "json", "--dry"], "--dry"),
+            (["init", "--config", "a", "--outt", "b"], "--outt"), (["--strict", "--dry"], "--dry"),
+        ])
+    func unknownOption(_ arguments: [String], _ option: String) throws {
+        let outcome = try ApplyProgram.run(arguments)
+        #expect(outcome.status == 64)
+        #expect(outcome.errors.hasPrefix("Error: Unknown option '\(option)'"), "\(outcome.errors)")
+    }
+
+    @Test("Rules between options hold if all options are known, and the usage is that of the command")
+    func rules() throws {
+        for (arguments, words) in [
+            (["a", "--config", "b"], "Error: Give the file once: FILE or --config FILE.\n"),
+            (["renew", "--force"], "Error: --force needs names, or --all.\nUsage: aegis-apply renew "),
+            (["--strict"], "Error: --strict goes with --dry-run.\n"),
+        ] {
+            let outcome = try ApplyProgram.run(arguments)
+            #expect(outcome.status == 64 && outcome.errors.hasPrefix(words), "\(outcome.errors)")
+        }
+    }
+
+    @Test(
+        "'help' stands before or after a command with subcommands",
+        arguments: [
+            ["help", "certificates", "revoke"], ["certificates", "help", "revoke"],
+            ["certificates", "revoke", "--help"],
+        ])
+    func help(_ arguments: [String]) throws {
+        let outcome = try ApplyProgram.run(arguments)
+        #expect(outcome.status == 0 && outcome.output.contains("Have the CA revoke a certificate"), "\(outcome.errors)")
+    }
+
     @Test("A JSON plan has every documented key, with null where there is no value")
     func planAsJSON() throws {
         let outcome = try ApplyProgram.run(["--dry-run", "--format", "json", "-"], input: Self.good)
