@@ -36,10 +36,8 @@ package struct StatePlan {
 extension Plan.MassDeletion {
     /// The error that an apply without `--allow-deletions` gives for this mass deletion.
     package var refusal: Diagnostic {
-        let what = [deleted > 0 ? "deleted" : nil, disabled > 0 ? "disabled" : nil].compactMap(\.self)
-        return .error(
-            at: .none,
-            "\(deleted + disabled) of the \(total) enabled hosts would be \(what.joined(separator: " or "))",
+        .error(
+            at: .none, "\(lost) of the \(total) names of the enabled hosts would be deleted or disabled",
             hint: "nothing is applied; to do this, give --allow-deletions")
     }
 }

@@ -88,7 +88,7 @@ struct AegisApply: ParsableCommand {
               --dry-run             show what would happen and change nothing
               --preflight           with --dry-run: ask DNS and CAs whether they would issue
               --refresh             then ask Cloudflare whether it still has its certificates
-              --allow-deletions     allow deleting or disabling most of ten or more enabled hosts
+              --allow-deletions     allow deleting or disabling most of ten or more names
               --strict              with --dry-run: warnings count as errors
               --format text|json    how to print it
               --detailed-exitcode   with --dry-run: exit with 2 when there are changes

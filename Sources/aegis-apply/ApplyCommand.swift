@@ -20,7 +20,7 @@ struct ApplyCommand: ParsableCommand {
             "Then ask Cloudflare whether it still has the certificates that it issued; missing ones are issued again.")
     var refresh = false
 
-    @Flag(help: "Allow deleting or disabling more than half of the enabled hosts, if there are ten or more.")
+    @Flag(help: "Allow deleting or disabling more than half of the enabled hosts' names, if there are ten or more.")
     var allowDeletions = false
 
     @Option(help: "How to print the plan: text or json.")

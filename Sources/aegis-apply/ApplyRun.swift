@@ -22,7 +22,7 @@ struct ApplyRun {
     var signals: StopSignals?
     /// Whether providers are asked if they still have the certificates that they issued.
     var refreshes = false
-    /// Whether the apply may delete or disable more than half of ten or more enabled hosts.
+    /// Whether the apply may delete or disable more than half of ten or more names of enabled hosts.
     var allowsDeletions = false
 
     /// What has come of the plans so far.

@@ -22,7 +22,7 @@ struct DryRun {
     var isStrict = false
     /// Whether the exit code is 2 when there are changes.
     var tellsChanges = false
-    /// Whether an apply may delete or disable more than half of ten or more enabled hosts.
+    /// Whether an apply may delete or disable more than half of ten or more names of enabled hosts.
     var allowsDeletions = false
 
     /// Prints the plan, then ends the program with the exit code.

@@ -17,7 +17,7 @@ struct RollbackCommand: ParsableCommand {
     @Flag(help: "Show what would happen and change nothing.")
     var dryRun = false
 
-    @Flag(help: "Allow deleting or disabling more than half of the enabled hosts, if there are ten or more.")
+    @Flag(help: "Allow deleting or disabling more than half of the enabled hosts' names, if there are ten or more.")
     var allowDeletions = false
 
     @Option(help: "With --dry-run: how to print the plan: text or json.")

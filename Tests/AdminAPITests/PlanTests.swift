@@ -84,6 +84,6 @@ import Testing
                     record: Array(#"{"domain":"h\#(number).test","respond":{}}"#.utf8)))
         }
         let answer = plan("version: 1\nhosts: []\n")
-        #expect(answer.text.contains("12 of the 12 enabled hosts would be deleted"))
+        #expect(answer.text.contains("12 of the 12 names of the enabled hosts would be deleted or disabled"))
     }
 }

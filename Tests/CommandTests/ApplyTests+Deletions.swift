@@ -12,14 +12,16 @@ extension ApplyTests {
         try write(text(12))
         #expect(try apply().status == 0)
         try write(text(0))
-        let words = "error: 12 of the 12 enabled hosts would be deleted"
+        let words = "error: 12 of the 12 names of the enabled hosts would be deleted or disabled"
         let foreseen = try apply("--dry-run")
         #expect(foreseen.status == 3)
         #expect(foreseen.errors.contains(words))
         #expect(foreseen.output.contains("! aegis.yaml: \(words)"), "\(foreseen.output)")
         let refused = try apply()
         #expect(refused.status == 1)
-        #expect(refused.errors.contains("12 of the 12 enabled hosts would be deleted\nhint: nothing is applied; "))
+        #expect(
+            refused.errors.contains(
+                "12 of the 12 names of the enabled hosts would be deleted or disabled\nhint: nothing is applied; "))
         #expect(try sql("SELECT count(*) FROM items WHERE kind = 'host'") == "12\n")
         #expect(try apply("--dry-run", "--allow-deletions").status == 0)
         #expect(try apply("--allow-deletions").output.hasSuffix("12 deleted.\n"))

@@ -138,7 +138,7 @@ extension PlannerTests {
         let before = Self.snapshot(of: try Self.configuration(text(0..<10, disabled: 0)))
         let after = try Self.configuration(text(deleted..<10, disabled: deleted + disabled))
         let plan = Planner(after, against: before, now: 0).plan()
-        let mass = Plan.MassDeletion(deleted: deleted, disabled: disabled, of: 10)
+        let mass = Plan.MassDeletion(lost: deleted + disabled, of: 10)
         #expect((mass != nil) == isMass)
         #expect(plan.massDeletion == mass)
         // Hosts that are already disabled are not counted.
@@ -161,13 +161,42 @@ extension PlannerTests {
         let before = Self.snapshot(of: try Self.configuration(text(all) { $0 < enabled }))
         let count = gone.clamped(to: 0..<enabled).count
         let deleting = try Self.configuration(text(all.filter { !gone.contains($0) }) { $0 < enabled })
-        let deletion = isMass ? Plan.MassDeletion(deleted: count, disabled: 0, of: enabled) : nil
+        let deletion = isMass ? Plan.MassDeletion(lost: count, of: enabled) : nil
         #expect((deletion != nil) == isMass)
         #expect(Planner(deleting, against: before, now: 0).plan().massDeletion == deletion)
         // Disabling hosts counts like deleting them. New hosts do not compensate for them.
         let disabling = try Self.configuration(text(all) { $0 < enabled && !gone.contains($0) || $0 == all.last })
-        let disabled = isMass ? Plan.MassDeletion(deleted: 0, disabled: count, of: enabled) : nil
-        #expect(Planner(disabling, against: before, now: 0).plan().massDeletion == disabled)
+        #expect(Planner(disabling, against: before, now: 0).plan().massDeletion == deletion)
+    }
+
+    @Test(
+        "The limit on deletions counts names, whatever host has them",
+        arguments: [
+            // The 20 aliases of one host are dropped, or some of them.
+            ("[a: 0-20]", "[a:]", 20, 21), ("[a: 0-20]", "[a: 0-10]", 0, 21), ("[a: 0-20]", "[a: 0-9]", 11, 21),
+            // A name that moves to another host stays in service, as do names that become aliases.
+            ("[a: 0-20]", "[b: 0-20]", 0, 21), ("[0:][1:][2:][3:][4:][5:][6:][7:][8:][9:]", "[0: 1-10]", 0, 10),
+            ("[a: 0-5][b: 5-10]", "[a: 0-5][c: 5-10]", 0, 12), ("[a: 0-5][b: 5-11]", "[a: 0-5]", 7, 13),
+            ("[a: 0-5][b: 5-11]", "[a: 0-5][-b: 5-11]", 7, 13), ("[a: 0-5][-b: 5-11]", "[a: 0-5]", 0, 6),
+            ("[a: 0-8]", "[b:]", 0, 9), ("[a: 0-9]", "[b:]", 10, 10), ("[a: 0-9]", "[-a:][b: 0-9]", 0, 10),
+        ])
+    func namesOfHosts(_ before: String, _ after: String, _ lost: Int, _ total: Int) throws {
+        /// `[a: 0-3]` is a host with the aliases h0 to h2, and a host with `-` is disabled.
+        func file(_ hosts: String) throws -> Configuration {
+            let list = hosts.split(separator: "]").map { host in
+                let parts = host.dropFirst().split(separator: ":")
+                let name = parts[0].drop { $0 == "-" }
+                let ends = parts.count > 1 ? parts[1].dropFirst().split(separator: "-").compactMap { Int($0) } : []
+                let aliases = ends.isEmpty ? [] : (ends[0]..<ends[1]).map { "h\($0).test" }
+                let domain = name.allSatisfy(\.isNumber) ? "h\(name)" : name
+                return "{ domain: \(domain).test, aliases: [\(aliases.joined(separator: ", "))], respond: {}, "
+                    + "enabled: \(!parts[0].hasPrefix("-")) }"
+            }
+            return try Self.configuration("version: 1\nhosts: [\(list.joined(separator: ", "))]\n")
+        }
+        let plan = Planner(try file(after), against: Self.snapshot(of: try file(before)), now: 0).plan()
+        #expect(plan.massDeletion == (lost == 0 ? nil : Plan.MassDeletion(lost: lost, of: total)))
+        #expect((plan.massDeletion != nil) == (lost > 0))
     }
 
     struct Purge: Sendable {

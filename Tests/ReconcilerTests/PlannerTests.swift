@@ -337,7 +337,7 @@ import Testing
         var before = Self.snapshot(of: try Self.configuration(text(0..<total)))
         before.items[ItemID(.host, "api.test")] = StoredItem(owner: .api, record: [])
         let plan = Planner(try Self.configuration(text(deleted..<total)), against: before, now: 0).plan()
-        #expect(plan.massDeletion == (isMass ? Plan.MassDeletion(deleted: deleted, disabled: 0, of: total) : nil))
+        #expect(plan.massDeletion == (isMass ? Plan.MassDeletion(lost: deleted, of: total) : nil))
         #expect((plan.massDeletion != nil) == isMass)
     }
 }

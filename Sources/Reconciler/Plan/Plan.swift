@@ -15,28 +15,24 @@ package struct Plan: Sendable, Equatable {
     /// Items of the state that did not come from the file. An apply leaves these items alone.
     package var unmanaged: [ItemID]
 
-    /// Set when the plan takes so many enabled hosts out of service that it may be a mistake.
+    /// Set when the plan takes so many names out of service that it may be a mistake.
     package var massDeletion: MassDeletion?
     /// The conflicts between the file and items that the admin API owns. An apply with any conflict changes nothing.
     package var conflicts: [Diagnostic] = []
 
-    /// How many hosts a plan takes out of service, for the operator to confirm.
+    /// How many names a plan takes out of service, for the operator to confirm: its enabled hosts no longer have them.
     package struct MassDeletion: Sendable, Equatable {
-        /// With fewer enabled hosts than this, no confirmation is needed.
-        static let fewestHosts = 10
+        /// With fewer names than this, no confirmation is needed.
+        static let fewestNames = 10
 
-        /// How many enabled hosts are deleted.
-        package let deleted: Int
-        /// How many enabled hosts stay in the file and are disabled.
-        package let disabled: Int
-        /// How many enabled hosts of the state come from the file.
+        package let lost: Int
+        /// How many names the enabled hosts of the state have that come from the file.
         package let total: Int
 
-        /// Nil unless more than half of at least ten enabled hosts are deleted or disabled.
-        init?(deleted: Int, disabled: Int, of total: Int) {
-            guard total >= Self.fewestHosts, 2 * (deleted + disabled) > total else { return nil }
-            self.deleted = deleted
-            self.disabled = disabled
+        /// Nil unless more than half of at least ten names are lost.
+        init?(lost: Int, of total: Int) {
+            guard total >= Self.fewestNames, 2 * lost > total else { return nil }
+            self.lost = lost
             self.total = total
         }
     }

@@ -319,14 +319,10 @@ extension Configuration {
 }
 
 extension Change {
-    /// Whether the change disables a host that is enabled in the state.
-    var disablesHost: Bool { wasEnabled == true }
-
-    /// Whether the state has the host as enabled, if the change enables or disables it; nil for other changes.
-    var wasEnabled: Bool? {
-        guard item.kind == .host, exists, action == .update || action == .adopt,
-            let field = fields.first(where: { $0.path == "enabled" })
-        else { return nil }
-        return field.after == .bool(false)
+    /// Whether the change may take names of a host out of service: it deletes the host, or changes its names or whether
+    /// it is enabled.
+    var mayLoseNames: Bool {
+        item.kind == .host && exists
+            && (action == .delete || fields.contains { $0.path == "enabled" || $0.path == "aliases" })
     }
 }

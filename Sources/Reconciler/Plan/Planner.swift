@@ -67,23 +67,27 @@ package struct Planner: Sendable {
         return Plan(
             generation: snapshot.generation, changes: changes,
             unmanaged: others.filter { $0.value.owner == .api || kept.contains($0.key) }.keys.sorted(),
-            massDeletion: massDeletion(among: others, changes), conflicts: conflicts())
+            massDeletion: massDeletion(changes), conflicts: conflicts())
     }
 
-    private func massDeletion(among others: [ItemID: StoredItem], _ changes: [Change]) -> Plan.MassDeletion? {
-        let deleted = others.count {
-            $0.key.kind == .host && $0.value.owner == .file && Host(record: $0.value.record)?.enabled != false
+    private func massDeletion(_ changes: [Change]) -> Plan.MassDeletion? {
+        // Only these changes can take names out of service, so only their records are parsed.
+        let former = changes.filter { $0.mayLoseNames && $0.former?.owner == .file }
+        var names: Set<String> = []
+        for host in former.compactMap({ $0.former.flatMap { Host(record: $0.record) } }) where host.enabled {
+            names.formUnion(host.names.map(\.text))
         }
-        let disabled = changes.count(where: \.disablesHost)
-        guard deleted + disabled > 0 else { return nil }
-        // An unchanged host is enabled in the state if it is enabled in the file, so its record need not be parsed.
-        var enabled = Dictionary(changes.compactMap { change in change.wasEnabled.map { (change.item, $0) } }) { $1 }
-        let staying = configuration.hosts.indices.count { index in
-            let id = ItemID(.host, configuration.hosts[index].domain.text)
-            guard snapshot.items[id]?.owner == .file else { return false }
-            return enabled.removeValue(forKey: id) ?? configuration.hosts[index].enabled
+        var lost = names
+        for host in configuration.hosts where host.enabled && !lost.isEmpty {
+            for name in host.names { lost.remove(name.text) }
         }
-        return Plan.MassDeletion(deleted: deleted, disabled: disabled, of: staying + deleted)
+        guard !lost.isEmpty else { return nil }
+        let changed = Set(former.map(\.item))
+        let unchanged = configuration.hosts.lazy.filter { host in
+            let id = ItemID(.host, host.domain.text)
+            return host.enabled && !changed.contains(id) && snapshot.items[id]?.owner == .file
+        }
+        return Plan.MassDeletion(lost: lost.count, of: unchanged.reduce(names.count) { $0 + 1 + $1.aliases.count })
     }
 
     /// The findings of one thread that compares some of the items.
