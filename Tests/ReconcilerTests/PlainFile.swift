@@ -123,6 +123,12 @@ struct PlainFile {
         }
     }
 
+    /// Whether a plan may order the item. The certificate of a disabled host stays as it is, although its record may
+    /// change.
+    func isWanted(_ id: ItemID) -> Bool {
+        id.kind != .certificate || items.contains { $0.id == id } || hostCertificates().contains { $0.id == id }
+    }
+
     private func directories(of item: Item) -> [String] {
         Self.issuers(of: item).compactMap { name in
             items.first { $0.kind == .issuer && $0.name == name }?.fields["directory"]?.plainText
@@ -143,12 +149,14 @@ struct PlainFile {
             case (let old?, let item?):
                 let (left, right) = (Self.effective(old), Self.effective(item))
                 let paths = Set(left.keys).union(right.keys).filter { left[$0] != right[$0] }
-                if !paths.isEmpty {
+                if !new.isWanted(id) {
+                    continue
+                } else if !paths.isEmpty {
                     let values = paths.map { ($0, Self.shown($0, left[$0], right[$0])) }
                     found[id] = .changed(Dictionary(uniqueKeysWithValues: values))
                 } else if id.kind == .certificate, let issued = directories(of: old).first,
                     !new.directories(of: item).contains(issued),
-                    new.hostCertificates().contains(where: { $0.id == id }) || item.fields["issuer"] != nil
+                    new.isWanted(id)
                 {
                     // The CA that issued it is no longer among its issuers.
                     found[id] = .changed([:])

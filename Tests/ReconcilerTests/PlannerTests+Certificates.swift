@@ -127,6 +127,34 @@ extension PlannerTests {
         #expect(try action(80) == .issue)
     }
 
+    @Test("A disabled host orders nothing, whatever changes, until it is enabled")
+    func disabledHostChanges() throws {
+        let file = """
+            version: 1
+            issuers:
+              one: { type: acme, directory: "https://one.example.com/dir" }
+              two: { type: acme, directory: "https://two.example.com/dir" }
+            hosts: [{ domain: a.test, aliases: [b.test], respond: {}, ssl_mode: letsencrypt, issuers: [one] }]
+
+            """
+        var snapshot = Self.snapshot(of: try Self.configuration(file))
+        snapshot.items[ItemID(.certificate, "a.test")]?.certificate = CertificateFacts(
+            domains: ["a.test", "b.test"], source: .letsencrypt, issuerCommonName: "CA", notBefore: 0,
+            expiresAt: 90 * Self.day, autoRenew: true, createdAt: 0, fingerprint: "",
+            directory: "https://one.example.com/dir")
+        func actions(_ text: String) throws -> [Action] {
+            Planner(try Self.configuration(text), against: snapshot, now: Self.day).plan().changes.map(\.action)
+        }
+        for (from, to) in [("[one]", "[two]"), ("aliases: [b.test], ", ""), ("[b.test]", "[b.test, c.test]")] {
+            let changed = file.replacing(from, with: to)
+            #expect(try actions(changed) == [.issue, .update])
+            #expect(try actions(changed.replacing("respond: {}", with: "respond: {}, enabled: false")) == [.update])
+        }
+        // A change that needs no order is recorded.
+        let more = file.replacing("[one]", with: "[one, two]")
+        #expect(try actions(more.replacing("respond: {}", with: "respond: {}, enabled: false")) == [.update, .update])
+    }
+
     @Test(
         "Disabling more than half of at least ten hosts counts like deleting them",
         arguments: [(0, 5, false), (0, 6, true), (3, 3, true), (3, 2, false), (10, 0, true)])

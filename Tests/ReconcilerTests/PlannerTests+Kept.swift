@@ -192,7 +192,7 @@ extension PlannerTests {
     static let replaced = [
         Replaced(testDescription: "a name less", from: "aliases: [www.a.test], ", to: ""),
         Replaced(testDescription: "a name more", to: "[www.a.test, m.a.test]"),
-        Replaced(testDescription: "another issuer", from: "issuers: [one]", to: "issuers: [two]", isKept: false),
+        Replaced(testDescription: "another issuer", from: "issuers: [one]", to: "issuers: [two]"),
         Replaced(
             testDescription: "another alias", from: "domain: a.test, aliases: [www.a.test]",
             to: "domain: a.test, aliases: [m.a.test]"),
@@ -212,7 +212,7 @@ extension PlannerTests {
         return snapshot
     }
 
-    @Test("A certificate replaced for other names is kept", arguments: replaced)
+    @Test("A certificate replaced by another order is kept", arguments: replaced)
     func replaced(_ example: Replaced) throws {
         let text = Self.back.replacing(example.from, with: example.to)
         let plan = Planner(
@@ -260,11 +260,32 @@ extension PlannerTests {
         let other = try #require(try change(Self.back.replacing("issuers: [one]", with: "issuers: [rsa]"))?.reason)
         #expect(
             other
-                == "'a.test@01234567' was kept since 1970-01-01 00:00:00 UTC; it is not used again:"
+                == "the certificate in force is kept until 1970-02-01 00:00:00 UTC;"
+                + " 'a.test@01234567' was kept since 1970-01-01 00:00:00 UTC; it is not used again:"
                 + " it is from issuer 'one', its key is ecdsa-p256")
         // If two kept certificates fit, the one that was kept last is used, whatever its name.
         snapshot.kept["a.test@ffffffff"] = kept
         snapshot.kept["a.test@01234567"]?.since = kept.since + 60
         #expect(try change(Self.back)?.predecessor == "a.test@01234567")
+    }
+
+    @Test("When its former issuer is back, a kept certificate is used again, or the plan says why not")
+    func issuerComesBack() throws {
+        let id = ItemID(.certificate, "a.test")
+        let moved = Self.back.replacing("issuers: [one]", with: "issuers: [two]")
+        var snapshot = Self.snapshot(of: try Self.configuration(moved))
+        let kept = try #require(try Self.snapshotOfBack().kept["a.test"])
+        snapshot.items[id]?.certificate = kept.item.certificate
+        snapshot.items[id]?.certificate?.directory = "https://two.example.com/dir"
+        snapshot.kept["a.test@01234567"] = kept
+        func change(day: Int64 = 1, loss: String? = nil) throws -> Change? {
+            snapshot.kept["a.test@01234567"]?.item.certificate?.loss = loss
+            return Planner(try Self.configuration(Self.back), against: snapshot, now: day * Self.day).plan().changes
+                .first { $0.item == id }
+        }
+        let back = try #require(try change())
+        #expect(back.action == .update && back.predecessor == "a.test@01234567" && back.isAtHand && back.keepsFormer)
+        let again = try change(loss: "was revoked")
+        #expect(again?.action == .issue && again?.predecessor == nil)
     }
 }

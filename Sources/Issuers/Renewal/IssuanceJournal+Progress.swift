@@ -11,4 +11,11 @@ extension IssuanceJournal {
         progress.lastFailure = failure.reason
         try putRenewal(progress)
     }
+
+    /// Forgets the failed tries to obtain a certificate, since they were for another declaration of it.
+    package func forgetFailures(of certificate: String) throws(StateError) {
+        guard var progress = try renewal(of: certificate), progress.failures > 0 else { return }
+        (progress.failures, progress.nextTryAt, progress.lastFailure) = (0, nil, nil)
+        try putRenewal(progress)
+    }
 }

@@ -256,12 +256,27 @@ extension Applier {
                         generation.number, isComplete ? .complete : .partial, summary: outcome.summary))
             }
             try applier.store.commit(last, by: applier.holder)
+            try forgetFailures(plan)
             return outcome
+        }
+
+        /// Forgets failed tries for certificates that are good again since their declarations have changed.
+        private func forgetFailures(_ plan: Plan) throws {
+            let ordered = Set(plan.changes.filter { $0.item.kind == .certificate && !$0.isAtHand }.map(\.item.name))
+            for change in plan.changes where change.isAtHand || change.changesHostCertificate {
+                guard !ordered.contains(change.item.name) else { continue }
+                try applier.store.forgetFailures(of: change.item.name)
+            }
         }
     }
 }
 
 extension Change {
+    /// Whether the change alters what certificate a host needs.
+    fileprivate var changesHostCertificate: Bool {
+        item.kind == .host && exists && fields.contains { $0.path == "issuers" || $0.path == "aliases" }
+    }
+
     /// Revokes the item's certificate or deletes its packs at the provider, if the change has a retirement.
     fileprivate func retire(_ context: IssuanceContext, _ sources: CertificateSources) -> CertificateWork.Event {
         do throws(IssuanceFailure) {

@@ -32,16 +32,6 @@ extension Planner {
         order(of: item) != formerOrder(of: stored.record)
     }
 
-    /// Whether a changed declaration differs from the stored certificate's order only by its names. CA and kind of key
-    /// are the same.
-    func onlyNamesDiffer(_ item: DeclaredItem, from stored: StoredItem) -> Bool {
-        guard var new = order(of: item), let old = formerOrder(of: stored.record), new.names != old.names else {
-            return false
-        }
-        (new.names, new.subject) = (old.names, old.subject)
-        return new == old
-    }
-
     /// Why a kept certificate is not reused for an item that is ordered instead: a clause for the plan.
     private func whyNotUsed(_ kept: StoredItem, as item: DeclaredItem) -> String {
         let causes =

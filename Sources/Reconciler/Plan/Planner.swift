@@ -103,6 +103,8 @@ package struct Planner: Sendable {
         guard var change = stored?.owner == .api ? adoption(of: item, stored) : change(for: item, stored) else {
             return
         }
+        // The certificate of a disabled host is replaced when the host is enabled.
+        if !item.isWanted, change.action == .issue { return }
         change.former = stored
         found.changes.append(change)
     }
@@ -139,7 +141,7 @@ package struct Planner: Sendable {
             action: drift[item.id] == nil ? replacement(of: item, stored) : item.replacement, item: item.id,
             exists: true, fields: fields,
             reason: item.unknown ?? (fields.isEmpty ? "the same, recorded by another version" : nil), declared: item)
-        if change.action == .issue, onlyNamesDiffer(item, from: stored), isKeptWhenReplaced(stored) {
+        if change.action == .issue, isAnotherOrder(item, than: stored), isKeptWhenReplaced(stored) {
             change.keepsFormer = true
             change.reason = "the certificate in force is kept until \(UTCTime.text(keptUntil(stored)))"
         }
