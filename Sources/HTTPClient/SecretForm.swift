@@ -24,6 +24,9 @@ struct SecretForm: Sendable {
     /// occur by chance.
     static let shortestEncoded = 6
 
+    /// A shorter secret, in bytes, is found only as a word of its own. Elsewhere, its letters are part of other words.
+    private static let shortestPart = 4
+
     private let bytes: SecretBytes
     private let encoding: Encoding
 
@@ -46,6 +49,10 @@ struct SecretForm: Sendable {
     /// ends that contain bits of the secret, and the padding.
     func range(in text: [UInt8], from start: Int, _ styles: [EscapeStyle]) -> Range<Int>? {
         guard let end = end(in: text, from: start, styles) else { return nil }
+        if bytes.count < Self.shortestPart {
+            let isLetter = { (index: Int) in text.indices.contains(index) && Self.isWord(text[index]) }
+            return isLetter(start - 1) || isLetter(end) ? nil : start..<end
+        }
         guard case .base64(let isInside) = encoding else { return start..<end }
         let digits = { (byte: UInt8) in Self.isBase64(byte) }
         let lower = isInside ? Self.start(ofOne: digits, before: start, in: text, styles) : start
@@ -154,6 +161,11 @@ struct SecretForm: Sendable {
             default: byte == secret
             }
         }
+    }
+
+    private static func isWord(_ byte: UInt8) -> Bool {
+        byte >= 0x80 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
+            || UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20
     }
 
     private static func isBase64(_ byte: UInt8) -> Bool {

@@ -5,7 +5,7 @@ import PKI
 /// A secret is found unescaped and with each `EscapeStyle`. It is also found in hex and in both alphabets of base64,
 /// even within a longer encoded text such as the credentials of Basic authentication. If a secret is itself base64, the
 /// bytes that it encodes are searched for too. If a text ends within a secret, the first eight bytes are enough to find
-/// it.
+/// it. A secret of a few bytes is found only as a word of its own.
 package struct SecretMask: Sendable {
     private let forms: [SecretForm]
     /// For each byte, the indices of the forms that can begin with it. Most bytes begin no form, so this table makes

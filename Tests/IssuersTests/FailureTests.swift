@@ -16,7 +16,7 @@ import Testing
                 status: 429, retryAfter: retryAfter.map { "\($0.components.seconds)" }, body: Array(body.utf8)))
         let client = try ACMEClient(
             directory: ACMEURL("https://ca.test/directory"), key: PrivateKey.generate(.ecdsaP256), edge: edge,
-            wait: { _ in }, now: { 1000 })
+            wait: { _, _ in }, now: { 1000 })
         return try #require(#expect(throws: ACMEError.self) { try client.directory() })
     }
 
@@ -218,6 +218,21 @@ import Testing
         ] {
             #expect(Self.mask().hiding(in: Array(text.utf8)) == Array(text.utf8))
         }
+    }
+
+    @Test(
+        "A secret of a few letters is hidden as a word, and not in other words",
+        arguments: [
+            (
+                "a", "no CA certificates: 'a' and \"a\", a=a,Bearer a",
+                "no CA certificates: '****' and \"****\", ****=****,Bearer ****"
+            ),
+            ("cat", "certificates of the cat", "certificates of the ****"),
+            ("a", "a", "****"), ("1", "HTTP 401, 1 try, v1, -1-", "HTTP 401, **** try, v1, -****-"),
+            ("cert", "certificates", "****ificates"),
+        ])
+    func shortWords(_ secret: String, _ text: String, _ hidden: String) {
+        #expect(SecretMask([SecretBytes(Array(secret.utf8))]).hiding(in: text) == hidden)
     }
 
     @Test("An issuer's mask knows all secrets that the issuer refers to")
