@@ -16,7 +16,7 @@ func client(_ bytes: [UInt8], status: Int) -> CloudflareClient {
         transport: { (request) throws(HTTPFailure) in
             let isLate = request.url.contains("page=") && !request.url.contains("page=1&")
             return HTTPResponse(status: status, body: isLate ? Array(#"{"result":[]}"#.utf8) : bytes)
-        }, wait: { _ in }, now: { 1_800_000_000 })
+        }, wait: { _, _ in }, now: { 1_800_000_000 })
 }
 
 func take(_ bytes: [UInt8]) {

@@ -16,7 +16,7 @@ let login = #"{"auth":{"client_token":"canary-token","lease_duration":60,"renewa
 /// A session that gets these bytes as answers: to the login and renewals with `isToken`, otherwise to all later calls.
 func session(_ bytes: [UInt8], status: Int, isToken: Bool, isVersioned: Bool) -> VaultSession {
     let client = try? VaultClient(
-        VaultServer(address: "https://vault.test"), jitter: 1, wait: { _ in }, now: { 1_800_000_000 },
+        VaultServer(address: "https://vault.test"), jitter: 1, wait: { _, _ in }, now: { 1_800_000_000 },
         connect: { (_) throws(HTTPFailure) in
             { (request) throws(HTTPFailure) in
                 if request.url.contains("/v1/auth/") != isToken {

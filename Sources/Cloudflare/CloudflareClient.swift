@@ -16,7 +16,7 @@ package struct CloudflareClient: Sendable {
     private let baseURL: String
     private let credential: SecretField
     private let transport: Transport
-    private let wait: @Sendable (Duration) -> Void
+    private let wait: @Sendable (Duration, _ cause: String) -> Void
     private let now: @Sendable () -> Int64
     private let patience: Duration
 
@@ -25,12 +25,12 @@ package struct CloudflareClient: Sendable {
     /// - Parameters:
     ///   - baseURL: The API's address, with a path and without a final slash.
     ///   - credential: A Bearer token, or an Origin CA key in the field X-Auth-User-Service-Key.
-    ///   - wait: Sleeps before a call is repeated.
+    ///   - wait: Sleeps before a call is repeated. The cause says in words of ours why the last answer was of no use.
     ///   - now: Returns seconds since 1970, to compute the delay from a date in Retry-After.
-    ///   - patience: How long the waits of a call may take together.
+    ///   - patience: How long the waits and the failed tries of a call may take together, before the last try.
     package init(
         baseURL: String, credential: SecretField, transport: @escaping Transport,
-        wait: @escaping @Sendable (Duration) -> Void, now: @escaping @Sendable () -> Int64,
+        wait: @escaping @Sendable (Duration, _ cause: String) -> Void, now: @escaping @Sendable () -> Int64,
         patience: Duration = .seconds(60)
     ) {
         self.baseURL = baseURL
@@ -66,25 +66,28 @@ package struct CloudflareClient: Sendable {
         var backoff = Backoff(budget: patience)
         while true {
             let answer: HTTPResponse
+            let begun = now()
             do throws(HTTPFailure) {
                 answer = try transport(request)
             } catch {
+                backoff.note(.seconds(now() - begun))
                 // Failures with a hint persist until the operator acts, so the call is not repeated.
                 let isRepeatable = method != .post || !error.mayHaveArrived
                 guard isRepeatable, error.hint == nil, let delay = backoff.delay(retryAfter: nil) else {
                     throw .noAnswer(error)
                 }
-                wait(delay)
+                wait(delay, error.reason)
                 continue
             }
             if let refusal = refusal(of: answer) {
+                backoff.note(.seconds(now() - begun))
                 let retryAfter = refusal.retryAfterSeconds.map { Duration.seconds($0) }
                 // Without a search, a second call might make a second object.
                 let isRepeatable = method != .post || !refusal.leavesDoubt || finding != nil
                 guard refusal.isTransient, isRepeatable, let delay = backoff.delay(retryAfter: retryAfter) else {
                     throw .refused(refusal)
                 }
-                wait(delay)
+                wait(delay, "HTTP \(refusal.status)")
                 if refusal.mayHideSuccess, let finding, let found = try finding() {
                     return (answer, CloudflareEnvelope(result: found, resultInfo: nil))
                 }

@@ -60,16 +60,16 @@ package struct VaultClient: Sendable {
     let now: @Sendable () -> Int64
     private let connect: Connect
     private let transport: Transport
-    private let wait: @Sendable (Duration) -> Void
+    private let wait: @Sendable (Duration, _ cause: String) -> Void
     private let jitter: UInt64
 
     /// - Parameters:
     ///   - jitter: A number that differs between clients, so that they don't repeat calls at the same time.
-    ///   - wait: Sleeps before a call is repeated.
+    ///   - wait: Sleeps before a call is repeated. The cause says in words of ours why the last answer was of no use.
     ///   - now: Returns seconds since 1970.
     /// - Throws: If the address or the CAs can't be used.
     package init(
-        _ server: VaultServer, jitter: UInt64, wait: @escaping @Sendable (Duration) -> Void,
+        _ server: VaultServer, jitter: UInt64, wait: @escaping @Sendable (Duration, _ cause: String) -> Void,
         now: @escaping @Sendable () -> Int64
     ) throws(VaultError) {
         try self.init(server, jitter: jitter, wait: wait, now: now, connect: server.connect)
@@ -78,7 +78,7 @@ package struct VaultClient: Sendable {
     /// Makes a client whose connections come from the caller. `connect` gets the client certificate to show; nil for
     /// none.
     package init(
-        _ server: VaultServer, jitter: UInt64, wait: @escaping @Sendable (Duration) -> Void,
+        _ server: VaultServer, jitter: UInt64, wait: @escaping @Sendable (Duration, _ cause: String) -> Void,
         now: @escaping @Sendable () -> Int64, connect: @escaping Connect
     ) throws(VaultError) {
         self.server = server
@@ -121,7 +121,7 @@ package struct VaultClient: Sendable {
                 guard error.isTransient, let delay = patience.delay(retryAfter: error.retryAfter, spent: spent) else {
                     throw error.with(mayBeDone: mayBeDone)
                 }
-                wait(delay)
+                wait(delay, error.status.map { "HTTP \($0)" } ?? error.reason)
             }
         }
     }

@@ -82,7 +82,8 @@ struct DryRun {
         let known = try EdgeStatus.orderedAgain(configuration, snapshot, store)
         guard refreshes, let store else { return (known, []) }
         let answers = try Refresh(
-            configuration: configuration, secrets: SecretReader(directory: file.directory), store: store
+            configuration: configuration, secrets: SecretReader(directory: file.directory), store: store,
+            patience: .seconds(15)
         ).ask()
         return (answers.losses.merging(known) { $1 }, answers.warnings)
     }

@@ -9,6 +9,8 @@ struct Refresh {
     let configuration: Configuration
     let secrets: SecretReader
     let store: SQLiteStateStore
+    /// How long a call may wait in total before it is repeated.
+    var patience = Duration.seconds(60)
 
     /// A question to a provider about one item. `ask` returns why the item is gone; nil when the provider still has it.
     private struct Question: Sendable {
@@ -33,14 +35,15 @@ struct Refresh {
 
     /// Asks about all items. After a request to stop, the questions under way are abandoned.
     func ask(_ stop: StopRequest? = nil) throws -> Answers {
-        let check = CloudflareDrift(secrets)
+        let check = CloudflareDrift(secrets, patience: patience)
         let questions = try certificates() + packs()
         var answers = Answers(unfinished: questions.map(\.item))
         let since = ContinuousClock.now
         try ParallelWork(count: 8, stop: stop).run(
             questions,
-            stillWaiting: { _, _ in
-                Terminal.complain("  still waiting for Cloudflare (\(since.secondsPassed) s)\n")
+            stillWaiting: { _, waits in
+                let reason = waits.first.map { ": \($0.reason)" } ?? ""
+                Terminal.complain("  still waiting for Cloudflare (\(since.secondsPassed) s\(reason))\n")
             }
         ) { question, tell in
             do throws(IssuanceFailure) {

@@ -81,7 +81,7 @@ final class ScriptedEdge: ACMEEdge {
         try ACMEClient(
             directory: ACMEURL("https://ca.test/directory"), key: key.get(),
             account: hasAccount ? ACMEURL("https://ca.test/account/1") : nil, edge: self,
-            wait: { duration in self.state.withLock { $0.waits.append(duration) } }, now: { Self.now })
+            wait: { duration, _ in self.state.withLock { $0.waits.append(duration) } }, now: { Self.now })
     }
 }
 

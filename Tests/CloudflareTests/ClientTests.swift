@@ -108,6 +108,10 @@ struct ClientTests {
         let busy = ScriptedTransport(Array(repeating: .answer(503, ""), count: 20))
         #expect(throws: CloudflareError.self) { try busy.client.issue(Self.order, for: Self.request, inZone: nil) }
         #expect(busy.delays.reduce(0, +) <= 60 && busy.requests.count > 5)
+        // A failed call's own time counts too.
+        let silent = ScriptedTransport(Array(repeating: .lost(mayHaveArrived: false), count: 20), callSeconds: 29)
+        #expect(throws: CloudflareError.self) { try silent.client.issue(Self.order, for: Self.request, inZone: nil) }
+        #expect(silent.requests.count == 2)
         let full = ScriptedTransport([
             .answer(429, ScriptedTransport.refusal(971), [HTTPField("Retry-After", "300")])
         ])

@@ -14,8 +14,13 @@ final class ScriptedTransport: Sendable {
     private let steps: Mutex<[Step]>
     private let seen = Mutex<[HTTPRequest]>([])
     private let waits = Mutex<[Duration]>([])
+    /// How long each call takes, in seconds.
+    private let callSeconds: Int64
 
-    init(_ steps: [Step]) { self.steps = Mutex(steps) }
+    init(_ steps: [Step], callSeconds: Int64 = 0) {
+        self.steps = Mutex(steps)
+        self.callSeconds = callSeconds
+    }
 
     var requests: [HTTPRequest] { seen.withLock { $0 } }
     var calls: [String] { requests.map { "\($0.method.rawValue) \($0.url)" } }
@@ -25,7 +30,8 @@ final class ScriptedTransport: Sendable {
         CloudflareClient(
             baseURL: "https://api.test/v4", credential: .bearer(SecretBytes(Array("planted".utf8))),
             transport: { [self] (request) throws(HTTPFailure) in try answer(request) },
-            wait: { [self] delay in waits.withLock { $0.append(delay) } }, now: { 1_800_000_000 })
+            wait: { [self] delay, _ in waits.withLock { $0.append(delay) } },
+            now: { [self] in 1_800_000_000 + Int64(requests.count) * callSeconds })
     }
 
     private func answer(_ request: HTTPRequest) throws(HTTPFailure) -> HTTPResponse {

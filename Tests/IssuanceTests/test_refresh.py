@@ -46,6 +46,15 @@ def test_changes_and_losses_are_two_plans_of_one_apply(behind, cloudflare):
     assert "No changes" in aegis_apply(gateway, "--refresh")
 
 
+def test_a_dry_run_does_not_wait_long_for_a_busy_provider(behind, cloudflare):
+    gateway = behind()
+    gateway.apply()
+    cloudflare.refuse("GET", "/certificates/", 429, 971, "Slow down", times=9, Retry_After="20")
+    said = aegis_apply(gateway, "--dry-run", "--refresh")
+    assert "certificate 'site' could not be refreshed: " in said and "try again in 20 s" in said, said
+    assert len([call for call in cloudflare.said("GET", "/certificates/")]) == 1
+
+
 def test_a_first_apply_may_refresh(behind, cloudflare):
     gateway = behind()
     with applying(gateway, "--refresh") as apply:
@@ -118,7 +127,7 @@ def test_another_apply_may_begin_while_a_former_certificate_is_revoked(behind, c
         assert held.calls.acquire(timeout=PATIENCE)
         assert re.search("^Applied generation 2: ", read_until(apply.stdout, "Applied"), re.M)
         line = read_until(apply.stderr, "still waiting").splitlines()[-1]
-        assert re.fullmatch(r"  still waiting for the revocation of former certificates \(\d+ s\)", line), line
+        assert re.fullmatch(r"  still waiting for the revocation of former certificates \(\d+ s: no answer yet\)", line), line
         gateway.host("a.test")["respond"]["body"] = "new"
         with applying(gateway) as other:
             eventually("the other's commit", lambda: generations(gateway)[2:] == [("complete",)] or other.poll())

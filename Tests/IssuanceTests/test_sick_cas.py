@@ -143,7 +143,7 @@ def test_a_waiting_apply_names_what_it_waits_for(stand, silence):
         said = [apply.stderr.readline() for _ in range(2)]
         directory = re.escape(stand.proxy.issuer["directory"])
         for line, seconds in zip(said, ("[4-9]", r"9|\d\d")):
-            named = ", ".join(rf"certificate app\d\.test \({directory}, (?:{seconds}) s\)" for _ in range(3))
+            named = ", ".join(rf"certificate app\d\.test \({directory}, (?:{seconds}) s(?:: no answer yet)?\)" for _ in range(3))
             assert re.fullmatch(rf"  still waiting for {named} and 1 more\n", line) or \
                 re.fullmatch(rf"  still waiting for {named} and 2 more\n", line), said
 
@@ -154,13 +154,29 @@ def busy(kind, answer):
         answer.fields["Retry-After"] = "50"
 
 
+def unreachable(kind, answer):
+    if kind == "directory":
+        answer.body["newNonce"] = f"https://localhost:{free_port()}/nonce"
+
+
+def cut_off(kind, answer):
+    answer.hangs_up = kind == "finalize" or kind == "order"
+
+
+def without_answer(kind, answer):
+    answer.stalls = kind == "new-order"
+
+
 def issuing(kind, answer):
     if kind == "order":
         answer.body["status"] = "processing"
 
 
 @pytest.mark.parametrize("twist, reason", [
-    (busy, "the CA has given no usable answer, and is asked again after 50 s"), (issuing, "the CA is issuing it")])
+    (busy, r"the CA has given no usable answer \(HTTP 503\), and is asked again after 50 s"),
+    (unreachable, r"the CA has given no usable answer \(localhost:\d+: connection refused\), and is asked again after \d+ s"),
+    (cut_off, r"the CA has given no usable answer \(localhost:\d+: the connection was closed [^)]*\), .* after \d+ s"),
+    (without_answer, "no answer yet"), (issuing, "the CA is issuing it")])
 def test_a_waiting_apply_gives_the_reason_if_it_is_known(odd, twist, reason):
     gateway, ca = odd(twist)
     with applying(gateway) as apply:
@@ -196,7 +212,7 @@ def test_a_command_that_waits_for_a_ca_says_so(odd, command, kind):
             for seconds in ("[5-9]", r"1\d"):
                 line = process.stderr.readline()
                 place = re.escape(ca.url("directory"))
-                assert re.fullmatch(rf"  still waiting for {place} \({seconds} s\)\n", line), line
+                assert re.fullmatch(rf"  still waiting for {place} \({seconds} s: no answer yet\)\n", line), line
         finally:
             process.kill()
 

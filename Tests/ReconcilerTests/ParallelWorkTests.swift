@@ -140,7 +140,7 @@ import Testing
     func interruptedStep() throws {
         let gate = StepGate()
         let isIdle = DispatchSemaphore(value: 0)
-        let wait = StepGate.interrupting { _ in
+        let wait = StepGate.interrupting { _, _ in
             #expect(!gate.hasOpenSteps)
             gate.close { isIdle.signal() }
         }
@@ -148,7 +148,7 @@ import Testing
         let result = gate.including {
             Result {
                 try StepGate.step("an order") {
-                    try wait(.seconds(1))
+                    try wait(.seconds(1), "busy")
                     hasGoneOn = true
                 }
             }
@@ -156,10 +156,10 @@ import Testing
         #expect(throws: StepGate.Closed.self) { try result.get() }
         #expect(isIdle.wait(timeout: .now()) == .success && !hasGoneOn && !gate.hasOpenSteps)
         // Without a gate, or with an open one, a step simply runs.
-        let goOn = StepGate.interrupting { _ in }
+        let goOn = StepGate.interrupting { _, _ in }
         let step = {
             try StepGate.step("an order") {
-                try goOn(.zero)
+                try goOn(.zero, "busy")
                 return 1
             }
         }

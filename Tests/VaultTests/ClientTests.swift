@@ -260,7 +260,7 @@ import Testing
     func addresses(address: String, isGood: Bool) {
         let error = { () -> VaultError? in
             do throws(VaultError) {
-                _ = try VaultClient(VaultServer(address: address), jitter: 0, wait: { _ in }, now: { 0 })
+                _ = try VaultClient(VaultServer(address: address), jitter: 0, wait: { _, _ in }, now: { 0 })
                 return nil
             } catch {
                 return error

@@ -34,7 +34,7 @@ final class ScriptedVault: Sendable {
     func client(namespace: String? = nil) throws -> VaultClient {
         try VaultClient(
             VaultServer(address: "https://vault.test:8200/", namespace: namespace), jitter: 0,
-            wait: { [self] delay in waits.withLock { $0.append(delay) } }, now: { [self] in now },
+            wait: { [self] delay, _ in waits.withLock { $0.append(delay) } }, now: { [self] in now },
             connect: { [self] (_) throws(HTTPFailure) in
                 { (request) throws(HTTPFailure) in try self.answer(request) }
             })

@@ -126,7 +126,7 @@ import Testing
     func wrongScheme() throws {
         func failure(_ address: String) throws -> VaultError? {
             let client = try VaultClient(
-                VaultServer(address: address), jitter: 0, wait: { _ in }, now: { 1_800_000_000 })
+                VaultServer(address: address), jitter: 0, wait: { _, _ in }, now: { 1_800_000_000 })
             return VaultSession(client, login: VaultLogin(.token(secret("root"))), jitter: 0).tend().failure
         }
         #expect(

@@ -80,7 +80,7 @@ final class VaultServerProgram: Sendable {
             overTLS
             ? VaultServer(address: tlsAddress, authorities: Array(authority.certificate.pem.utf8), namespace: namespace)
             : VaultServer(address: address, namespace: namespace)
-        return try VaultClient(server, jitter: 0, wait: { _ in }, now: { clock.now })
+        return try VaultClient(server, jitter: 0, wait: { _, _ in }, now: { clock.now })
     }
 
     /// A session with an AppRole of its own. `settings` are the role's settings.

@@ -134,7 +134,7 @@ extension ACMEClient {
             backoff.note(.seconds(now() - begun))
             let wish = (error as? ACMEError)?.retryAfter
             guard Self.mayPass(error), let delay = backoff.delay(retryAfter: wish) else { throw error }
-            try wait(delay)
+            try wait(delay, Self.cause(error))
             if isReady { return true }
         }
     }
@@ -148,11 +148,13 @@ extension ACMEClient {
         }
     }
 
-    /// Returns a line for the operator if an answer has no readable `status`. The answer's other content is not used.
+    /// Returns a line for the operator if an answer has no readable `status`, or one in capitals. The answer's other
+    /// content is not used.
     static func oddity(of body: [UInt8], _ thing: String) -> String? {
         do throws(ACMEError) {
-            _ = try ACMEJSON.decode(WithStatus.self, from: body, of: thing)
-            return nil
+            let status = try ACMEJSON.decode(WithStatus.self, from: body, of: thing).status
+            guard status != status.lowercased() else { return nil }
+            return "the CA's \(thing) has a 'status' written as '\(status.oneLine(limit: 40))'"
         } catch {
             return "\(error)"
         }

@@ -61,17 +61,22 @@ extension ACMEClient {
     /// Repeats `ask` for about a minute if the CA does not know a resource that it has announced. The CA may have
     /// several servers, and some learn of the resource later. The CA's Retry-After decides the delays.
     ///
+    /// - Parameter evenIfRefused: Whether `ask` is repeated after any refusal that would probably be given again.
     /// - Returns: The result, and whether the first try failed.
-    package func retryingUntilKnown<Result>(_ ask: () throws -> Result) throws -> (result: Result, wasLate: Bool) {
+    package func retryingUntilKnown<Result>(
+        evenIfRefused: Bool = false, _ ask: () throws -> Result
+    ) throws -> (result: Result, wasLate: Bool) {
         var backoff = Backoff(budget: patience)
         var wasLate = false
         while true {
             do {
                 return (try ask(), wasLate)
-            } catch let error as ACMEError where error.isGone || error.isNotYet {
+            } catch let error as ACMEError
+                where error.isGone || error.isNotYet || evenIfRefused && error.isLasting
+            {
                 guard let delay = backoff.delay(retryAfter: error.retryAfter) else { throw error }
                 wasLate = true
-                try wait(delay)
+                try wait(delay, Self.cause(error))
             }
         }
     }
@@ -94,8 +99,10 @@ extension ACMEClient {
 
     private func nonce() throws -> String {
         if let kept = state.withLock({ $0.nonces.removeYoungest() }) { return kept }
-        guard let nonce = try fetch(.head, directory().newNonce).nonce else {
-            throw ACMEError.malformed("answer from newNonce", reason: "it has no nonce")
+        let response = try fetch(.head, directory().newNonce)
+        guard let nonce = response.nonce else {
+            let reason = response.replayNonce.map { "its nonce '\($0.oneLine(limit: 60))' is not base64url" }
+            throw ACMEError.malformed("answer from newNonce", reason: reason ?? "it has no nonce")
         }
         return nonce
     }
@@ -111,7 +118,7 @@ extension ACMEClient {
         } catch let error as any ACMEEdgeError where error.isTransient && (isRepeatable || !error.mayHaveArrived) {
             backoff.note(.seconds(now() - begun))
             guard let delay = backoff.delay(retryAfter: nil) else { throw error }
-            try wait(delay)
+            try wait(delay, Self.cause(error))
             return nil
         }
         backoff.note(.seconds(now() - begun))
@@ -120,8 +127,17 @@ extension ACMEClient {
             let delay = backoff.delay(retryAfter: retryAfter(response))
         else { return response }
         if let nonce = response.nonce { state.withLock { $0.nonces.keep(nonce) } }
-        try wait(delay)
+        try wait(delay, "HTTP \(response.status)")
         return nil
+    }
+
+    /// Why a request must be repeated, without the CA's own words, which may quote secrets.
+    static func cause(_ error: any Error) -> String {
+        switch error {
+        case ACMEError.refused(_, let status, _): "HTTP \(status)"
+        case is any ACMEEdgeError: "\(error)"
+        default: "it is not there yet"
+        }
     }
 
     private func succeeded(_ response: ACMEHTTPResponse) throws(ACMEError) -> ACMEHTTPResponse {

@@ -28,7 +28,7 @@ package final class ACMEClient: Sendable {
 
     let directoryURL: ACMEURL
     let edge: any ACMEEdge
-    let wait: @Sendable (Duration) throws -> Void
+    let wait: @Sendable (Duration, _ cause: String) throws -> Void
     let now: @Sendable () -> Int64
     /// How long requests are repeated if the CA is busy or can't be reached.
     let patience: Duration
@@ -38,12 +38,13 @@ package final class ACMEClient: Sendable {
     ///
     /// - Parameters:
     ///   - account: The account's URL. If nil, the caller must first call `account(…)`.
-    ///   - wait: Sleeps before a request is repeated. Its errors are rethrown.
+    ///   - wait: Sleeps before a request is repeated. The cause says in words of ours why the last answer was of no use.
+    ///     Its errors are rethrown.
     ///   - patience: How long requests are repeated if the CA is busy or can't be reached.
     ///   - now: Returns seconds since 1970, to compute delays from dates in Retry-After.
     package init(
         directory: ACMEURL, key: PrivateKey, account: ACMEURL? = nil, edge: any ACMEEdge,
-        wait: @escaping @Sendable (Duration) throws -> Void, patience: Duration = .seconds(60),
+        wait: @escaping @Sendable (Duration, _ cause: String) throws -> Void, patience: Duration = .seconds(60),
         now: @escaping @Sendable () -> Int64
     ) {
         directoryURL = directory

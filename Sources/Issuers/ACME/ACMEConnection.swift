@@ -41,7 +41,9 @@ struct ACMEConnection: ACMEEdge {
         if method == .post { message.mayBeSent = StepGate.resume }
         let response: HTTPResponse
         do {
-            response = try StepGate.interrupting { try client.send(message) }
+            response = try StepGate.interrupting {
+                try WaitNote.during("no answer yet") { () throws(HTTPFailure) in try client.send(message) }
+            }
         } catch let failure as HTTPFailure {
             throw Failure(failure: failure)
         }

@@ -113,7 +113,8 @@ package final class AdviceRound: Sendable {
                 let made = ACMEClient(
                     directory: try ACMEURL(issuer.directory.text, of: "directory"),
                     key: try PrivateKey.generate(.ecdsaP256),
-                    edge: try ACMEConnection(issuer, secrets: context.secrets, timeout: Self.timeout), wait: Pause.wait,
+                    edge: try ACMEConnection(issuer, secrets: context.secrets, timeout: Self.timeout),
+                    wait: { delay, _ in Pause.wait(delay) },
                     patience: .zero, now: context.now)
                 _ = try made.directory()
                 client = made

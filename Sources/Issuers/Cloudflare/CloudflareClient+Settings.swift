@@ -42,7 +42,7 @@ extension CloudflareClient {
         self.init(
             baseURL: url.trimmed, credential: field(secret),
             transport: { (request) throws(HTTPFailure) in
-                let answer = try client.send(request)
+                let answer = try WaitNote.during("no answer yet") { () throws(HTTPFailure) in try client.send(request) }
                 return HTTPResponse(
                     status: answer.status, fields: answer.fields, body: mask.hiding(in: answer.body))
             }, wait: WaitNote.beforeRepeating(to: "Cloudflare"),

@@ -5,15 +5,20 @@ import State
 /// Checks whether Cloudflare still has the certificates and packs that it issued.
 package struct CloudflareDrift: Sendable {
     private let secrets: SecretReader
+    private let patience: Duration
 
-    package init(_ secrets: SecretReader) { self.secrets = secrets }
+    /// `patience` is how long a call may wait in total before it is repeated.
+    package init(_ secrets: SecretReader, patience: Duration) {
+        self.secrets = secrets
+        self.patience = patience
+    }
 
     /// Returns the reason why a certificate is lost: it was revoked or deleted. Returns nil if it is unchanged. `now`
     /// is in seconds since 1970.
     package func reason(
         of certificate: RemoteCertificate, _ settings: CloudflareOriginIssuer, now: Int64
     ) throws(IssuanceFailure) -> String? {
-        let client = try CloudflareClient(settings, secrets: secrets)
+        let client = try CloudflareClient(settings, secrets: secrets, patience: patience)
         do throws(CloudflareError) {
             return try client.certificate(certificate.id).revokedAt.map {
                 "was revoked at Cloudflare on \(UTCTime.text($0))"
@@ -30,7 +35,7 @@ package struct CloudflareDrift: Sendable {
         of pack: EdgePack, _ settings: EdgeCertificate, now: Int64
     ) throws(IssuanceFailure) -> String? {
         guard let id = pack.id else { return nil }
-        let client = try CloudflareClient(settings, secrets: secrets)
+        let client = try CloudflareClient(settings, secrets: secrets, patience: patience)
         do throws(CloudflareError) {
             let status = try client.pack(id, inZone: pack.zone).status
             switch PackStatus(status) {

@@ -110,9 +110,9 @@ package final class StepGate: Sendable {
     /// Returns a wait during which the step of this thread is closed, so that the process can end. No request is in
     /// progress during such a wait.
     static func interrupting(
-        _ wait: @escaping @Sendable (Duration) -> Void
-    ) -> @Sendable (Duration) throws -> Void {
-        { duration in try interrupting { wait(duration) } }
+        _ wait: @escaping @Sendable (Duration, _ cause: String) -> Void
+    ) -> @Sendable (Duration, _ cause: String) throws -> Void {
+        { duration, cause in try interrupting { wait(duration, cause) } }
     }
 
     /// Runs a part of a step during which the step is closed, so that the process can end. Nobody needs the part's

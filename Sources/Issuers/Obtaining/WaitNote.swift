@@ -21,21 +21,24 @@ package enum WaitNote {
 
     /// Runs `wait`, and reports its reason while it runs. The reason must not contain text from a CA or a webhook,
     /// since that may quote secrets.
-    static func during<Failure: Error>(
-        _ reason: @autoclosure () -> String, _ wait: () throws(Failure) -> Void
-    ) throws(Failure) {
+    static func during<Value, Failure: Error>(
+        _ reason: @autoclosure () -> String, _ wait: () throws(Failure) -> Value
+    ) throws(Failure) -> Value {
         let receiver = receivers.withLock { $0[pthread_self()] }
         guard let receiver else { return try wait() }
         receiver(reason())
         defer { receiver(nil) }
-        try wait()
+        return try wait()
     }
 
-    /// Returns a function that waits before a request to a service is repeated, and reports the wait.
-    static func beforeRepeating(to service: String) -> @Sendable (Duration) -> Void {
-        { duration in
+    /// Returns a function that waits before a request to a service is repeated, and reports the wait and why the last
+    /// answer was of no use.
+    static func beforeRepeating(to service: String) -> @Sendable (Duration, _ cause: String) -> Void {
+        { duration, cause in
             let delay = "\(duration.components.seconds) s"
-            during("\(service) has given no usable answer, and is asked again after \(delay)") { Pause.wait(duration) }
+            during("\(service) has given no usable answer (\(cause)), and is asked again after \(delay)") {
+                Pause.wait(duration)
+            }
         }
     }
 }
