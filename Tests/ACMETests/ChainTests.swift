@@ -73,8 +73,8 @@ import Testing
         }
         // Without a good alternate, the CA's own chain is used. The caller judges and reports its fault.
         for (wish, alternates, doubts) in [
-            (nil, [], 0), ("Root A", [], 0), (nil, ["http://ca.test/b"], 0), ("Root A", ["http://ca.test/b"], 0),
-            ("Root B", ["http://ca.test/b"], 1),
+            (nil, [], 0), ("Root A", [], 0), (nil, ["http://other.test/b"], 0), ("Root A", ["http://other.test/b"], 0),
+            ("Root B", ["http://other.test/b"], 1),
         ] as [(String?, [String], Int)] {
             let edge = ScriptedEdge([Self.answer(chains[0], alternates: alternates)])
             let got = try Self.got(from: edge, preferring: wish, faulty: "Root A")
@@ -94,9 +94,9 @@ import Testing
             target: "/b", answers: [.problem("malformed", status: 404)],
             says: "can't be obtained: the CA refuses (HTTP 404): urn:ietf:params:acme:error:malformed: said the CA"),
         Alternate(
-            target: "http://ca.test/b",
+            target: "http://other.test/b",
             says:
-                "can't be obtained: the CA's link to an alternate chain can't be used: 'http://ca.test/b' is no https URL"
+                "can't be obtained: the CA's link to an alternate chain can't be used: 'http://other.test/b' is no https URL"
         ),
         Alternate(
             target: "", says: "can't be obtained: the CA's link to an alternate chain can't be used: it is empty"),

@@ -25,8 +25,8 @@ import Testing
 
     static let badDirectories = [
         BadDirectory(
-            from: "https://ca.test/order", to: "http://ca.test/order",
-            says: "the CA's directory's newOrder can't be used: 'http://ca.test/order' is no https URL"),
+            from: "https://ca.test/order", to: "http://other.test/order",
+            says: "the CA's directory's newOrder can't be used: 'http://other.test/order' is no https URL"),
         BadDirectory(
             from: #""newNonce": "https://ca.test/nonce","#, to: "",
             says: "the CA's directory can't be used: 'newNonce' is missing"),
@@ -79,9 +79,9 @@ import Testing
     }
 
     @Test(
-        "An order with a plain http URL or an unknown status is refused",
+        "An order with a plain http URL at another place or an unknown status is refused",
         arguments: [
-            ("https://ca.test/authz/2", "http://ca.test/authz/2"), ("https://ca.test/order/1/f", "http://ca.test/f"),
+            ("https://ca.test/authz/2", "http://ca.test:81/authz/2"), ("https://ca.test/order/1/f", "http://b.test/f"),
             ("pending", "waiting"),
         ])
     func badOrder(_ from: String, _ to: String) throws {
@@ -122,9 +122,13 @@ import Testing
             (#""https://ca.test/key""#, "null", []),
             (#""https://ca.test/key""#, "5", ["the CA's directory has a 'keyChange' that can't be read"]),
             (
-                "https://ca.test/renewal", "HTTP://ca.test/renewal",
-                ["the CA's directory's renewalInfo can't be used: 'HTTP://ca.test/renewal' is no https URL"]
-            ), (#"["ca.test"]"#, #""ca.test""#, ["the CA's directory has a 'caaIdentities' that can't be read"]),
+                "https://ca.test/renewal", "HTTP://ca.tes/renewal",
+                [
+                    "the CA's directory has an http URL",
+                    "the CA's directory's renewalInfo can't be used: 'HTTP://ca.tes/renewal' is no https URL",
+                ]
+            ), ("https://ca.test/renewal", "HTTP://ca.test/renewal", ["the CA's directory has an http URL"]),
+            (#"["ca.test"]"#, #""ca.test""#, ["the CA's directory has a 'caaIdentities' that can't be read"]),
             (#""6 days""#, "6", ["the CA's directory has a 'profiles' that can't be read"]),
         ] as [(String, String, [String])])
     func oddDirectory(_ from: String, _ to: String, _ oddities: [String]) throws {
@@ -157,8 +161,16 @@ import Testing
     func badReference() throws {
         let bare = try ACMEURL("https://ca.test")
         #expect(try ACMEURL("g", from: bare, of: "URL").text == "https://ca.test/g")
+        // A CA behind a proxy may not know that it is reached by https.
+        #expect(try ACMEURL("http://ca.test/g", from: bare, of: "URL").text == "https://ca.test/g")
+        #expect(
+            try ACMEURL("HTTP://CA.test:14000/g?h", from: ACMEURL("https://ca.test:14000/x"), of: "URL").text
+                == "https://CA.test:14000/g?h")
         #expect(try ACMEURL("?g", from: ACMEURL("https://ca.test?q"), of: "URL").text == "https://ca.test?g")
-        for text in ["", "#s", "http://ca.test/", "g:h", "ftp:x", "//", "//user@x/", "a b", "\r\nx", "\u{E9}"] {
+        for text in [
+            "", "#s", "http://a.test/", "http://ca.test:80/", "http://ca.test.b.test/", "g:h", "ftp:x", "//",
+            "//user@x/", "a b", "\r\nx", "\u{E9}",
+        ] {
             #expect(throws: ACMEError.self) { try ACMEURL(text, from: bare, of: "URL") }
         }
     }
@@ -231,7 +243,9 @@ import Testing
             ("/order/1", true), ("../1", true), ("1", true), ("?id=1", true), ("//ca.test/1", true), ("a/b:c", true),
             ("https://ca.test/1", false), ("http://ca.test", false), ("urn:x", false),
         ])
-    func relativeURLs(_ text: String, _ isRelative: Bool) { #expect(ACMEURL.isRelative(text) == isRelative) }
+    func relativeURLs(_ text: String, _ isRelative: Bool) {
+        #expect((ACMEURL.oddity(of: text) == "a relative URL") == isRelative)
+    }
 
     @Test("An order's status may be in capitals, and an order with a certificate URL counts as issued")
     func oddOrders() throws {

@@ -1,3 +1,4 @@
+import PKI
 import Testing
 
 @testable import ACME
@@ -90,6 +91,46 @@ import Testing
             _ = try client.retryingUntilKnown { try client.order(at: url) }
         }
         #expect(error?.isGone == true && never.isDone)
+    }
+
+    @Test(
+        "A refused certificate is requested again, since the CA has named its place", arguments: [400, 401, 403, 406])
+    func refusedCertificate(_ status: Int) throws {
+        let issued = #"{"status": "valid", "certificate": "https://ca.test/cert/1"}"#
+        let base = try ACMEURL("https://ca.test/order/1")
+        let order = try ACMEOrder(Array(issued.utf8), url: base, from: base, retryAfter: nil)
+        let edge = ScriptedEdge([
+            .problem("malformed", status: status), .problem("malformed", status: status), .json("x"),
+        ])
+        let (chain, doubts) = try edge.client().chain(of: order, preferring: nil) { pem, _ in
+            ACMEClient.Offer(pem, authorities: [])
+        }
+        #expect(chain == Array("x".utf8) && edge.waits == [.seconds(1), .seconds(2)])
+        #expect(doubts == ["came late: the CA called it issued before it could be downloaded"])
+        // An order is not requested again.
+        let other = ScriptedEdge([.problem("malformed", status: status)])
+        let client = try other.client()
+        #expect(throws: ACMEError.self) { try client.retryingUntilKnown { try client.order(at: base) } }
+    }
+
+    @Test("What came in place of a certificate is reported")
+    func noCertificate() throws {
+        let issued = #"{"status": "valid", "certificate": "https://ca.test/cert/1"}"#
+        let base = try ACMEURL("https://ca.test/order/1")
+        let order = try ACMEOrder(Array(issued.utf8), url: base, from: base, retryAfter: nil)
+        let edge = ScriptedEdge([
+            .response(
+                ACMEHTTPResponse(status: 200, retryAfter: "900", contentType: "text/html", body: Array("<html>".utf8)))
+        ])
+        let error = #expect(throws: ACMEError.self) {
+            _ = try edge.client().chain(of: order, preferring: nil) { _, _ -> ACMEClient.Offer<Int> in
+                throw PKIError.noCertificate
+            }
+        }
+        #expect(
+            error?.description.contains(
+                "CERTIFICATE block; the answer (HTTP 200) has 6 bytes of type 'text/html'; try again in 900 s") == true,
+            "\(error?.description ?? "")")
     }
 
     @Test("A missing resource is requested again when the CA says, unless that is too late")

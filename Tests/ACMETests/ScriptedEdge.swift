@@ -58,7 +58,8 @@ final class ScriptedEdge: ACMEEdge {
             case .response(let response):
                 return ACMEHTTPResponse(
                     status: response.status, location: response.location, replayNonce: response.replayNonce ?? nonce,
-                    retryAfter: response.retryAfter, links: response.links, body: response.body)
+                    retryAfter: response.retryAfter, links: response.links, contentType: response.contentType,
+                    body: response.body)
             }
         }
     }

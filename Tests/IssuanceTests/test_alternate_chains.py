@@ -31,7 +31,8 @@ ALTERNATES = {
     "an unrelated certificate in it": (
         [ALTERNATE], lambda answer: setattr(answer, "body", answer.body + pem(Authority("Stranger").certificate)), True,
         "'Stranger'"),
-    "plain http": (['<http://localhost:{port}/alternate/1>; rel="alternate"'], None, False, "is no https URL"),
+    "plain http at the CA": (['<http://localhost:{port}/alternate/1>; rel="alternate"'], None, True, None),
+    "plain http elsewhere": (['<http://localhost:{closed}/a>; rel="alternate"'], None, False, "is no https URL"),
     "no link at all": ([], None, False, "the CA offers no other chain"),
     "an empty link": (['<>; rel="alternate"'], None, False, "it is empty"),
     "HTML": (

@@ -6,8 +6,9 @@ import pytest
 from hosts import tried
 from scripted_ca import Authority, pem
 from twists import (
-    NO_BASE64, UNREADABLE, already, always, beside, emptied, followed, gave_up, has_one_certificate, leave_out, missing,
-    once, only_leaf, preceded, put, relative, relative_challenge, relative_location, replaced, shouted, warnings)
+    NO_BASE64, UNREADABLE, already, always, beside, blocks, changed, emptied, followed, gave_up, has_one_certificate,
+    leave_out, missing, once, only_leaf, plain, preceded, put, relative, relative_challenge, relative_location, replaced,
+    shouted, warnings)
 
 ODD = {
     # name: (twist, words of the warning, options)
@@ -106,12 +107,39 @@ ODD = {
     "an account's answer is empty": (always("account", emptied), "account can't be used", {}),
     "an account's status is odd": (always("account", put(status=[])), "'status' is of the wrong type", {}),
     "keyChange is empty": (always("directory", put(keyChange="")), "keyChange", {}),
-    "revokeCert is over http": (always("directory", put(revokeCert="http://ca.test/")), "revokeCert", {}),
+    "revokeCert is a URL of another kind": (always("directory", put(revokeCert="ftp://ca.test/")), "revokeCert", {}),
     "meta is a list": (always("directory", put(meta=["x"])), "a 'meta' that can't be read", {}),
     "a member of meta is odd": (
         always("directory", put(meta={"profiles": []})), "a 'profiles' that can't be read", {}),
     "externalAccountRequired is odd": (
         always("directory", put(meta={"externalAccountRequired": "no"})), "'externalAccountRequired' that", {}),
+    "URLs of the order are over http": (
+        lambda kind, answer: plain("finalize", "certificate")(answer), "the CA's order has an http URL", {}),
+    "URLs of the directory are over http": (
+        always("directory", plain("newOrder", "newNonce", "newAccount")), "the CA's directory has an http URL", {}),
+    "a challenge's url is over http at the CA": (
+        always("authorization", lambda answer: plain("url")(answer.body["challenges"][0])), "a challenge with an http URL",
+        {"validates": True}),
+    **{f"the certificate is refused once with {status}": (
+        once("certificate", lambda answer, status=status: answer.problem("malformed", status=status)),
+        "called it issued before it could be downloaded", {}) for status in (400, 401, 403, 405, 406, 410)},
+    "blocks are glued": (
+        always("certificate", changed(lambda body: body.replace(b"-----\n-----", b"----------"))),
+        "was read, though the PEM text is malformed: line 10 ends one block and begins the next", {}),
+    "the chain stands in HTML": (
+        always("certificate", changed(lambda body: b"<html><pre>" + body + b"</pre></html>")),
+        "was read, though the PEM text is malformed: line 1 is damaged", {}),
+    "the chain is upside down": (
+        always("certificate", changed(lambda body: b"".join(reversed(blocks(body))))),
+        "came with its chain in another order than leaf first", {}),
+    "the leaf comes twice": (always("certificate", changed(lambda body: blocks(body)[0] + body)), None, {}),
+    "line ends are CR LF": (always("certificate", changed(lambda body: body.replace(b"\n", b"\r\n"))), None, {}),
+    # RFC 7468 section 3 allows this line end too.
+    "line ends are CR": (always("certificate", changed(lambda body: body.replace(b"\n", b"\r"))), None, {}),
+    "a finalization's status is in capitals": (
+        always("finalize", put(status="Valid")), "the CA's answer to a request has a 'status' written as 'Valid'", {}),
+    "an account's status is in capitals": (
+        always("account", shouted), "the CA's account has a 'status' written as 'VALID'", {}),
     "an unrelated certificate is in the chain": (
         always("certificate", lambda answer: setattr(
             answer, "body", answer.body + pem(Authority("Stranger").certificate))), "'Stranger'", {}),

@@ -1,15 +1,17 @@
 """A CA whose answer contains no usable certificate: it is fetched again, and not ordered again for a day."""
 
 import contextlib
+import json
 import sqlite3
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from hosts import nothing_is_left, rows, tried
 from scripted_ca import pem
 from twists import (
-    NO_BASE64, UNREADABLE, always, emptied, fails, has_one_certificate, missing, only_leaf, recovers, replaced,
+    NO_BASE64, UNREADABLE, always, blocks, emptied, fails, has_one_certificate, missing, only_leaf, recovers, replaced,
     warnings, without_leaf)
 
 GARBLED = {
@@ -41,6 +43,23 @@ def test_a_certificate_that_is_missing_for_long_is_awaited_as_the_ca_says(odd, c
     assert code == 3 and "try again in 3600 s" in said and ca.calls["certificate"] == 1, said
     (wait,), = rows(gateway, "SELECT next_try_at - unixepoch() FROM renewals")
     assert 3500 < wait <= 3600
+    recovers(gateway, ca)
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda body: b"".join(x509.load_pem_x509_certificate(one).public_bytes(Encoding.DER) for one in blocks(body)),
+     "it is DER, not PEM; the answer (HTTP 200) has "),
+    (lambda body: json.dumps(body.decode()).encode(), "; the answer (HTTP 200) has "),
+], ids=["DER", "JSON"])
+def test_another_form_of_the_certificate_is_reported_and_not_ordered_again(odd, change, words):
+    def other(answer):
+        answer.body = change(answer.body)
+        answer.fields.update({"Content-Type": "application/odd", "Retry-After": "3600"})
+
+    gateway, ca = odd(always("certificate", other))
+    code, said = tried(gateway)
+    assert code == 3 and words in said and " bytes of type 'application/odd'" in said, said
+    assert "openssl" not in said
     recovers(gateway, ca)
 
 

@@ -79,6 +79,16 @@ def relative(*members):
     return change
 
 
+def plain(*members):
+    """Writes URLs in JSON with http, as a CA does that does not know of the proxy which ends TLS before it."""
+    def change(answer):
+        body = getattr(answer, "body", answer)
+        for member in members:
+            if isinstance(body, dict) and member in body:
+                body[member] = body[member].replace("https:", "http:")
+    return change
+
+
 def relative_challenge(answer):
     for one in answer.body["challenges"]:
         one["url"] = urllib.parse.urlsplit(one["url"]).path
@@ -113,6 +123,18 @@ def missing(answer):
 
 UNREADABLE = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 NO_BASE64 = b"-----BEGIN CERTIFICATE-----\nA!A\n-----END CERTIFICATE-----\n"
+
+
+def changed(change):
+    """Changes the bytes of a body."""
+    def twist(answer):
+        answer.body = change(answer.body)
+    return twist
+
+
+def blocks(body):
+    end = b"-----END CERTIFICATE-----\n"
+    return [part + end for part in body.split(end) if part]
 
 
 def followed(text):

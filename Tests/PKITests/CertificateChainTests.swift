@@ -95,6 +95,38 @@ struct TestChain {
         }
     }
 
+    @Test("Certificates of a CA's answer are read whatever stands around them, unless one would be left out")
+    func frames() throws {
+        let whole = chain.all.map(\.pem).joined()
+        func found(_ text: String) throws -> CertificateChain.Found {
+            let now = chain.leaf.notBefore
+            return try CertificateChain.inOrder(certificatesOf: Array(text.utf8), key: chain.leafKey, now: now)
+        }
+        let plain = try found(whole)
+        #expect(plain.chain.certificates == chain.all && plain.slip == nil && !plain.isReordered)
+        let glued = whole.replacing("-----\n-----BEGIN", with: "----------BEGIN")
+        let oneLine = whole.replacing("CERTIFICATE-----\n", with: "CERTIFICATE-----").replacing(
+            "\n-----", with: "-----")
+        for text in [glued, "<html>\(whole)</html>", "x\(glued)y", glued.replacing("\n", with: "\r\n"), oneLine] {
+            let read = try found(text)
+            #expect(read.chain.certificates == chain.all && read.slip != nil && read.unreadable.isEmpty)
+        }
+        // A part of a certificate is left, so the answer may be cut off or damaged.
+        let body = glued.dropFirst("-----BEGIN CERTIFICATE-----\n".count)
+        for text in [
+            String(glued.dropLast(40)), String(body), glued.replacing("-----BEGIN", with: "----BEGIN"), "<html>",
+        ] {
+            #expect(throws: PKIError.self) { try found(text) }
+        }
+        // An operator's own file is refused.
+        #expect(throws: PKIError.self) { try CertificateChain(pem: Array(glued.utf8)) }
+        let reversed = chain.all.reversed().map(\.pem).joined()
+        let turned = try found(reversed)
+        #expect(turned.isReordered && turned.chain.certificates == chain.all)
+        let repeated = try found(chain.leaf.pem + whole + chain.alien.pem)
+        #expect(!repeated.isReordered)
+    }
+
     @Test("A certificate that does not belong to the chain is named")
     func unrelated() throws {
         let alien = PKIError.unrelatedCertificate(subject: "alien", leaf: "leaf")

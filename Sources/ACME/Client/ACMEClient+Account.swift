@@ -77,17 +77,13 @@ extension ACMEClient {
         }
     }
 
-    /// Reads the URL of a new resource from the answer to a request to `base`. A plain http URL at the host of `base`
-    /// becomes https: if a proxy ends TLS in front of the CA, the CA may not know that it is reached by https.
+    /// Reads the URL of a new resource from the answer to a request to `base`.
     static func location(
         of response: ACMEHTTPResponse, from base: ACMEURL, _ thing: String
     ) throws(ACMEError) -> ACMEURL {
         guard let location = response.location else {
             throw .malformed("answer", reason: "it does not say where the \(thing) is")
         }
-        let plain = "http://\(base.authority)"
-        let isPlain = location.lowercased().hasPrefix("\(plain.lowercased())/")
-        return try ACMEURL(
-            isPlain ? "https://\(location.dropFirst(7))" : location, from: base, of: "\(thing)'s URL")
+        return try ACMEURL(location, from: base, of: "\(thing)'s URL")
     }
 }

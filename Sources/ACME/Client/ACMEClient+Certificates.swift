@@ -44,11 +44,18 @@ extension ACMEClient {
         guard let url = order.certificate else {
             throw ACMEError.malformed("order", reason: "it does not say where its certificate is")
         }
-        let ((response, own), wasLate) = try retryingUntilKnown {
+        // The CA has named this URL itself, so a refusal may come from a server that does not know the certificate yet.
+        let ((response, own), wasLate) = try retryingUntilKnown(evenIfRefused: true) {
             let response = try self.read(url, accept: Self.chainType)
             let own = Result { try read(response.body, false) }
             if case .failure(let error) = own, PEM.endOfFirstBlock(in: response.body) == nil {
-                let reason = response.body.isEmpty ? "the answer (HTTP \(response.status)) is empty" : "\(error)"
+                let (size, type) = (
+                    response.body.count, response.contentType.map { " of type '\($0.oneLine(limit: 60))'" }
+                )
+                let reason =
+                    size == 0
+                    ? "the answer (HTTP \(response.status)) is empty"
+                    : "\(error); the answer (HTTP \(response.status)) has \(size) bytes\(type ?? "")"
                 throw ACMEError.notYet("certificate", reason: reason, retryAfter: self.retryAfter(response))
             }
             return (response, own)

@@ -168,7 +168,7 @@ extension ACMEAuthorization.Challenge {
         /// A note about an unusual member. Nil if there is none, or if the challenge's type is unknown.
         var oddity: String? {
             guard type.flatMap({ ACMEChallengeType(rawValue: $0.lowercased()) }) != nil else { return nil }
-            if let url, ACMEURL.isRelative(url) { return "with a relative URL" }
+            if let url, let oddity = ACMEURL.oddity(of: url) { return "with \(oddity)" }
             guard let status else { return "without a 'status' that can be read" }
             return status.oddity.map { "whose 'status' is \($0)" }
         }

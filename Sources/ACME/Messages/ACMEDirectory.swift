@@ -43,8 +43,8 @@ package struct ACMEDirectory: Sendable, Hashable {
             }
         }
         let urls = [wire.newNonce, wire.newAccount, wire.newOrder, wire.revokeCert, wire.keyChange, wire.renewalInfo]
-        if urls.compactMap(\.self).contains(where: { $0 != "" && ACMEURL.isRelative($0) }) {
-            oddities.append("the CA's directory has a relative URL")
+        if let oddity = urls.lazy.compactMap({ $0 == "" ? nil : $0.flatMap(ACMEURL.oddity) }).first {
+            oddities.append("the CA's directory has \(oddity)")
         }
         revokeCert = optional(wire.revokeCert, wire.$revokeCert, "revokeCert")
         keyChange = optional(wire.keyChange, wire.$keyChange, "keyChange")

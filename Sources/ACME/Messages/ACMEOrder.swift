@@ -67,7 +67,7 @@ package struct ACMEOrder: Sendable, Hashable {
         let urls =
             (wire.authorizations ?? []) + [wire.finalize, wire.certificate].compactMap(\.self).filter { $0 != "" }
         oddities =
-            (urls.contains(where: ACMEURL.isRelative) ? ["the CA's order has a relative URL"] : [])
+            (urls.lazy.compactMap(ACMEURL.oddity).first.map { ["the CA's order has \($0)"] } ?? [])
             + (unusable.isEmpty ? [] : ["the CA's order has no \(unusable.joined(separator: ", ")) that can be used"])
             + (wire.status.oddity.map { ["the CA's order has a 'status' \($0)"] } ?? [])
     }

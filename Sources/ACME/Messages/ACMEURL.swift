@@ -23,19 +23,23 @@ package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
         self.text = text
     }
 
-    /// Whether a text has no scheme, so that it is resolved against another URL. In the fields Location (RFC 9110 section
-    /// 10.2.2) and Link (RFC 8288 section 3.1) that is nothing odd; members of ACME's JSON are whole URLs.
-    static func isRelative(_ text: String) -> Bool {
-        text.firstIndex { ":/?#".contains($0) }.map { text[$0] != ":" } ?? true
+    /// What is odd about a URL in ACME's JSON, such as `a relative URL`; nil for a whole https URL. In the fields
+    /// Location (RFC 9110 section 10.2.2) and Link (RFC 8288 section 3.1) a relative URL is nothing odd.
+    static func oddity(of text: String) -> String? {
+        let isRelative = text.firstIndex { ":/?#".contains($0) }.map { text[$0] != ":" } ?? true
+        if isRelative { return "a relative URL" }
+        return text.prefix(7).lowercased() == "http://" ? "an http URL" : nil
     }
 
     /// Reads a URL in an answer from `base`. The URL may be relative (RFC 3986 section 5.2). A fragment is dropped,
-    /// since clients don't send it to servers.
+    /// since clients don't send it to servers. A plain http URL at the host of `base` becomes https: if a proxy ends TLS
+    /// in front of the CA, the CA may not know that it is reached by https.
     package init(_ reference: String, from base: ACMEURL, of thing: String) throws(ACMEError) {
         guard reference.utf8.count <= 2048 else { throw .malformed(thing, reason: "it is longer than 2048 bytes") }
         let target = reference.prefix { $0 != "#" }
         guard !target.isEmpty else { throw .malformed(thing, reason: "it is empty") }
-        try self.init(base.resolved(target), of: thing)
+        let isPlain = target.lowercased().hasPrefix("http://\(base.authority.lowercased())/")
+        try self.init(isPlain ? "https://\(target.dropFirst(7))" : base.resolved(target), of: thing)
     }
 
     /// The host, and the port if there is one.

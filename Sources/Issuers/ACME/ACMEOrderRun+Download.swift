@@ -78,8 +78,10 @@ extension ACMEOrderRun {
             found = try CertificateChain.inOrder(certificatesOf: pem, key: key, now: now())
             try found.chain.checkStrength()
         } catch {
+            // The commands that convert files are of no use for an answer.
+            let reason = if case .foreignForm(let form) = error { "it is \(form.name)" } else { "\(error)" }
             throw Unusable(
-                failure: IssuanceFailure("the CA's certificate can't be used: \(error)"),
+                failure: IssuanceFailure("the CA's certificate can't be used: \(reason)"),
                 isCertificate: error.isOfCertificate)
         }
         let gap = try missingIntermediate(found)
@@ -216,6 +218,8 @@ extension CertificateChain.Found {
         if let error = unreadable.first {
             doubts.append("came with unreadable parts, which are left out: \(error)")
         }
+        if let slip { doubts.append("was read, though \(slip)") }
+        if isReordered { doubts.append("came with its chain in another order than leaf first") }
         return doubts
     }
 }

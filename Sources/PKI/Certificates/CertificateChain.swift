@@ -50,16 +50,29 @@ package struct CertificateChain: Sendable, Hashable {
         package let others: [Certificate]
         /// The error of each PEM block that can't be read.
         package let unreadable: [PKIError]
+        /// Why the answer is not PEM by RFC 7468, if its certificates could be read nevertheless; nil if it is.
+        package let slip: PKIError?
+        /// Whether the chain's certificates were in another order in the answer.
+        package let isReordered: Bool
     }
 
     /// Reads a chain from a CA's answer, by the rules of `init(pem:key:now:)`. Unrelated certificates and unreadable
-    /// blocks do not make this function throw.
+    /// blocks do not make this function throw. The boundaries of certificates need not be on lines of their own.
     package static func inOrder(
-        certificatesOf pem: [UInt8], key: PrivateKey, now: Int64
+        certificatesOf answer: [UInt8], key: PrivateKey, now: Int64
     ) throws(PKIError) -> Found {
         var certificates: [Certificate] = []
         var unreadable: [PKIError] = []
-        for block in try blocks(ofPEM: pem) {
+        var (pem, slip) = (answer, PKIError?.none)
+        let blocks: [PEM.Block]
+        do throws(PKIError) {
+            blocks = try self.blocks(ofPEM: pem)
+        } catch {
+            pem = PEM.takenOut(of: answer)
+            guard !pem.isEmpty, let found = try? self.blocks(ofPEM: pem) else { throw error }
+            (blocks, slip) = (found, error)
+        }
+        for block in blocks {
             do throws(PKIError) {
                 certificates.append(try certificate(of: block, in: pem.span))
             } catch {
@@ -69,7 +82,11 @@ package struct CertificateChain: Sendable, Hashable {
         // One of the unreadable blocks may be the leaf, so its error is more useful than "no match".
         if let error = unreadable.first, !certificates.contains(where: key.matches) { throw error }
         let (chain, others) = try inOrder(certificates, key: key, now: now)
-        return Found(chain: chain, others: others, unreadable: unreadable)
+        var seen: Set<Certificate> = []
+        let inputs = certificates.filter { chain.certificates.contains($0) && seen.insert($0).inserted }
+        return Found(
+            chain: chain, others: others, unreadable: unreadable, slip: slip,
+            isReordered: inputs != chain.certificates)
     }
 
     private static func inOrder(

@@ -36,7 +36,7 @@ package enum ForeignForm: Sendable, Hashable {
         }
     }
 
-    var name: String {
+    package var name: String {
         switch self {
         case .der: "DER, not PEM"
         case .pkcs7: "PKCS #7, not plain certificates"

@@ -72,6 +72,23 @@ package enum PEM {
         return all.filter(\.isCertificate)
     }
 
+    /// Returns the certificates of a text whose boundaries may stand within lines, each boundary on a line of its own.
+    /// Empty if there are none, or if a part of a certificate would be left out. For the answers of servers only: a
+    /// file of the operator's is mended by its owner.
+    static func takenOut(of text: [UInt8]) -> [UInt8] {
+        let (first, last) = (Array("-----BEGIN CERTIFICATE-----".utf8), Array("-----END CERTIFICATE-----".utf8))
+        let newline = CollectionOfOne(UInt8(ascii: "\n"))
+        var result: [UInt8] = []
+        var others: [UInt8] = []
+        var rest = text[...]
+        while let start = rest.firstRange(of: first), let end = rest[start.upperBound...].firstRange(of: last) {
+            others += rest[..<start.lowerBound] + newline
+            result += rest[start] + newline + rest[start.upperBound..<end.lowerBound] + newline + rest[end] + newline
+            rest = rest[end.upperBound...]
+        }
+        return (others + rest).firstRange(of: Array("CERTIFICATE".utf8)) == nil ? result : []
+    }
+
     /// Returns the offset after the first END line of a text. An indented END line is not found. Returns nil if there
     /// is no END line.
     package static func endOfFirstBlock(in pem: [UInt8]) -> Int? {
