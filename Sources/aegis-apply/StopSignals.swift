@@ -55,7 +55,7 @@ final class StopSignals: Sendable {
             Terminal.complain(
                 "aegis-apply: stopped by \(Self.name(number)); \(what): \(named.joined(separator: ", "))"
                     + (others > 0 ? " and \(others) more" : "")
-                    + "\nhint: run it again: items in force stay, and open orders are resumed\n")
+                    + "\nhint: run it again: items in force stay, and orders that the CA has confirmed are resumed\n")
         }
         close()
         Self.end(by: number)

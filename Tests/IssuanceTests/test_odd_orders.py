@@ -4,13 +4,23 @@ import pytest
 
 from hosts import host, nothing_is_left, rows, tried
 from scripted_ca import Answer
-from twists import always, emptied, fails, gave_up, has_one_certificate, leave_out, recovers
+from twists import always, emptied, fails, gave_up, has_one_certificate, leave_out, once, recovers
 
 
 def test_an_unreadable_order_is_not_placed_again(odd):
     gateway, ca = odd(lambda kind, answer: emptied(answer) if kind in ("new-order", "order") else None)
     fails(gateway, "the CA's order can't be used", times=3)
     recovers(gateway, ca)
+
+
+@pytest.mark.parametrize("change", [lambda answer: setattr(answer, "hangs_up", True), gave_up], ids=["cut off", "504"])
+def test_an_order_whose_answer_is_lost_is_reported_as_lost(odd, change):
+    gateway, ca = odd(once("new-order", change))
+    code, said = tried(gateway)
+    assert code == 3 and "hint: the CA may have placed the order; only its answer says where" in said, said
+    assert rows(gateway, "SELECT url FROM orders") in ([], [(None,)], [("",)])
+    assert "issued" in gateway.apply(everything=True)
+    assert ca.new_orders == 2 and len(ca.issued) == 1 and nothing_is_left(gateway)
 
 
 def test_a_slow_ca_gets_no_second_order(odd):

@@ -198,11 +198,31 @@ struct ACMEOrderRun {
         if let known = pending.url { return (try ACMEURL(known, of: "order"), nil) }
         // Only the answer says where the order is, so a process that is told to end waits for the answer.
         return try StepGate.step("a new order") {
-            let placed = try place(client)
+            let placed: (order: ACMEPlacedOrder, isRenewal: Bool)
+            do {
+                placed = try place(client)
+            } catch  where Self.mayHavePlaced(error) {
+                let failure = IssuanceFailure(error, now: now())
+                throw IssuanceFailure(
+                    failure.reason,
+                    hint:
+                        "the CA may have placed the order; only its answer says where, so the next try places another",
+                    notBefore: failure.notBefore)
+            }
             pending.url = placed.order.url.text
             pending.isRenewal = placed.isRenewal
             try store.putOrder(pending, by: holder)
             return (placed.order.url, placed.order)
+        }
+    }
+
+    /// Whether the CA may have placed the order although the request failed. Such an order is lost: only the URL in the
+    /// answer leads to it. An account's list of orders (RFC 8555 section 7.1.2.1) would too, but Let's Encrypt has none.
+    private static func mayHavePlaced(_ error: any Error) -> Bool {
+        switch error {
+        case let error as any ACMEEdgeError: error.mayHaveArrived
+        case ACMEError.refused(_, let status, _): 500...599 ~= status
+        default: false
         }
     }
 
