@@ -77,7 +77,9 @@ enum CertificateMaterials {
     ) -> Diagnostic {
         .warning(
             at: secret.origin, "certificate '\(certificate.name)': \(failure.reason)",
-            hint: isStored ? "what is stored stays" : "it is planned as 'known after apply'; applying needs it")
+            hint: isStored
+                ? "what is stored stays"
+                : "it is planned as 'known after apply'; applying needs it; with --strict this is an error")
     }
 
     /// The errors and warnings that an apply would give for the certificates that the plan uploads. Files that are not

@@ -147,7 +147,7 @@ struct Obstacles {
     }
 
     /// The hint for a secret that is not on this machine.
-    static let secretHint = "a dry run needs no secret; an apply and the gateway do"
+    static let secretHint = "a dry run needs no secret; an apply and the gateway do; with --strict this is an error"
 
     private var secrets: SecretReader { SecretReader(directory: file.directory) }
 }
