@@ -130,16 +130,17 @@ def test_a_host_with_a_ca_certificate_through_all_changes(life):
         kept=["app.test"])
     assert life.visit("new.test")[2] == leaf
     assert life.issued == [2, 0]
-    # The host moves to another issuer.
+    # The host moves to another issuer. The former certificate is kept for the way back.
     hosts[1]["issuer"] = "second"
+    former = f"new.test@{leaf[:8]}"
     life.step(
         ["issue certificate new.test", "update host new.test"], {"other.test": None, "new.test": two},
-        kept=["app.test"])
+        kept=["app.test", former])
     # The host is brought back under its first name, with the certificate that was kept since then.
     hosts.append(host("app.test"))
     life.step(
         ["create certificate app.test", "create host app.test"],
-        {"other.test": None, "new.test": two, "app.test": one})
+        {"other.test": None, "new.test": two, "app.test": one}, kept=[former])
     assert life.issued == [2, 1]
     # The certificate is revoked while the gateway is stopped, since the gateway would replace it at once.
     revoked = life.visit("new.test")[2]
@@ -156,7 +157,14 @@ def test_a_host_with_a_ca_certificate_through_all_changes(life):
         gateway.process.send_signal(signal.SIGCONT)
     gateway.reload()
     eventually("another one", lambda: life.visit("new.test")[2] != revoked)
-    life.agrees({"other.test": None, "new.test": two, "app.test": one})
+    life.agrees({"other.test": None, "new.test": two, "app.test": one}, kept=[former])
+    # The host moves back to its former certificate, and nothing is ordered.
+    del hosts[1]["issuer"]
+    issued = life.issued
+    life.step(
+        ["update certificate new.test", "update host new.test"],
+        {"other.test": None, "new.test": one, "app.test": one}, kept=[f"new.test@{life.visit('new.test')[2][:8]}"])
+    assert life.visit("new.test")[2] == leaf and life.issued == issued
 
 
 def test_a_host_with_a_local_ca_certificate_through_all_changes(life):
