@@ -23,6 +23,14 @@ def test_an_order_whose_answer_is_lost_is_reported_as_lost(odd, change):
     assert ca.new_orders == 2 and len(ca.issued) == 1 and nothing_is_left(gateway)
 
 
+@pytest.mark.parametrize("nonce, words", [
+    ("a b+/=", "newNonce can't be used: its nonce 'a b+/=' is not base64url"), ("", "newNonce can't be used: it")])
+def test_a_nonce_that_is_none_is_reported(odd, nonce, words):
+    gateway, ca = odd(always("nonce", lambda answer: answer.fields.update({"Replay-Nonce": nonce})))
+    fails(gateway, words)
+    recovers(gateway, ca)
+
+
 def test_a_slow_ca_gets_no_second_order(odd):
     gateway, ca = odd()
     issue, asked = ca.issue, []
