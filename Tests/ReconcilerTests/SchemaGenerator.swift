@@ -195,7 +195,8 @@ struct SchemaGenerator {
         case (_, let pattern?) where pattern.hasPrefix("^[!#$"): return "X-\(number)"
         case (_, let pattern?) where pattern.contains("(ms|s|m|h|d)"):
             return numbers.once(in: 3) ? "\(number % 24 + 1)h" : "\(number)s"
-        case (_, let pattern?) where pattern.contains("KiB"): return "\(number)KiB"
+        // Every size of the file may have some of these values; a window of HTTP/2 has at least 64 KiB.
+        case (_, let pattern?) where pattern.contains("KiB"): return "\(16 * number)KiB"
         case (":443", _): return numbers.once(in: 2) ? ":\(number)" : "127.0.0.\(number):443"
         case ("10.0.0.0/8", _): return numbers.once(in: 3) ? "10.\(number).0.0/16" : "192.0.2.\(number)"
         case ("app.example.com", _), ("example.com", _): return "n\(number).example.com"
