@@ -50,6 +50,9 @@ struct HTTP2Callbacks: @unchecked Sendable {
         unsafe nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(options, 1)
         // The connection counts resets itself (`HTTP2Limits.resets`). nghttp2's own limit is 33 in a second.
         unsafe nghttp2_option_set_stream_reset_rate_limit(options, .max, .max)
+        // nghttp2 counts each read of a part of a CONTINUATION frame's header as a frame. `HTTP2Limits.headBytes` bounds the
+        // fields in any case.
+        unsafe nghttp2_option_set_max_continuations(options, 64)
         // The gateway's own fields can be added to the largest head that an upstream may send.
         unsafe nghttp2_option_set_max_send_header_block_length(options, 256 << 10)
         // Frames of unknown types (RFC 9113 section 4.1) are ignored. nghttp2 reports only those of types named here, and
