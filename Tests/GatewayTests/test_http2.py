@@ -168,11 +168,40 @@ def test_a_body_sent_byte_by_byte_arrives_whole(gateway, origin):
 
 
 def test_trailers_of_a_request_end_its_body(gateway, origin):
+    """Trailers that servers could mistake for fields of the head do not pass."""
     with FrameClient(gateway.https) as client:
         client.send(
-            headers(1, *request("POST"), end=False), data(1, b"hello"), headers(1, ("x-sum", "1"), ("cookie", "a=b")))
+            headers(1, *request("POST"), end=False), data(1, b"hello"),
+            headers(1, ("x-sum", "1"), ("cookie", "a=b"), ("content-length", "7"), ("host", "other.test"), ("a_b", "c")))
         assert client.end_of(1) == (200, b"ok", None)
-    assert origin.last.body == b"hello" and b"x-sum" not in origin.last.raw and b"a=b" not in origin.last.raw
+        client.send(headers(3))
+        assert client.end_of(3) == (200, b"ok", None)
+    assert origin.requests[0].body == b"hello"
+    assert origin.requests[0].raw.endswith(b"\r\n\r\n5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n")
+
+
+def test_trailers_of_a_request_with_a_length_do_not_pass(gateway, origin):
+    with FrameClient(gateway.https) as client:
+        client.send(
+            headers(1, *request("POST"), ("content-length", "5"), end=False), data(1, b"hello"), headers(1, ("x-sum", "1")))
+        assert client.end_of(1) == (200, b"ok", None)
+        client.send(headers(3))
+        assert client.end_of(3) == (200, b"ok", None)
+    assert [request.body for request in origin.requests] == [b"hello", b""]
+    assert b"x-sum" not in origin.requests[0].raw
+
+
+@pytest.mark.parametrize("size", [0, 5, 200_000])
+def test_trailers_of_an_answer_follow_its_body(client, origin, size):
+    chunk = b"%x\r\n%s\r\n" % (size, bytes(size)) if size else b""
+    origin.answer = (
+        b"HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk
+        + b"0\r\nX-Sum: abc\r\ngrpc-status: 0\r\nContent-Length: 5\r\nSet-Cookie: a=b\r\n\r\n")
+    for _ in range(2):
+        answer = client.ask()
+        assert (answer.status, bytes(answer.body), answer.is_ended) == (200, bytes(size), True)
+        assert answer.trailers == [("x-sum", "abc"), ("grpc-status", "0")]
+    assert client.ask(method="HEAD").status == 200
 
 
 # Many streams.
