@@ -381,58 +381,65 @@ def test_small_updates_that_answer_data_are_no_flood(gateway, origin):
         assert client.goaway is None
 
 
-# Slow clients. Each sends its next byte when others were served.
+# Slow clients.
 
-def one_by_one(gateway, client, pieces):
-    """Sends pieces, each after an honest request, until the gateway ends the connection. Returns whether it has."""
+def is_cut_off(gateway, client, pieces):
+    """Sends pieces, with a short pause after each, until the gateway ends the connection. Returns false if other connections
+    that began later were ended three times, one after another, since they were idle for the same time."""
     client.socket.settimeout(0.02)
-    with Http2Client(gateway.https, "honest.test") as honest:
-        for piece in pieces:
-            try:
-                client.send(piece)
-                if not client.socket.recv(65536):
+    pieces = itertools.chain(pieces, itertools.repeat(b""))
+    for _ in range(3):
+        with Http2Client(gateway.https, "honest.test") as other:
+            while not other.is_over:
+                try:
+                    client.send(next(pieces))
+                    if not client.socket.recv(65536):
+                        return True
+                except TimeoutError:
+                    pass
+                except OSError:
                     return True
-            except TimeoutError:
-                pass
-            except OSError:
-                return True
-            if honest.is_over:
-                honest = Http2Client(gateway.https, "honest.test")
+                other.pump(0)
     return False
 
 
-SLOW = {
-    "nothing": (False, itertools.repeat(b"")),
-    "the preface": (False, (bytes([byte]) for byte in PREFACE + settings())),
-    "frames without a request": (True, itertools.repeat(frame(PING, 1, 0, bytes(8)))),
-    "a head": (True, (bytes([byte]) for byte in headers(1, *request(), ("a", "b" * 16000)))),
-    "a frame's header": (True, (bytes([byte]) for byte in headers(1)[:3])),
-    "CONTINUATION": (True, itertools.chain([headers(1, complete=False)], (
-        bytes([byte]) for byte in frame(CONTINUATION, 0, 1, literal("a", "b" * 16000))))),
+def byte_by_byte(frames):
+    return [bytes([byte]) for byte in frames]
+
+
+LARGE = literal("a", "b" * 15_000)
+SLOW_HEADS = {
+    "a head": byte_by_byte(headers(3, *request(), LARGE)),
+    "a frame's header": byte_by_byte(headers(3)[:3]),
+    "CONTINUATION": [headers(3, complete=False), *byte_by_byte(frame(CONTINUATION, 0, 3, LARGE))],
+    "empty CONTINUATION": [headers(3, complete=False), frame(CONTINUATION, 0, 3)],
 }
+# By name: whether the client sends the preface, and the pieces behind it.
+SLOW = {
+    "nothing": (False, []),
+    "the preface": (False, byte_by_byte(PREFACE + settings())),
+    "half a preface": (False, [PREFACE[:10]]),
+    "frames without a request": (True, 10_000 * [frame(PING, 1, 0, bytes(8))]),
+} | {name: (True, pieces) for name, pieces in SLOW_HEADS.items()}
 
 
 @pytest.mark.parametrize("name", SLOW)
 def test_a_client_that_sends_its_head_slowly_is_cut_off(hasty, origin, name):
     has_preface, pieces = SLOW[name]
     with FrameClient(hasty.https, preface=has_preface) as client:
-        assert one_by_one(hasty, client, itertools.chain(pieces, itertools.repeat(b"", 2000)))
+        assert is_cut_off(hasty, client, pieces)
     assert not origin.requests
 
 
-@pytest.mark.parametrize("name", ["a head", "CONTINUATION"])
+@pytest.mark.parametrize("name", SLOW_HEADS)
 def test_a_head_that_comes_slowly_beside_another_stream_is_cut_off(hasty, origin, name):
     """The connection is not idle, since a stream waits for its upstream."""
     origin.answers["/wait"] = lambda connection, _: connection.more()
-    pieces = itertools.chain([headers(3, complete=False)], (
-        bytes([byte]) for byte in frame(CONTINUATION, 0, 3, literal("a", "b" * 16000)))) if name == "CONTINUATION" else (
-        bytes([byte]) for byte in headers(3, *request(), ("a", "b" * 16000)))
     with FrameClient(hasty.https) as client:
         client.await_settings()
         client.send(headers(1, *request(path="/wait")))
         origin.await_requests(1)
-        assert one_by_one(hasty, client, itertools.islice(itertools.chain(pieces, itertools.repeat(b"")), 400)), (
-            "after 400 bytes and requests of others, the head may still go on")
+        assert is_cut_off(hasty, client, SLOW_HEADS[name])
 
 
 def test_many_connections_that_never_send_the_preface_harm_nobody(hasty, figures):
