@@ -411,7 +411,7 @@ LARGE = literal("a", "b" * 15_000)
 SLOW_HEADS = {
     "a head": byte_by_byte(headers(3, *request(), LARGE)),
     "a frame's header": byte_by_byte(headers(3)[:3]),
-    "CONTINUATION": [headers(3, complete=False), *byte_by_byte(frame(CONTINUATION, 0, 3, LARGE))],
+    "CONTINUATION": [headers(3, complete=False), frame(CONTINUATION, 0, 3, length=len(LARGE)), *byte_by_byte(LARGE)],
     "empty CONTINUATION": [headers(3, complete=False), frame(CONTINUATION, 0, 3)],
 }
 # By name: whether the client sends the preface, and the pieces behind it.
