@@ -431,7 +431,8 @@ def test_a_client_that_sends_its_head_slowly_is_cut_off(hasty, origin, name):
     assert not origin.requests
 
 
-@pytest.mark.parametrize("name", SLOW_HEADS)
+# The beginning of a frame's header takes no more than the open stream does.
+@pytest.mark.parametrize("name", sorted(SLOW_HEADS.keys() - {"a frame's header"}))
 def test_a_head_that_comes_slowly_beside_another_stream_is_cut_off(hasty, origin, name):
     """The connection is not idle, since a stream waits for its upstream."""
     origin.answers["/wait"] = lambda connection, _: connection.more()
