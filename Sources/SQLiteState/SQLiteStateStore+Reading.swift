@@ -18,7 +18,9 @@ extension SQLiteStateStore {
                 let (id, item) = row.certificateItem
                 snapshot.kept[id.name] = KeptCertificate(item: item, since: row.integer(Columns.afterFacts))
             }
-            for name in try String.fetchAll(database, sql: "SELECT certificate FROM orders") {
+            // An order without an issuer of the file belongs to the admin API.
+            let orders = "SELECT certificate FROM orders WHERE issuer <> ''"
+            for name in try String.fetchAll(database, sql: orders) {
                 snapshot.renewals[name] = RenewalProgress(certificate: name)
             }
             for renewal in try renewals(in: database) { snapshot.renewals[renewal.certificate] = renewal }

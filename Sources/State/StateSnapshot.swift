@@ -11,7 +11,8 @@ package struct StateSnapshot: Sendable {
     package var revision: Int
     /// All items, including certificates in force, but not kept certificates.
     package var items: [ItemID: StoredItem]
-    /// Failures and advice by certificate name, for certificates that have failures, advice or a pending order.
+    /// Failures and advice by certificate name, for certificates that have failures, advice or a pending
+    /// order of an issuer in the file.
     package var renewals: [String: RenewalProgress] = [:]
     /// The certificates that are kept for reuse, by name. None of them is served or renewed.
     package var kept: [String: KeptCertificate] = [:]

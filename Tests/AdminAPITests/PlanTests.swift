@@ -75,6 +75,20 @@ import Testing
         #expect(fixture.ask("/api/v1/plan", token).problem == "method-not-allowed")
     }
 
+    @Test("The begun orders of the API are none of the file's business, but those of issuers are")
+    func orders() throws {
+        for (name, issuer) in [("ordered", ""), ("left", "cf")] {
+            _ = try fixture.store.acquireLease(
+                .certificate(name), for: fixture.holder, now: fixture.now, isFree: { _ in false })
+            try fixture.store.putOrder(
+                PendingOrder(
+                    certificate: name, issuer: issuer, directory: "https://cf.test/ origin-rsa", domains: ["a.test"],
+                    sealedKey: [1], request: [2], createdAt: fixture.now), by: fixture.holder)
+        }
+        let answer = plan("version: 1\nhosts: []\n").text
+        #expect(answer.contains(#""name":"left""#) && !answer.contains("ordered"), "\(answer)")
+    }
+
     @Test("What an apply would refuse is an error in the plan")
     func refusals() throws {
         for number in 0..<12 {
