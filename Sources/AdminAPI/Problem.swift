@@ -94,13 +94,25 @@ struct Problem: Error {
         case parameter(String)
         /// A line and a column in a file, both from 1.
         case line(Int, Int)
+
+        /// Whether it is a member for a text in PEM. Faults of such a text quote nothing but its labels.
+        fileprivate var takesPEM: Bool {
+            if case .pointer(let pointer) = self { pointer.hasSuffix("_pem") } else { false }
+        }
+
+        fileprivate var harmless: Place {
+            switch self {
+            case .pointer(let pointer): .pointer(HarmlessText.pointer(pointer))
+            case .parameter(let name): .parameter(HarmlessText.message(name))
+            case .line: self
+            }
+        }
     }
 
     let kind: Kind
-    /// What is wrong and what to do, in a sentence. Never contains secrets, and nothing that the client sent but names
-    /// that the API knows.
+    /// What is wrong and what to do, in a sentence. Quotes nothing of the request that may be secret, nor do `errors`.
     let detail: String
-    var errors: [(place: Place, detail: String)] = []
+    let errors: [(place: Place, detail: String)]
     /// Further fields of the answer.
     var fields: [(name: String, value: String)] = []
 
@@ -109,10 +121,20 @@ struct Problem: Error {
         fields: [(name: String, value: String)] = []
     ) {
         self.kind = kind
-        self.detail = detail
-        self.errors = errors
+        let quotesRequest = kind == .invalid || kind == .nameTaken
+        self.detail = quotesRequest ? HarmlessText.message(detail) : detail
+        // Of a text in PEM, each line may be faulty, and the last one is short.
+        let quotesPEM = errors.contains { HarmlessText.isPEM($0.detail) && !$0.place.takesPEM }
+        self.errors = errors.map { place, detail in
+            let isHidden = quotesPEM && !place.takesPEM
+            let shown = isHidden ? "can't be used: a text in PEM does not belong here" : HarmlessText.message(detail)
+            return (place.harmless, shown)
+        }
         self.fields = fields
     }
+
+    /// The answer to each change while the configuration allows none.
+    static let readOnly = Problem(.readOnly, "gateway.admin says 'api: read'.")
 
     /// The most errors that an answer names.
     private static let mostErrors = 100

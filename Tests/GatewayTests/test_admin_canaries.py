@@ -13,7 +13,7 @@ SITE = {"issuers": {"lan": {"type": "local_ca"}}, "certificates": {"site": {"iss
 FILE_HOST = {"domain": "app.test", "ssl_mode": "custom", "certificate": "site", "respond": {"body": "file\n"}}
 ZONE = "0123456789abcdef0123456789abcdef"
 # As long as a token's secret, and in its alphabet.
-CANARIES = (f"canary{number:02}".ljust(43, "Q") for number in range(100))
+CANARIES = (f"canary{number:03}".ljust(43, "Q") for number in range(1000))
 
 
 class Stage:
@@ -57,7 +57,10 @@ def stage(run_once):
     stage = Stage(gateway)
     holder = Holder("c.test", Holder("root", is_ca=True), names=["c.test"])
     chain, key = pem(holder.certificate).decode(), holder.key_pem.decode()
-    stage.planted["a good key"] = key.splitlines()[1]
+    other = Holder("other", holder, names=["c.test"]).key_pem.decode()
+    for what, text in {"a good key": key, "another key": other}.items():
+        # The last line is short.
+        stage.planted[what], stage.planted[f"the end of {what}"] = text.splitlines()[1], text.splitlines()[-2]
 
     # Credentials.
     stage.api("a wrong token", "/api/v1/hosts", token=stage.plant("a wrong token", "aegis_"))
@@ -108,6 +111,26 @@ def stage(run_once):
     ):
         stage.api(what, "/api/v1/plan", "Content-Type: application/yaml", method="POST",
                   body=text.format(stage.plant(what)).encode())
+    # Whatever a member is for, a key or a token may be in it, or be its name.
+    bodies = {
+        "/api/v1/hosts": {"domain": "j.test", "respond": {}, "aliases": [], "upstreams": [], "ssl_mode": "none", "issuers": [],
+                          "ssl_cert_id": 1, "tls_min_version": "1.2", "force_https": False, "hsts_max_age": 1},
+        "/api/v1/certificates": {"cert_pem": chain, "key_pem": other, "name": "j", "domains": ["c.test"]},
+        "/api/v1/certificates/cloudflare-origin": {
+            "api_token": "x", "hostnames": ["c.test"], "zone_id": ZONE, "auth_method": "api_token", "request_type": "origin-rsa",
+            "requested_validity": 90, "name": "n"},
+        "/api/v1/certificates/cloudflare-edge": {
+            "api_token": "x", "zone_id": ZONE, "hostnames": ["c.test"], "certificate_authority": "google",
+            "validation_method": "txt", "validity_days": 90, "cloudflare_branding": False},
+        "/api/v1/certificates/2/revoke": {"reason": "superseded"},
+    }
+    for path, body in bodies.items():
+        for member in [*body, "unknown"]:
+            canary = stage.plant(f"{member} of {path}")
+            # The mark makes no name and no word of it that would be good.
+            for value in (canary + "!", [canary + "!"], {canary + "!": 1}, encoded(key, canary), [encoded(key, canary)]):
+                stage.api(f"{member} of {path}", path, method="POST", send={**body, member: value})
+            stage.api(f"a name at {path}", path, method="POST", send={**body, canary: 1})
     raw = stage.plant("no JSON")
     stage.api("no JSON", "/api/v1/hosts", "Content-Type: application/json", method="POST", body=b'{"domain": ' + raw.encode())
 
@@ -118,6 +141,26 @@ def stage(run_once):
     stage.planted["the link that was used"] = link
     page = ask(gateway, "/", None, stage.cookie).body.decode()
     token = page.partition('name="_csrf" value="')[2].partition('"')[0]
+    # Whatever a field is for, a key or a token may have been pasted into it.
+    forms = {
+        "/add/host": {"domain": "f.test", "aliases": "", "upstreams": "http://127.0.0.1:1", "ssl_mode": "none", "issuers": "",
+                      "ssl_cert_id": "", "tls_min_version": "1.2"},
+        "/add/certificate": {"cert_pem": chain, "key_pem": other, "name": "n"},
+        "/add/origin": {"hostnames": "c.test", "api_token": "x", "zone_id": ZONE, "name": "n", "request_type": "origin-rsa",
+                        "requested_validity": "90"},
+        "/add/edge": {"hostnames": "c.test", "api_token": "x", "zone_id": ZONE, "certificate_authority": "google",
+                      "validation_method": "txt", "validity_days": "90"},
+        "/hosts/h.test": {"aliases": "", "upstreams": "http://127.0.0.1:1", "ssl_mode": "none", "issuers": "",
+                          "ssl_cert_id": "", "tls_min_version": "1.2"},
+        "/certificates/2/revoke": {"reason": "superseded"},
+    }
+    for path, values in forms.items():
+        for field in values:
+            canary = stage.plant(f"{field} of {path}")
+            for text in (canary + "!", encoded(key, canary), encoded(key, canary) + chain, chain + encoded(key, canary)):
+                answer = stage.form(f"{field} of {path}", path, stage.cookie, token, {**values, field: text, "_tag": '"old"'})
+                assert answer.status in (400, 403, 409, 412), (path, field, answer.status)
+                assert b"BEGIN PRIVATE KEY" not in answer.body, (path, field)
     canary = stage.plant("the key of a form")
     for values in ({"cert_pem": chain, "key_pem": canary}, {"cert_pem": "x", "key_pem": encoded(key, canary)}):
         assert stage.form("an upload", "/add/certificate", stage.cookie, token, values).status == 400
@@ -128,6 +171,7 @@ def stage(run_once):
     stage.form("another change token", "/add/host", stage.cookie, stage.plant("a change token"), {"domain": "x.test"})
 
     # What anybody may read afterwards.
+    stage.api("a parameter", f"/api/v1/hosts?{stage.plant('the name of a parameter')}=1")
     for path in (
         "hosts", "hosts/h.test", "certificates", "certificates/1", "certificates/2", "certificates/2/chain.pem", "events?limit=1000",
         "status", "renewals", "nodes", "generations", "snapshot", "openapi.json",

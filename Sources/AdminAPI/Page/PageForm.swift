@@ -8,12 +8,18 @@ struct PageForm: Sendable {
     static let tag = "_tag"
 
     private var values: [String: String] = [:]
+    /// Whether a client has sent the values, so that they may be secret.
+    private let isSent: Bool
 
     /// A form as a page shows it at first. A check box that is not ticked has no value.
-    init(values: [String: String?]) { self.values = values.compactMapValues(\.self) }
+    init(values: [String: String?]) {
+        self.values = values.compactMapValues(\.self)
+        isSent = false
+    }
 
     /// Empty for a request without a body.
     init(_ request: AdminRequest) throws(Problem) {
+        isSent = true
         guard !request.body.isEmpty else { return }
         let type = request.values(of: "content-type").first?.prefix { $0 != ";" }.lowercased()
         guard type == "application/x-www-form-urlencoded", let text = String(validating: request.body, as: UTF8.self)
@@ -28,6 +34,15 @@ struct PageForm: Sendable {
     }
 
     subscript(name: String) -> String? { values[name] }
+
+    /// The value that a page may show in a field. Of what was sent, only a text that can be no secret.
+    func shown(_ name: String) -> String {
+        let text = values[name] ?? ""
+        return !isSent || HarmlessText.contains(text) ? text : ""
+    }
+
+    /// The certificates in a value, in PEM, whatever else it contains.
+    func certificates(_ name: String) -> String { HarmlessText.certificates(in: values[name] ?? "") }
 
     /// The value without blanks around it; nil for an empty one.
     func text(_ name: String) -> String? {

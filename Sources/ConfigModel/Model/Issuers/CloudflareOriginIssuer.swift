@@ -84,7 +84,7 @@ extension ValueShape where Value == String {
             }
             guard text.utf8.count == 32, isHex else {
                 throw ValueFault(
-                    "bad zone identifier \(text.quotedForMessage)",
+                    "bad zone identifier",
                     hint: "it has 32 lower-case hex digits; see the zone's overview page")
             }
         })
