@@ -15,8 +15,7 @@ final class Gate: Sendable {
     /// `now` tells the present time, in seconds since 1970.
     init(now: @escaping @Sendable () -> Int64) { self.now = now }
 
-    /// What the request shows, for `identify`. A network that has sent too many wrong tokens must wait, whatever it sends
-    /// now. A client that has shown a certificate needs nothing else.
+    /// What the request shows, for `identify`. A client that has shown a certificate needs nothing else.
     func credentials(of request: AdminRequest) throws(Problem) -> Credentials {
         guard request.holder == nil else { return .none }
         let credentials = Credentials(request)
@@ -25,10 +24,6 @@ final class Gate: Sendable {
             throw Problem(
                 .unauthorized, "Send a token as 'Authorization: Bearer …'; 'aegis-apply admin token create' makes one.",
                 fields: [("WWW-Authenticate", "Bearer realm=\"aegis\"")])
-        }
-        if let seconds = wrongTokens.withLock({ $0.wait(of: request.network, now: now()) }) {
-            throw Problem(
-                .tooManyTries, "Too many wrong tokens came from this address.", fields: [("Retry-After", "\(seconds)")])
         }
         guard case .bearer = credentials else { throw wrongToken(request) }
         return credentials
@@ -64,7 +59,13 @@ final class Gate: Sendable {
         return Caller(kind: .token, name: token.name, scope: token.scope)
     }
 
+    /// A network that has sent too many wrong tokens must wait. A good token always works, since processes of several
+    /// people may share an address.
     private func wrongToken(_ request: AdminRequest) -> Problem {
+        if let seconds = wrongTokens.withLock({ $0.wait(of: request.network, now: now()) }) {
+            return Problem(
+                .tooManyTries, "Too many wrong tokens came from this address.", fields: [("Retry-After", "\(seconds)")])
+        }
         wrongTokens.withLock { $0.note(request.network, now: now()) }
         return Problem(
             .unauthorized, "The token is not good: it is unknown, has expired or was revoked.",
@@ -82,7 +83,7 @@ final class Gate: Sendable {
 
     /// Refuses a change that the configuration does not allow.
     func checkChange(_ request: AdminRequest) throws(Problem) {
-        guard request.mayChange else { throw Problem(.readOnly, "gateway.admin says 'api: read'.") }
+        guard request.mayChange else { throw Problem.readOnly }
     }
 
     /// Refuses a change that a page of another origin has sent.
