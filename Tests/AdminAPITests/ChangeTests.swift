@@ -56,7 +56,7 @@ import Testing
                 "/api/v1/certificates", token, method: "POST", fields: [("idempotency-key", "k")], body: body)
         }
         #expect(create().text.contains(#""id":1"#))
-        #expect(fixture.ask("/api/v1/certificates/1", token, method: "DELETE").status == 204)
+        #expect(fixture.ask("/api/v1/certificates/1?force=true", token, method: "DELETE").status == 204)
         #expect(create().text.contains(#""id":1"#))
         #expect(try fixture.store.certificates(CertificateQuery()).isEmpty)
     }

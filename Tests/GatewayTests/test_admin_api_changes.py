@@ -117,7 +117,13 @@ def test_a_stored_certificate_is_served_when_the_answer_arrives(gateway):
     assert change(gateway, "hosts/tls.test", {"ssl_cert_pem": sent["cert_pem"], "ssl_key_pem": sent["key_pem"]}).status == 200
     assert leaf(gateway, "tls.test") == der(second)
     assert get(gateway, "hosts/tls.test").json["ssl_cert_id"] == number
-    assert delete(gateway, "hosts/tls.test").status == 204 and delete(gateway, f"certificates/{number}").status == 204
+    assert delete(gateway, "hosts/tls.test").status == 204
+    # Without a host it is served too, and says so.
+    assert leaf(gateway, "tls.test") == der(second)
+    assert get(gateway, f"certificates/{number}").json["served_names"] == ["tls.test"]
+    assert delete(gateway, f"certificates/{number}").problem == "in-use"
+    assert delete(gateway, f"certificates/{number}?force=true").status == 204
+    assert leaf(gateway, "tls.test") != der(second)
     assert get(gateway, f"certificates/{number}").problem == "not-found"
 
 
@@ -394,7 +400,7 @@ class DeleteCertificate(Change):
     prepare = Change.make_certificate
 
     def request(self):
-        return delete(self.gateway, f"certificates/{self.number}", self.key)
+        return delete(self.gateway, f"certificates/{self.number}?force=true", self.key)
 
     def holds(self):
         return get(self.gateway, f"certificates/{self.number}").status == 404

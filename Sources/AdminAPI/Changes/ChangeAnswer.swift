@@ -26,14 +26,12 @@ struct ChangeAnswer: Sendable {
 
     static let summary = "What was done"
 
-    static let form = JSONForm<ChangeAnswer>.object(
-        "Change", summary,
-        [
-            JSONMember("status", .word(["created", "changed", "accepted"]), "What was done") { $0.word },
-            JSONMember("id", identity, "What identifies the item: a certificate's number, or a host's domain") {
-                $0.id
-            },
-        ])
+    static let form = JSONForm<ChangeAnswer>.object("Change", summary, members)
+
+    static let members: [JSONMember<ChangeAnswer>] = [
+        JSONMember("status", .word(["created", "changed", "accepted"]), "What was done") { $0.word },
+        JSONMember("id", identity, "What identifies the item: a certificate's number, or a host's domain") { $0.id },
+    ]
 
     private static let identity = JSONForm<PlainValue>(
         schema: .map([("type", .list([.string("integer"), .string("string")]))])

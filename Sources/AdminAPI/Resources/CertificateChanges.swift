@@ -6,13 +6,22 @@ import State
 /// Stores, renews and deletes certificates of the API.
 enum CertificateChanges {
     static let all: [Route] = [
+        Route(
+            method: "POST", path: "/api/v1/certificates", scope: .write, name: "createCertificate",
+            summary: "Stores a certificate of your own with its key", query: [], body: schema,
+            answer: Route.Answer(
+                status: 201, summary: ChangeAnswer.summary, type: "application/json", schema: answer.schema,
+                definitions: answer.definitions)
+        ) { call in
+            try ChangeRun(call, action: "createCertificate", status: 201, upload) { change, call in
+                change.response(answer.write(Stored(change: change, warnings: try warnings(change, call))))
+            }.run()
+        },
         .changing(
-            "POST", "/api/v1/certificates", "createCertificate", "Stores a certificate of your own with its key",
-            status: 201, body: schema, upload),
-        .changing(
-            "DELETE", "/api/v1/certificates/{id}", "deleteCertificate", "Deletes a certificate that no host uses",
+            "DELETE", "/api/v1/certificates/{id}", "deleteCertificate", "Deletes a certificate that no client gets",
+            query: [.word("force", "Deletes it although clients get it. A host that refers to it keeps it", ["true"])],
             status: 204
-        ) { try $0.owned.deleteCertificate(numbered: number($0)) },
+        ) { try $0.owned.deleteCertificate(numbered: number($0), isForced: $0.query.text("force") != nil) },
         .changing(
             "POST", "/api/v1/certificates/{id}/renew", "renewCertificate",
             "Makes a gateway renew a certificate soon, even if it is not due. Events have the result", status: 202
@@ -59,6 +68,24 @@ enum CertificateChanges {
         call.parameters["id"].flatMap(CertificateRoutes.number) ?? 0
     }
 
+    private struct Stored: Sendable {
+        let change: ChangeAnswer
+        let warnings: [String]
+    }
+
+    private static let answer = JSONForm<Stored>.object(
+        "StoredCertificate", "A certificate that was stored",
+        ChangeAnswer.members.map { JSONMember(copying: $0, \Stored.change) } + [
+            JSONMember("warnings", .list(of: .text), "Why clients refuse it, or some do") { $0.warnings }
+        ])
+
+    /// Empty if the certificate is deleted by now.
+    private static func warnings(_ change: ChangeAnswer, _ call: Call) throws -> [String] {
+        guard let number = change.number, let found = try call.store.certificate(numbered: number) else { return [] }
+        let details = try CertificateDetails(found, in: call.store, now: call.now)
+        return [details.summary.problem].compactMap(\.self) + details.warnings
+    }
+
     private static func upload(_ call: Call) throws -> OwnedItems.Change {
         let sent = try read(call.body)
         return call.owned.store(
@@ -92,9 +119,9 @@ enum CertificateChanges {
                 let near = Suggestion.nearest(to: entry.key, in: [chain, key, "name", "domains"])
                 errors.append(
                     (
-                        .pointer(near == nil ? "" : pointer),
+                        .pointer(near == nil ? HarmlessText.pointer(toMember: entry.key) : pointer),
                         near.map { "is unknown; did you mean '\($0)'?" }
-                            ?? "has an unknown member; there are: \(chain), domains, \(key), name"
+                            ?? "is unknown; there are: \(chain), domains, \(key), name"
                     ))
             }
         }

@@ -63,7 +63,12 @@ enum CertificateRoutes {
         "CertificateDetails", "A certificate in force, with its users",
         members.map { member in JSONMember(copying: member, \CertificateDetails.summary) } + [
             JSONMember("fingerprint", .text, "SHA-256 of the leaf in lower-case hex") { $0.summary.facts.fingerprint },
-            JSONMember("hosts", .list(of: .text), "The hosts that it is for") { $0.hosts },
+            JSONMember("hosts", .list(of: .text), "The hosts that refer to it") { $0.hosts },
+            JSONMember(
+                "served_names", .list(of: .text),
+                "Its names for which no host has a certificate of its own: clients that ask for them get it too"
+            ) { $0.freeNames },
+            JSONMember("warnings", .list(of: .text), "What some clients refuse") { $0.warnings },
             JSONMember("renews_at", .optional(.time), "When its renewal is due; null if it is not renewed") {
                 $0.renewsAt
             },
@@ -137,8 +142,12 @@ struct CertificateDetails: Sendable {
     /// The domains of the hosts whose certificate it is.
     let hosts: [String]
     let progress: RenewalProgress?
-    /// In seconds since 1970; nil when nobody renews it.
+    /// In seconds since 1970, and not before it was stored; nil when nobody renews it.
     let renewsAt: Int64?
+    /// See `CertificateUse.freeNames`.
+    let freeNames: [String]
+    /// What some clients refuse. A message puts the certificate's name before each.
+    let warnings: [String]
 
     var isRenewed: Bool { renewsAt != nil }
 
@@ -151,6 +160,8 @@ struct CertificateDetails: Sendable {
         let certificate = numbered.certificate
         let use = try CertificateUse(of: certificate, in: store)
         hosts = use.hosts.map(\.name)
+        freeNames = use.freeNames
+        warnings = use.warnings(&chains)
         let progress = try store.renewal(of: certificate.name)
         self.progress = progress
         let issuers = try store.items(of: .issuer).compactMap { name, item in
@@ -162,7 +173,9 @@ struct CertificateDetails: Sendable {
         }
         let known = Dictionary(issuers) { first, _ in first }
         canBeRevoked = (try? Revocation(of: certificate, .unspecified, among: known)) != nil
-        renewsAt = use.renewed.map { $0.dueAt(certificate.facts, from: known, after: progress) }
+        renewsAt = use.renewed.map {
+            max($0.dueAt(certificate.facts, from: known, after: progress), certificate.facts.createdAt)
+        }
     }
 }
 

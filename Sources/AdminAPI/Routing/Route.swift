@@ -44,11 +44,11 @@ struct Route: Sendable, Addressed {
 
     /// A route that changes an item of the state.
     static func changing(
-        _ method: String, _ path: PathPattern, _ name: String, _ summary: String, status: Int, body: PlainValue? = nil,
-        _ make: @escaping @Sendable (Call) throws -> OwnedItems.Change
+        _ method: String, _ path: PathPattern, _ name: String, _ summary: String, query: [QueryParameter] = [],
+        status: Int, body: PlainValue? = nil, _ make: @escaping @Sendable (Call) throws -> OwnedItems.Change
     ) -> Route {
         Route(
-            method: method, path: path, scope: .write, name: name, summary: summary, query: [], body: body,
+            method: method, path: path, scope: .write, name: name, summary: summary, query: query, body: body,
             answer: Answer(
                 status: status, summary: ChangeAnswer.summary, type: "application/json",
                 schema: ChangeAnswer.form.schema, definitions: ChangeAnswer.form.definitions)

@@ -48,6 +48,11 @@ extension OwnedItems {
                 faults: [OperationFailure.Fault(at: error.isOfKey ? places.key : places.chain, error.reason)])
         }
         let leaf = obtained.material.chain.leaf
+        guard !leaf.names.isEmpty else {
+            throw OperationFailure(
+                .invalid, "the certificate can't be used",
+                faults: [OperationFailure.Fault(at: places.chain, "it is for no name (subject alternative name)")])
+        }
         let uncovered = sent.domains.enumerated().filter { !leaf.covers($0.element.text) }
         guard uncovered.isEmpty else {
             let names = leaf.names.prefix(5).map(\.text).joined(separator: ", ")
@@ -95,6 +100,7 @@ extension OwnedItems {
             sent.name == nil
                 ? "this certificate is there already, as '\(name)'"
                 : "there is a certificate of this name, or one is made for a host of this name",
+            hint: sent.name == nil ? "give that one to the host, or send a name for another copy" : "send another name",
             faults: sent.name == nil ? [] : [OperationFailure.Fault(at: "/name", "is taken")])
     }
 
@@ -118,7 +124,8 @@ extension OwnedItems {
         Change(item: ItemID(.certificate, certificate.name), mutations: [.putCertificate(certificate)])
     }
 
-    package func deleteCertificate(numbered number: Int64) throws -> Change {
+    /// `isForced`: whether to delete a certificate that is served although no host refers to it.
+    package func deleteCertificate(numbered number: Int64, isForced: Bool = false) throws -> Change {
         let use = try certificate(numbered: number)
         let id = ItemID(.certificate, use.certificate.name)
         try refuseFileOwned(id, use.certificate.owner)
@@ -127,6 +134,14 @@ extension OwnedItems {
             throw OperationFailure(
                 .inUse, "it is used by \(names)\(use.hosts.count > 10 ? ", …" : "")",
                 hint: "give them another certificate first")
+        }
+        let served = isForced ? [] : try use.namesWithoutOther(in: store)
+        guard served.isEmpty else {
+            let names = served.prefix(10).joined(separator: ", ")
+            throw OperationFailure(
+                .inUse,
+                "clients of \(names)\(served.count > 10 ? ", …" : "") get it, and there is no other one for them",
+                hint: "to delete it nevertheless, add 'force=true' to the query")
         }
         return Change(item: id, mutations: [.deleteItem(id)])
     }
@@ -141,6 +156,22 @@ extension OwnedItems {
             mutations: [
                 .requestRenewal(certificate: use.certificate.name, fingerprint: facts.fingerprint, now: now)
             ])
+    }
+
+    /// Has a gateway obtain the certificate of a host soon: renew it, or try again what has failed.
+    package func renewCertificate(ofHost name: String) throws -> Change {
+        guard let host = try store.item(ItemID(.host, name)).flatMap({ Host(record: $0.record) }) else {
+            throw OperationFailure(.missing, "there is no host with this domain")
+        }
+        guard let own = host.certificateName else {
+            throw OperationFailure(.notPossible, "the host has no certificate of its own")
+        }
+        if let number = try store.number(ofCertificate: own) { return try renewCertificate(numbered: number) }
+        guard host.sslMode == .letsencrypt, host.enabled else {
+            throw OperationFailure(.notPossible, "no gateway obtains the certificate '\(own)'")
+        }
+        return Change(
+            item: ItemID(.certificate, own), mutations: [.requestRenewal(certificate: own, fingerprint: nil, now: now)])
     }
 
     /// Has the CA of a certificate revoke it. `issuance` reads the issuers' secrets and asks the CA, which may take long.
