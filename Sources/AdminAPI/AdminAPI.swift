@@ -192,7 +192,9 @@ package final class AdminAPI: AdminService {
         do throws(JSONText.Fault) {
             value = try JSONText.value(of: request.body)
         } catch {
-            throw Problem(.invalid, "The body is no JSON: at byte \(error.offset), \(error.reason).")
+            throw Problem(
+                .invalid, "The body can't be used: at byte \(error.offset), \(error.reason).",
+                errors: [(.pointer(error.pointer), error.reason)])
         }
         guard route.body != nil || value == .object([]) else {
             throw Problem(.invalid, "This takes no body.", errors: [(.pointer(""), "must be left out")])

@@ -14,6 +14,13 @@ extension SQLiteStateStore {
         }
     }
 
+    package func hasLoginLink(digest: [UInt8], at now: Int64) throws(StateError) -> Bool {
+        try read { database in
+            let sql = "SELECT 1 FROM login_links WHERE digest = ? AND expires_at > ?"
+            return try Bool.fetchOne(database, sql: sql, arguments: [Data(digest), now]) == true
+        }
+    }
+
     package func openSession(byLink link: [UInt8], _ session: [UInt8], at now: Int64, details: [String: String])
         throws(StateError) -> AdminSession?
     {

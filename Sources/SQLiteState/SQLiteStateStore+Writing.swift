@@ -122,7 +122,9 @@ extension SQLiteStateStore {
                 database, "UPDATE generations SET outcome = ?, summary = ? WHERE number = ?",
                 [outcome.rawValue, summary, number])
         case .appendEvent(let event): try append(event, in: database)
-        case .requestRenewal(let name, let fingerprint, let now):
+        case .requestRenewal(let name, nil, _):
+            try execute(database, "UPDATE renewals SET next_try_at = NULL WHERE certificate = ?", [name])
+        case .requestRenewal(let name, let fingerprint?, let now):
             try execute(
                 database,
                 """

@@ -17,6 +17,9 @@ package protocol AdminRecords {
     /// Adds a link that opens a session, and an event about it.
     func addLoginLink(_ link: LoginLink, event: AuditEvent) throws(StateError)
 
+    /// Whether a link can still open a session.
+    func hasLoginLink(digest: [UInt8], at now: Int64) throws(StateError) -> Bool
+
     /// Opens the session of a link, which can't be used again. Returns nil, and changes nothing, when there is no such
     /// link or it has expired.
     ///

@@ -209,7 +209,9 @@ package enum StateMutation: Sendable {
     /// Makes a gateway renew the certificate soon, as if its CA advised that. Does nothing if the certificate has
     /// another leaf by now. Ends a pause after a failed try, and the CA is not asked for advice within the next hour.
     /// `now` is in seconds since 1970.
-    case requestRenewal(certificate: String, fingerprint: String, now: Int64)
+    ///
+    /// Without a fingerprint, for a certificate that was never issued, it only ends the pause.
+    case requestRenewal(certificate: String, fingerprint: String?, now: Int64)
     /// Remembers the answer to the request that causes this commit. Must come after the mutations that change the item.
     case rememberAnswer(RememberedAnswer)
     /// Deletes history beyond `Retention`. `now` is in seconds since 1970.

@@ -38,12 +38,14 @@ import Testing
         #expect(made["Aegis-Revision"] == "\(try fixture.store.revision())")
         #expect(fixture.awaited.withLock { $0 } == [try fixture.store.revision()])
         #expect(try fixture.store.item(ItemID(.host, "a.test"))?.owner == .api)
-        let read = fixture.ask("/api/v1/hosts/a.test", token).text
-        #expect(read.contains(#""owner":"api""#) && read.contains(#""upstreams":["http://127.0.0.1:1"]"#))
+        let read = fixture.ask("/api/v1/hosts/a.test", token)
+        #expect(read.text.contains(#""owner":"api""#) && read.text.contains(#""upstreams":["http://127.0.0.1:1"]"#))
 
         let changed = patch("a.test", #"{"aliases":["b.test"],"enabled":false}"#)
         #expect(changed.status == 200 && changed.text == "{\"status\":\"changed\",\"id\":\"a.test\"}\n")
-        #expect(changed["ETag"] == nil)
+        for (answer, tag) in [(made, read), (changed, fixture.ask("/api/v1/hosts/a.test", token))] {
+            #expect(answer["ETag"] == tag["ETag"] && answer["ETag"] != nil)
+        }
         #expect(
             try record("a.test")
                 == #"{"domain":"a.test","aliases":["b.test"],"enabled":false,"upstreams":["http://127.0.0.1:1"]}"#)
@@ -60,7 +62,8 @@ import Testing
         let events = try fixture.store.events(query).map(\.event)
         #expect(events.map(\.action) == ["create", "change", "change", "delete"])
         #expect(events.allSatisfy { $0.actor == "token:writer" && $0.at == fixture.now })
-        #expect(events.allSatisfy { $0.details == ["client": "192.0.2.7", "request_id": "request-1"] })
+        #expect(events.allSatisfy { $0.details["client"] == "192.0.2.7" && $0.details["request_id"] == "request-1" })
+        #expect(events.map { $0.details["changed"] } == [nil, "aliases, enabled", "aliases, enabled", nil])
     }
 
     @Test("The API can't change a host that the file declares")
@@ -75,6 +78,44 @@ import Testing
         #expect(try record("a.test") == Self.simple)
     }
 
+    @Test("A host's certificate that could not be obtained has its reason, and is tried again by request")
+    func failing() throws {
+        let issuer = #"{"type":"acme","directory":"https://ca.test/dir"}"#
+        try fixture.commit(.putItem(ItemID(.issuer, "letsencrypt"), owner: .file, record: Array(issuer.utf8)))
+        let made = post(#"{"domain":"a.test","respond":{},"ssl_mode":"letsencrypt"}"#)
+        #expect(made.status == 201, "\(made.text)")
+        var progress = RenewalProgress(certificate: "a.test")
+        progress.failures = 2
+        progress.lastFailure = "the CA refuses it"
+        progress.nextTryAt = fixture.now + 3600
+        try fixture.store.putRenewal(progress)
+        let read = fixture.ask("/api/v1/hosts/a.test", token).text
+        #expect(read.contains(#""certificate_failure":"the CA refuses it","next_try_at":"2"#), "\(read)")
+        let answer = fixture.ask("/api/v1/hosts/a.test/renew", token, method: "POST")
+        #expect(answer.status == 202, "\(answer.text)")
+        #expect(try fixture.store.renewal(of: "a.test")?.nextTryAt == nil)
+        #expect(try fixture.store.renewal(of: "a.test")?.failures == 2)
+        #expect(post(#"{"domain":"b.test","respond":{}}"#).status == 201)
+        #expect(fixture.ask("/api/v1/hosts/b.test/renew", token, method: "POST").problem == "not-possible")
+        #expect(fixture.ask("/api/v1/hosts/c.test/renew", token, method: "POST").problem == "not-found")
+    }
+
+    @Test("No answer quotes a word that may be a key or a token")
+    func quotes() throws {
+        let canary = "dG9rZW4tY2FuYXJ5LW9mLXRoaXMtdGVzdC0wMTIzNDU2Nzg5"
+        for body in [
+            #"{"domain":"\#(canary)!","respond":{}}"#, #"{"domain":"a.test","upstreams":["\#(canary)"]}"#,
+            #"{"domain":"a.test","respond":{},"aliases":["x \#(canary)"]}"#,
+            #"{"domain":"a.test","respond":{},"\#(canary)":1}"#, #"{"domain":"a.test","tls_min_version":"\#(canary)"}"#,
+            #"{"domain":"a.test","respond":{},"ssl_mode":"custom","ssl_cert_id":"\#(canary)"}"#,
+        ] {
+            let answer = post(body)
+            #expect(answer.status == 400 && !answer.text.contains(canary), "\(answer.text)")
+        }
+        let query = fixture.ask("/api/v1/hosts?\(canary)=1", token)
+        #expect(query.problem == "invalid" && !query.text.contains(canary))
+    }
+
     struct Fault: Sendable {
         let body: String
         let problem: String
@@ -83,7 +124,17 @@ import Testing
     }
 
     static let faults: [Fault] = [
-        Fault(body: "{}", problem: "invalid", pointers: ["", ""]),
+        Fault(body: "{}", problem: "invalid", pointers: ["/domain"]),
+        Fault(body: #"{"domain":"a.test","tls_min_version":1.2}"#, problem: "invalid", pointers: ["/tls_min_version"]),
+        Fault(
+            body: #"{"domain":"a.test","aliases":["x",{"a":1,"a":2}]}"#, problem: "invalid",
+            pointers: ["/aliases/1/a"]),
+        Fault(
+            body: #"{"domain":"own.test","respond":{},"force_https":true}"#, problem: "invalid",
+            pointers: ["/force_https", "/domain"]),
+        Fault(
+            body: #"{"domain":"a.test","respond":{},"ssl_mode":"custom","ssl_cert_id":"1"}"#, problem: "invalid",
+            pointers: ["/ssl_cert_id"]),
         Fault(body: "[]", problem: "invalid", pointers: [""]),
         Fault(body: #"{"domain":"a b","respond":{}}"#, problem: "invalid", pointers: ["/domain"]),
         Fault(body: #"{"domain":7,"respond":{}}"#, problem: "invalid", pointers: ["/domain"]),

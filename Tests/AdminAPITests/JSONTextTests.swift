@@ -53,7 +53,10 @@ import Testing
             Array((String(repeating: "[", count: levels) + String(repeating: "]", count: levels)).utf8)
         }
         _ = try JSONText.value(of: nested(16))
-        #expect(throws: JSONText.Fault(reason: "it is nested too deeply", offset: 16)) {
+        #expect(
+            throws: JSONText.Fault(
+                reason: "it is nested too deeply", offset: 16, pointer: String(repeating: "/0", count: 16))
+        ) {
             try JSONText.value(of: nested(17))
         }
         #expect(throws: JSONText.Fault.self) { try JSONText.value(of: nested(500_000)) }

@@ -41,7 +41,21 @@ struct ChangeRun {
                 fields: [(name: "Retry-After", value: "\(Self.patienceSeconds)")])
         }
         writing.awaitService(call.store, answer.revision)
-        return try respond(answer, call)
+        var response = try respond(answer, call)
+        if let tag = tag(of: answer) { response.fields.append(("ETag", tag)) }
+        return response
+    }
+
+    /// The tag of an item that was created or changed, for `If-Match`. Nil if the answer says nothing of what is in force.
+    private func tag(of answer: ChangeAnswer) -> String? {
+        guard [200, 201].contains(answer.status), [.host, .certificate].contains(answer.item.kind) else { return nil }
+        let isHost = answer.item.kind == .host
+        var context = call.context
+        context.parameters["id"] = isHost ? answer.item.name : answer.number.map { "\($0)" }
+        guard let route = Routes.all.first(where: { $0.name == (isHost ? "getHost" : "getCertificate") }),
+            let query = try? Query([], [])
+        else { return nil }
+        return try? route.carryOut(Call(path: route.path, query: query, body: .object([]), context: context)).tag
     }
 
     private func carryOut(_ key: IdempotencyKey?, _ holder: LeaseHolder) throws -> ChangeAnswer {
@@ -81,10 +95,11 @@ struct ChangeRun {
     }
 
     private func event(_ change: OwnedItems.Change) -> AuditEvent {
+        let sender = ["client": call.request.client, "request_id": call.request.requestID]
         // The names of routes begin with what they do, such as `createHost`.
-        AuditEvent(
+        return AuditEvent(
             at: call.now, actor: call.caller.actor, action: String(action.prefix { $0.isLowercase }),
-            item: change.item, details: ["client": call.request.client, "request_id": call.request.requestID])
+            item: change.item, details: sender.merging(change.details) { first, _ in first })
     }
 
     /// Refuses the change if the client has seen another version of the resource (RFC 9110 section 13.1.1).

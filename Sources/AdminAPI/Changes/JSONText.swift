@@ -13,10 +13,14 @@ struct JSONText {
         let reason: String
         /// How many bytes come before the fault.
         let offset: Int
+        /// The value that has the fault: a JSON pointer (RFC 6901).
+        let pointer: String
     }
 
     private let bytes: [UInt8]
     private var place = 0
+    /// The names and indices that lead to the present value.
+    private var path: [String] = []
     private var values = 0
 
     static func value(of bytes: [UInt8]) throws(Fault) -> PlainValue {
@@ -32,7 +36,10 @@ struct JSONText {
 
     private var next: UInt8? { place < bytes.count ? bytes[place] : nil }
 
-    private func fault(_ reason: String) -> Fault { Fault(reason: reason, offset: place) }
+    private func fault(_ reason: String, at offset: Int? = nil) -> Fault {
+        let names = path.map { "/" + $0.replacing("~", with: "~0").replacing("/", with: "~1") }
+        return Fault(reason: reason, offset: offset ?? place, pointer: names.joined())
+    }
 
     private mutating func skipBlanks() {
         while let byte = next, [0x20, 0x09, 0x0A, 0x0D].contains(byte) { place += 1 }
@@ -75,11 +82,13 @@ struct JSONText {
             guard next == UInt8(ascii: "\"") else { throw fault("a name in quotes is missing") }
             let start = place
             let name = try string()
-            guard names.insert(name).inserted else { throw Fault(reason: "a name comes twice", offset: start) }
+            path.append(name)
+            guard names.insert(name).inserted else { throw fault("this name comes twice", at: start) }
             skipBlanks()
             guard skip(":") else { throw fault("a colon is missing") }
             skipBlanks()
             entries.append(PlainValue.Entry(name, try value(level: level + 1)))
+            path.removeLast()
             skipBlanks()
         } while skip(",")
         guard skip("}") else { throw fault("a comma or a closing brace is missing") }
@@ -93,7 +102,9 @@ struct JSONText {
         if skip("]") { return .list([]) }
         repeat {
             skipBlanks()
+            path.append("\(items.count)")
             items.append(try value(level: level + 1))
+            path.removeLast()
             skipBlanks()
         } while skip(",")
         guard skip("]") else { throw fault("a comma or a closing bracket is missing") }
@@ -108,10 +119,10 @@ struct JSONText {
         let isZeroLed = place - digits > 1 && bytes[digits] == UInt8(ascii: "0")
         let text = String(decoding: bytes[start..<place], as: UTF8.self)
         guard !isZeroLed, let value = Int(text) else {
-            throw Fault(reason: "this is no number, or too large", offset: start)
+            throw fault("this is no number, or too large", at: start)
         }
         if let byte = next, [UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E")].contains(byte) {
-            throw fault("numbers are whole here")
+            throw fault("numbers are whole here; a version such as 1.2 is a text, in quotes")
         }
         return value
     }

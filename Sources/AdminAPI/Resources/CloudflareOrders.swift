@@ -153,9 +153,9 @@ enum CloudflareOrders {
                 let near = Suggestion.nearest(to: entry.key, in: known)
                 errors.append(
                     (
-                        .pointer(near == nil ? "" : "/\(entry.key)"),
+                        .pointer(near == nil ? HarmlessText.pointer(toMember: entry.key) : "/\(entry.key)"),
                         near.map { "is unknown; did you mean '\($0)'?" }
-                            ?? "has an unknown member; there are: \(known.sorted().joined(separator: ", "))"
+                            ?? "is unknown; there are: \(known.sorted().joined(separator: ", "))"
                     ))
             }
         }

@@ -62,6 +62,7 @@ enum HostBody {
         var settings: [PlainValue.Entry] = []
         var policyEntries: [PlainValue.Entry] = []
         var texts: [String: String] = [:]
+        if value["domain"] ?? .null == .null { errors.append((.pointer("/domain"), "is missing")) }
         for entry in entries where entry.value != .null {
             let pointer = Problem.Place.pointer("/\(entry.key)")
             switch entry.key {
@@ -69,7 +70,11 @@ enum HostBody {
                 errors.append((.pointer("/hsts"), "write hsts_enabled, hsts_max_age and so on"))
             case certificate: errors.append((.pointer("/certificate"), "write ssl_cert_id"))
             case certificateNumber:
-                guard case .int(let number) = entry.value, let name = try certificateName(Int64(number)) else {
+                guard case .int(let number) = entry.value else {
+                    errors.append((pointer, "must be a number: a certificate's id"))
+                    continue
+                }
+                guard let name = try certificateName(Int64(number)) else {
                     errors.append((pointer, "there is no certificate in force with this id"))
                     continue
                 }

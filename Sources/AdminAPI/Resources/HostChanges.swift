@@ -17,15 +17,22 @@ enum HostChanges {
         .changing("DELETE", "/api/v1/hosts/{id}", "deleteHost", "Deletes a host", status: 204) { call in
             try call.owned.deleteHost(call.parameters["id"] ?? "")
         },
+        .changing(
+            "POST", "/api/v1/hosts/{id}/renew", "renewHost",
+            "Makes a gateway obtain or renew the host's certificate soon, even if it is not due or waits after a failure. Events have the result",
+            status: 202
+        ) { call in try call.owned.renewCertificate(ofHost: call.parameters["id"] ?? "") },
     ]
 
-    private static func create(_ call: Call) throws -> OwnedItems.Change {
+    /// The change that creates a host. Nothing is committed.
+    static func create(_ call: Call) throws -> OwnedItems.Change {
         // In a new host, null is the same as leaving a member out.
         let sent = try read(PlainValue.object([]).merged(with: call.body), call)
         return try carryOut(sent, former: nil, call)
     }
 
-    private static func change(_ call: Call) throws -> OwnedItems.Change {
+    /// The change of a host. Nothing is committed.
+    static func change(_ call: Call) throws -> OwnedItems.Change {
         let name = call.parameters["id"] ?? ""
         let former: Host
         do {

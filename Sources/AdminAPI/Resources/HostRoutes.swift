@@ -1,6 +1,7 @@
 import ConfigModel
 import Gateway
 import Issuers
+import Operations
 import Reconciler
 import State
 
@@ -34,6 +35,13 @@ enum HostRoutes {
             ) {
                 $0.certificateNumber.map { Int($0) }
             },
+            JSONMember(
+                "certificate_failure", .optional(.text),
+                "Why the last try to obtain or renew its certificate failed; null when it did not"
+            ) { $0.failure?.reason },
+            JSONMember(
+                "next_try_at", .optional(.time), "When a gateway tries again after a failure; null when none does"
+            ) { $0.failure?.nextTryAt },
         ],
         others:
             "All settings of a host in the file, and hsts_enabled, hsts_max_age and so on for its HSTS policy. Values of headers that are set on the way to upstreams are not shown"
@@ -65,6 +73,14 @@ struct HostView: Sendable {
     let status: HostStatus?
     /// The number of the host's own certificate.
     let certificateNumber: Int64?
+    /// Nil unless the last try to obtain its certificate has failed.
+    let failure: Failure?
+
+    struct Failure: Sendable {
+        let reason: String?
+        /// In seconds since 1970; nil when nobody tries it again.
+        let nextTryAt: Int64?
+    }
 
     init(_ name: String, _ item: StoredItem, _ context: RequestContext) throws {
         let host = Host(record: item.record)
@@ -72,6 +88,13 @@ struct HostView: Sendable {
         owner = item.owner
         settings = host.map(HostBody.shown) ?? []
         status = try context.dependencies.reports.host(name, of: context.store, now: context.now)
-        certificateNumber = try host?.certificateName.flatMap { try context.store.number(ofCertificate: $0) }
+        let own = host?.certificateName
+        certificateNumber = try own.flatMap { try context.store.number(ofCertificate: $0) }
+        guard let own, let progress = try context.store.renewal(of: own), progress.failures > 0 else {
+            failure = nil
+            return
+        }
+        let next = try ManagedState(context.store, only: [own]).nextTry(of: own)
+        failure = Failure(reason: progress.lastFailure, nextTryAt: next)
     }
 }

@@ -118,7 +118,9 @@ enum StatusRoutes {
             JSONMember("certificate_id", .optional(.integer), "Its number; null as long as it was never issued") {
                 $0.number.map { Int($0) }
             },
-            JSONMember("renews_at", .time, "When it is due") { $0.date.dueAt },
+            JSONMember("renews_at", .optional(.time), "When it is due; null for at once") {
+                $0.date.dueAt > 0 ? $0.date.dueAt : nil
+            },
             JSONMember("is_due", .flag, "Whether that time has come") { $0.date.dueAt <= $0.now },
             JSONMember("expires_at", .optional(.time), "The end of its validity; null as long as it was never issued") {
                 $0.date.facts?.expiresAt

@@ -23,7 +23,17 @@ extension OwnedItems {
                 faults: [OperationFailure.Fault(at: "/domain", "can't change")])
         }
         let losesOwn = former.sslMode == .letsencrypt && host.sslMode != .letsencrypt
-        return put(host, with: certificate, besides: losesOwn ? try deletionOfOwn(name) : [])
+        var change = put(host, with: certificate, besides: losesOwn ? try deletionOfOwn(name) : [])
+        change.details["changed"] = Self.changedSettings(former, host)
+        return change
+    }
+
+    /// The names of the settings that differ. Values may be secret.
+    private static func changedSettings(_ former: Host, _ host: Host) -> String {
+        let (before, after) = (former.record(.exact), host.record(.exact))
+        guard case .object(let former) = before, case .object(let entries) = after else { return "" }
+        let gone = former.filter { after[$0.key] == nil }
+        return (entries.filter { before[$0.key] != $0.value } + gone).map(\.key).joined(separator: ", ")
     }
 
     /// Deletes a host, and the certificate that was made for it.
@@ -67,6 +77,7 @@ extension OwnedItems {
     private func check(_ settings: PlainValue, former: String?, with certificate: StoredCertificate?) throws -> Host {
         let record = settings.json()
         let faults = try file(of: settings, record, with: certificate).faults()
+        let claims = try claims(on: Self.names(in: settings), former: former)
         guard faults.isEmpty, let host = Host(record: record) else {
             throw OperationFailure(
                 .invalid, "the host breaks rules",
@@ -74,11 +85,25 @@ extension OwnedItems {
                     OperationFailure.Fault(
                         at: fault.section == .hosts ? fault.pointer : "",
                         fault.hint.map { "\(fault.message); \($0)" } ?? fault.message)
-                })
+                } + claims)
         }
-        try refuseClaims(of: host, former: former)
+        guard claims.isEmpty else {
+            throw OperationFailure(.nameTaken, "another host has a name of this one", faults: claims)
+        }
         try refuseUncovered(host, with: certificate)
         return host
+    }
+
+    /// The names of a host that can be read, with their places.
+    private static func names(in settings: PlainValue) -> [(pointer: String, name: DomainName)] {
+        var texts = [(pointer: "/domain", value: settings["domain"])]
+        if case .list(let aliases)? = settings["aliases"] {
+            texts += aliases.enumerated().map { ("/aliases/\($0.offset)", $0.element) }
+        }
+        return texts.compactMap { pointer, value in
+            guard case .string(let text)? = value else { return nil }
+            return (try? DomainName.parse(text)).map { (pointer, $0) }
+        }
     }
 
     /// The host beside all that it may refer to.
@@ -106,23 +131,21 @@ extension OwnedItems {
         return file
     }
 
-    /// Names and domains are one space, whoever owns the hosts.
-    private func refuseClaims(of host: Host, former: String?) throws {
-        let others = try store.hosts(named: host.names.map(\.text)).filter { $0.name != former }
-        guard !others.isEmpty else { return }
+    /// The faults of names that other hosts have. Names are one space, whoever owns the hosts.
+    private func claims(
+        on names: [(pointer: String, name: DomainName)], former: String?
+    ) throws -> [OperationFailure.Fault] {
         var owners: [String: (host: String, owner: StoredItem.Owner)] = [:]
-        for (name, item) in others {
+        for (name, item) in try store.hosts(named: names.map(\.name.text)) where name != former {
             owners[name] = (name, item.owner)
             for alias in Host(record: item.record)?.aliases ?? [] { owners[alias.text] = (name, item.owner) }
         }
-        let faults = host.names.enumerated().compactMap { index, name in
+        return names.compactMap { pointer, name in
             owners[name.text].map { owner in
                 OperationFailure.Fault(
-                    at: index == 0 ? "/domain" : "/aliases/\(index - 1)",
-                    "'\(name.text)' is claimed by host '\(owner.host)', which \(owner.owner.words)")
+                    at: pointer, "'\(name.text)' is claimed by host '\(owner.host)', which \(owner.owner.words)")
             }
         }
-        throw OperationFailure(.nameTaken, "another host has a name of this one", faults: faults)
     }
 
     /// The rules of the file know the names of issued certificates alone; those of uploaded ones are in the state.

@@ -19,6 +19,8 @@ package struct OwnedItems {
     package struct Change {
         package let item: ItemID
         package let mutations: [StateMutation]
+        /// What the event about it says besides who did it.
+        package var details: [String: String] = [:]
         /// Must be held until the commit, and then be released.
         package var lease: LeaseKeeper?
     }
