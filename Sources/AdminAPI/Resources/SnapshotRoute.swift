@@ -1,10 +1,10 @@
 import ConfigModel
 import State
 
-/// The state without its secrets, so that other machines can plan against it.
+/// The state without its secrets, to be archived or compared.
 enum SnapshotRoute {
     static let route: Route = .reading(
-        "/api/v1/snapshot", "getSnapshot", "The state without its secrets, to plan against on another machine", form
+        "/api/v1/snapshot", "getSnapshot", "The state without its secrets, to archive or compare it", form
     ) { try $0.store.snapshot() }
 
     private typealias Entry = (id: ItemID, item: StoredItem)
