@@ -47,6 +47,10 @@ struct LoginCommand: ParsableCommand {
             try Terminal.print("https://\(authority)/login/\(secret)\n")
             Terminal.complain(
                 "The link works once, for \(LoginLink.lifetimeSeconds / 60) minutes, in a browser on this machine.\n")
+            let gateways = FleetStatus(try store.nodes(), revision: 0, now: now)
+            if gateways.alive.isEmpty {
+                Terminal.complain("warning: no gateway is running: start aegis-gateway first\n")
+            }
         }
     }
 }

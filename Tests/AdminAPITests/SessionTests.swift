@@ -114,7 +114,7 @@ import Testing
         #expect(send("/add/host", [cookie, own[0]], body: withToken).status == 403)
         #expect(send("/add/host", [cookie] + own, body: withToken, mayChange: false).status == 403)
         let made = send("/add/host", [cookie] + own, body: withToken)
-        #expect(made.status == 303 && made["Location"] == "/hosts/new.test")
+        #expect(made.status == 303 && made["Location"] == "/hosts/new.test?done=saved")
         let (event) = try #require(try fixture.store.events(EventQuery()).last?.event)
         #expect((event.actor, event.action) == ("person:ops@here", "create"))
         #expect(token != secret && !token.contains(secret))

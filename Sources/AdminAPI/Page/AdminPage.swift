@@ -95,6 +95,15 @@ struct PageRoute: Sendable, Addressed {
         PageRoute(method: "GET", path: path, answer: answer)
     }
 
+    /// A page that is only good for changes.
+    static func form(_ path: PathPattern, _ answer: @escaping @Sendable (PageCall) throws -> AdminResponse) -> PageRoute
+    {
+        get(path) { call in
+            guard call.mayChange else { throw Problem.readOnly }
+            return try answer(call)
+        }
+    }
+
     static func post(_ path: PathPattern, _ answer: @escaping @Sendable (PageCall) throws -> AdminResponse) -> PageRoute
     {
         PageRoute(method: "POST", path: path, answer: answer)
@@ -126,8 +135,18 @@ struct PageCall {
 
     /// Does what a route of the API does. `body` is the body that the route would be sent.
     func carryOut(
-        _ name: String, _ parameters: [String: String] = [:], _ body: PlainValue = .object([])
+        _ name: String, _ parameters: [String: String] = [:], _ body: PlainValue = .object([]),
+        query: [(name: String, value: String)] = []
     ) throws -> AdminResponse {
+        let (route, call) = try call(name, parameters, body, query: query)
+        return try route.carryOut(call)
+    }
+
+    /// A route of the API, and a call of it.
+    func call(
+        _ name: String, _ parameters: [String: String] = [:], _ body: PlainValue = .object([]),
+        query: [(name: String, value: String)] = []
+    ) throws -> (route: Route, call: Call) {
         guard let route = Routes.all.first(where: { $0.name == name }) else {
             preconditionFailure("no route '\(name)'")
         }
@@ -135,16 +154,17 @@ struct PageCall {
         context.parameters = parameters
         // A form without script can't send a header field.
         if let tag = form[PageForm.tag] { context.request.fields.append(("if-match", tag)) }
-        return try route.carryOut(Call(path: route.path, query: try Query([], []), body: body, context: context))
+        return (route, Call(path: route.path, query: try Query(query, route.query), body: body, context: context))
     }
 
     /// The hidden fields of a form that changes an item: a change is refused if the item is no longer as the page shows
-    /// it. `route` reads the item. The script keeps the field of a form up to date that shows nothing of the item itself.
-    func tagFields(_ route: String, _ id: String, isLive: Bool = true) throws -> HTML {
-        let tag = try carryOut(route, ["id": id]).tag
-        let live: HTML? = isLive ? " data-live=\"tag\"" : nil
-        return "\(tokenField)<input type=\"hidden\" name=\"\(PageForm.tag)\" value=\"\(tag)\"\(live)>"
+    /// it. `route` reads the item. The script keeps the field up to date of a form that shows nothing of the item itself.
+    func tagFields(_ route: String, _ id: String) throws -> HTML {
+        "\(tokenField)<input type=\"hidden\" name=\"\(PageForm.tag)\" value=\"\(try tag(route, id))\" data-live=\"tag\">"
     }
+
+    /// The present tag of an item.
+    func tag(_ route: String, _ id: String) throws -> String { try carryOut(route, ["id": id]).tag }
 
     /// The hidden field that each form of the page has.
     var tokenField: HTML { "<input type=\"hidden\" name=\"\(PageForm.changeToken)\" value=\"\(changeToken)\">" }

@@ -8,12 +8,15 @@ import State
 enum CertificatePages {
     static let routes: [PageRoute] = [
         .get("/certificates/{id}") { call in try show(call, try details(call)) },
-        .post("/certificates/{id}/renew") { try change($0, "renewCertificate") },
+        .post("/certificates/{id}/renew") { try change($0, "renewCertificate", .asked) },
         .post("/certificates/{id}/revoke") { call in
-            try change(call, "revokeCertificate", .map([("reason", .string(call.form.text("reason") ?? ""))]))
+            try change(call, "revokeCertificate", .revoked, .map([("reason", .string(call.form.text("reason") ?? ""))]))
         },
-        .post("/certificates/{id}/delete") { try change($0, "deleteCertificate") },
-        .get("/add/certificate") { uploadForm($0, [:]) },
+        .form("/certificates/{id}/delete", askToDelete),
+        .post("/certificates/{id}/delete") { call in
+            try change(call, "deleteCertificate", .deleted, query: [("force", "true")])
+        },
+        .form("/add/certificate") { uploadForm($0) },
         .post("/add/certificate", upload),
     ]
 
@@ -30,35 +33,67 @@ enum CertificatePages {
         let (summary, facts) = (details.summary, details.summary.facts)
         let hosts = details.hosts.map { host -> HTML in "<li><a href=\"/hosts/\(host)\">\(host)</a></li>\n" }
         let names = facts.domains.map { name -> HTML in "<li>\(name)</li>\n" }
+        let warnings = details.warnings.map { warning -> HTML in
+            "<li>\(PageParts.mark("warning", "Warning")) It \(warning)</li>\n"
+        }
         let base = "/certificates/\(summary.number)"
         let hidden = try call.tagFields("getCertificate", "\(summary.number)")
         let renewal = call.mayChange && details.isRenewed ? PageParts.button(hidden, "\(base)/renew", "Renew now") : nil
-        let deletion =
-            call.mayChange && details.summary.certificate.owner == .api && details.hosts.isEmpty
-            ? PageParts.button(hidden, "\(base)/delete", "Delete", question: "Delete this certificate?") : nil
+        let isOurs = call.mayChange && summary.certificate.owner == .api
+        let deletion: HTML? =
+            isOurs && details.hosts.isEmpty ? "<a href=\"\(base)/delete\">Delete the certificate</a>" : nil
+        let id = ItemID(.certificate, summary.certificate.name)
+        let place = summary.certificate.owner == .file ? try FilePlace.of(id, call.context) : nil
         return call.page(
             summary.certificate.name,
             """
             <h1>\(summary.certificate.name)</h1>
-            \(failure.map(PageParts.failure))
+            \(failure.map { FormFaults($0, []).alert() } ?? PageParts.done(call))
             <p data-live="state">\(state(summary)) \(summary.problem ?? "")</p>
+            <ul class="problems" data-live="warnings">\(warnings)</ul>
             \(PageParts.facts([
                 ("Expires", PageParts.life(from: facts.notBefore, to: facts.expiresAt, now: call.now)),
                 ("Issuer", "\(facts.issuerCommonName)"), ("Source", "\(facts.source.rawValue)"),
-                ("Renewal", renewalText(details)),
+                ("Renewal", renewalText(details, call.now)),
                 ("Last failure", details.progress?.lastFailure.map { "\($0)" }),
                 ("Valid from", PageParts.time(facts.notBefore)), ("Valid to", PageParts.time(facts.expiresAt)),
                 ("SHA-256 of the leaf", "<code>\(facts.fingerprint)</code>"),
-                ("Owner", PageParts.owner(summary.certificate.owner, "this certificate")),
+                ("Owner", PageParts.owner(summary.certificate.owner, "this certificate", place: place)),
             ]))
             <h2>Names</h2><ul>
             \(names)</ul>
-            <h2>Hosts</h2>\(hosts.isEmpty ? "<p>No host is served with it.</p>" : "<ul>\n\(hosts)</ul>")
+            <h2>Hosts</h2>\(hosts.isEmpty ? "<p>No host refers to it.</p>" : "<ul>\n\(hosts)</ul>")
+            \(served(details))
             <p><a href="/api/v1\(base)/chain.pem" download>Download the chain</a></p>
             <div class="actions">\(renewal)\(deletion)</div>
             \(revocationForm(call, details, base, hidden))
-            \(try PageParts.latestEvents(of: ItemID(.certificate, summary.certificate.name), 20, in: call.store))
+            \(try PageParts.latestEvents(of: id, 20, in: call.store))
             """, status: failure?.kind.status ?? 200)
+    }
+
+    /// Where it is served although no host refers to it there; nil if nowhere.
+    private static func served(_ details: CertificateDetails) -> HTML? {
+        guard !details.freeNames.isEmpty else { return nil }
+        return """
+            <p>Clients that ask for \(details.freeNames.joined(separator: ", ")) get it, since no host has a certificate of
+            its own for that.</p>
+            """
+    }
+
+    private static func askToDelete(_ call: PageCall) throws -> AdminResponse {
+        let details = try details(call)
+        let (name, number) = (details.summary.certificate.name, details.summary.number)
+        guard details.summary.certificate.owner == .api, details.hosts.isEmpty else { return try show(call, details) }
+        let fields = try call.tagFields("getCertificate", "\(number)")
+        return call.page(
+            "Delete \(name)?",
+            """
+            <h1>Delete \(name)?</h1>
+            \(served(details))
+            <p>Its key is deleted with it. This can't be undone.</p>
+            <div class="actions">\(PageParts.button(fields, "/certificates/\(number)/delete", "Delete"))
+            <a href="/certificates/\(number)">Keep it</a></div>
+            """)
     }
 
     private static func state(_ summary: CertificateSummary) -> HTML {
@@ -74,46 +109,53 @@ enum CertificatePages {
         -> HTML?
     {
         guard call.mayChange, details.canBeRevoked else { return nil }
+        let fields = PageFields(form: call.form)
         let reasons = RevocationWord.allCases.map { ($0.rawValue, $0.rawValue.replacing("-", with: " ")) }
         return """
             <details><summary>Revoke it</summary>
             <form method="post" action="\(base)/revoke" data-question="Revoke this certificate? This can't be undone.">
             \(hidden)
-            \(PageParts.choice("Reason", "reason", reasons, call.form, [:]))
+            \(fields.choice("Reason", "reason", reasons))
             <button>Revoke</button></form></details>
             """
     }
 
-    private static func renewalText(_ details: CertificateDetails) -> HTML {
-        details.renewsAt.map { "due \(PageParts.time($0))" } ?? "nobody renews it"
+    private static func renewalText(_ details: CertificateDetails, _ now: Int64) -> HTML {
+        guard let due = details.renewsAt else { return "nobody renews it" }
+        return due <= now ? "due now" : "due \(PageParts.time(due))"
     }
 
     private static func change(
-        _ call: PageCall, _ route: String, _ body: PlainValue = .object([])
+        _ call: PageCall, _ route: String, _ done: Done, _ body: PlainValue = .object([]),
+        query: [(name: String, value: String)] = []
     ) throws -> AdminResponse {
         let number = call.parameters["id"] ?? ""
         do {
-            _ = try call.carryOut(route, ["id": number], body)
+            _ = try call.carryOut(route, ["id": number], body, query: query)
         } catch let problem as Problem {
             return try show(call, try details(call), failure: problem)
         }
-        return .redirect(route == "deleteCertificate" ? "/" : "/certificates/\(number)")
+        return .redirect("\(done == .deleted ? "/" : "/certificates/\(number)")?\(Done.parameter)=\(done.rawValue)")
     }
 
     // MARK: Upload
 
-    private static func uploadForm(_ call: PageCall, _ faults: PageParts.Faults, failure: Problem? = nil)
-        -> AdminResponse
-    {
-        call.page(
+    private static let labels: [(name: String, label: String)] = [
+        (name: "cert_pem", label: "Certificate and its chain, in PEM"), ("key_pem", "Private key, in PEM"),
+        ("name", "Name (left out: made of its first domain)"),
+    ]
+
+    private static func uploadForm(_ call: PageCall, _ failure: Problem? = nil) -> AdminResponse {
+        let fields = PageFields(form: call.form, faults: failure.map { FormFaults($0, labels) })
+        return call.page(
             "Upload a certificate",
             """
             <h1>Upload a certificate</h1>
-            \(failure.map(PageParts.failure))
+            \(fields.faults?.alert())
             <form method="post" action="/add/certificate">\(call.tokenField)
-            \(PageParts.textArea("Certificate and its chain, in PEM", "cert_pem", call.form, faults, takesFile: true))
-            \(PageParts.textArea("Private key, in PEM", "key_pem", call.form, faults, takesFile: true, isSecret: true))
-            \(PageParts.textField("Name (left out: made of its first domain)", "name", call.form, faults))
+            \(fields.pem(labels[0].label, labels[0].name))
+            \(fields.pem(labels[1].label, labels[1].name, isSecret: true))
+            \(fields.text(labels[2].label, labels[2].name))
             <button>Upload</button></form>
             """, status: failure?.kind.status ?? 200)
     }
@@ -127,7 +169,7 @@ enum CertificatePages {
             let answer = try call.carryOut("createCertificate", [:], .map(body))
             return .redirect(PageParts.place(of: answer))
         } catch let problem as Problem {
-            return uploadForm(call, PageParts.faults(problem), failure: problem)
+            return uploadForm(call, problem)
         }
     }
 }

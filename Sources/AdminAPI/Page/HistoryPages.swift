@@ -19,14 +19,20 @@ enum HistoryPages {
         let older: HTML? =
             found.count > rowsAPage
             ? shown.last.map { "<p><a href=\"/events?before=\($0.number)\">Older events</a></p>" } : nil
-        return call.page("Events", "<h1>Events</h1>\n\(PageParts.events(shown))\n\(older)")
+        return call.page("Events", "<h1>Events</h1>\n\(try PageParts.events(shown, in: call.store))\n\(older)")
+    }
+
+    /// A certificate that was never issued is one of a host.
+    private static func certificate(_ name: String, in store: any StateStore) throws -> HTML {
+        let number = try store.number(ofCertificate: name)
+        return number == nil ? "<a href=\"/hosts/\(name)\">\(name)</a>" : PageParts.certificateLink(name, number)
     }
 
     private static func renewals(_ call: PageCall) throws -> AdminResponse {
         let due = try call.dependencies.reports.calendar(of: call.store)
         let rows = try due.prefix(rowsAPage).map { date -> [HTML] in
             [
-                PageParts.certificateLink(date.name, try call.store.number(ofCertificate: date.name)),
+                try certificate(date.name, in: call.store),
                 date.dueAt <= call.now ? PageParts.mark("warning", "due now") : PageParts.time(date.dueAt),
                 date.facts.map { PageParts.life(from: $0.notBefore, to: $0.expiresAt, now: call.now) }
                     ?? "not there yet",

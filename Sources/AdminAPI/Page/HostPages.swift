@@ -1,17 +1,18 @@
 import ConfigModel
 import Gateway
+import Operations
 import Reconciler
 import State
 
-/// A host, and the forms that add and change one.
-///
-/// The forms have the settings that most hosts need. All others are in the API, and stay as they are when a form is sent.
+/// A host, and the forms that add, change and delete one.
 enum HostPages {
     static let routes: [PageRoute] = [
         .get("/hosts/{id}") { call in try show(call, try HostRoutes.find(call.context)) },
         .post("/hosts/{id}", change),
+        .form("/hosts/{id}/delete", askToDelete),
         .post("/hosts/{id}/delete", delete),
-        .get("/add/host") { try addForm($0, [:]) },
+        .post("/hosts/{id}/renew", renew),
+        .form("/add/host") { try addForm($0) },
         .post("/add/host", add),
     ]
 
@@ -23,161 +24,184 @@ enum HostPages {
         return PageParts.mark("good", "Good")
     }
 
+    // MARK: A host
+
+    /// `failure`: why a change was refused. `sent`: the form that asked for it.
     private static func show(
-        _ call: PageCall, _ view: HostView, _ faults: PageParts.Faults = [:], failure: Problem? = nil
+        _ call: PageCall, _ view: HostView, failure: FormFaults? = nil, sent: PageForm? = nil
     ) throws -> AdminResponse {
         let isOurs = view.owner == .api && call.mayChange
-        let settings = PlainValue.object(view.settings)
-        let deletion =
-            isOurs
-            ? try PageParts.button(
-                call.tagFields("getHost", view.name), "/hosts/\(view.name)/delete", "Delete",
-                question: "Delete \(view.name)? It is no longer served.")
-            : nil
-        let form: HTML? =
-            try isOurs
-            ? """
-            <h2>Change it</h2>
-            <form method="post" action="/hosts/\(view.name)">\(call.tagFields("getHost", view.name, isLive: false))
-            \(fields(failure == nil ? Self.form(of: settings, view) : call.form, try choices(call), faults))
-            <button>Save</button></form>
-            """ : nil
+        let facts = try view.status?.certificate.flatMap { try call.store.certificate(named: $0)?.facts }
         let others = view.settings.map { entry -> (name: String, value: HTML?) in
             (entry.key, "<code>\(String(decoding: entry.value.json(), as: UTF8.self))</code>")
         }
+        let place = view.owner == .file ? try FilePlace.of(ItemID(.host, view.name), call.context) : nil
         return call.page(
             view.name,
             """
             <h1>\(view.name)</h1>
-            \(failure.map(PageParts.failure))
+            \(try failure?.alert(failure?.problem.kind == .stale ? changes(call, view) : nil) ?? PageParts.done(call))
             <p data-live="state">\(view.status.map(state))</p>
             \(PageParts.facts([
                 ("Certificate", view.status?.certificate.map { PageParts.certificateLink($0, view.certificateNumber) }),
                 ("Issuer", view.status?.issuer.map { "\($0)" }),
-                ("Expires", view.status?.expiresAt.map { PageParts.life(from: nil, to: $0, now: call.now) }),
-                ("Owner", PageParts.owner(view.owner, "this host")),
+                ("Expires", facts.map { PageParts.life(from: $0.notBefore, to: $0.expiresAt, now: call.now) }),
+                ("Last failure", view.failure?.reason.map { "\($0)" }), ("Next try", view.failure.map { nextTry($0, call) }),
+                ("Owner", PageParts.owner(view.owner, "this host", place: place)),
             ]))
-            \(form)
-            <div class="actions">\(deletion)</div>
+            <div class="actions">\(try renewal(call, view))</div>
+            \(try isOurs ? form(call, view, failure, sent) : nil)
             <details><summary>All settings</summary>\(PageParts.facts(others, as: "settings"))</details>
             \(try PageParts.latestEvents(of: ItemID(.host, view.name), 20, in: call.store))
-            """, status: failure?.kind.status ?? 200)
+            """, status: failure?.problem.kind.status ?? 200)
     }
 
-    // MARK: Forms
-
-    /// The certificates that a host may be given: those that were uploaded, by number.
-    private static func choices(_ call: PageCall) throws -> [(number: Int64, name: String)] {
-        var query = CertificateQuery()
-        query.source = .custom
-        query.limit = 500
-        return try call.store.certificates(query).map { ($0.number, $0.certificate.name) }
+    private static func nextTry(_ failure: HostView.Failure, _ call: PageCall) -> HTML {
+        guard let next = failure.nextTryAt else { return "nobody tries it" }
+        return next <= call.now ? "within a minute" : PageParts.time(next)
     }
 
-    /// What the form shows of a host at first.
-    private static func form(of settings: PlainValue, _ view: HostView) -> PageForm {
-        func lines(_ key: String) -> String {
-            guard case .list(let items)? = settings[key] else { return "" }
-            return items.compactMap { item in
-                switch item {
-                case .string(let text): text
-                default: item["url"].flatMap { if case .string(let text) = $0 { text } else { nil } }
-                }
-            }.joined(separator: "\n")
-        }
-        func text(_ key: String) -> String {
-            switch settings[key] {
-            case .string(let text)?: text
-            case .int(let number)?: "\(number)"
-            default: ""
-            }
-        }
-        func flag(_ key: String) -> String? { settings[key] == .bool(true) ? "yes" : nil }
-        return PageForm(values: [
-            "aliases": lines("aliases"), "upstreams": lines("upstreams"), "ssl_mode": text("ssl_mode"),
-            "ssl_cert_id": view.certificateNumber.map { "\($0)" } ?? "", "enabled": flag("enabled"),
-            "force_https": flag("force_https"), "hsts_enabled": flag("hsts_enabled"),
-            "tls_min_version": text("tls_min_version"),
-        ])
+    /// The button that has a gateway try at once; nil if it has nothing to do.
+    private static func renewal(_ call: PageCall, _ view: HostView) throws -> HTML? {
+        guard call.mayChange, view.failure?.nextTryAt != nil else { return nil }
+        return PageParts.button(call.tokenField, "/hosts/\(view.name)/renew", "Try now")
     }
 
-    private static let modes = [
-        ("none", "none"), ("letsencrypt", "obtained from the issuer"), ("custom", "one of the uploaded ones"),
-    ]
-    private static let versions = [("1.2", "1.2"), ("1.3", "1.3")]
-    private static let flags = [
-        ("enabled", "It is served"), ("force_https", "HTTP is redirected to HTTPS"), ("hsts_enabled", "Sends HSTS"),
-    ]
-
-    private static func fields(
-        _ form: PageForm, _ choices: [(number: Int64, name: String)], _ faults: PageParts.Faults
-    ) -> HTML {
-        let boxes = flags.map { name, label in PageParts.checkBox(label, name, form, faults) }
-        let numbers = [("", "–")] + choices.map { ("\($0.number)", $0.name) }
+    private static func form(
+        _ call: PageCall, _ view: HostView, _ failure: FormFaults?, _ sent: PageForm?
+    ) throws -> HTML {
+        // A form that was refused keeps its tag, so that it can't undo by mistake what others have changed.
+        let tag = try sent?[PageForm.tag] ?? call.tag("getHost", view.name)
+        let fields = PageFields(form: sent ?? HostForm.form(of: view), faults: failure)
+        let override: HTML? =
+            failure?.problem.kind == .stale
+            ? """
+            <button name="\(PageForm.tag)" value="\(try call.tag("getHost", view.name))">Save mine over theirs</button>
+            """ : nil
         return """
-            \(PageParts.textArea("Other names, one a line", "aliases", form, faults))
-            \(PageParts.textArea("Upstreams, one URL a line", "upstreams", form, faults))
-            \(PageParts.choice("Certificate", "ssl_mode", modes, form, faults))
-            \(PageParts.choice("Uploaded certificate", "ssl_cert_id", numbers, form, faults))
-            \(PageParts.choice("Oldest TLS version", "tls_min_version", versions, form, faults))
-            \(boxes)
+            <h2>Change it</h2>
+            <form method="post" action="/hosts/\(view.name)">\(call.tokenField)
+            <input type="hidden" name="\(PageForm.tag)" value="\(tag)">
+            \(try HostForm.fields(fields, call, present: view.certificateNumber))
+            <div class="actions"><button>Save</button>\(override)
+            <a href="/hosts/\(view.name)/delete">Delete the host</a></div></form>
             """
     }
 
-    /// The members that the form sets, for the API.
-    private static func members(_ form: PageForm) -> [(String, PlainValue)] {
-        let mode = form.text("ssl_mode") ?? "none"
-        let number = mode == "custom" ? form.text("ssl_cert_id").flatMap { Int($0) } : nil
-        return [
-            ("aliases", .list(form.lines("aliases").map(PlainValue.string))),
-            ("upstreams", .list(form.lines("upstreams").map(PlainValue.string))), ("ssl_mode", .string(mode)),
-            ("ssl_cert_id", number.map(PlainValue.int) ?? .null),
-            ("tls_min_version", form.text("tls_min_version").map(PlainValue.string) ?? .null),
-        ] + flags.map { name, _ in (name, .bool(form[name] != nil)) }
-    }
-
-    private static func addForm(_ call: PageCall, _ faults: PageParts.Faults, failure: Problem? = nil) throws
-        -> AdminResponse
-    {
-        let form = failure == nil ? PageForm(values: ["ssl_mode": "letsencrypt", "enabled": "yes"]) : call.form
-        return call.page(
-            "Add a host",
+    /// Who has changed a host since a form was loaded.
+    private static func changes(_ call: PageCall, _ view: HostView) throws -> HTML {
+        var query = EventQuery()
+        query.item = ItemID(.host, view.name)
+        query.isNewestFirst = true
+        query.limit = 1
+        let latest = try call.store.events(query).first?.event
+        let who: HTML? = latest.map { "\($0.actor) has changed it, \(PageParts.time($0.at)). " }
+        return """
+            <p>\(who)What differs stands at the fields. <a href="/hosts/\(view.name)">Read it again</a>, without what
+            you have typed.</p>
             """
-            <h1>Add a host</h1>
-            \(failure.map(PageParts.failure))
-            <form method="post" action="/add/host">\(call.tokenField)
-            \(PageParts.textField("Domain", "domain", form, faults, isRequired: true))
-            \(fields(form, try choices(call), faults))
-            <button>Add</button></form>
-            """, status: failure?.kind.status ?? 200)
-    }
-
-    private static func add(_ call: PageCall) throws -> AdminResponse {
-        do {
-            let domain = ("domain", PlainValue.string(call.form.text("domain") ?? ""))
-            let answer = try call.carryOut("createHost", [:], .map([domain] + members(call.form)))
-            return .redirect(PageParts.place(of: answer))
-        } catch let problem as Problem {
-            return try addForm(call, PageParts.faults(problem), failure: problem)
-        }
     }
 
     private static func change(_ call: PageCall) throws -> AdminResponse {
         let name = call.parameters["id"] ?? ""
+        let form = call.form
+        let view = try HostRoutes.find(call.context)
+        var own: [(name: String, fault: String)] = []
         do {
-            _ = try call.carryOut("changeHost", ["id": name], .map(members(call.form)))
-            return .redirect("/hosts/\(name)")
-        } catch let problem as Problem where problem.kind != .notFound {
-            return try show(call, try HostRoutes.find(call.context), PageParts.faults(problem), failure: problem)
+            own = try HostForm.faults(of: form, call, view)
+            let body = PlainValue.map(HostForm.members(form))
+            if own.isEmpty {
+                _ = try call.carryOut("changeHost", ["id": name], body)
+                return .redirect("/hosts/\(name)?\(Done.parameter)=\(Done.saved.rawValue)")
+            }
+            let (_, check) = try call.call("changeHost", ["id": name], body)
+            _ = try HostChanges.change(check)
+            throw Problem(.invalid, "The host has faults.")
+        } catch {
+            let problem = (error as? OperationFailure).map { Problem($0) } ?? AdminAPI.problem(error)
+            guard problem.kind != .notFound, problem.kind.status < 500 else { throw problem }
+            var faults = FormFaults(problem, HostForm.labels)
+            for (name, fault) in own { faults.set(fault, of: name) }
+            if problem.kind == .stale {
+                for (name, theirs) in HostForm.differences(form, HostForm.form(of: view)) {
+                    faults.set("it is now: \(theirs)", of: name)
+                }
+            }
+            return try show(call, view, failure: faults, sent: problem.kind == .ownedByFile ? nil : form)
         }
+    }
+
+    // MARK: Adding
+
+    private static func addForm(_ call: PageCall, _ faults: FormFaults? = nil) throws -> AdminResponse {
+        let fields = PageFields(form: try faults == nil ? HostForm.newForm(call) : call.form, faults: faults)
+        return call.page(
+            "Add a host",
+            """
+            <h1>Add a host</h1>
+            \(faults?.alert())
+            <form method="post" action="/add/host">\(call.tokenField)
+            \(fields.text("Domain", "domain", isRequired: true))
+            \(try HostForm.fields(fields, call, present: nil))
+            <button>Add</button></form>
+            """, status: faults?.problem.kind.status ?? 200)
+    }
+
+    private static func add(_ call: PageCall) throws -> AdminResponse {
+        let domain = ("domain", call.form.text("domain").map(PlainValue.string) ?? .null)
+        let body = PlainValue.map([domain] + HostForm.members(call.form))
+        var own: [(name: String, fault: String)] = []
+        do {
+            own = try HostForm.faults(of: call.form, call, nil)
+            if own.isEmpty { return .redirect(PageParts.place(of: try call.carryOut("createHost", [:], body))) }
+            _ = try HostChanges.create(call.call("createHost", [:], body).call)
+            throw Problem(.invalid, "The host has faults.")
+        } catch {
+            let problem = (error as? OperationFailure).map { Problem($0) } ?? AdminAPI.problem(error)
+            guard problem.kind.status < 500 else { throw problem }
+            var faults = FormFaults(problem, HostForm.labels)
+            for (name, fault) in own { faults.set(fault, of: name) }
+            return try addForm(call, faults)
+        }
+    }
+
+    // MARK: Deleting, and trying again
+
+    private static func askToDelete(_ call: PageCall) throws -> AdminResponse {
+        let view = try HostRoutes.find(call.context)
+        guard view.owner == .api else { return try show(call, view) }
+        let remains: HTML? =
+            try view.certificateNumber.flatMap { try call.store.certificate(numbered: $0)?.certificate.name }.flatMap {
+                $0 == view.name ? nil : "<p>Its certificate '\($0)' stays, and can be deleted then.</p>"
+            }
+        return call.page(
+            "Delete \(view.name)?",
+            """
+            <h1>Delete \(view.name)?</h1>
+            <p>Requests for it get 404 then. This can't be undone.</p>
+            \(remains)
+            <div class="actions">
+            \(PageParts.button(try call.tagFields("getHost", view.name), "/hosts/\(view.name)/delete", "Delete"))
+            <a href="/hosts/\(view.name)">Keep it</a></div>
+            """)
     }
 
     private static func delete(_ call: PageCall) throws -> AdminResponse {
         do {
             _ = try call.carryOut("deleteHost", ["id": call.parameters["id"] ?? ""])
-            return .redirect("/")
+            return .redirect("/?\(Done.parameter)=\(Done.deleted.rawValue)")
         } catch let problem as Problem where problem.kind != .notFound {
-            return try show(call, try HostRoutes.find(call.context), failure: problem)
+            return try show(call, try HostRoutes.find(call.context), failure: FormFaults(problem, []))
+        }
+    }
+
+    private static func renew(_ call: PageCall) throws -> AdminResponse {
+        let name = call.parameters["id"] ?? ""
+        do {
+            _ = try call.carryOut("renewHost", ["id": name])
+            return .redirect("/hosts/\(name)?\(Done.parameter)=\(Done.asked.rawValue)")
+        } catch let problem as Problem where problem.kind != .notFound {
+            return try show(call, try HostRoutes.find(call.context), failure: FormFaults(problem, []))
         }
     }
 }

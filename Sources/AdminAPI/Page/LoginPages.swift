@@ -19,15 +19,17 @@ struct LoginPages {
     /// Nil for a request that neither opens nor ends a session.
     func answer(_ request: AdminRequest, _ path: RequestPath) throws -> AdminResponse? {
         switch (request.method, path.segments.first, path.segments.count) {
-        case ("GET", "login", 2), ("HEAD", "login", 2): question(path.segments[1])
+        case ("GET", "login", 2), ("HEAD", "login", 2): try question(path.segments[1], request)
         case ("POST", "login", 2): try open(path.segments[1], request)
         case ("POST", "logout", 1): try end(request)
         default: nil
         }
     }
 
-    private func question(_ secret: String) -> AdminResponse {
-        guard AccessSecret.loginLink.digest(of: secret) != nil else { return Self.isUsedUp }
+    private func question(_ secret: String, _ request: AdminRequest) throws -> AdminResponse {
+        guard let digest = AccessSecret.loginLink.digest(of: secret),
+            try dependencies.withStore({ try $0.hasLoginLink(digest: digest, at: dependencies.now()) }) == true
+        else { return try isUsedUp(request) }
         return PageShell.page(
             "Log in",
             """
@@ -55,20 +57,27 @@ struct LoginPages {
                     byLink: link, digest, at: dependencies.now(),
                     details: ["client": request.client, "request_id": request.requestID])
             }
-            guard session != nil else { return Self.isUsedUp }
+            guard session != nil else { return try isUsedUp(request) }
             return .redirect("/", fields: [SessionCookie.setting(secret)])
         }
         guard let response else { throw AdminAPI.noState }
         return response
     }
 
-    private static var isUsedUp: AdminResponse {
-        PageShell.page(
+    private func isUsedUp(_ request: AdminRequest) throws -> AdminResponse {
+        let credentials = Credentials(request)
+        let caller = try dependencies.withStore { store in try? gate.identify(credentials, request, in: store) }
+        let overview: HTML? =
+            if case .session = credentials, caller ?? nil != nil {
+                "<p>You are logged in: <a href=\"/\">to the overview</a></p>"
+            } else { nil }
+        return PageShell.page(
             "The link is used up",
             """
             <h1>The link is used up</h1>
             <p>It works once, for two minutes. Make another one:</p>
             <pre><code>aegis-apply admin login</code></pre>
+            \(overview)
             """, status: 403)
     }
 

@@ -4,8 +4,8 @@ import Gateway
 /// The forms that order certificates of Cloudflare.
 enum OrderPages {
     static let routes: [PageRoute] = [
-        .get("/add/origin") { origin.page($0) }, .post("/add/origin") { try origin.order($0) },
-        .get("/add/edge") { edge.page($0) }, .post("/add/edge") { try edge.order($0) },
+        .form("/add/origin") { origin.page($0) }, .post("/add/origin") { try origin.order($0) },
+        .form("/add/edge") { edge.page($0) }, .post("/add/edge") { try edge.order($0) },
     ]
 
     private static let origin = OrderForm(
@@ -44,20 +44,27 @@ private struct OrderForm: Sendable {
     let choices: [(name: String, label: String, values: [(value: String, label: String)])]
     let flags: [(name: String, label: String)]
 
+    private static let names = (name: "hostnames", label: "Names, one a line")
+    private static let token = (name: "api_token", label: "API token, which is used once and not stored")
+
+    private var labels: [(name: String, label: String)] {
+        [Self.names, Self.token] + texts + choices.map { ($0.name, $0.label) } + flags
+    }
+
     func page(_ call: PageCall, _ failure: Problem? = nil) -> AdminResponse {
-        let faults = failure.map(PageParts.faults) ?? [:]
-        let texts = texts.map { PageParts.textField($0.label, $0.name, call.form, faults) }
-        let choices = choices.map { PageParts.choice($0.label, $0.name, $0.values, call.form, faults) }
-        let boxes = flags.map { PageParts.checkBox($0.label, $0.name, call.form, faults) }
+        let fields = PageFields(form: call.form, faults: failure.map { FormFaults($0, labels) })
+        let texts = texts.map { fields.text($0.label, $0.name) }
+        let choices = choices.map { fields.choice($0.label, $0.name, $0.values) }
+        let boxes = flags.map { fields.box($0.label, $0.name) }
         return call.page(
             title,
             """
             <h1>\(title)</h1>
             <p>\(note)</p>
-            \(failure.map(PageParts.failure))
+            \(fields.faults?.alert())
             <form method="post" action="\(path)">\(call.tokenField)
-            \(PageParts.textArea("Names, one a line", "hostnames", call.form, faults))
-            \(PageParts.textField("API token, which is used once and not stored", "api_token", call.form, faults, isSecret: true))
+            \(fields.lines(Self.names.label, Self.names.name))
+            \(fields.secret(Self.token.label, Self.token.name))
             \(texts)\(choices)\(boxes)
             <button>Order</button></form>
             """, status: failure?.kind.status ?? 200)

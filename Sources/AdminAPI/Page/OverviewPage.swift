@@ -19,6 +19,7 @@ enum OverviewPage {
             "Overview",
             """
             <h1>Overview</h1>
+            \(PageParts.done(call))
             \(problems(report))
             \(try hosts(report, call))
             \(try otherCertificates(report, call))

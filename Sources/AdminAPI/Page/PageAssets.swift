@@ -62,9 +62,11 @@ enum PageAssets {
         .mark.good::before { content: "\\2713\\a0"; } .mark.warning::before { content: "\\25B3\\a0"; }
         .mark.bad::before { content: "\\2715\\a0"; } .mark.off { color: var(--quiet); }
         .bar { display: block; width: 6rem; height: .375rem; margin-top: .25rem; }
-        .bar .all { fill: var(--line); } .bar .left { fill: var(--link); }
+        .bar .all { fill: var(--line); } .bar .good { fill: var(--link); }
+        .bar .warning { fill: var(--warning); } .bar .bad { fill: var(--bad); }
         form label { display: inline-flex; gap: .5rem; align-items: center; }
         form[role=search] { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; }
+        label.quiet { flex-wrap: wrap; } input[type=file] { min-width: 0; }
         .field { display: grid; gap: .25rem; max-width: 40rem; }
         .box { display: flex; gap: .5rem; align-items: center; }
         input, select, textarea, button { font: inherit; color: inherit; background: var(--back);
@@ -75,7 +77,8 @@ enum PageAssets {
         [aria-invalid] { border-color: var(--bad); }
         .fault { color: var(--bad); display: block; }
         [role=alert] { border: 1px solid var(--bad); border-radius: .25rem; padding: 0 1rem; margin: 1rem 0; }
-        .actions { display: flex; gap: .5rem; margin: 1rem 0; }
+        #gone { margin: 1rem; padding: .5rem 1rem; color: var(--bad); }
+        .actions { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; margin: 1rem 0; }
         dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .25rem 1rem; }
         dt { color: var(--quiet); } dd { margin: 0; overflow-wrap: anywhere; }
         pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .5rem 1rem; background: var(--soft); border: 1px solid var(--line); }

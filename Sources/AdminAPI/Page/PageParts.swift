@@ -12,9 +12,13 @@ enum PageParts {
         return """
             <time datetime="\(UTCTime.rfc3339(end))">\(left)</time>
             <svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
-            <rect class="all" width="100" height="6"></rect><rect class="left" width="\(share)" height="6"></rect></svg>
+            <rect class="all" width="100" height="6"></rect><rect class="left \(urgency(share))" width="\(share)" \
+            height="6"></rect></svg>
             """
     }
+
+    /// What is renewed is renewed when a third of its life is left.
+    private static func urgency(_ share: Int64) -> String { share < 10 ? "bad" : share < 33 ? "warning" : "good" }
 
     static func time(_ seconds: Int64) -> HTML {
         "<time datetime=\"\(UTCTime.rfc3339(seconds))\">\(UTCTime.text(seconds))</time>"
@@ -47,13 +51,9 @@ enum PageParts {
         return "<dl data-live=\"\(name)\">\n\(lines)</dl>"
     }
 
-    /// A form of one button that changes something.
-    /// `fields` are its hidden fields.
-    static func button(_ fields: HTML, _ target: String, _ text: String, question: String? = nil) -> HTML {
-        let confirmation: HTML? = question.map { "data-question=\"\($0)\"" }
-        return """
-            <form method="post" action="\(target)" \(confirmation)>\(fields)<button>\(text)</button></form>
-            """
+    /// A form of one button that changes something. `fields` are its hidden fields.
+    static func button(_ fields: HTML, _ target: String, _ text: String) -> HTML {
+        "<form method=\"post\" action=\"\(target)\">\(fields)<button>\(text)</button></form>"
     }
 
     static func certificateLink(_ name: String, _ number: Int64?) -> HTML {
@@ -67,121 +67,67 @@ enum PageParts {
         query.item = item
         query.isNewestFirst = true
         query.limit = limit
-        return events(try store.events(query))
+        return try events(try store.events(query), in: store)
     }
 
-    static func events(_ events: [NumberedEvent]) -> HTML {
-        table(
+    static func events(_ events: [NumberedEvent], in store: any StateStore) throws -> HTML {
+        let hosts = try Set(events.map(\.event.item).filter { $0.kind == .host }).filter { try store.item($0) != nil }
+        return table(
             "Events", ["When", "Who", "What"],
             events.map { numbered in
                 let event = numbered.event
                 let failure: HTML? = event.failure.map { " \(mark("bad", "failed")) \($0)" }
-                return [time(event.at), "\(event.actor)", "\(event.action) \(item(event.item))\(failure)"]
+                let more = event.details.filter { !["client", "request_id"].contains($0.key) }
+                let words = more.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
+                let facts: HTML? = words.isEmpty ? nil : " (\(words.joined(separator: "; ")))"
+                return [
+                    time(event.at), "\(event.actor)",
+                    "\(event.action) \(self.item(event.item, isLinked: hosts.contains(event.item)))\(facts)\(failure)",
+                ]
             })
     }
 
-    private static func item(_ item: ItemID) -> HTML {
+    private static func item(_ item: ItemID, isLinked: Bool) -> HTML {
         // Of some kinds there is one item, which is named after the kind.
         let text = item.kind.rawValue == item.name ? item.name : "\(item.kind.rawValue) \(item.name)"
-        return item.kind == .host ? "<a href=\"/hosts/\(item.name)\">\(text)</a>" : "\(text)"
-    }
-}
-
-/// Fields of forms.
-extension PageParts {
-    /// What is wrong with the fields of a form, by name.
-    typealias Faults = [String: String]
-
-    /// The faults of the members that a form's fields stand for.
-    static func faults(_ problem: Problem) -> Faults {
-        problem.errors.reduce(into: [:]) { faults, error in
-            guard case .pointer(let pointer) = error.place, let name = pointer.split(separator: "/").first else {
-                return
-            }
-            faults[String(name)] = error.detail
-        }
+        return isLinked ? "<a href=\"/hosts/\(item.name)\">\(text)</a>" : "\(text)"
     }
 
-    /// What could not be done, and why. Faults of fields stand at the fields, too.
-    static func failure(_ problem: Problem) -> HTML {
-        let faults = problem.errors.map { place, detail -> HTML in
-            guard case .pointer(let pointer) = place else { return "<li>\(detail)</li>" }
-            return "<li>\(pointer.dropFirst().split(separator: "/").joined(separator: " ")) \(detail)</li>"
-        }
-        let list: HTML? = faults.isEmpty ? nil : "<ul>\(faults)</ul>"
-        return "<div role=\"alert\"><p>\(mark("bad", "Not done")) \(problem.detail)</p>\(list)</div>"
-    }
-
-    /// Where to find what a change has made.
+    /// Where to find what a change has made, and the word that says so there.
     static func place(of answer: AdminResponse) -> String {
         let location = answer.fields.first { $0.name == "Location" }?.value ?? ""
-        return location.hasPrefix("/api/v1/") ? String(location.dropFirst("/api/v1".count)) : "/"
+        let place = location.hasPrefix("/api/v1/") ? String(location.dropFirst("/api/v1".count)) : "/"
+        return "\(place)?\(Done.parameter)=\(Done.saved.rawValue)"
     }
 
-    /// Who declares an item, and what that means for changes.
-    static func owner(_ owner: StoredItem.Owner, _ what: String) -> HTML {
+    /// What the change has done that led to this page; nil if no change did.
+    static func done(_ call: PageCall) -> HTML? {
+        call.query(Done.parameter).flatMap(Done.init).map { done -> HTML in
+            "<p role=\"status\">\(mark("good", "Done")) \(done.text)</p>"
+        }
+    }
+
+    /// Who declares an item, and how it is changed. `place` is where it stands in the file.
+    static func owner(_ owner: StoredItem.Owner, _ what: String, place: String? = nil) -> HTML {
         switch owner {
-        case .file: "the file: change \(what) there, and apply it"
+        case .file: "the file\(place.map { ", \($0)" } ?? ""): change \(what) there, and apply it"
         case .api: "the API"
         }
     }
+}
 
-    /// A label, an input and its fault. `input` gets the attributes that join the three.
-    private static func field(
-        _ label: String, _ name: String, _ faults: Faults, isBox: Bool = false, _ input: (HTML) -> HTML
-    ) -> HTML {
-        let fault = faults[name]
-        let told: HTML? = fault.map { "<span class=\"fault\" id=\"\(name)-fault\">\($0)</span>" }
-        let mark: HTML? = fault.map { _ in " aria-invalid=\"true\" aria-describedby=\"\(name)-fault\"" }
-        let input = input(" id=\"\(name)\" name=\"\(name)\"\(mark)")
-        let text: HTML = "<label for=\"\(name)\">\(label)</label>"
-        return isBox
-            ? "<p class=\"box\">\(input) \(text)\(told)</p>\n" : "<p class=\"field\">\(text)\(input)\(told)</p>\n"
-    }
+/// What a page says after a change.
+enum Done: String {
+    case saved, deleted, asked, revoked
 
-    /// What is secret is not shown, and never sent back.
-    static func textField(
-        _ label: String, _ name: String, _ form: PageForm, _ faults: Faults, isRequired: Bool = false,
-        isSecret: Bool = false
-    ) -> HTML {
-        let required: HTML? = isRequired ? " required" : nil
-        let type: HTML? = isSecret ? " type=\"password\"" : nil
-        return field(label, name, faults) { attributes in
-            "<input value=\"\(isSecret ? "" : form[name] ?? "")\" autocomplete=\"off\"\(type)\(required)\(attributes)>"
-        }
-    }
+    static let parameter = "done"
 
-    /// `takesFile`: whether a file can be dropped on it, by script. What is secret is never sent back.
-    static func textArea(
-        _ label: String, _ name: String, _ form: PageForm, _ faults: Faults, takesFile: Bool = false,
-        isSecret: Bool = false
-    ) -> HTML {
-        let file: HTML? = takesFile ? " data-file" : nil
-        return field(label, name, faults) { attributes in
-            """
-            <textarea rows="4" spellcheck="false" autocomplete="off"\(file)\(attributes)>
-            \(isSecret ? "" : form[name] ?? "")</textarea>
-            """
-        }
-    }
-
-    static func checkBox(_ label: String, _ name: String, _ form: PageForm, _ faults: Faults) -> HTML {
-        let checked: HTML? = form[name] != nil ? " checked" : nil
-        return field(label, name, faults, isBox: true) { attributes in
-            "<input type=\"checkbox\" value=\"yes\"\(checked)\(attributes)>"
-        }
-    }
-
-    static func choice(
-        _ label: String, _ name: String, _ choices: [(value: String, label: String)], _ form: PageForm,
-        _ faults: Faults
-    ) -> HTML {
-        let options = choices.map { value, label -> HTML in
-            let selected: HTML? = value == form[name] ? " selected" : nil
-            return "<option value=\"\(value)\"\(selected)>\(label)</option>"
-        }
-        return field(label, name, faults) { attributes in
-            "<select\(attributes)>\(options)</select>"
+    fileprivate var text: String {
+        switch self {
+        case .saved: "It is saved, and in force."
+        case .deleted: "It is deleted."
+        case .asked: "A gateway does it within a minute. The events have the result."
+        case .revoked: "The CA has revoked it."
         }
     }
 }

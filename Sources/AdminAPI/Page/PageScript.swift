@@ -8,9 +8,9 @@ enum PageScript {
             if (!confirm(form.dataset.question)) event.preventDefault();
           });
         }
-        // A file that is dropped on a field becomes its text. A file with a key and a chain fills both fields.
+        // A file that is chosen or dropped on a field becomes its text. A file with a key and a chain fills both fields.
         const areas = document.querySelectorAll('textarea[data-file]');
-        const fill = text => {
+        const fill = (text, area) => {
           const key = text.match(/-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*?-----END [A-Z ]*PRIVATE KEY-----/);
           const chain = text.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g);
           for (const area of areas) {
@@ -18,6 +18,31 @@ enum PageScript {
             if (area.name === 'cert_pem' && chain) area.value = chain.join('\\n') + '\\n';
             check(area);
           }
+          if (key || chain) return;
+          area.setCustomValidity('This file has neither a certificate nor a private key in PEM or DER.');
+          area.reportValidity();
+        };
+        // The label of DER by its first bytes: a certificate begins with a sequence, PKCS #8 with 0 and a sequence, keys of
+        // RSA with 0 and a number, those of EC with 1. Other files are texts.
+        const label = bytes => {
+          if (bytes[0] !== 0x30) return null;
+          const start = bytes[1] < 0x80 ? 2 : 2 + (bytes[1] & 0x7f);
+          if (bytes[start] === 0x30) return 'CERTIFICATE';
+          if (bytes[start] !== 2 || bytes[start + 1] !== 1) return null;
+          if (bytes[start + 2] === 1) return 'EC PRIVATE KEY';
+          if (bytes[start + 2] !== 0) return null;
+          return bytes[start + 3] === 0x30 ? 'PRIVATE KEY' : 'RSA PRIVATE KEY';
+        };
+        const read = async (files, area) => {
+          let text = '';
+          for (const file of files) {
+            if (file.size >= 1 << 20) continue;
+            const bytes = new Uint8Array(await file.arrayBuffer());
+            const kind = label(bytes);
+            const base64 = kind && btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join('')).match(/.{1,64}/g).join('\\n');
+            text += (kind ? `-----BEGIN ${kind}-----\\n${base64}\\n-----END ${kind}-----` : await file.text()) + '\\n';
+          }
+          fill(text, area);
         };
         // Says what is wrong before anything is sent.
         const check = area => {
@@ -30,13 +55,21 @@ enum PageScript {
           if (fault) area.reportValidity();
         };
         for (const area of areas) {
+          const picker = document.createElement('input');
+          Object.assign(picker, { type: 'file', multiple: true, accept: '.pem,.crt,.cer,.der,.key' });
+          const hint = document.createElement('label');
+          hint.className = 'quiet';
+          hint.append('Or drop files on the field, or choose some, in PEM or DER: ', picker);
+          area.after(hint);
+          picker.addEventListener('change', () => read(picker.files, area));
+          area.addEventListener('input', () => area.setCustomValidity(''));
           area.addEventListener('change', () => check(area));
           area.addEventListener('dragover', event => { event.preventDefault(); area.classList.add('over'); });
           area.addEventListener('dragleave', () => area.classList.remove('over'));
-          area.addEventListener('drop', async event => {
+          area.addEventListener('drop', event => {
             event.preventDefault();
             area.classList.remove('over');
-            for (const file of event.dataTransfer.files) if (file.size < 1 << 20) fill(await file.text());
+            read(event.dataTransfer.files, area);
           });
         }
         // Shows what has changed: asks for the page again when something happens, and takes its live parts over.
@@ -58,6 +91,9 @@ enum PageScript {
           stream?.close();
           if (!last || document.visibilityState === 'hidden') return;
           stream = new EventSource('/api/v1/events/stream?after=' + last);
+          const gone = document.getElementById('gone');
+          stream.onopen = () => { gone.hidden = true; };
+          stream.onerror = () => { gone.hidden = false; };
           stream.onmessage = event => {
             last = event.lastEventId;
             clearTimeout(timer);

@@ -34,6 +34,8 @@ enum PageShell {
             </head>
             <body\(live)>
             <header><a class="brand" href="/">Aegis</a>\(navigation)</header>
+            <p id="gone" role="alert" hidden>This page is not updated now: the gateway does not answer, or you are logged
+            out. What it shows may be old.</p>
             <main>
             \(content)
             </main>

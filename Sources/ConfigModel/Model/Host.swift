@@ -78,7 +78,7 @@ package struct Host: Sendable, Equatable {
         return issuers.isEmpty ? [Self.defaultIssuer] : issuers
     }
 
-    static let defaultIssuer = "letsencrypt"
+    package static let defaultIssuer = "letsencrypt"
 }
 
 package struct FixedResponse: Sendable, Equatable {
