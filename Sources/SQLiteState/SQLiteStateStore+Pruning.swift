@@ -8,6 +8,10 @@ extension SQLiteStateStore {
         try execute(
             database, "DELETE FROM kept_certificates WHERE kept_since <= ? OR expires_at <= ?",
             [now - retention.certificateSeconds, now])
+        // Orders of the admin API that the CA has refused, and that no request can repeat any more.
+        try execute(
+            database, "DELETE FROM orders WHERE issuer = '' AND is_finalized = 0 AND created_at <= ?",
+            [now - RememberedAnswer.seconds])
         try execute(
             database, "DELETE FROM generation_texts WHERE number <= (SELECT generation FROM position) - ?",
             [retention.generationTexts])

@@ -127,6 +127,32 @@ def test_a_stored_certificate_is_served_when_the_answer_arrives(gateway):
     assert get(gateway, f"certificates/{number}").problem == "not-found"
 
 
+def test_an_upload_that_clients_refuse_is_refused_or_has_warnings(gateway):
+    def upload(holder, *above):
+        return post(gateway, "certificates", {
+            "cert_pem": pem(holder.certificate, *(one.certificate for one in above)).decode(), "key_pem": holder.key_pem.decode()})
+
+    root = Holder("root", is_ca=True)
+    middle = Holder("middle", root, is_ca=True)
+    nameless = upload(Holder("x", root))
+    assert nameless.problem == "invalid" and nameless.json["errors"] == [
+        {"pointer": "/cert_pem", "detail": "it is for no name (subject alternative name)"}]
+    alone = upload(Holder("alone.test", middle, names=["alone.test"]))
+    assert alone.status == 201 and any("intermediate" in warning for warning in alone.json["warnings"]), alone.body
+    authority = upload(Holder("ca.test", root, is_ca=True, names=["ca.test"]))
+    assert authority.status == 201 and any("of a CA" in warning for warning in authority.json["warnings"]), authority.body
+    whole = upload(Holder("whole.test", middle, names=["whole.test"]), middle)
+    assert whole.status == 201 and whole.json["warnings"] == [], whole.body
+    again = upload(Holder("whole.test", middle, names=["whole.test"]), middle)
+    assert again.status == 201
+    for made in alone, authority, whole, again:
+        number = made.json["id"]
+        assert get(gateway, f"certificates/{number}")["ETag"] == made["ETag"]
+        renewed = ask(gateway, f"/api/v1/certificates/{number}/renew", gateway.writer, method="POST")
+        assert renewed.problem == "not-possible" and "upload or order another one" in renewed.json["detail"].lower()
+        assert delete(gateway, f"certificates/{number}?force=true").status == 204
+
+
 def test_the_api_can_not_change_items_of_the_file(gateway):
     for answer in (
         change(gateway, "hosts/app.test", {"enabled": False}), delete(gateway, "hosts/app.test"),

@@ -153,6 +153,15 @@ def test_the_overview_finds_and_sorts(gateway, page):
     assert page.get_by_label("Search").input_value() == '"><script>alert(1)</script>'
 
 
+def test_events_name_tokens_and_renewals_are_never_due_in_1970(gateway, page):
+    command(gateway, "admin", "token", "create", "named-in-events")
+    page.goto(page.base + "/events")
+    expect(page.get_by_role("cell", name=re.compile("create-token gateway .*token: named-in-events"))).to_be_visible()
+    for path in PATHS:
+        page.goto(page.base + path)
+        assert "1970" not in page.inner_text("body"), path
+
+
 def test_missing_pages_are_404(page):
     for path in "/nothing", "/hosts/none.test", "/certificates/99", "/certificates/x", "/hosts/app.test/x":
         assert page.goto(page.base + path).status == 404
@@ -386,6 +395,8 @@ def test_an_open_page_says_that_its_gateway_is_gone(run, browser):
     expect(page.locator("#gone")).to_be_hidden()
     gateway.stop()
     expect(page.locator("#gone")).to_be_visible()
+    done = subprocess.run([PROGRAMS / "aegis-apply", "admin", "login"], cwd=gateway.folder, capture_output=True, text=True)
+    assert done.returncode == 0 and "no gateway is running" in done.stderr
     page.context.close()
 
 
@@ -425,7 +436,12 @@ def test_the_trust_bundle_is_what_curl_needs(gateway, page, tmp_path):
     with page.expect_download() as download:
         page.get_by_role("link", name="Download its certificate").click()
     with zipfile.ZipFile(download.value.path()) as bundle:
-        bundle.extract("aegis-local-ca.crt", tmp_path)
+        bundle.extractall(tmp_path)
+    # The page and the bundle show what the named command prints.
+    [command] = re.findall("openssl x509 .*", page.inner_text("main"))
+    printed = subprocess.run(command.split(), cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+    assert printed in page.inner_text("main") and printed in (tmp_path / "README.txt").read_text()
+    expect(page.get_by_text("libnss3-tools")).to_be_visible()
     subprocess.run(
         ["curl", "--silent", "--fail", "--cacert", tmp_path / "aegis-local-ca.crt",
          f"https://127.0.0.1:{gateway.admin}/healthz"], check=True)

@@ -17,9 +17,9 @@ import Testing
         store = try .leased(folder.path("state.db"))
     }
 
-    private func order(_ certificate: String) -> PendingOrder {
+    private func order(_ certificate: String, issuer: String = "ca") -> PendingOrder {
         PendingOrder(
-            certificate: certificate, issuer: "ca", directory: "https://ca.test/dir",
+            certificate: certificate, issuer: issuer, directory: "https://ca.test/dir",
             domains: ["a.example.com", "*.example.com"], sealedKey: [1], request: [2], createdAt: 3, terms: "ecdsa-p256"
         )
     }
@@ -63,6 +63,22 @@ import Testing
         #expect(throws: StateError.leaseLost) {
             try store.commit([.putCertificate(certificate("a"))], by: other, under: .certificate("a"))
         }
+    }
+
+    @Test("Orders of the API are in no snapshot, and are deleted a day after the CA has refused them")
+    func ordersOfTheAPI() throws {
+        for (name, issuer, isFinalized) in [("file", "ca", false), ("refused", "", false), ("lost", "", true)] {
+            #expect(try lease(.certificate(name), for: me) == .acquired)
+            var order = order(name, issuer: issuer)
+            order.isFinalized = isFinalized
+            try store.putOrder(order, by: me)
+        }
+        #expect(try store.snapshot().renewals.keys.sorted() == ["file"])
+        let retention = Retention(certificateSeconds: 1)
+        try store.commit([.prune(retention, now: 2 + RememberedAnswer.seconds)], by: me)
+        #expect(try store.pendingOrders().map(\.certificate) == ["file", "lost", "refused"])
+        try store.commit([.prune(retention, now: 3 + RememberedAnswer.seconds)], by: me)
+        #expect(try store.pendingOrders().map(\.certificate) == ["file", "lost"])
     }
 
     @Test("An order is read back unchanged, and ends with the commit of its certificate and lease")

@@ -30,9 +30,9 @@ enum CertificatePages {
     private static func show(_ call: PageCall, _ details: CertificateDetails, failure: Problem? = nil) throws
         -> AdminResponse
     {
-        let (summary, facts) = (details.summary, details.summary.facts)
+        let summary = details.summary
         let hosts = details.hosts.map { host -> HTML in "<li><a href=\"/hosts/\(host)\">\(host)</a></li>\n" }
-        let names = facts.domains.map { name -> HTML in "<li>\(name)</li>\n" }
+        let names = summary.facts.domains.map { name -> HTML in "<li>\(name)</li>\n" }
         let warnings = details.warnings.map { warning -> HTML in
             "<li>\(PageParts.mark("warning", "Warning")) It \(warning)</li>\n"
         }
@@ -51,15 +51,7 @@ enum CertificatePages {
             \(failure.map { FormFaults($0, []).alert() } ?? PageParts.done(call))
             <p data-live="state">\(state(summary)) \(summary.problem ?? "")</p>
             <ul class="problems" data-live="warnings">\(warnings)</ul>
-            \(PageParts.facts([
-                ("Expires", PageParts.life(from: facts.notBefore, to: facts.expiresAt, now: call.now)),
-                ("Issuer", "\(facts.issuerCommonName)"), ("Source", "\(facts.source.rawValue)"),
-                ("Renewal", renewalText(details, call.now)),
-                ("Last failure", details.progress?.lastFailure.map { "\($0)" }),
-                ("Valid from", PageParts.time(facts.notBefore)), ("Valid to", PageParts.time(facts.expiresAt)),
-                ("SHA-256 of the leaf", "<code>\(facts.fingerprint)</code>"),
-                ("Owner", PageParts.owner(summary.certificate.owner, "this certificate", place: place)),
-            ]))
+            \(facts(details, place, call.now))
             <h2>Names</h2><ul>
             \(names)</ul>
             <h2>Hosts</h2>\(hosts.isEmpty ? "<p>No host refers to it.</p>" : "<ul>\n\(hosts)</ul>")
@@ -69,6 +61,20 @@ enum CertificatePages {
             \(revocationForm(call, details, base, hidden))
             \(try PageParts.latestEvents(of: id, 20, in: call.store))
             """, status: failure?.kind.status ?? 200)
+    }
+
+    /// `place` is where the file declares it.
+    private static func facts(_ details: CertificateDetails, _ place: String?, _ now: Int64) -> HTML {
+        let (certificate, facts) = (details.summary.certificate, details.summary.facts)
+        return PageParts.facts([
+            ("Expires", PageParts.life(from: facts.notBefore, to: facts.expiresAt, now: now)),
+            ("Issuer", "\(facts.issuerCommonName)"), ("Source", "\(facts.source.rawValue)"),
+            ("Renewal", renewalText(details, now)),
+            ("Last failure", details.progress?.lastFailure.map { "\($0)" }),
+            ("Valid from", PageParts.time(facts.notBefore)), ("Valid to", PageParts.time(facts.expiresAt)),
+            ("SHA-256 of the leaf", "<code>\(facts.fingerprint)</code>"),
+            ("Owner", PageParts.owner(certificate.owner, "this certificate", place: place)),
+        ])
     }
 
     /// Where it is served although no host refers to it there; nil if nowhere.
