@@ -156,7 +156,7 @@ COUNTED = {
     "PRIORITY_UPDATE": (b"", lambda n: frame(PRIORITY_UPDATE, 0, 0, number(ids(n)) + b"u=1"), "control_frames"),
     "PRIORITY_UPDATE of one stream": (OPEN, lambda n: frame(PRIORITY_UPDATE, 0, 0, number(1) + b"u=%d" % (n % 8)), "control_frames"),
     "empty DATA": (OPEN, lambda n: data(1), "control_frames"),
-    "DATA of padding": (OPEN, lambda n: data(1, b"\xff" + bytes(255), flags=PADDED), "control_frames"),
+    "DATA of padding": (OPEN, lambda n: data(1, b"\x07" + bytes(7), flags=PADDED), "control_frames"),
     "DATA of a byte of padding": (OPEN, lambda n: data(1, b"\0", flags=PADDED), "control_frames"),
     "WINDOW_UPDATE": (b"", lambda n: window_update(0, 1), "control_frames"),
     "WINDOW_UPDATE of a stream": (OPEN, lambda n: window_update(1, 1), "control_frames"),
