@@ -259,13 +259,18 @@ def read_request(peer, buffer):
         assert fields[b"transfer-encoding"] == b"chunked" and b"content-length" not in fields
         while True:
             size = line(b"\r\n")
-            data = None if size is None else exactly(int(size, 16) + 2)
+            if size is None or int(size, 16) == 0:
+                break
+            data = exactly(int(size, 16) + 2)
             if data is None:
                 return None
             assert data.endswith(b"\r\n")
-            if len(data) == 2:
-                break
             body += data[:-2]
+        # Trailers may follow. An empty line ends the body.
+        while size:
+            size = line(b"\r\n")
+        if size is None:
+            return None
     else:
         body = exactly(int(fields.get(b"content-length", 0)))
         if body is None:

@@ -204,7 +204,7 @@ def test_admin_paths_answer_as_documented(gateway):
     status, text = gateway.ask("/metrics")
     assert status == 200
     for line in text.splitlines():
-        assert re.fullmatch(r'# (HELP|TYPE) \w+ .+|[a-z_]+(\{([a-z_]+="[^"]*",?)+\})? -?[0-9.e+-]+', line), line
+        assert re.fullmatch(r'# (HELP|TYPE) \w+ .+|[a-z0-9_]+(\{([a-z_]+="[^"]*",?)+\})? -?[0-9.e+-]+', line), line
 
 
 @pytest.mark.parametrize("host, status", [

@@ -161,15 +161,18 @@ def test_the_lowest_tls_version_of_a_host_is_enforced(gateway):
     assert s_client(gateway, "-tls1_2", "-servername", "MODERN.test.").returncode != 0
 
 
-def test_alpn_is_http_1_1(gateway):
-    with Client(gateway.https, tls_context(alpn=["h2", "http/1.1"]), "one.test") as client:
+def test_the_client_chooses_the_version_by_alpn(gateway):
+    for offered in (["http/1.1", "h2"], ["h2"]):
+        with Client(gateway.https, tls_context(alpn=offered), "one.test") as client:
+            assert client.socket.selected_alpn_protocol() == "h2"
+    with Client(gateway.https, tls_context(alpn=["spdy/3", "http/1.1"]), "one.test") as client:
         assert client.socket.selected_alpn_protocol() == "http/1.1"
         assert client.get("one.test").status == 200
     with Client(gateway.https, tls_context(), "one.test") as client:
         assert client.socket.selected_alpn_protocol() is None
 
 
-@pytest.mark.parametrize("protocols", [["h2"], ["spdy/3"], ["acme-tls/1"]])
+@pytest.mark.parametrize("protocols", [["h3"], ["spdy/3"], ["acme-tls/1"]])
 def test_a_client_without_a_common_protocol_is_refused(gateway, protocols):
     with pytest.raises(ssl.SSLError, match="(?i)no.application.protocol"):
         Client(gateway.https, tls_context(alpn=protocols), "one.test")
