@@ -1,4 +1,4 @@
-"""Writes a fuzz target's initial inputs into its corpus, for HTTP the sample requests: seeds.py TARGET FOLDER."""
+"""seeds.py TARGET FOLDER: writes a fuzz target's first inputs into its corpus. Targets of HTTP get the sample requests."""
 
 import json
 import pathlib

@@ -51,7 +51,7 @@ require_packages() {
         >/dev/null || fail "installing ${missing[*]} failed"
 }
 
-# require_modules FOLDER MODULE...: a Python environment with these modules of PyPI.
+# require_modules FOLDER MODULE...: makes a Python environment with these modules of PyPI, unless FOLDER has it.
 require_modules() {
     local folder=$1
     shift

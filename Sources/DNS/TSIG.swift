@@ -87,7 +87,7 @@ package struct TSIG {
         return Int(bigEndianBytes: fields[5])
     }
 
-    /// The values besides the message that the MAC covers (RFC 8945 section 4.3.3), in wire format.
+    /// The TSIG variables (RFC 8945 section 4.3.3) that differ from message to message, in wire format.
     private struct Variables {
         let time: [UInt8]
         let fudge: [UInt8]

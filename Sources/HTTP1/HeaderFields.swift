@@ -114,7 +114,8 @@ public struct HeaderFields: ~Copyable {
         }
     }
 
-    /// Records the facts in a field that concern framing and this connection.
+    /// Records what a field says about framing and this connection. Each further cookie of a Cookie field takes a place of
+    /// `room`.
     @inline(__always)
     private mutating func note(_ field: HeaderField, _ head: Span<UInt8>, _ room: inout Int) throws(HeadFault) {
         switch field.id {

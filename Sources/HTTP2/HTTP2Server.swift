@@ -207,13 +207,13 @@ package final class HTTP2Server {
         haveOutput()
     }
 
-    /// Announces that the connection will end, without refusing any request yet (RFC 9113 section 6.8).
+    /// Announces by a first GOAWAY that the connection will end, without refusing any request yet (RFC 9113 section 6.8).
     package func announceEnd() {
         _ = unsafe nghttp2_submit_shutdown_notice(session)
         haveOutput()
     }
 
-    /// Refuses streams that the client begins from now on. Those that have begun continue.
+    /// Refuses streams that the client begins from now on, by a second GOAWAY. Those that have begun continue.
     package func refuseNewStreams() {
         _ = unsafe nghttp2_submit_goaway(
             session, Self.noFlags, nghttp2_session_get_last_proc_stream_id(session),
@@ -221,7 +221,7 @@ package final class HTTP2Server {
         haveOutput()
     }
 
-    /// Ends the connection, and tells the client why. Streams are lost.
+    /// Ends the connection, and tells the client why by a GOAWAY. Streams are lost.
     package func terminate(_ code: HTTP2Code) {
         _ = unsafe nghttp2_session_terminate_session(session, code.rawValue)
         haveOutput()

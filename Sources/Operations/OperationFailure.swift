@@ -3,7 +3,7 @@ import State
 /// Why an operation is not carried out. Nothing was changed then.
 package struct OperationFailure: Error, Sendable {
     package enum Kind: Sendable {
-        /// A part of what was given is invalid; `faults` says which.
+        /// The given settings or certificate are invalid; `faults` says where.
         case invalid
         /// There is no such item.
         case missing
@@ -43,7 +43,7 @@ package struct OperationFailure: Error, Sendable {
         self.faults = faults
     }
 
-    /// The failure for an item that the file declares.
+    /// The failure of a change of an item that the file declares. The message names `generation`, the state's latest one.
     static func ownedByFile(_ id: ItemID, generation: Int) -> OperationFailure {
         OperationFailure(
             .ownedByFile, "the file declares \(id.kind.rawValue) '\(id.name)' (generation \(generation))",

@@ -32,7 +32,7 @@ private struct Count: Total, Equatable {
         var all: UInt64 = 0
         for _ in 0..<200 {
             for _ in 0..<500 {
-                // The product makes low numbers more frequent. These names begin late and are the busiest.
+                // The product makes low numbers more frequent. Many of these names first appear when all places are taken.
                 let number = (generator.next() % 1000) * (generator.next() % 1000) / 1000
                 totals.add("host \(number)", Count(1))
                 all += 1

@@ -144,7 +144,7 @@ import Testing
             let writer = Thread {
                 while !isOver.load(ordering: .relaxed) {
                     _ = FileManager.default.createFile(atPath: log, contents: nil)
-                    // The pause keeps the number of events small. If inotify loses events, the watcher reports too.
+                    // The pause keeps inotify's queue from overflowing, which the watcher would report.
                     _ = usleep(100)
                 }
                 done.signal()

@@ -70,7 +70,8 @@ def stage(run_once):
         gateway, "/", None, f"Cookie: __Host-aegis={stage.planted['a session']}").body.decode())
     for method in ("GET", "POST"):
         answer = send(gateway, f"/login/{stage.plant('a link, by ' + method)}", *own(gateway), method=method)
-        # The page of a link has a form whose address is the link itself: only who has the link sees it.
+        # The page of a link repeats the link as its form's address. Its reader has the link already, so that page is not
+        # searched.
         stage.see(f"page of a link, by {method}", "" if method == "GET" else answer.body.decode())
 
     # Bodies.

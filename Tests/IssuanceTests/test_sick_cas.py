@@ -92,7 +92,7 @@ def test_changes_without_certificates_are_in_force_while_a_ca_fails(stand, silen
             for name, body in [("a.test", "new"), ("own.test", "changed"), ("lan.test", "lan")]:
                 eventually(f"{name} is live", lambda: shown_by(gateway, name) == body)
             assert record(gateway, "gone.test") is None
-            # A new host is not served with the fallback while its certificate may come.
+            # A new host is not in the state while its certificate may still be issued: it would get the fallback.
             assert record(gateway, "new0.test") is None
             assert apply.poll() is None
             if make_sick is not refusing:

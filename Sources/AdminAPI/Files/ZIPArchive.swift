@@ -39,7 +39,8 @@ struct ZIPArchive {
             + number(UInt32(entry.name.utf8.count), 2) + number(0, 2)
     }
 
-    /// A time in the form of MS-DOS: the date in the upper half, and two seconds in a step.
+    /// A time as MS-DOS writes it: the date in the upper 16 bits, and the time of day in the lower 16, in units of two
+    /// seconds.
     private static func dosTime(_ seconds: Int64) -> UInt32 {
         // Days since 1970 to a date (https://howardhinnant.github.io/date_algorithms.html#civil_from_days).
         let days = seconds / 86_400 + 719_468

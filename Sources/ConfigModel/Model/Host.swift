@@ -1,4 +1,4 @@
-/// A site that the gateway serves.
+/// An entry of `hosts`: its names, its certificate, and how requests for these names are answered.
 package struct Host: Sendable, Equatable {
     /// The way to choose an upstream for a request.
     package enum Balance: String, ChoiceValue {

@@ -57,7 +57,7 @@ extension Worker {
         return .made
     }
 
-    /// How long a client has waited. Nil for a connection that must not be closed.
+    /// How much of its time a connection has used, and when it may be closed. Nil if it must not be closed.
     private func waiting(_ id: SlotID) -> Waiting? {
         guard !clients[id].isStream else { return nil }
         let allowed: Int64

@@ -215,7 +215,8 @@ extension PendingOrder {
 }
 
 extension StoredCertificate {
-    /// The name of the issuer in the certificate's declaration. Nil if no issuer is declared.
+    /// The issuer that an entry of `certificates` names. Nil for a host's own certificate, and for an entry with another
+    /// source.
     package var issuerName: String? {
         guard case .issued(let issued) = NamedCertificate(record: record)?.source else { return nil }
         return issued.issuer

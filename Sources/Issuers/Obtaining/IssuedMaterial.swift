@@ -14,7 +14,7 @@ package struct IssuedMaterial: Sendable {
     package var warnings: [String] = []
     /// Mutations that end the order and the lease. The caller commits them together with the certificate.
     package var closing: [StateMutation] = []
-    /// The certificate's identity at its provider. Nil if the provider gives it none.
+    /// The certificate's ID at its provider. Nil if the provider gives it none.
     var remote: RemoteCertificate?
     /// The CA that issued the certificate (`IssuerProvider.directory`).
     var directory = ""

@@ -4,8 +4,8 @@ import Reconciler
 import State
 
 extension OwnedItems {
-    /// Creates a host. `settings` are a host in the language of the file. `certificate` is a new certificate that the
-    /// host refers to, stored with it.
+    /// Creates a host from `settings`, which are written as in the file. If the host refers to a new certificate,
+    /// `certificate` is stored in the same commit.
     package func createHost(_ settings: PlainValue, with certificate: StoredCertificate? = nil) throws -> Change {
         let host = try check(settings, former: nil, with: certificate)
         return put(host, with: certificate, besides: [])

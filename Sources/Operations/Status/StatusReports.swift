@@ -72,7 +72,7 @@ package struct RenewalDate: Sendable {
     package let name: String
     /// Nil as long as it was never issued.
     package let facts: CertificateFacts?
-    /// With a failed try's delay, in seconds since 1970.
+    /// When the certificate is due, in seconds since 1970. After a failed try, that is not before the next one.
     package let dueAt: Int64
     package let progress: RenewalProgress?
 }

@@ -2,7 +2,8 @@ import PeerNames
 
 /// A name in a certificate (GeneralName, RFC 5280 section 4.2.1.6). Aegis ignores names of other kinds.
 package enum SubjectName: Sendable, Hashable {
-    /// A host name in lower-case ASCII. The first label may be `*`.
+    /// A DNS name in lower-case ASCII. The first label may be `*`. A name that was read from a certificate need not be a
+    /// valid host name.
     case dns(String)
     /// An IPv4 or IPv6 address in canonical text (RFC 5952).
     case ip(String)

@@ -16,7 +16,8 @@ package struct ClientHello {
     /// The protocol that validates a tls-alpn-01 challenge.
     package static let challengeProtocol = "acme-tls/1"
 
-    /// Reads the content of the extension application_layer_protocol_negotiation (RFC 7301 section 3.1).
+    /// Sets `asksForChallenge` if the client offers `acme-tls/1` and nothing else. `bytes` are the content of the ALPN
+    /// extension (RFC 7301 section 3.1).
     package mutating func readProtocols(_ bytes: Span<UInt8>) {
         let name = Self.challengeProtocol.utf8
         // The content must be a list with one name: the length of the list, the length of the name, and the name.

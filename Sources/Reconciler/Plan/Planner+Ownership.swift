@@ -100,7 +100,7 @@ extension Planner {
 }
 
 extension ItemKind {
-    /// The section of the file for items of the kind that a host may need; nil for other kinds.
+    /// The section of `ItemFile` for hosts, or for a kind of items that a host may depend on; nil for other kinds.
     fileprivate var section: ItemFile.Section? {
         switch self {
         case .identity: .identities

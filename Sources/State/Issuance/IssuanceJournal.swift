@@ -52,7 +52,7 @@ package protocol IssuanceJournal: AnyObject, Sendable {
     /// Updates the failures and the next try of a revocation.
     func updateSuperseded(_ certificate: SupersededCertificate) throws(StateError)
 
-    /// Removes a revoked certificate from the list of certificates to revoke.
+    /// Removes a certificate from the list of those to revoke: it is revoked, or Aegis has given up.
     func deleteSuperseded(id: String) throws(StateError)
 
     /// The packs of all edge certificates, sorted by certificate and then oldest first.

@@ -30,7 +30,8 @@ package struct ACMEIssuer: IssuerKind {
     package var externalAccount: ExternalAccount?
     /// The certificate profile that orders ask for.
     package var profile: String?
-    /// The common name of the root that the chain should end in, where the CA offers several chains.
+    /// Which chain is wanted, if the CA offers several: the common name of the chain's last certificate, or of that
+    /// certificate's issuer.
     package var preferredChain: String?
     /// How long before its expiry a certificate is renewed; nil: a third of its lifetime, or as the CA advises. At most
     /// 366 days, since public CAs issue certificates for at most 398 days.

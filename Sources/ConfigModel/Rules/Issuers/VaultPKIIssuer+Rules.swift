@@ -1,4 +1,4 @@
-/// Rules for PKI engines of Vaults.
+/// The Vault that the issuer names must be one of `vaults`.
 extension VaultPKIIssuer {
     func check(_ issuer: Issuer, _ rules: inout Rules) {
         guard rules.vaults[vault] == nil, let node = issuer.origin.node else { return }
