@@ -14,7 +14,7 @@ from admin_page import add_host, link, log_in, own, send, session, token_and_coo
 from authority import Holder, pem
 from browser import browser as start_browser
 from client import Client, tls_context
-from gateway import PROGRAMS, eventually
+from gateway import PATIENCE, PROGRAMS, eventually
 
 SITE = {"issuers": {"lan": {"type": "local_ca"}},
         "certificates": {"site": {"issuer": "lan", "domains": ["app.test", "localhost"]}}}
@@ -404,12 +404,15 @@ def test_a_certificate_is_renewed(gateway, page):
     page.goto(page.base + "/certificates/1")
     before = page.locator("dd code").first.inner_text()
     page.get_by_role("button", name="Renew now").click()
+    # A reload before that would cancel the request.
+    page.wait_for_url(re.compile("done="))
 
     def is_renewed():
         page.reload()
         return page.locator("dd code").first.inner_text() != before
 
-    eventually("another leaf", is_renewed, pause=0.2)
+    # The gateway looks for due renewals every 20 s.
+    eventually("another leaf", is_renewed, patience=3 * PATIENCE, pause=0.2)
     expect(page.get_by_role("cell", name=re.compile("renew")).first).to_be_visible()
 
 
