@@ -63,6 +63,7 @@ struct ClientConnection: ~Copyable {
 
     let isTLS: Bool
     var isStream: Bool { !carrier.isNone }
+
     /// A connection that was accepted just now.
     init(_ transport: consuming Transport, _ listener: ListenerRole, _ peer: PeerAddress, at time: UInt64) {
         isTLS = transport.tls != nil

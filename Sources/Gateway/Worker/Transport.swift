@@ -325,8 +325,8 @@ struct Transport: ~Copyable {
         (mayRead, isEnding) = (true, true)
     }
 
-    /// Tells the peer that no more bytes will follow. A stream ends with its last bytes. With TLS, close_notify is sent. The socket's sending side is
-    /// closed too, unless bytes still wait to be sent.
+    /// Tells the peer that no more bytes will follow. A stream ends with its last bytes. With TLS, close_notify is sent.
+    /// The socket's sending side is closed too, unless bytes still wait to be sent.
     mutating func finishWriting(_ wire: TLSWire) {
         guard !isStream else {
             stream?.finish()

@@ -214,15 +214,8 @@ extension Worker {
     /// Writes the last chunk of a request's body, and the trailers that may be passed on.
     private func writeEndOfChunks(_ exchange: SlotID) {
         memory.output.append("0\r\n")
-        let section = exchanges[exchange].requestTrailers.bytes
-        if !section.isEmpty {
-            requestTrailers.parse(section.span)
-            let strip = tables.sites[exchanges[exchange].site].view.requestStrip
-            for index in 0..<requestTrailers.count {
-                let field = requestTrailers[index]
-                if field.mayBeTrailer, !strip.contains(section[field.name.range]) { writeLine(field, of: section) }
-            }
-        }
+        let strip = tables.sites[exchanges[exchange].site].view.requestStrip
+        writeTrailers(exchanges[exchange].requestTrailers.bytes, &requestTrailers, without: strip)
         memory.output.append("\r\n")
     }
 

@@ -364,7 +364,7 @@ extension Worker {
         let client = exchanges[exchange].client
         if exchanges[exchange].responseFraming == .chunked {
             memory.output.append("0\r\n")
-            if exchanges[exchange].acceptsTrailers { writeTrailers(exchange) }
+            if exchanges[exchange].acceptsTrailers { writeResponseTrailers(exchange) }
             memory.output.append("\r\n")
         }
         if memory.output.count > 0 {
@@ -372,21 +372,24 @@ extension Worker {
         }
         if exchanges[exchange].clientVersion == .http2, !exchanges[exchange].responseTrailers.isEmpty {
             memory.output.clear()
-            writeTrailers(exchange)
+            writeResponseTrailers(exchange)
             clients[client].transport.stream?.writeTrailers(memory.output.bytes.span)
         }
         exchanges[exchange].responseBody = nil
         finish(exchange)
     }
 
-    /// Writes the lines of a response's trailers that may be passed on.
-    private func writeTrailers(_ exchange: SlotID) {
-        let section = exchanges[exchange].responseTrailers.bytes
-        guard !section.isEmpty else { return }
-        responseTrailers.parse(section.span)
+    private func writeResponseTrailers(_ exchange: SlotID) {
         let strip = tables.sites[exchanges[exchange].site].view.responseStrip
-        for index in 0..<responseTrailers.count {
-            let field = responseTrailers[index]
+        writeTrailers(exchanges[exchange].responseTrailers.bytes, &responseTrailers, without: strip)
+    }
+
+    /// Writes the lines of a trailer section that may be passed on. `trailers` is memory for the fields.
+    func writeTrailers(_ section: Bytes, _ trailers: inout TrailerFields, without strip: NameList) {
+        guard !section.isEmpty else { return }
+        trailers.parse(section.span)
+        for index in 0..<trailers.count {
+            let field = trailers[index]
             if field.mayBeTrailer, !strip.contains(section[field.name.range]) { writeLine(field, of: section) }
         }
     }
