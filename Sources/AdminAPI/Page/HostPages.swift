@@ -88,7 +88,7 @@ enum HostPages {
             """
     }
 
-    /// Who has changed a host since a form was loaded.
+    /// Says who changed a host after its form was loaded, and how to read the host again.
     private static func changes(_ call: PageCall, _ view: HostView) throws -> HTML {
         var query = EventQuery()
         query.item = ItemID(.host, view.name)

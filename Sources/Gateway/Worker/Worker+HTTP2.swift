@@ -202,6 +202,7 @@ extension Worker {
         }
     }
 
+    /// Called when the deadline of a connection is over (`renewDeadline`).
     func multiplexedClientTimedOut(_ id: SlotID) {
         guard clients[id].transport.isFlushed else { return cutOff(id) }
         if clients[id].headDeadline <= clock.milliseconds {
@@ -228,7 +229,7 @@ extension Worker {
         finishMultiplexed(id)
     }
 
-    /// Ends a connection and all its streams.
+    /// Counts and reports why a connection can't continue, and ends it with all its streams.
     private func endMultiplexed(_ id: SlotID, after failure: HTTP2Failure) {
         switch failure {
         case .flood(.resets):

@@ -131,25 +131,26 @@ extension Worker {
             return true
         }
         Socket.setNoDelay(client.descriptor)
-        if !open(client.descriptor, client.peer, client.role) { connections.leave(client.peer.key) }
+        if !open(client) { connections.leave(client.peer.key) }
         return true
     }
 
     /// Sets up an accepted connection, which owns the descriptor from then on. Returns false if the setup fails; the
     /// descriptor is then closed.
-    private func open(_ descriptor: Int32, _ peer: PeerAddress, _ role: ListenerRole) -> Bool {
-        let isTLS = role != .http
+    private func open(_ client: AcceptedClient) -> Bool {
+        let isTLS = client.role != .http
         // From here on `transport` owns the descriptor and closes it.
-        var transport = Transport(descriptor: descriptor)
+        var transport = Transport(descriptor: client.descriptor)
         if isTLS {
             guard let tls = try? TLSConnection(server: serverTLS, wire: memory.wire) else { return false }
             transport.tls = consume tls
         }
-        guard let id = clients.insert(ClientConnection(transport, role, peer, at: clock.nanoseconds)) else {
+        guard let id = clients.insert(ClientConnection(transport, client.role, client.peer, at: clock.nanoseconds))
+        else {
             return false
         }
         do {
-            try poller.add(descriptor, Token(.client, id))
+            try poller.add(client.descriptor, Token(.client, id))
         } catch {
             _ = clients.remove(id)
             return false

@@ -10,7 +10,7 @@ extension Worker {
     private static let leastWaitMilliseconds: Int64 = 20
 
     /// Whether there is room for another connection.
-    enum Room {
+    enum Room: Equatable {
         case made
         /// All connections have requests in progress.
         case none
@@ -123,7 +123,7 @@ extension Worker {
             closeIdle(id)
             return true
         }
-        return if case .made = makeRoom(politely: politely, mayWait: false) { true } else { false }
+        return makeRoom(politely: politely, mayWait: false) == .made
     }
 
     /// Creates a socket for a connection to an upstream. If there are too few descriptors, another connection is
