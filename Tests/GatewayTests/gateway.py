@@ -247,6 +247,13 @@ class Gateway:
         finally:
             connection.close()
 
+    def is_alive(self):
+        """Whether the gateway still answers. A process that was just killed may still exist, but does not answer."""
+        try:
+            return self.ask("/readyz")[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
     def metric(self, name):
         """The value of a metric; `name` includes its labels."""
         for line in self.ask("/metrics")[1].splitlines():

@@ -4,8 +4,9 @@ import contextlib
 import os
 import pathlib
 import signal
+import subprocess
 
-from gateway import eventually
+from gateway import PATIENCE, eventually
 
 
 def descriptors(pid):
@@ -25,16 +26,37 @@ def held(pid):
     together."""
     os.kill(pid, signal.SIGSTOP)
     try:
-        threads = pathlib.Path(f"/proc/{pid}/task")
-        eventually("a standstill", lambda: all(_state(thread) == "T" for thread in threads.iterdir()))
+        eventually("a standstill", lambda: all(thread["State"][0] == "T" for thread in _live_threads(pid)))
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
 
 
-def _state(thread):
-    """A thread's state as a letter, see proc(5)."""
-    return (thread / "stat").read_text().rsplit(")", 1)[1].split()[0]
+@contextlib.contextmanager
+def traced(pid, *rules):
+    """Runs strace on all threads of a process. The process may end at any time: rules can kill it."""
+    tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", *rules, "-p", str(pid)],
+                              stderr=subprocess.DEVNULL)
+    try:
+        eventually("strace", lambda: all(thread["TracerPid"] != "0" for thread in _live_threads(pid)))
+        yield
+    finally:
+        # The kernel releases the threads of a killed tracer. A tracer that gets SIGTERM waits for the process's first
+        # thread, and for ever when that thread was killed meanwhile and others were not waited for.
+        tracer.kill()
+        tracer.wait(PATIENCE)
+
+
+def _live_threads(pid):
+    """The fields of proc_pid_status(5) of each thread that has not ended."""
+    threads = []
+    # A thread can end between two looks, and the process as a whole.
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                lines = (thread / "status").read_text().splitlines()
+                threads.append(dict(line.split(":\t", 1) for line in lines))
+    return [thread for thread in threads if thread["State"][0] not in "ZX"]
 
 
 def memory_bytes(pid):

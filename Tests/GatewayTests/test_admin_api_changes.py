@@ -5,7 +5,6 @@ import concurrent.futures
 import contextlib
 import json
 import os
-import pathlib
 import sqlite3
 import subprocess
 import threading
@@ -19,6 +18,7 @@ from admin_api import ask, command, make_token
 from authority import Holder, pem
 from client import BrokenTransfer, Client, tls_context
 from gateway import PATIENCE, PROGRAMS, eventually
+from process import traced
 
 CANARY = "CANARY-93aa51"
 SITE = {
@@ -321,20 +321,6 @@ def test_no_answer_and_no_log_has_a_key(own):
             assert not any(line.encode() in path.read_bytes() for line in lines), path
 
 
-@contextlib.contextmanager
-def traced(pid, *rules):
-    """A process and all of its threads under strace."""
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-qq", "-o", "/dev/null", *rules, "-p", str(pid)], stderr=subprocess.DEVNULL)
-    try:
-        eventually("strace", lambda: all(
-            "TracerPid:\t0" not in (task / "status").read_text() for task in pathlib.Path(f"/proc/{pid}/task").iterdir()))
-        yield
-    finally:
-        tracer.kill()
-        tracer.wait(PATIENCE)
-
-
 class Change:
     """A change that a gateway is killed in. `prepare` makes what it needs; `request` sends it with an Idempotency-Key;
     `holds` checks what must be true afterwards, whatever has happened."""
@@ -461,7 +447,7 @@ def test_a_gateway_killed_during_a_change_recovers(own, kind, call, every):
         with traced(own.process.pid, "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={place}"):
             with contextlib.suppress(OSError, BrokenTransfer):
                 answer = done.request()
-        died = own.process.poll() is not None or answer is None
+        died = answer is None or not own.is_alive()
         if died:
             kills += 1
             own.process.wait(PATIENCE)

@@ -5,9 +5,7 @@ written; else the test takes a sample.
 """
 
 import contextlib
-import http.client
 import os
-import pathlib
 import signal
 import sqlite3
 import subprocess
@@ -17,6 +15,7 @@ import pytest
 from client import Client, tls_context
 from gateway import PATIENCE, eventually
 from hosts import age, forget, host, killing_at, nothing_is_left, rows, shown
+from process import traced
 from proxy import ends_with
 
 LONG = bool(os.environ.get("AEGIS_LONG"))
@@ -137,7 +136,7 @@ def kill_again_and_again(stand, gateway, places, run, figures):
         former = fingerprint(gateway)
         run(place)
         await_end_or_certificate(gateway, former)
-        if is_alive(gateway):
+        if gateway.is_alive():
             break
         assert gateway.process.wait(PATIENCE) == -signal.SIGKILL
         gateway.process = None
@@ -164,14 +163,6 @@ def forget_nodes(gateway):
         state.execute("DELETE FROM nodes")
 
 
-def is_alive(gateway):
-    """Whether the gateway still answers. A process that was just killed may still exist, but does not answer."""
-    try:
-        return gateway.ask("/readyz")[0] == 200
-    except (OSError, http.client.HTTPException):
-        return False
-
-
 def fingerprint(gateway):
     """The fingerprint of the certificate in the state."""
     return next(iter(rows(gateway, "SELECT fingerprint FROM certificates WHERE name = 'app.test'")), None)
@@ -186,19 +177,3 @@ def ask(gateway):
 def await_end_or_certificate(gateway, former=None):
     eventually("an end", lambda: gateway.process.poll() is not None
                or fingerprint(gateway) not in (None, former) and nothing_is_left(gateway))
-
-
-@contextlib.contextmanager
-def traced(pid, *rules):
-    """Runs strace on all threads of a process."""
-    tracer = subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", *rules, "-p", str(pid)],
-                              stderr=subprocess.DEVNULL)
-    try:
-        eventually("strace", lambda: all("TracerPid:\t0" not in (task / "status").read_text()
-                                         for task in pathlib.Path(f"/proc/{pid}/task").iterdir()))
-        yield
-    finally:
-        # The kernel releases the threads of a killed tracer. A tracer that gets SIGTERM waits for the process's first
-        # thread, and for ever when that thread was killed meanwhile and others were not waited for.
-        tracer.kill()
-        tracer.wait(PATIENCE)

@@ -220,7 +220,8 @@ def end_traced(gateway):
     if gateway.process.poll() is None:
         tracer = gateway.process.pid
         for child in pathlib.Path(f"/proc/{tracer}/task/{tracer}/children").read_text().split():
-            os.kill(int(child), signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it may be killed meanwhile
+                os.kill(int(child), signal.SIGTERM)
         gateway.process.wait(PATIENCE)
     gateway.process = None
 
