@@ -10,7 +10,7 @@ struct HTTP2Callbacks: @unchecked Sendable {
 
     static let shared = HTTP2Callbacks()
 
-    /// Gives nghttp2 the body of a stream's response.
+    /// Gives nghttp2 the body of the message that is sent on a stream.
     @unsafe static func provider(_ stream: HTTP2Stream) -> nghttp2_data_provider {
         // This is safe, since the connection keeps the stream until nghttp2 has closed it.
         unsafe nghttp2_data_provider(
@@ -64,33 +64,29 @@ struct HTTP2Callbacks: @unchecked Sendable {
         setSending()
     }
 
-    private static func server(_ user: UnsafeMutableRawPointer?) -> HTTP2Server {
+    private static func connection(_ user: UnsafeMutableRawPointer?) -> HTTP2Connection {
         // This is safe, since the connection deletes its session, and so outlives every callback.
-        unsafe Unmanaged<HTTP2Server>.fromOpaque(user.unsafelyUnwrapped).takeUnretainedValue()
-    }
-
-    private static func isRequest(_ frame: UnsafePointer<nghttp2_frame>) -> Bool {
-        unsafe UInt32(frame.pointee.hd.type) == NGHTTP2_HEADERS.rawValue
-            && frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST
+        unsafe Unmanaged<HTTP2Connection>.fromOpaque(user.unsafelyUnwrapped).takeUnretainedValue()
     }
 
     private func setReceiving() {
         unsafe nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) { _, header, user in
-            if let header = unsafe header { unsafe Self.server(user).beginFrame(header.pointee) }
+            if let header = unsafe header { unsafe Self.connection(user).beginFrame(header.pointee) }
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
-            if let frame = unsafe frame { unsafe Self.server(user).beginHead(isRequest: Self.isRequest(frame)) }
+            if let frame = unsafe frame {
+                unsafe Self.connection(user).beginFields(frame.pointee.headers.cat, of: frame.pointee.hd.stream_id)
+            }
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) {
-            _, frame, name, nameCount, value, valueCount, _, user in
-            guard let frame = unsafe frame else { return 0 }
+            _, _, name, nameCount, value, valueCount, _, user in
             // This is safe, since nghttp2 keeps the bytes unchanged during the callback.
             let (name, value) = unsafe (
                 UnsafeBufferPointer(start: name, count: nameCount), UnsafeBufferPointer(start: value, count: valueCount)
             )
-            let isGood = unsafe Self.server(user).addField(name.span, value.span, isRequest: Self.isRequest(frame))
+            let isGood = unsafe Self.connection(user).addField(name.span, value.span)
             return isGood ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
         }
         // By default nghttp2 leaves out fields with invalid characters and passes the rest on. RFC 9113 section 8.2.1
@@ -99,13 +95,11 @@ struct HTTP2Callbacks: @unchecked Sendable {
             NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
         }
         unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
-            if let frame = unsafe frame {
-                unsafe Self.server(user).endFrame(frame.pointee.hd, isRequest: Self.isRequest(frame))
-            }
+            if let frame = unsafe frame { unsafe Self.connection(user).endFrame(frame.pointee.hd) }
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) { _, _, stream, data, count, user in
-            if let data = unsafe data { unsafe Self.server(user).received(data, count, on: stream) }
+            if let data = unsafe data { unsafe Self.connection(user).received(data, count, on: stream) }
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_extension_chunk_recv_callback(callbacks) { _, _, _, _, _ in
@@ -115,7 +109,7 @@ struct HTTP2Callbacks: @unchecked Sendable {
             NGHTTP2_ERR_CANCEL.rawValue
         }
         unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, stream, code, user in
-            unsafe Self.server(user).closed(stream, code)
+            unsafe Self.connection(user).closed(stream, code)
             return 0
         }
     }
@@ -123,18 +117,18 @@ struct HTTP2Callbacks: @unchecked Sendable {
     private func setSending() {
         unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) { _, _, header, count, source, user in
             guard let header = unsafe header else { return 0 }
-            unsafe Self.server(user).writeData(header, count, of: Self.stream(source))
+            unsafe Self.connection(user).writeData(header, count, of: Self.stream(source))
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
             guard let frame = unsafe frame else { return 0 }
             switch unsafe UInt32(frame.pointee.hd.type) {
             case NGHTTP2_RST_STREAM.rawValue:
-                unsafe Self.server(user).sentReset(frame.pointee.hd.stream_id, frame.pointee.rst_stream.error_code)
-            case NGHTTP2_GOAWAY.rawValue: unsafe Self.server(user).sentGoAway(frame.pointee.goaway.error_code)
+                unsafe Self.connection(user).sentReset(frame.pointee.hd.stream_id, frame.pointee.rst_stream.error_code)
+            case NGHTTP2_GOAWAY.rawValue: unsafe Self.connection(user).sentGoAway(frame.pointee.goaway.error_code)
             case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue:
                 if unsafe UInt32(frame.pointee.hd.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0 {
-                    unsafe Self.server(user).sentEnd(of: frame.pointee.hd.stream_id)
+                    unsafe Self.connection(user).sentEnd(of: frame.pointee.hd.stream_id)
                 }
             default: break
             }
