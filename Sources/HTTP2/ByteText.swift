@@ -37,3 +37,11 @@ extension Span<UInt8> {
         }
     }
 }
+
+extension StaticString {
+    /// Calls `body` with the text's bytes.
+    func withSpan(_ body: (Span<UInt8>) -> Void) {
+        // This is safe, since the literal's bytes live as long as the program.
+        unsafe body(UnsafeBufferPointer(start: utf8Start, count: utf8CodeUnitCount).span)
+    }
+}

@@ -230,7 +230,7 @@ package class HTTP2Connection {
     func countFault() {}
 
     /// Sends the head of a response that was read last.
-    func submit(_ head: ResponseFields.Head, on stream: HTTP2Stream, hasBody: Bool) {}
+    func submit(_ head: MessageFields.ResponseHead, on stream: HTTP2Stream, hasBody: Bool) {}
 
     /// Called when the last frame of a message was written.
     func sentEnd(of stream: Int32) {}
@@ -245,7 +245,9 @@ package class HTTP2Connection {
     func beginFrame(_ header: nghttp2_frame_hd) {
         bytesOfFrame = 0
         switch UInt32(header.type) {
-        case NGHTTP2_RST_STREAM.rawValue: return
+        case NGHTTP2_RST_STREAM.rawValue:
+            memory.resets.received += 1
+            return
         case NGHTTP2_DATA.rawValue:
             if header.length > 0 || UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0 { return }
         case NGHTTP2_HEADERS.rawValue, NGHTTP2_CONTINUATION.rawValue:
@@ -302,6 +304,12 @@ package class HTTP2Connection {
             let stream = stream(header.stream_id)
         else { return }
         noteTrailers(of: stream)
+        end(stream)
+    }
+
+    /// Notes that a message has arrived whole.
+    func end(_ stream: HTTP2Stream) {
+        stream.hasReceivedEnd = true
         memory.events.append(.end(stream))
     }
 

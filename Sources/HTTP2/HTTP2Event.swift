@@ -1,19 +1,20 @@
-/// One thing that has happened on a client's connection. Events that the client's bytes cause come in the order of the bytes.
+/// One thing that has happened on a connection. Events that the peer's bytes cause come in the order of the bytes.
 package enum HTTP2Event {
-    /// A request has begun. Its head is this range of `HTTP2Memory.heads`, in the form of HTTP/1.1.
+    /// A request has begun, or a response or an interim one. The head is this range of `HTTP2Memory.heads`, in the form of
+    /// HTTP/1.1.
     case head(HTTP2Stream, Range<Int>)
-    /// A request has begun whose head exceeds the limits.
+    /// A request or a response has begun whose head exceeds the limits.
     case oversizedHead(HTTP2Stream)
-    /// A part of a request's body: this range of the bytes given to `receive`.
+    /// A part of the peer's body: this range of the bytes given to `receive`.
     case body(HTTP2Stream, Range<Int>)
-    /// Trailers follow the request's body: this range of `HTTP2Memory.heads`, as field lines and an empty line. Those that
+    /// Trailers follow the peer's body: this range of `HTTP2Memory.heads`, as field lines and an empty line. Those that
     /// concern framing or routing are not left out.
     case trailers(HTTP2Stream, Range<Int>)
-    /// The request's body is complete.
+    /// The peer's message is complete.
     case end(HTTP2Stream)
-    /// No more bytes of the response wait. The response is not complete yet.
+    /// No more bytes of the body that is sent wait. The body is not complete yet.
     case taken(HTTP2Stream)
-    /// The stream no longer exists. Each stream ends like this. If the response was sent whole, the code is `noError`.
+    /// The stream no longer exists. Each stream ends like this. If both messages are complete, the code is `noError`.
     case closed(HTTP2Stream, HTTP2Code)
 }
 
@@ -42,10 +43,10 @@ package final class HTTP2Memory {
     @safe @exclusivity(unchecked) package var outgoing: [UInt64] = []
     /// The bytes that the last call of `fill` has written.
     @safe @exclusivity(unchecked) package internal(set) var output: [UInt8] = []
-    /// How many streams the client has reset, and how many the gateway, since the last call of `takeResets`.
+    /// How many streams the peers have reset, and how many the gateway, since the last call of `takeResets`.
     @safe @exclusivity(unchecked) var resets: (received: UInt64, sent: UInt64) = (0, 0)
-    /// A response's fields for nghttp2, while they are passed.
-    @safe @exclusivity(unchecked) var fields = ResponseFields()
+    /// A message's fields for nghttp2, while they are passed.
+    @safe @exclusivity(unchecked) var fields = MessageFields()
     /// The memory of a head that is complete, for the next head.
     @safe @exclusivity(unchecked) var spare: RequestText?
 
@@ -58,7 +59,7 @@ package final class HTTP2Memory {
         output.removeAll(keepingCapacity: true)
     }
 
-    /// How many streams were reset since the last call, by the clients and by the gateway.
+    /// How many streams were reset since the last call, by the peers and by the gateway.
     package func takeResets() -> (received: UInt64, sent: UInt64) {
         defer { resets = (0, 0) }
         return resets

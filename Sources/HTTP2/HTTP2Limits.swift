@@ -18,6 +18,14 @@ package struct HTTP2Limits: Sendable {
     package var controlFrames = (rate: 200, burst: 1000)
 
     package init() {}
+
+    /// The limits for upstreams, which the operator has chosen.
+    package static let ofUpstreams = {
+        var limits = HTTP2Limits()
+        limits.connectionWindow = 4 << 20
+        limits.controlFrames = (rate: 1000, burst: 10_000)
+        return limits
+    }()
 }
 
 /// An error code (RFC 9113 section 7).
@@ -30,6 +38,7 @@ package struct HTTP2Code: RawRepresentable, Hashable, Sendable {
     package static let protocolError = HTTP2Code(rawValue: 1)
     package static let internalError = HTTP2Code(rawValue: 2)
     package static let streamClosed = HTTP2Code(rawValue: 5)
+    /// The server has not processed the request (RFC 9113 section 8.7).
     package static let refusedStream = HTTP2Code(rawValue: 7)
     package static let cancel = HTTP2Code(rawValue: 8)
     package static let enhanceYourCalm = HTTP2Code(rawValue: 11)

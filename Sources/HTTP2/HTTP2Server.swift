@@ -28,7 +28,7 @@ package final class HTTP2Server: HTTP2Connection {
 
     // MARK: Sending
 
-    override func submit(_ head: ResponseFields.Head, on stream: HTTP2Stream, hasBody: Bool) {
+    override func submit(_ head: MessageFields.ResponseHead, on stream: HTTP2Stream, hasBody: Bool) {
         // This is safe, since nghttp2 copies the fields.
         unsafe memory.fields.lend { fields, count in
             if head.isInterim {
@@ -70,9 +70,7 @@ package final class HTTP2Server: HTTP2Connection {
             let isKnown = unsafe nghttp2_session_find_stream(session, header.stream_id) != nil
             if !isKnown { brokenRule = brokenRule ?? ids.fault(ofHeadersOn: header.stream_id) }
         case NGHTTP2_PRIORITY.rawValue where header.stream_id == 0: brokenRule = .protocolError
-        case NGHTTP2_RST_STREAM.rawValue:
-            memory.resets.received += 1
-            countFault()
+        case NGHTTP2_RST_STREAM.rawValue: countFault()
         default: break
         }
         super.beginFrame(header)

@@ -1,13 +1,14 @@
-/// A request on a client's HTTP/2 connection, and its response.
+/// A request on an HTTP/2 connection, and its response.
 ///
-/// The caller writes what a client of HTTP/1.1 would get, but a body without chunks.
+/// The caller writes what a peer of HTTP/1.1 would get, but a body without chunks.
 package final class HTTP2Stream {
-    package let id: Int32
+    /// The stream's identifier. 0 while a stream to an upstream has not begun.
+    package internal(set) var id: Int32
     /// A number by which the caller knows the stream.
     package var owner = UInt64.max
     private weak var connection: HTTP2Connection?
     /// Whether the request's method is HEAD.
-    private let isHEAD: Bool
+    private(set) var isHEAD: Bool
     /// Whether the request is an extended CONNECT (RFC 8441). The final head with status 101 then becomes one with status
     /// 200, and what follows belongs to the other protocol.
     package let isConnect: Bool
@@ -16,15 +17,20 @@ package final class HTTP2Stream {
     /// The place in the connection's list of streams.
     var place = 0
     var body = StreamBody()
-    /// The lines of the response's trailers.
+    /// The lines of the trailers to send.
     private(set) var trailers: [UInt8] = []
+    /// Whether the final head of the message to send was written.
     private var hasHead = false
+    /// Whether the final head of the response was received. Only for streams to upstreams.
+    var hasReceivedHead = false
+    /// Whether the whole message of the peer was received.
+    package internal(set) var hasReceivedEnd = false
     /// Whether the stream exists. A stream ends when both sides have ended, or by a reset.
     package internal(set) var isOpen = true
     /// Whether the whole response was sent.
     package internal(set) var isComplete = false
-    /// Whether the response has a body.
-    private var responseHasBody = true
+    /// Whether the message to send has a body.
+    private var sendsBody = true
     /// `moved` of the body at the last call of `newlyTaken`.
     private var takenBefore: Int64 = 0
 
@@ -33,44 +39,57 @@ package final class HTTP2Stream {
         hasBody = !isComplete && !request.isConnect
     }
 
-    /// How many bytes of the response's body wait until the client can take them.
+    /// A stream to an upstream.
+    init(of connection: HTTP2Client) {
+        (id, self.connection, isHEAD, isConnect, hasBody) = (0, connection, false, false, true)
+    }
+
+    /// How many bytes of the body wait until the peer can take them.
     package var waiting: Int { body.count }
 
-    /// Sends heads of responses, and after the final one bytes of its body. A head comes in one piece. Does nothing if the
-    /// stream has ended.
+    /// Sends a request to an upstream: a head in the form of HTTP/1.1, whose first field is Host. With `hasBody`, `write`
+    /// sends its body and `finish` ends it.
+    package func begin(_ head: Span<UInt8>, hasBody: Bool) {
+        isHEAD = head.count > 5 && head.extracting(0..<5).equals("HEAD ")
+        (hasHead, sendsBody) = (true, hasBody)
+        (connection as? HTTP2Client)?.begin(self, head, hasBody: hasBody)
+    }
+
+    /// Sends heads of responses, and after the final one bytes of its body; or bytes of a request's body. A head comes in one
+    /// piece. Does nothing if the stream has ended.
     package func write(_ bytes: Span<UInt8>) {
         guard isOpen, let connection else { return }
         var offset = 0
         while !hasHead, offset < bytes.count {
-            let head = connection.memory.fields.read(bytes.extracting(offset...))
+            let head = connection.memory.fields.readResponse(bytes.extracting(offset...))
             offset += head.count
             hasHead = !head.isInterim
-            responseHasBody = !isHEAD && head.hasBody
-            connection.submit(head, on: self, hasBody: responseHasBody)
+            sendsBody = !isHEAD && head.hasBody
+            connection.submit(head, on: self, hasBody: sendsBody)
         }
-        guard responseHasBody, offset < bytes.count else { return }
+        guard sendsBody, offset < bytes.count else { return }
         body.append(bytes.extracting(offset...))
         connection.resume(id)
     }
 
-    /// Sets the response's trailers, as field lines. `finish` sends them.
+    /// Sets the trailers to send, as field lines. `finish` sends them.
     package func writeTrailers(_ lines: Span<UInt8>) { trailers.append(lines) }
 
     /// Sends the trailers. Called when the last bytes of the body are being sent.
     func submitTrailers() { connection?.submitTrailers(trailers, of: id) }
 
-    /// Ends the response: no bytes follow. A client that still sends its request's body is told to stop. If no head was
+    /// Ends the message: no bytes follow. A client that still sends its request's body is told to stop. If no head was
     /// written, the stream is reset.
     package func finish() {
         guard isOpen, !body.isEnding else { return }
         guard hasHead else { return reset(.internalError) }
         body.isEnding = true
-        if responseHasBody { connection?.resume(id) }
+        if sendsBody { connection?.resume(id) }
     }
 
     /// Ends the stream at once. Does nothing if the stream has ended.
     package func reset(_ code: HTTP2Code) {
-        if isOpen { connection?.reset(id, code) }
+        if isOpen, id > 0 { connection?.reset(id, code) }
     }
 
     /// Removes the stream from its connection's list. Each stream must be released, after it was closed or reset.

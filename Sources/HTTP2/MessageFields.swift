@@ -1,9 +1,9 @@
 import CNghttp2
 import HTTP1
 
-/// The fields of a response for nghttp2, made of a head in the form of HTTP/1.1.
+/// The fields of a message for nghttp2, made of a head in the form of HTTP/1.1, as the gateway writes heads itself.
 @safe
-struct ResponseFields {
+struct MessageFields {
     private var names: [UInt8] = []
     private var values: [UInt8] = []
     private var places: [(name: Range<Int>, value: Range<Int>)] = []
@@ -16,8 +16,11 @@ struct ResponseFields {
         "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "sec-websocket-accept",
     ]
 
-    /// What a head says about its response.
-    struct Head {
+    /// Fields whose values the compressor's table must not keep, since they are secret (RFC 7541 section 7.1.3).
+    private static let secretFields: [StaticString] = ["set-cookie", "cookie", "authorization"]
+
+    /// What the head of a response says.
+    struct ResponseHead {
         /// The length of the head in bytes.
         let count: Int
         let isInterim: Bool
@@ -25,13 +28,39 @@ struct ResponseFields {
         let hasBody: Bool
     }
 
-    /// Reads the head at the start of `bytes`: a status line and field lines, as the gateway writes them itself, and an
-    /// empty line.
-    mutating func read(_ bytes: Span<UInt8>) -> Head {
+    private mutating func clear() {
         names.removeAll(keepingCapacity: true)
         values.removeAll(keepingCapacity: true)
         places.removeAll(keepingCapacity: true)
         hasNoBytes = false
+    }
+
+    /// Reads the head of a request: a request line, the Host field, other field lines and an empty line.
+    ///
+    /// - Parameter scheme: "https" over TLS, else "http".
+    mutating func readRequest(_ head: Span<UInt8>, scheme: StaticString) {
+        clear()
+        let line = Self.endOfLine(head, from: 0)
+        let target = (Self.offset(of: " ", in: head, from: 0)) + 1
+        let end = Self.offset(of: " ", in: head, from: target)
+        let host = Self.endOfLine(head, from: line)
+        addPseudo(":method", head.extracting(0..<target - 1))
+        scheme.withSpan { addPseudo(":scheme", $0) }
+        addPseudo(":authority", head.extracting(line + "Host: ".utf8.count..<host - 2))
+        addPseudo(":path", head.extracting(target..<end))
+        _ = readLines(head, from: host)
+    }
+
+    private mutating func addPseudo(_ name: StaticString, _ value: Span<UInt8>) {
+        let (start, first) = (names.count, values.count)
+        names.append(name)
+        values.append(value)
+        places.append((start..<names.count, first..<values.count))
+    }
+
+    /// Reads the head of a response at the start of `bytes`: a status line, field lines and an empty line.
+    mutating func readResponse(_ bytes: Span<UInt8>) -> ResponseHead {
+        clear()
         names.append(":status")
         // The status is behind "HTTP/1.1 ".
         if bytes.count >= 12 { values.append(bytes.extracting(9..<12)) }
@@ -44,14 +73,12 @@ struct ResponseFields {
         let status = values.prefix(3)
         let isInterim = status.first == UInt8(ascii: "1")
         let isBodiless = status.elementsEqual("204".utf8) || status.elementsEqual("304".utf8)
-        return Head(count: count, isInterim: isInterim, hasBody: !isInterim && !isBodiless && !hasNoBytes)
+        return ResponseHead(count: count, isInterim: isInterim, hasBody: !isInterim && !isBodiless && !hasNoBytes)
     }
 
     /// Reads the lines of trailers.
     mutating func readTrailers(_ lines: Span<UInt8>) {
-        names.removeAll(keepingCapacity: true)
-        values.removeAll(keepingCapacity: true)
-        places.removeAll(keepingCapacity: true)
+        clear()
         _ = readLines(lines, from: 0)
     }
 
@@ -77,8 +104,7 @@ struct ResponseFields {
             unsafe values.withUnsafeMutableBufferPointer { values in
                 for place in places {
                     let name = unsafe UnsafeBufferPointer(rebasing: names[place.name]).span
-                    // The compressor's table must not keep secret values (RFC 7541 section 7.1.3).
-                    let isSecret = name.equals("set-cookie")
+                    let isSecret = Self.secretFields.contains { name.equals($0) }
                     unsafe vectors.append(
                         nghttp2_nv(
                             name: names.baseAddress.map { unsafe $0 + place.name.lowerBound },
@@ -109,8 +135,12 @@ struct ResponseFields {
 
     /// The offset behind the line end that follows `start`.
     private static func endOfLine(_ head: Span<UInt8>, from start: Int) -> Int {
+        offset(of: "\n", in: head, from: start) + 1
+    }
+
+    private static func offset(of byte: Unicode.Scalar, in head: Span<UInt8>, from start: Int) -> Int {
         var index = start
-        while index < head.count, head[index] != UInt8(ascii: "\n") { index += 1 }
-        return index + 1
+        while index < head.count, head[index] != UInt8(ascii: byte) { index += 1 }
+        return index
     }
 }
