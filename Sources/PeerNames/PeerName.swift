@@ -5,9 +5,9 @@
 
 /// A name that identifies a peer, from its certificate's subject alternative names (RFC 5280 section 4.2.1.6).
 ///
-/// Names of different kinds never match, and the common name does not count. Malformed names in a certificate are
-/// ignored, so no rule matches them: names with a NUL, names with a wildcard (the owner could claim to be any of these
-/// names), and URIs with a path segment that is empty, `.` or `..`.
+/// Names of different kinds never match, and the common name does not count. A certificate's malformed names are
+/// ignored, so no rule matches them. Malformed are names with a NUL, URIs with a path segment that is empty, `.` or
+/// `..`, and names with a wildcard, with which a peer could claim to be any host that the wildcard covers.
 package enum PeerName: Sendable, Hashable {
     /// A host name in lower-case ASCII.
     case dns(String)
@@ -89,8 +89,8 @@ package enum PeerName: Sendable, Hashable {
             }
     }
 
-    /// Whether a byte may occur in a URI. Queries (`?`), fragments (`#`), IPv6 addresses in brackets and quotes are not
-    /// allowed.
+    /// Whether a byte may occur in a URI. The signs of queries (`?`), of fragments (`#`) and of IPv6 addresses (`[` and
+    /// `]`) are not allowed.
     private static func isURI(_ byte: UInt8) -> Bool {
         isLetter(byte) || isDigit(byte) || "-._~:/@!$&'()*+,;=%".utf8.contains(byte)
     }
