@@ -43,7 +43,7 @@ package enum PrivateDirectory {
         /// How long this process waited for the lock, in seconds.
         package let patienceSeconds: Int
 
-        /// The directory, the wait and a possible reason.
+        /// The error in one line for the operator, with a possible cause.
         package var description: String {
             "another process has had the lock of the directory '\(directory)' for \(patienceSeconds) s"
                 + " (is one of aegis-apply or aegis-gateway stopped?)"
