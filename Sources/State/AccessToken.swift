@@ -22,7 +22,8 @@ package struct AccessToken: Sendable, Equatable {
     package let createdBy: String
     /// When the token expires, in seconds since 1970; nil for never.
     package let expiresAt: Int64?
-    /// When the token was last used, in seconds since 1970. Up to a minute late. Nil if it was never used.
+    /// When the token was last used, in seconds since 1970; nil if it was never used. Uses are recorded at most once a
+    /// minute, so a later use may be missing.
     package var lastUsedAt: Int64?
 
     package init(

@@ -1,5 +1,5 @@
-/// The parts of the state that only the admin API and its page use: tokens, sessions, and items and events a page at a
-/// time.
+/// The parts of the state that only the admin API and its page use: tokens, sessions, remembered answers, and lists of
+/// items and events. Long lists are read a page at a time.
 package protocol AdminRecords {
     /// All tokens, sorted by name.
     func accessTokens() throws(StateError) -> [AccessToken]
@@ -11,7 +11,8 @@ package protocol AdminRecords {
     /// Deletes a token and adds an event about it. Returns false, and changes nothing, when there is no such token.
     func deleteAccessToken(named name: String, event: AuditEvent) throws(StateError) -> Bool
 
-    /// Records that a token was used, unless another process is writing. A crash of the machine may lose the record.
+    /// Records that a token was used. Throws `StateError.busy` at once when another process is writing. A crash of the
+    /// machine may lose the record.
     func noteUse(ofToken name: String, at now: Int64) throws(StateError)
 
     /// Adds a link that opens a session, and an event about it.
@@ -20,20 +21,21 @@ package protocol AdminRecords {
     /// Whether a link can still open a session.
     func hasLoginLink(digest: [UInt8], at now: Int64) throws(StateError) -> Bool
 
-    /// Opens the session of a link, which can't be used again. Returns nil, and changes nothing, when there is no such
-    /// link or it has expired.
+    /// Opens a session by a link, and deletes the link. Returns nil, and opens no session, when there is no such link
+    /// or the link has expired.
     ///
     /// - Parameters:
     ///   - link: The digest of the link's secret.
     ///   - session: The digest of the session's secret.
-    ///   - details: What the event about it records besides who opened it.
+    ///   - details: Further facts for the event about the new session.
     func openSession(byLink link: [UInt8], _ session: [UInt8], at now: Int64, details: [String: String])
         throws(StateError) -> AdminSession?
 
     /// The session with this digest; nil when there is none. It may be over (`AdminSession.isOver`).
     func session(digest: [UInt8]) throws(StateError) -> AdminSession?
 
-    /// Records that a session was used, unless another process is writing. A crash of the machine may lose the record.
+    /// Records that a session was used. Throws `StateError.busy` at once when another process is writing. A crash of
+    /// the machine may lose the record.
     func noteUse(ofSession digest: [UInt8], at now: Int64) throws(StateError)
 
     /// Ends a session and adds an event about it. Does nothing when there is no such session.
@@ -58,14 +60,14 @@ package protocol AdminRecords {
     /// The hosts that have any of these names as their domain or among their aliases, sorted by domain.
     func hosts(named names: [String]) throws(StateError) -> [(name: String, item: StoredItem)]
 
-    /// All items of a kind that is not certificates, sorted by name.
+    /// All items of a kind other than `certificate`, sorted by name.
     func items(of kind: ItemKind) throws(StateError) -> [(name: String, item: StoredItem)]
 
     /// The stored answer to the actor's request with this key. Nil if there is none, or if it was stored before
     /// `since`, in seconds since 1970.
     func rememberedAnswer(to key: String, of actor: String, since: Int64) throws(StateError) -> RememberedAnswer?
 
-    /// The events that a query finds.
+    /// The events that meet a query's conditions, sorted by number; the newest first if the query says so.
     func events(_ query: EventQuery) throws(StateError) -> [NumberedEvent]
 
     /// Generations with smaller numbers than `number`, newest first, at most `limit`. With nil, the latest generations.
@@ -89,8 +91,8 @@ package struct NumberedCertificate: Sendable, Equatable {
 package struct CertificateQuery: Sendable {
     /// Only certificates with larger numbers than this one.
     package var after: Int64 = 0
-    /// Only certificates that cover this name, by the name itself or by a wildcard. The name is in lower case and wire
-    /// form.
+    /// Only certificates that cover this name, by the name itself or by a wildcard. The name is in wire form
+    /// (ConfigModel's `DomainName`): lower case, with A-labels in place of letters beyond ASCII.
     package var domain: String?
     package var source: CertificateFacts.Source?
     /// Only certificates that expire before this time, in seconds since 1970.

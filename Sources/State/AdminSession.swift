@@ -21,7 +21,7 @@ package struct LoginLink: Sendable, Equatable {
 package struct AdminSession: Sendable, Equatable {
     /// How long a session lasts at most, in seconds.
     package static let lifetimeSeconds: Int64 = 12 * 3600
-    /// After how many seconds without a request a session ends.
+    /// A session ends after this many seconds without a request.
     package static let idleSeconds: Int64 = 3600
     /// The largest number of sessions in a state. The oldest ends when another one is opened.
     package static let most = 100
@@ -32,7 +32,8 @@ package struct AdminSession: Sendable, Equatable {
     package let openedBy: String
     /// When the session was opened, in seconds since 1970.
     package let openedAt: Int64
-    /// When the session was last used, in seconds since 1970. Up to a minute late.
+    /// When the session was last used, in seconds since 1970. Uses are recorded at most once a minute, so a later use
+    /// may be missing.
     package var lastUsedAt: Int64
 
     package init(digest: [UInt8], openedBy: String, openedAt: Int64, lastUsedAt: Int64) {

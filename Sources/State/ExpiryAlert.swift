@@ -62,7 +62,8 @@ package struct ExpiryAlert: Sendable, Equatable {
     package static let keptSeconds: Int64 = 400 * 86_400
 }
 
-/// How near a certificate is to its expiry when an alert is made. A threshold nearer to the expiry is less.
+/// How near a certificate is to its expiry when an alert is made. Of two thresholds, the smaller one is nearer to the
+/// expiry.
 package struct ExpiryThreshold: Sendable, Hashable, Comparable {
     /// The time before the expiry, in seconds.
     package let seconds: Int64

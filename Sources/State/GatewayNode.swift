@@ -41,7 +41,7 @@ package struct GatewayNode: Sendable, Equatable {
 
     /// Something that a gateway could not put in force.
     package struct Trouble: Sendable, Equatable {
-        /// The item that it concerns; nil if it concerns several, or none.
+        /// The item that the trouble concerns; nil if it concerns several items, or none.
         package let item: ItemID?
         /// What is wrong, in one line. Never contains secrets.
         package let text: String

@@ -42,16 +42,17 @@ package struct Generation: Sendable, Equatable {
     }
 }
 
-/// A change to an item, made or failed, recorded for people who investigate later.
+/// Something that happened to an item, such as a change, a failed change, or a peer whose certificate was refused. It
+/// is recorded for people who investigate later.
 package struct AuditEvent: Sendable, Equatable {
-    /// When the change happened, in seconds since 1970.
+    /// When the event happened, in seconds since 1970.
     package var at: Int64
-    /// The user and machine of the apply or the gateway.
+    /// Who caused the event: a user on a machine, a gateway, or a client of the admin API.
     package var actor: String
     /// The action, such as `issue`.
     package var action: String
     package var item: ItemID
-    /// Why the change failed; nil when it did not. Never contains secrets.
+    /// Why the action failed, or why the peer was refused; nil after a success. Never contains secrets.
     package var failure: String?
     /// More facts by name, for programs that filter events. Never contains secrets.
     package var details: [String: String]

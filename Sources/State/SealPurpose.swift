@@ -1,12 +1,12 @@
 /// The purposes of sealed values. A seal is bound to its purpose and its row.
 package enum SealPurpose {
-    /// The private key of a certificate. The row is the certificate's name. The seal is also bound to a partner, the
-    /// leaf's fingerprint.
+    /// The private key of a certificate. The row is the certificate's name. The seal is also bound to the leaf's
+    /// fingerprint.
     package static let certificateKey = "certificate key"
     /// The private key of a pending order. The row is the certificate's name.
     package static let orderKey = "order key"
-    /// The private key of an identity from a Vault. The row is the identity's name. The seal is also bound to a
-    /// partner, the digest of the chain and the CAs.
+    /// The private key of an identity from a Vault. The row is the identity's name. The seal is also bound to the
+    /// digest of the chain and the CAs.
     package static let identityKey = "identity key"
     /// The private key of a request for an identity. The row is the identity's name.
     package static let identityRequestKey = "identity request key"

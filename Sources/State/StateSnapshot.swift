@@ -3,7 +3,7 @@
 // An apply writes to the state what the configuration file declares and which certificates were obtained; gateways read
 // and serve it. SQLiteState implements the store. Another implementation, shared by many machines, could replace it.
 
-/// The part of the state that planning needs: neither keys nor chains.
+/// The part of the state that planning needs. It contains no keys and no chains.
 package struct StateSnapshot: Sendable {
     /// The number of the last apply that changed something; 0 before the first.
     package var generation: Int
@@ -35,8 +35,8 @@ package struct KeptCertificate: Sendable, Equatable {
     /// When an apply took the certificate out of force, in seconds since 1970.
     package var since: Int64
 
-    /// The name under which a certificate is kept when another one replaces it. No item has such a name, and several
-    /// former certificates of one item can be kept.
+    /// The name under which a certificate is kept when another one replaces it. No item's name contains the `@`. The
+    /// fingerprint tells several former certificates of one item apart.
     package static func name(replaced name: String, fingerprint: String) -> String {
         "\(name)@\(fingerprint.prefix(8))"
     }
@@ -98,7 +98,8 @@ package struct CertificateFacts: Sendable, Equatable {
         case vaultPKI = "vault_pki"
     }
 
-    /// The names that the certificate covers.
+    /// The names that the certificate covers: host names in wire form (ConfigModel's `DomainName`), wildcards and IP
+    /// addresses.
     package var domains: [String]
     package var source: Source
     /// The common name of the CA; empty when the CA has none.

@@ -65,7 +65,7 @@ package protocol StateStore: IssuanceJournal, IdentityJournal, AdminRecords, Exp
     /// The gateways that have reported and have not ended properly, sorted by machine and process. Some may be dead.
     func nodes() throws(StateError) -> [GatewayNode]
 
-    /// An item that is no certificate; nil when there is none.
+    /// An item of a kind other than `certificate`; nil when there is none.
     func item(_ id: ItemID) throws(StateError) -> StoredItem?
 
     /// A certificate with its chain and sealed key; nil when none has this name. Certificates that are only kept are
@@ -251,7 +251,7 @@ package enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// What the operator can do about the error; nil when the description says so.
+    /// What the operator can do about the error; nil when the description is enough.
     package var hint: String? {
         switch self {
         case .unreadable(let path, _):

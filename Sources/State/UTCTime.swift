@@ -18,7 +18,7 @@ package enum UTCTime {
         var time = time_t(seconds)
         var parts = unsafe tm()
         var buffer = [CChar](repeating: 0, count: 64)
-        // Both calls write only into these variables, and the buffer's length is passed.
+        // This is safe, since both calls write only into these variables, and strftime gets the buffer's length.
         let isKnown = unsafe gmtime_r(&time, &parts) != nil
         let length = isKnown ? unsafe strftime(&buffer, buffer.count, format, &parts) : 0
         return String(decoding: buffer.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)

@@ -56,8 +56,8 @@ package struct ObtainedIdentity: Sendable, Equatable {
     }
 }
 
-/// A request for a certificate from a Vault. It is stored from before it is sent until the certificate is stored. After
-/// a crash or a lost answer, a process sends the same request again.
+/// A request for a certificate from a Vault. It is stored before it is sent, and deleted when the certificate is
+/// stored. After a crash or a lost answer, a process sends the same request again.
 package struct IdentityRequest: Sendable, Equatable {
     /// The identity's name in the file.
     package let name: String

@@ -58,8 +58,8 @@ package struct EdgePack: Sendable, Equatable {
     package var status: String
     /// When the pack expires, in seconds since 1970; nil until that is known.
     package var expiresAt: Int64?
-    /// First what the operator must do so that the CA can validate the names, one note for each task; then the
-    /// provider's errors.
+    /// Notes for the operator: first the tasks without which the CA can't validate the names, one note for each task;
+    /// then the provider's errors.
     package var notes: [String]
     /// When the pack was ordered, in seconds since 1970.
     package let orderedAt: Int64

@@ -40,7 +40,7 @@ package protocol IssuanceJournal: AnyObject, Sendable {
     /// Failures and advice for all certificates that have any.
     func renewals() throws(StateError) -> [RenewalProgress]
 
-    /// Stores failures and advice for a certificate.
+    /// Stores a certificate's failures and advice, and replaces the former ones.
     func putRenewal(_ renewal: RenewalProgress) throws(StateError)
 
     /// Stores only the CA's advice: another process may have recorded failures meanwhile.
@@ -109,13 +109,14 @@ package struct CAAccount: Sendable, Equatable {
     }
 }
 
-/// An order at a CA, stored from before the first call to the CA until the commit of the certificate. A certificate has
-/// at most one order at a time.
+/// An order at a CA. It is stored before the first call to the CA, and deleted by the commit of the certificate. A
+/// certificate has at most one order at a time.
 package struct PendingOrder: Sendable, Equatable {
     package let certificate: String
-    /// The issuer's name in the file.
+    /// The issuer's name in the file; empty for an order that a client of the admin API placed.
     package let issuer: String
-    /// The URL of the CA's directory; for Cloudflare's Origin CA, the API's URL and the type of key.
+    /// Identifies the CA: for ACME the URL of its directory, for Cloudflare's Origin CA the API's URL and the type of
+    /// key, for a Vault its name and the mount.
     package let directory: String
     /// The names to issue for, in the order of the request.
     package let domains: [String]
@@ -129,7 +130,8 @@ package struct PendingOrder: Sendable, Equatable {
     package let request: [UInt8]
     /// When the order was begun, in seconds since 1970.
     package let createdAt: Int64
-    /// What the order requests besides the names, as text; empty when it is not known.
+    /// What the order requests besides the names, as text that changes with the settings. Empty for Cloudflare, and in
+    /// orders of earlier versions of Aegis.
     package let terms: String
     /// Whether the CA accepted the order as the replacement of a certificate that it knows (RFC 9773 section 5).
     package var isRenewal: Bool
