@@ -2,8 +2,8 @@ import CMappedIndex
 import State
 import Synchronization
 
-/// Keeps a process alive when another process truncates the -shm file of a state that it has open (`CMappedIndex`). The
-/// -shm file is SQLite's index.
+/// Keeps this process alive when another process truncates the -shm file of a state that this process has open
+/// (`CMappedIndex`). The -shm file is SQLite's index of the -wal file.
 struct IndexGuard {
     private static let registration = Mutex(())
 
@@ -16,7 +16,7 @@ struct IndexGuard {
         Self.registration.withLock { _ in unsafe aegis_guard_index(path + "-shm") }
     }
 
-    /// Runs work that reads through the index.
+    /// Runs work that reads the database, for which SQLite uses the index.
     ///
     /// - Throws: `StateError.failed` if the index was recreated meanwhile, since the values that were read may be
     ///   wrong.

@@ -2,7 +2,7 @@ import Foundation
 import GRDB
 import State
 
-/// The items and events that the admin API reads, a page at a time.
+/// The lists of items and events, and the remembered answers, that only the admin API uses.
 extension SQLiteStateStore {
     package func certificates(_ query: CertificateQuery) throws(StateError) -> [NumberedCertificate] {
         var conditions = ["id > ?"]
@@ -64,7 +64,7 @@ extension SQLiteStateStore {
 
     package func hosts(named names: [String]) throws(StateError) -> [(name: String, item: StoredItem)] {
         let list = names.map { "\"\($0)\"" }.joined(separator: ",")
-        // Compact records of hosts without aliases don't mention them, and need not be parsed.
+        // The record of a host without aliases does not contain the key "aliases", so SQLite need not parse it.
         return try items(
             """
             kind = 'host' AND (name IN (SELECT value FROM json_each(?1))

@@ -22,7 +22,8 @@ extension SQLiteStateStore {
         }
     }
 
-    /// The kind in `deletions` of a deleted challenge, which is not an item.
+    /// The value of the column `kind` in the table `deletions` for a deleted challenge. Challenges are not items, so
+    /// `ItemKind` does not have it.
     static let challengeKind = "challenge"
 
     package func dataVersion() throws(StateError) -> Int { try readStatement(Self.dataVersion) }

@@ -48,7 +48,7 @@ extension SQLiteStateStore {
 
     private static let expectedTables = (try? StateSchema.tables()) ?? []
 
-    /// The first table that is damaged or has a damaged index.
+    /// The first table that is damaged or has a damaged index; nil when there is none.
     private func damagedTable(among tables: [String], in database: Database) throws -> String? {
         try tables.first { try !isWell(database, $0) }
     }
@@ -60,7 +60,8 @@ extension SQLiteStateStore {
         return try String.fetchOne(database, sql: "PRAGMA quick_check\(argument)") == "ok"
     }
 
-    /// Reads all rows of `generation_texts`, and the whole text where the next apply rewrites or deletes it.
+    /// Reads all rows of `generation_texts`. Reads a row's whole text only if the next apply rewrites or deletes the
+    /// row.
     private func readTextsInUse(_ database: Database) throws {
         // `length` reads only the row's header; a comparison reads the whole text.
         let sql = """

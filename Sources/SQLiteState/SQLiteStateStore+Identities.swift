@@ -59,14 +59,16 @@ extension SQLiteStateStore {
         }
     }
 
-    /// Deletes what is stored for identities that do not come from a Vault any more.
+    /// Deletes the stored identities and requests of identities that the file no longer declares with the source
+    /// `vault`.
     func forgetIdentities(in database: Database) throws {
         for table in ["obtained_identities", "identity_requests"] {
             try execute(database, "DELETE FROM \(table) WHERE name NOT IN (\(Self.identitiesFromVaults))", [])
         }
     }
 
-    /// The path works since records are compact JSON with the keys of the file.
+    /// Selects the names of the identities with the source `vault`. A record is compact JSON with the keys of the file,
+    /// so `$.source` leads to the source.
     private static let identitiesFromVaults = """
         SELECT name FROM items WHERE kind = 'identity' AND json_valid(CAST(record AS TEXT))
             AND json_extract(CAST(record AS TEXT), '$.source') = 'vault'

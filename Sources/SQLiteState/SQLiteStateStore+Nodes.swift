@@ -49,7 +49,7 @@ extension SQLiteStateStore {
     }
 }
 
-/// A trouble of a gateway as JSON.
+/// The JSON form of a `GatewayNode.Trouble`.
 private struct StoredTrouble: Codable {
     let text: String
     let kind: String?
@@ -59,11 +59,11 @@ private struct StoredTrouble: Codable {
         let stored = troubles.prefix(GatewayNode.mostTroubles).map {
             StoredTrouble(text: $0.text, kind: $0.item?.kind.rawValue, name: $0.item?.name)
         }
-        // Texts can always be encoded.
+        // The encoding can't fail, since the objects contain only texts.
         return (try? JSONEncoder().encode(stored)).map { String(decoding: $0, as: UTF8.self) } ?? "[]"
     }
 
-    /// The troubles in a text. A kind that a later version knows is left out.
+    /// Reads the troubles from a text. A trouble loses its item if only a later version of Aegis knows the item's kind.
     static func troubles(in text: String) -> [GatewayNode.Trouble] {
         let stored = try? JSONDecoder().decode([StoredTrouble].self, from: Data(text.utf8))
         return (stored ?? []).map { trouble in

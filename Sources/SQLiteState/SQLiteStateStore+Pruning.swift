@@ -2,13 +2,13 @@ import GRDB
 import State
 
 extension SQLiteStateStore {
-    /// Deletes history beyond `retention`. Indices find most rows. For events, SQLite must look at as many rows as are
-    /// kept.
+    /// Deletes history beyond `retention`. SQLite finds most of these rows by an index. To find old events, SQLite
+    /// reads as many rows as are kept.
     func prune(_ retention: Retention, now: Int64, in database: Database) throws {
         try execute(
             database, "DELETE FROM kept_certificates WHERE kept_since <= ? OR expires_at <= ?",
             [now - retention.certificateSeconds, now])
-        // Orders of the admin API that the CA has refused, and that no request can repeat any more.
+        // Deletes orders that clients of the admin API placed and the CA refused, once they are too old to be repeated.
         try execute(
             database, "DELETE FROM orders WHERE issuer = '' AND is_finalized = 0 AND created_at <= ?",
             [now - RememberedAnswer.seconds])
@@ -26,8 +26,8 @@ extension SQLiteStateStore {
         try execute(database, "UPDATE position SET pruned_revision = max(pruned_revision, ?)", [revision])
     }
 
-    /// Deletes the oldest refusals of certificates beyond a limit of their own. Anybody can cause refusals, so they
-    /// must not displace other events. They are pruned as soon as they are recorded.
+    /// Deletes the oldest events about peers whose certificates were refused, beyond a limit of their own. Anybody can
+    /// cause such events, so they must not displace others. Called whenever such an event is recorded.
     func pruneRefusals(in database: Database) throws {
         try prune(events: "action = 'refuse'", atMost: Retention.refusals, in: database)
     }

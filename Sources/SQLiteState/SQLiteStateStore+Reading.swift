@@ -18,7 +18,7 @@ extension SQLiteStateStore {
                 let (id, item) = row.certificateItem
                 snapshot.kept[id.name] = KeptCertificate(item: item, since: row.integer(Columns.afterFacts))
             }
-            // An order without an issuer of the file belongs to the admin API.
+            // An order with an empty issuer was placed by a client of the admin API.
             let orders = "SELECT certificate FROM orders WHERE issuer <> ''"
             for name in try String.fetchAll(database, sql: orders) {
                 snapshot.renewals[name] = RenewalProgress(certificate: name)
@@ -30,8 +30,7 @@ extension SQLiteStateStore {
 
     package func position() throws(StateError) -> StatePosition {
         try readStatement { database in
-            // A process that follows a state reads the position again and again, so it learns here that tables were
-            // lost.
+            // A gateway reads the position again and again, so this check tells the gateway soon when a table is lost.
             try requireTables(in: database)
             return try position(in: database)
         }
@@ -111,7 +110,7 @@ extension SQLiteStateStore {
         }
     }
 
-    /// Reads row by row, so that memory does not hold all certificates.
+    /// Reads the certificates one by one, so that memory does not hold all of them.
     package func forEachCertificate(_ body: (StoredCertificate) -> Void) throws(StateError) {
         try forEachCertificate(in: "certificates", body)
     }

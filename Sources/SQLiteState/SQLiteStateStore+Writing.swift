@@ -162,8 +162,8 @@ extension SQLiteStateStore {
                 + StatementArguments(details.flatMap { [$0.key, $0.value] }))
     }
 
-    /// The number for a certificate that is added, whose name is the first parameter. A kept certificate has its former
-    /// number again; any other gets a number that no certificate has had.
+    /// SQL for the number of a certificate that is added. The first parameter is the certificate's name. A kept
+    /// certificate gets its former number again; any other gets a number that no certificate has had.
     private static let certificateNumber = """
         coalesce(
             (SELECT id FROM kept_certificates WHERE name = ?1), (SELECT last_certificate + 1 FROM position))

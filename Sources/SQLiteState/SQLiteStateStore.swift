@@ -6,10 +6,10 @@ import SystemPackage
 
 // SQLiteState: stores the state in an SQLite file, through GRDB.
 //
-// Certificates and challenges have a table each; all other items are in one table. Each row of these has the revision
-// that wrote it, and deleted rows leave an entry in `deletions`. So a reader can ask for the changes since a revision,
-// at a cost that depends only on their number. Every write is one transaction. All writes are synced to disk, except
-// gateways' reports and the times at which tokens and sessions were used.
+// Certificates and challenges have a table each; all other items are in one table. Each row of these tables has the
+// revision of the commit that wrote the row, and a deleted row leaves an entry in `deletions`. So a reader can ask for
+// the changes since a revision, and the cost depends only on the number of changes. Every write is one transaction. All
+// writes are synced to disk, except gateways' reports and the times at which tokens and sessions were used.
 
 /// A store that keeps the state in an SQLite database in WAL mode.
 package final class SQLiteStateStore: StateStore {

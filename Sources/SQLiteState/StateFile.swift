@@ -53,14 +53,15 @@ enum StateFile {
         return try exists(path + "-wal") ? path : address(path, "immutable=1")
     }
 
-    /// Refuses what is no regular file. SQLite would report an I/O error of a directory, and wait for a pipe's writer.
+    /// Refuses a path that leads to a directory, a pipe or another file that is not regular. SQLite would report an I/O
+    /// error for a directory, and wait for a writer at a pipe.
     static func refuseOthers(_ path: String) throws(StateError) {
         guard let type = try? FilePath(path).stat().type, type != .regular else { return }
         throw .notFile(path: path, isDirectory: type == .directory)
     }
 
-    /// Whether a file of any kind is at the path. Throws if this process can't tell, or if the path leads through a
-    /// regular file, where no file can be.
+    /// Whether a file of any kind is at the path. Throws if this process can't tell, or if a regular file stands in the
+    /// path where a directory must be.
     static func isPresent(_ path: String) throws -> Bool {
         do {
             _ = try FilePath(path).stat()
@@ -94,7 +95,7 @@ enum StateFile {
         }
     }
 
-    /// The path as a URI with a parameter.
+    /// The path as a URI for SQLite, with a query parameter such as `mode=rw`.
     static func address(_ path: String, _ parameter: String) -> String { "file:\(escaped(path))?\(parameter)" }
 
     private static func exists(_ path: String) throws -> Bool {

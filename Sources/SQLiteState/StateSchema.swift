@@ -36,7 +36,7 @@ enum StateSchema {
         return try database.read(tables(of:))
     }
 
-    /// The names of a database's tables.
+    /// The names of a database's tables, sorted.
     static func tables(of database: Database) throws -> [String] {
         try String.fetchAll(
             database.cachedStatement(sql: "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"))
@@ -68,8 +68,8 @@ enum StateSchema {
         migrator.registerMigration("certificates that are no longer good") { database in
             try database.execute(sql: losses)
         }
-        // This migration changes no table. An earlier program would ignore items of these kinds, so the migration makes
-        // it refuse the state.
+        // This migration changes no table. An earlier version of Aegis would ignore items of these kinds. Since it does
+        // not know this migration, it refuses the state instead.
         migrator.registerMigration("items of kind vault, identity, node and alerts") { _ in }
         migrator.registerMigration("details of events") { database in
             try database.execute(sql: eventDetails)
