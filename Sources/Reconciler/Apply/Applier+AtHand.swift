@@ -4,7 +4,8 @@ import PKI
 import State
 
 extension Applier {
-    /// A plan, and the mutations for stored or kept certificates that the plan reuses, so that no CA must issue them.
+    /// A plan, and the mutations for the certificates that the plan reuses. Such a certificate is at hand: the state
+    /// has it already, stored or kept, so no CA must issue it.
     struct AtHand {
         /// The plan. A certificate whose stored key can't be opened is issued instead of reused.
         var plan: Plan
@@ -79,13 +80,13 @@ extension Applier {
 }
 
 extension Change {
-    /// The name under which the reused certificate is stored or kept now.
+    /// The name under which the reused certificate is stored or kept before the change.
     fileprivate var formerName: String { predecessor ?? standIn ?? item.name }
 }
 
 extension IssuanceContext {
-    /// Keeps the certificate in force of this name for reuse, before another one replaces it. Empty if there is none, or
-    /// its key can't be opened.
+    /// The mutations that keep the certificate in force with this name for reuse, before another one replaces it. Empty
+    /// if there is none, or if its key can't be opened.
     func keepReplaced(_ name: String) throws(StateError) -> [StateMutation] {
         guard let former = try store.certificate(named: name) else { return [] }
         let kept = KeptCertificate.name(replaced: name, fingerprint: former.facts.fingerprint)

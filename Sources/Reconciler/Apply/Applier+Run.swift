@@ -16,7 +16,7 @@ extension Applier {
         let refused: [ItemID: IssuanceFailure]
         /// Mutations that store a reused certificate under its new name. The key is the item of the new name.
         let heirs: [ItemID: [StateMutation]]
-        /// Mutations for the first commit, among them the generation.
+        /// Mutations for the first commit, such as the one that adds the generation. Empty after that commit.
         var pending: [StateMutation]
         private var coverage: CertificateCoverage
         private var outcome = ApplyOutcome()
@@ -105,7 +105,7 @@ extension Applier {
             }
         }
 
-        /// Seals the secrets that the file itself contains for changed items.
+        /// Seals the secrets of changed items, as far as the file itself contains them.
         private func secrets(of changes: [Change]) throws -> [StateMutation] {
             try applier.sealer.sealed(changes.compactMap(\.declared).flatMap(configuration.secrets))
         }
@@ -179,7 +179,7 @@ extension Applier {
                     if change.item.kind == .certificate { settled.append(change.item.name) }
                 }
             }
-            // A certificate that was started and has ended in the same batch is only reported as ended.
+            // If a certificate was begun and ended since the last call, only its end is reported.
             let ended = Set(batch.changes.map(\.item) + batch.failed.map(\.item))
             for order in begun where !ended.contains(order.change.item) {
                 batch.news.append(.started(order.change.item, order.change.action, at: order.caID))
@@ -272,7 +272,7 @@ extension Applier {
 }
 
 extension Change {
-    /// Whether the change alters what certificate a host needs.
+    /// Whether the change alters the names or the issuers of a host's own certificate.
     fileprivate var changesHostCertificate: Bool {
         item.kind == .host && exists && fields.contains { $0.path == "issuers" || $0.path == "aliases" }
     }

@@ -3,7 +3,7 @@ import Issuers
 import PKI
 import State
 
-/// Carries a plan out, in four steps:
+/// Carries out a plan in four steps:
 ///
 /// 1. Settings, issuers, and hosts that need no certificate of this plan, in one commit. This commit also puts kept
 ///    certificates in force, until the ordered ones are stored.
@@ -12,9 +12,9 @@ import State
 ///    that only lose names come last.
 /// 4. Deletions.
 ///
-/// So a slow or silent CA delays only the hosts that need it. Each commit contains whole items: after a crash, the next
-/// apply plans the missing items. If one certificate can't be obtained, the apply continues with the others, and the
-/// hosts that need it get the fallback certificate.
+/// So a slow or silent CA delays only the hosts that need a certificate from this CA. Each commit contains whole items:
+/// after a crash, the next apply plans the missing items. If one certificate can't be obtained, the apply continues
+/// with the others, and the gateways serve the hosts of the missing one with the fallback certificate.
 package struct Applier {
     let context: IssuanceContext
     let sources: CertificateSources
@@ -54,8 +54,8 @@ package struct Applier {
         }
     }
 
-    /// Carries the plan out. The mutations `first` become part of the first commit. Hosts in `refused` stay unchanged.
-    /// `failedBefore` is how many changes of an earlier plan for the same file have failed. `beforeDeletions` is called
+    /// Carries out the plan. The mutations `first` become part of the first commit. Hosts in `refused` stay unchanged.
+    /// `failedBefore` is the number of failed changes in an earlier plan for the same file. `beforeDeletions` is called
     /// before items are deleted.
     ///
     /// - Throws: `StateError` when the state can't be written or the lease is lost; what was committed stays in force.

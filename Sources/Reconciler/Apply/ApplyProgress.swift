@@ -5,8 +5,8 @@ import State
 package enum ApplyProgress: Sendable {
     /// Obtaining a certificate has begun. `at` is the address of the CA; empty for the local CA and for files.
     case started(ItemID, Action, at: String)
-    /// Work in progress takes long, and `queued` more items have not begun. `waits` says what items wait for, as far as
-    /// that is known. Sent every few seconds.
+    /// Sent every few seconds while work is in progress. `queued` items have not begun. `waits` says what the items in
+    /// progress wait for, as far as that is known.
     case stillWaiting(queued: Int, waits: [ItemID: String])
     /// A change is in force.
     case finished(ItemID, Action)

@@ -11,7 +11,8 @@ struct CertificateWork: Sendable {
         /// Identifies the service that is called, such as the address of a CA. Only a limited number of orders with the
         /// same id run at once.
         let caID: String
-        /// Whether nobody could tell after an interruption if the provider has issued a certificate.
+        /// True if an interruption would leave unknown whether the provider has issued a certificate. An apply then
+        /// waits for the end of this order, even after a request to stop.
         let cannotBeResumed: Bool
 
         init?(_ change: Change, of configuration: Configuration) {

@@ -1,8 +1,8 @@
 import ConfigModel
 import State
 
-/// Decides when an apply commits the hosts of a plan: at once if they need no certificate of this apply, otherwise
-/// together with the certificate that they wait for, or when that certificate could not be obtained.
+/// Decides when an apply commits the hosts of a plan. Hosts that need no certificate of this apply are committed at
+/// once. The others wait for a certificate: they are committed together with it, or when it could not be obtained.
 ///
 /// So no host gets worse while the apply runs. A host that is new or changes its certificate is not served with the
 /// fallback certificate while its own is being obtained. A host whose certificate is only renewed or extended does not
@@ -88,7 +88,8 @@ struct HostSchedule {
     }
 }
 
-/// Which hosts of a plan give up names, and which hosts get them. Numbers are indices of the plan's changes of hosts.
+/// Which hosts of a plan give up names, and which hosts get these names. All numbers are indices into the plan's
+/// changes of hosts.
 private struct NameMoves {
     private var givers: [String: Int] = [:]
     private var giversBelow: [Substring: [Int]] = [:]

@@ -3,12 +3,13 @@ import Materials
 import PKI
 import State
 
-/// Finds stored certificates and identities that can't be used, since their row is damaged, or since a part of it was
-/// replaced by that of another or an older row.
+/// Finds stored certificates and identities that can't be used, because their row is damaged, or because a part of the
+/// row was copied from another row or from an older version of the row.
 package enum KeyCheck {
-    /// How many keys are compared with the leaf of their row, counting only keys whose seal is not bound to the leaf. A
-    /// comparison costs a hundred times as much as opening a key. A few such keys may come from rows that somebody
-    /// swapped. Many such keys come from an earlier version of Aegis, which compared each key before storing it.
+    /// The most keys that are compared with the leaf of their row. Only keys whose seal is not bound to the leaf need a
+    /// comparison, which costs a hundred times as much as opening a key. A few such keys may come from rows that
+    /// somebody swapped. Many such keys come from an earlier version of Aegis, which compared each key before storing
+    /// it.
     private static let fullChecks = 100
 
     /// The certificates whose leaf and key do not belong to their row, and the reasons. Takes some microseconds for

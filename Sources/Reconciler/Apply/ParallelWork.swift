@@ -8,14 +8,14 @@ package struct ParallelWork: Sendable {
     private let count: Int
     private let stop: StopRequest?
 
-    /// The most threads that run besides `count` threads. One is added for each place.
+    /// The most threads that run besides the `count` threads. One thread is added for each place, such as a CA.
     private static let mostPlaces = 64
 
-    /// The time between two calls of `stillWaiting`.
+    /// The time between two calls of the closure `stillWaiting`.
     private static let patience = DispatchTimeInterval.seconds(5)
 
-    /// Uses `count` threads, and more if otherwise all inputs of a place would wait. After a request to stop (`stop`),
-    /// no further input begins.
+    /// Uses `count` threads, and more threads if otherwise no input of some place could begin (`run`). After a request
+    /// to stop (`stop`), no further input begins.
     package init(count: Int, stop: StopRequest? = nil) {
         self.count = count
         self.stop = stop
@@ -23,7 +23,7 @@ package struct ParallelWork: Sendable {
 
     private struct Shared<Event: Sendable> {
         var queue: JobQueue<Int>
-        /// The inputs whose work is awaited even after a request to stop, if it has begun.
+        /// The indices of the inputs that the caller waits for even after a request to stop, if their work has begun.
         let needed: Set<Int>
         var neededUnderWay = 0
         var running: Int

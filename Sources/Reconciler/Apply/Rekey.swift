@@ -17,8 +17,8 @@ package struct Rekey {
         sealer = Sealer(key: newKey, olderKeys: [oldKey])
     }
 
-    /// Reseals all keys and texts in one transaction, binds keys to their leaves, and removes a master key that the
-    /// state itself keeps.
+    /// Reseals all keys, secrets and texts in one transaction, and binds the keys of certificates to their leaves. If
+    /// the state itself keeps a master key, removes that key.
     ///
     /// `now` is in seconds since 1970.
     ///

@@ -8,7 +8,7 @@ package final class StopRequest: Sendable {
     }
 
     private let state = Mutex(State())
-    /// Tells the operator what is still waited for.
+    /// Tells the operator what the apply still waits for.
     let tell: @Sendable (String) -> Void
 
     package init(tell: @escaping @Sendable (String) -> Void = { _ in }) { self.tell = tell }

@@ -2,7 +2,7 @@ import ConfigModel
 import State
 
 extension CertificateFacts {
-    /// Whether the certificate covers all of these names.
+    /// Whether the certificate covers all of these names, each by the name itself or by a wildcard one level above.
     package func covers(_ names: [DomainName]) -> Bool { uncovered(names.map(\.text)).isEmpty }
 
     /// The names that the certificate does not cover. Names may be wildcards or addresses.

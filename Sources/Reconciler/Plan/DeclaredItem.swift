@@ -3,8 +3,8 @@ import State
 
 /// An item that the file declares.
 struct DeclaredItem: Sendable, Equatable {
-    /// The place of the item's value in the configuration. It is an index, since very many items are visited and few
-    /// values are needed.
+    /// The place of the item's value in the configuration. Most cases are indices, since very many items are visited
+    /// and few of their values are needed.
     enum Place: Sendable, Equatable {
         case gateway
         case vault(Int)
@@ -99,7 +99,7 @@ extension Configuration {
         }
     }
 
-    /// The secrets in an item's settings.
+    /// The secrets in an item's settings, both inline secrets and references.
     func secrets(of item: DeclaredItem) -> [Secret] {
         switch item.place {
         case .vault(let index): vaults[index].secrets

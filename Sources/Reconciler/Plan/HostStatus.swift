@@ -18,8 +18,9 @@ package struct HostStatus: Sendable {
     package let daysLeft: Int?
     /// What is wrong with the host now; nil if nothing is, or if the host is disabled.
     package let problem: String?
-    /// A fault that will occur if nobody acts, or that only some clients notice, unless `problem` is set; also a note
-    /// if the host accepts expired certificates of clients. Nil if there is neither, or if the host is disabled.
+    /// A fault that will occur if nobody acts, or that only some clients notice. Left out if `problem` is set. The
+    /// warning also says if the host accepts expired certificates of clients. Nil if there is nothing to warn about, or
+    /// if the host is disabled.
     package let warning: String?
     /// For a disabled host: that it is disabled, and what is wrong with its certificate.
     package let note: String?
@@ -27,8 +28,8 @@ package struct HostStatus: Sendable {
     /// A certificate that expires within this many days is a problem if nothing renews it or its renewal is overdue.
     package static let problemDays: Int64 = 7
 
-    /// What the status of a host depends on besides certificates: few of its settings, so that they can be kept for very
-    /// many hosts.
+    /// The settings of a host on which its status depends. They are few, so that a gateway can keep them in memory for
+    /// very many hosts.
     package struct Settings: Sendable {
         fileprivate let isEnabled: Bool
         fileprivate let domain: DomainName
@@ -54,8 +55,9 @@ package struct HostStatus: Sendable {
         }
     }
 
-    /// All hosts of a state, sorted by name. By certificate name, `chainFaults` says why all clients refuse a chain,
-    /// and `chainDoubts` why some clients refuse it or all clients will.
+    /// All hosts of a state, sorted by name. The keys of `chainFaults` and `chainDoubts` are names of certificates.
+    /// `chainFaults` says why all clients refuse a certificate's chain. `chainDoubts` says why some clients refuse the
+    /// chain, or why all clients will refuse it later.
     package static func all(
         in snapshot: StateSnapshot, chainFaults: [String: String] = [:], chainDoubts: [String: String] = [:], now: Int64
     ) -> [HostStatus] {

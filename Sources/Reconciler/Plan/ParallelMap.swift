@@ -3,7 +3,7 @@ import Synchronization
 
 /// Splits work on very many values among up to eight cores.
 enum ParallelMap {
-    /// The number of parts, and so the most cores that work at once.
+    /// The number of parts, and therefore the largest number of cores that work at once.
     private static let count = 8
     /// With fewer values than this, the calling thread does all the work.
     private static let fewest = 4_000

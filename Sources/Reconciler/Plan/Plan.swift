@@ -20,13 +20,14 @@ package struct Plan: Sendable, Equatable {
     /// The conflicts between the file and items that the admin API owns. An apply with any conflict changes nothing.
     package var conflicts: [Diagnostic] = []
 
-    /// How many names a plan takes out of service, for the operator to confirm: its enabled hosts no longer have them.
+    /// How many names a plan takes out of service, so that no enabled host has them any more. The operator must confirm
+    /// such a plan.
     package struct MassDeletion: Sendable, Equatable {
         /// With fewer names than this, no confirmation is needed.
         static let fewestNames = 10
 
         package let lost: Int
-        /// How many names the enabled hosts of the state have that come from the file.
+        /// How many names the enabled hosts in the state have, counting only hosts that come from the file.
         package let total: Int
 
         /// Nil unless more than half of at least ten names are lost.
@@ -72,7 +73,8 @@ package struct Change: Sendable, Equatable {
     package var reason: String?
     /// The item in the file; nil when it is deleted.
     var declared: DeclaredItem?
-    /// The item in the state, or the kept certificate that stands in for it; nil when there is neither.
+    /// The item in the state, or the kept certificate that is in force until the ordered certificate is stored; nil
+    /// when there is neither.
     package var former: StoredItem?
     /// The action at the provider when the item is deleted; nil for none.
     var retirement: Retirement?

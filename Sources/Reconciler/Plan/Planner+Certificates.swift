@@ -244,8 +244,8 @@ extension Planner {
         kept.item.certificate?.loss == nil && drift[ItemID(.certificate, name)] == nil && whyOver(kept) == nil
     }
 
-    /// Deletions of the certificates that need not be kept any longer, except those that a new certificate replaces
-    /// anyway.
+    /// Deletions of the kept certificates whose time is over. A kept certificate that a new certificate of the same
+    /// name replaces needs no deletion.
     func purges(besides changes: [Change]) -> [Change] {
         let over = snapshot.kept.compactMap { name, kept in whyOver(kept).map { (ItemID(.certificate, name), kept, $0) }
         }
@@ -294,7 +294,6 @@ private struct KeptByDomain {
 }
 
 extension KeptCertificate {
-    /// Whether the certificate covers all of these names.
     fileprivate func covers(_ names: [String]) -> Bool { item.certificate?.uncovered(names).isEmpty == true }
 }
 
@@ -309,8 +308,8 @@ extension Configuration {
 }
 
 extension Change {
-    /// Whether the change may take names of a host out of service: it deletes the host, or changes its names or whether
-    /// it is enabled.
+    /// Whether the change may take names of a host out of service, because it deletes the host, changes the aliases, or
+    /// enables or disables the host.
     var mayLoseNames: Bool {
         item.kind == .host && exists
             && (action == .delete || fields.contains { $0.path == "enabled" || $0.path == "aliases" })

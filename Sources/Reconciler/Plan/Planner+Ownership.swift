@@ -79,7 +79,7 @@ extension Planner {
             return true
         }
         configuration.forEachItemBeforeHosts(materials: [:]) { item in
-            // A host's own certificate follows from the host, and is in no section.
+            // A host's own certificate follows from the host, so no section of the file declares it.
             if case .hostCertificate = item.place { return }
             _ = add(item.id, configuration.record(of: item))
         }
@@ -127,7 +127,8 @@ extension ItemFile.Section {
 }
 
 extension ItemID {
-    /// Whether the record is that of an entry in a section of the file. The record of a host's own certificate is not.
+    /// Whether the record can be read as an entry of a section of the file. This is false for the record of a host's
+    /// own certificate.
     fileprivate func canRead(_ record: [UInt8]) -> Bool {
         switch kind {
         case .host: Host(record: record) != nil

@@ -167,7 +167,7 @@ package struct Planner: Sendable {
                 action: item.replacement, item: item.id, exists: true, fields: [], reason: reason, declared: item)
         }
         guard let facts = stored.certificate else { return nil }
-        // Without `auto_renew` nothing is reissued; `status` shows the loss.
+        // If `auto_renew` is off, the certificate is not reissued; the command `status` shows why it can't be used.
         if let loss = facts.loss, facts.autoRenew, item.isWanted {
             return Change(
                 action: item.replacement, item: item.id, exists: true, fields: [], reason: loss, declared: item)

@@ -33,7 +33,7 @@ package struct Preflight {
         issuers = configuration.issuers.filter { used.contains($0.name) }
     }
 
-    /// Runs all checks, which takes seconds for a few names. Sends nothing when no certificate is ordered.
+    /// Runs all checks, which takes seconds for a few names. Without ordered certificates nothing is checked or sent.
     ///
     /// `makeChecks` makes the checks for the certificates that are ordered. `stillWaiting` is called every five seconds.
     package func run(
@@ -66,7 +66,7 @@ package struct Preflight {
 }
 
 extension Configuration {
-    /// The position of a certificate in the file.
+    /// The position of a certificate in the file; none for other items.
     fileprivate func origin(of item: DeclaredItem) -> SourceOrigin {
         switch item.place {
         case .certificate(let index): certificates[index].origin

@@ -8,7 +8,7 @@ struct ListDifference {
     /// The added values, in the order of the new list. The place is nil for values that follow all old values.
     /// `isAgain` means that the old list has an equal one, which stays.
     private(set) var added: [(value: PlainValue, place: Int?, isAgain: Bool)] = []
-    /// The moved values: as few as explain the new order.
+    /// The moved values. Of all sets of moves that lead to the new order, this is one of the smallest.
     private(set) var moved: [(value: PlainValue, from: Int, to: Int)] = []
 
     init(from old: [PlainValue], to new: [PlainValue]) {

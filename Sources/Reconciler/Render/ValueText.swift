@@ -14,7 +14,8 @@ enum ValueText {
             return lines(ListDifference(from: old, to: new))
         }
         var (left, right) = sides(before, after)
-        // Swift's `==` takes texts as equal that spell the same letters with different code points.
+        // Swift's `==` treats texts as equal that write the same letters with different code points, such as `é` as one
+        // code point and as two.
         if left == right {
             (left, right) = (exact(before), exact(after))
         } else if differ(before, after, in: \.isSign) {
@@ -59,7 +60,7 @@ enum ValueText {
 
     // MARK: Texts
 
-    /// The old and the new text, both cut around their difference.
+    /// The old and the new value. If one is a long text, both texts are cut around their difference.
     private static func sides(_ before: PlainValue, _ after: PlainValue) -> (String, String) {
         guard case .string(let old) = before, case .string(let new) = after else {
             return (whole(before, isItem: false), whole(after, isItem: false))
@@ -184,7 +185,7 @@ extension Unicode.Scalar {
     /// Whether the scalar is a mark, or a sign that may look like an ASCII sign, such as a hyphen.
     fileprivate var isSign: Bool {
         guard !isASCII else { return false }
-        // The letters for clicks look like signs.
+        // The letters for click consonants, such as `ǃ` (U+01C3), look like signs.
         if isMark || 0x1C0...0x1C3 ~= value { return true }
         return switch properties.generalCategory {
         case .connectorPunctuation, .dashPunctuation, .openPunctuation, .closePunctuation, .initialPunctuation,
@@ -195,7 +196,7 @@ extension Unicode.Scalar {
     }
 
     /// Symbols and letters that show nothing, though Unicode's properties don't say so: the braille pattern without
-    /// dots, a null note head, hieroglyphs for blanks, and the place of an object.
+    /// dots, a null note head, hieroglyphs for blanks, and the object replacement character.
     private static let blanks: Set<UInt32> = [0x2800, 0x1D159, 0x13441, 0x13442, 0xFFFC]
 
     /// Whether a terminal shows nothing for the scalar, draws its neighbours differently, or takes it for a command.
