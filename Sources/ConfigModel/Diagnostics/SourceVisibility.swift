@@ -8,7 +8,8 @@ package struct SourceVisibility: Sendable {
     private enum Basis {
         /// The file could not be read as YAML: only words of the configuration's language are shown.
         case words
-        /// The file was read as YAML: known keys are shown, and scalars that a field without secrets has read.
+        /// The file was read as YAML: known keys are shown, and so are the values of fields that are not for secrets,
+        /// unless a value looks like a secret (`mayHoldSecret`).
         case nodes(YAMLDocument, shown: [Bool])
     }
 
@@ -56,20 +57,22 @@ package struct SourceVisibility: Sendable {
         }
     }
 
-    /// Hides a comment's text, which belongs to no value. In YAML a comment begins with '#' after a blank.
+    /// Hides the foreign words (`hideForeign`) of a comment, which belongs to no value. In YAML a comment begins with
+    /// '#' after a blank.
     private static func hideComment(in range: Range<Int>, of line: inout [Unicode.Scalar]) {
         guard let start = range.first(where: { line[$0] == "#" && ($0 == 0 || isBlank(line[$0 - 1])) }) else { return }
         hideForeign(start..<range.upperBound, in: &line)
     }
 
-    /// Hides what may be the rest of a hidden scalar of an earlier line. Signs that only begin or end collections stay.
+    /// Hides what may be the rest of a hidden scalar of an earlier line. A text stays if it has only signs of
+    /// collections, such as `-` and `{`.
     private static func hideContinuation(_ range: Range<Int>, in line: inout [Unicode.Scalar]) {
         let isStructure = range.allSatisfy { isBlank(line[$0]) || "-?{}[],".unicodeScalars.contains(line[$0]) }
         guard !isStructure, let start = range.first(where: { !isBlank(line[$0]) }) else { return }
         coverIfForeign(start..<range.upperBound, in: &line)
     }
 
-    /// Hides a scalar that begins where the range does, and in what follows the foreign words.
+    /// Hides the scalar at the start of the range. In the text after the scalar, hides only the foreign words.
     private static func hideScalar(atStartOf range: Range<Int>, in line: inout [Unicode.Scalar]) {
         guard let first = range.first else { return }
         var end = range.upperBound
@@ -91,8 +94,7 @@ package struct SourceVisibility: Sendable {
         hideForeign(min(end, range.upperBound)..<range.upperBound, in: &line)
     }
 
-    /// Replaces each character by an asterisk, but for blanks at the end. A text that has only words of the
-    /// configuration's language stays.
+    /// Replaces each character of a text by an asterisk, except blanks at the end. A text without foreign words stays.
     private static func coverIfForeign(_ range: Range<Int>, in line: inout [Unicode.Scalar]) {
         let isForeign = !line[range].split(whereSeparator: { !isWordPart($0) }).allSatisfy(isHarmless)
         guard isForeign, let last = range.last(where: { !isBlank(line[$0]) }) else { return }
@@ -101,8 +103,8 @@ package struct SourceVisibility: Sendable {
 
     // MARK: By words
 
-    /// Hides each piece that has a foreign word: a quoted text, or else the characters between two blanks. In braces
-    /// and brackets, commas end a piece too.
+    /// Hides each piece that has a foreign word, which is a word that `isHarmless` does not accept. A piece is a quoted
+    /// text, or else the characters between two blanks. In braces and brackets, commas end a piece too.
     private static func hideForeign(_ range: Range<Int>, in line: inout [Unicode.Scalar]) {
         var depth = 0
         var index = range.lowerBound
@@ -157,8 +159,8 @@ package struct SourceVisibility: Sendable {
 
     private static func isBlank(_ scalar: Unicode.Scalar) -> Bool { scalar == " " || scalar == "\t" }
 
-    /// Whether a word is harmless: a word of the configuration's language, signs that divide, or a small number such as a
-    /// port.
+    /// Whether a word is harmless: a word of the configuration's language, a separator such as `---`, or a number of at
+    /// most five digits, such as a port.
     private static func isHarmless(_ word: ArraySlice<Unicode.Scalar>) -> Bool {
         if word.allSatisfy({ "-=<".unicodeScalars.contains($0) })
             || (word.count <= 5 && word.allSatisfy { ("0"..."9").contains($0) })

@@ -3,7 +3,7 @@ package enum Suggestion {
     /// Words longer than this are not compared: the work grows with the square of their length.
     private static let maxLength = 64
 
-    /// The fewest letters of an abbreviation.
+    /// The fewest letters of each part of an abbreviation.
     private static let minAbbreviation = 3
 
     /// The candidate that `word` abbreviates, if it is the only one, or else the candidate nearest to `word`. Nil when none

@@ -20,7 +20,8 @@ package struct ItemFile: Sendable {
         items[section, default: []].append((name, record))
     }
 
-    /// The items as a file would declare them: with secrets, where records have only fingerprints. Throws the errors.
+    /// The configuration that the items declare. The items may contain secrets, unlike records of the state, which
+    /// contain only fingerprints of secrets. Throws the errors of all items.
     package func configuration() throws(ItemFaults) -> Configuration {
         let found = faults(readsRecords: false)
         guard found.isEmpty,
@@ -88,7 +89,7 @@ package struct ItemFault: Error, Sendable, Equatable {
     package let message: String
     package let hint: String?
 
-    /// `pointer` leads from the whole file to the place of the fault.
+    /// `pointer` is the JSON pointer to the place of the fault, from the root of the file.
     fileprivate init(_ diagnostic: Diagnostic, at pointer: String) {
         let parts = pointer.split(separator: "/", maxSplits: 2)
         section = parts.first.flatMap { ItemFile.Section(rawValue: String($0)) }

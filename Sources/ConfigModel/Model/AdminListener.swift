@@ -4,7 +4,7 @@ package struct AdminListener: Sendable, Equatable {
     package enum API: String, ChoiceValue {
         /// Clients may read and change.
         case write
-        /// Clients may only read, for operators who make all changes by the file.
+        /// Clients may only read. This suits operators who make all changes in the file.
         case read
         /// There is no admin API.
         case off

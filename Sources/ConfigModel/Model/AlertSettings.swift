@@ -36,6 +36,5 @@ package struct AlertSettings: Sendable, Equatable {
             .optional("ca_file", \.caFile, .path, "CAs trusted for it, in PEM; else the system's"),
         ])
 
-    /// All secrets in the settings.
     package var secrets: [Secret] { [webhook?.token].compactMap(\.self) }
 }

@@ -58,7 +58,7 @@ extension Configuration {
     /// Reads and checks a file's text. Pure: it reads nothing but the text, and every fault becomes a diagnostic.
     ///
     /// `atState` is called once with `statePath` before the rest is checked, so that the caller can begin to read the
-    /// state. It is not called when the text is no YAML.
+    /// state. It is not called when the text is not valid YAML.
     package static func parse(_ source: SourceText, atState: (String) -> Void = { _ in }) -> ParsedConfiguration {
         if let fault = YAMLTextCheck.fault(in: source) {
             return ParsedConfiguration(failing: fault)
@@ -83,7 +83,8 @@ extension Configuration {
         return ParsedConfiguration(configuration, reader)
     }
 
-    /// The diagnostics of a document. In it items are written as records of the state if it `readsRecords`.
+    /// The diagnostics of a document. With `readsRecords`, its items are records of the state, which have fingerprints
+    /// in place of secrets.
     static func check(_ document: YAMLDocument, readsRecords: Bool) -> [Diagnostic] {
         guard let root = document.root else { return [] }
         var reader = ModelReader(document, readsRecords: readsRecords)

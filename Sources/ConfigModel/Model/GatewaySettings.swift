@@ -101,7 +101,7 @@ package struct GatewayLimits: Sendable, Equatable {
         package var controlFramesPerSecond = 200
         /// How many bytes of a request's body a client may send before the gateway has passed them on.
         package var window = 64 * 1024
-        /// The same for all requests of a connection together.
+        /// Like `window`, but for all requests of a connection together.
         package var connectionWindow = 1024 * 1024
     }
 

@@ -110,7 +110,7 @@ package struct HSTS: Sendable, Equatable {
     package init() {}
 }
 
-/// Header fields to set and to remove.
+/// A host's changes to the header fields of messages, for each direction.
 package struct HeaderRules: Sendable, Equatable {
     /// The changes for one direction. Fields are removed before others are set.
     package struct Changes: Sendable, Equatable {
@@ -134,7 +134,7 @@ package struct HeaderRules: Sendable, Equatable {
 package struct UpstreamTimeouts: Sendable, Equatable {
     /// The time until the upstream accepts a connection, including the TLS handshake.
     package var connect = Duration.seconds(5)
-    /// The time until a response begins, and between two pieces of a response.
+    /// The time until the whole head of a response has arrived, and then the time between two pieces of its body.
     package var read = Duration.seconds(60)
     /// The time in which the upstream must accept as many bytes of the request as `GatewayLimits.bodyMinRate` demands,
     /// and at least one.

@@ -33,8 +33,8 @@ package struct NamedCertificate: Sendable, Equatable, NamedValue {
 }
 
 extension NamedCertificate {
-    /// The operator's own certificate, whose PEM texts are in no file. The record has `mark` in their place, which must
-    /// differ for each leaf.
+    /// Declares a certificate whose PEM texts are in no file, such as one that a client of the admin API sent. The
+    /// record has `mark` in place of the texts, so each leaf needs another `mark`.
     package init(own name: String, mark: String) {
         var custom = CustomCertificate()
         custom.certificate = Secret(.fingerprint(mark))

@@ -53,7 +53,7 @@ package struct NodeSettings: Sendable, Equatable {
 
 /// The address at which other nodes reach this node.
 package struct NodeAddress: Sendable, Hashable {
-    /// The host's name or address, as a URL writes it.
+    /// The host's name or address. An IPv6 address is in brackets, as in a URL.
     package let host: String
     package let port: Int
     /// The address to listen at: all interfaces if the host is a name.

@@ -21,12 +21,11 @@ package struct VaultServer: Sendable, Equatable, NamedValue {
             .required("auth", \.login, VaultLogin.shape, "How Aegis logs in"),
         ])
 
-    /// All secrets in the settings.
     package var secrets: [Secret] { login.secrets }
 }
 
 extension ValueShape where Value == String {
-    /// The shape of a path in Vault: of a mount, a secret or a namespace. Slashes at its ends are removed.
+    /// The shape of the path of a mount, a secret or a namespace in Vault. Slashes at the ends of the path are removed.
     static let vaultPath = text(
         "a path in Vault", .string("A path in Vault", examples: ["team/pki"]),
         parse: { (text) throws(ValueFault) in

@@ -20,7 +20,8 @@ extension Rules {
         checkListeners()
     }
 
-    /// Reports a list of protocols without HTTP/1.1. Clients that negotiate nothing speak it.
+    /// Reports a list of protocols without HTTP/1.1, since clients that negotiate no protocol speak HTTP/1.1. Warns of
+    /// protocols that stand twice in the list.
     mutating func checkProtocols(_ protocols: [HTTPProtocol], in node: NodeID?) {
         if !protocols.contains(.http11) {
             report(

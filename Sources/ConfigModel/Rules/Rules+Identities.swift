@@ -32,8 +32,8 @@ extension Rules {
         }
     }
 
-    /// A development CA issues the node a certificate for its ID, in files with that name. So with such a CA the ID
-    /// must be a host name.
+    /// Checks the node's ID if there is a development CA. Such a CA issues a certificate for the ID and stores it in
+    /// files that have the ID as their name, so the ID must be a host name.
     private mutating func checkID(_ settings: NodeSettings, _ node: NodeID) {
         let development = configuration.identities.first {
             if case .development = $0.source { true } else { false }
@@ -85,14 +85,14 @@ extension Rules {
 
     // MARK: Identities
 
-    /// The identity with this name. Reports a name that is not defined.
+    /// The identity with this name. If there is none, reports the name as unknown and returns nil.
     mutating func identity(named name: String, at place: NodeID?) -> NamedIdentity? {
         if let identity = identities[name] { return identity }
         reportUnknown("identity", name, among: configuration.identities, in: "identities", at: place)
         return nil
     }
 
-    /// Reports an identity without CAs, if clients must be verified by its CAs.
+    /// Reports an identity that must verify clients by its CAs but has no CAs.
     mutating func requireAuthorities(of identity: NamedIdentity, at place: NodeID?) {
         guard !identity.hasAuthorities, identity.peers.verifiesChain, let owner = identity.origin.node,
             !reader.isFaulty(owner)

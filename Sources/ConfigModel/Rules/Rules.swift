@@ -111,8 +111,9 @@ struct Rules {
         return reader.document.kind(of: section) != .mapping
     }
 
-    /// A suggestion for an unknown name. When `comparisonsLeft` is too low, a list of known names instead: comparing
-    /// thousands of unknown names with thousands of known names would take too long.
+    /// The hint for an unknown name: a similar known name, else a list of known names. `comparisonsLeft` limits the
+    /// search for all names of a file together, since comparing thousands of unknown names with thousands of known
+    /// names would take too long.
     mutating func suggestion(for name: String, among known: [String], in section: String) -> String {
         if comparisonsLeft >= known.count {
             comparisonsLeft -= known.count

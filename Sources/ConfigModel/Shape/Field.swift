@@ -79,7 +79,7 @@ struct Field<Root: Sendable>: Sendable {
             })
     }
 
-    /// A key that always has the same value, by which kinds of objects are distinguished.
+    /// A key whose value is the same in all objects of a kind. The value tells the reader which kind an object is.
     static func tag(_ key: String, _ value: String, _ summary: String) -> Field {
         let schema = SchemaFragment([("const", .string(value)), ("description", .string(summary))])
         return .check(key, schema, read: { _, _ in true }, written: .string(value))
@@ -97,7 +97,8 @@ struct Field<Root: Sendable>: Sendable {
             write: { _, _, _ in written })
     }
 
-    /// Another way to write the value of a second key. Records contain only the second key.
+    /// A key that is another way to write the value of a second key, such as `issuer` for `issuers`. Records contain
+    /// only the second key.
     static func alternative(
         _ key: String, _ schema: SchemaFragment,
         read: @escaping @Sendable (NodeID, inout Root, inout ModelReader) -> Bool

@@ -19,7 +19,8 @@ struct ModelReader {
     private var withUnknownKeys: Set<NodeID> = []
     /// For each list with unreadable items, the items that could be read.
     private var keptItems: [NodeID: [NodeID]] = [:]
-    /// Which scalars diagnostics may show: known keys, and scalars read by a field without secrets.
+    /// For each node, whether diagnostics may show its text. True for known keys, and for values of fields that are not
+    /// for secrets, unless a value looks like a secret (`mayHoldSecret`).
     private var shown: [Bool]
 
     init(_ document: YAMLDocument, readsRecords: Bool = false) {

@@ -117,8 +117,8 @@ enum FilePathText {
     }
 }
 
-/// The rules for three kinds of names: names of issuers and certificates, names of servers, and names of environment
-/// variables.
+/// The rules for names of environment variables (`isVariable`), and for names of issuers, certificates and servers
+/// (`isValid`).
 enum Name {
     /// Whether a text can be the name of an environment variable (POSIX).
     static func isVariable(_ text: String) -> Bool {

@@ -34,7 +34,7 @@ struct SchemaFragment: Sendable {
         return SchemaFragment(entries + keywords)
     }
 
-    /// A number with a unit, or a bare zero.
+    /// A number with a unit. With `allowsZero`, a bare zero is valid too.
     static func quantity(_ description: String, unitPattern: String, example: String, allowsZero: Bool)
         -> SchemaFragment
     {

@@ -1,7 +1,7 @@
 /// One kind of value in the file: how it is read, written back, and described to editors.
 ///
-/// Shapes describe the whole file, and no other code knows its keys. Reader, records, plan and JSON Schema follow from
-/// the shapes, so they can't disagree.
+/// Shapes describe the whole file. The reader, the records, the plan and the JSON Schema follow from the same shapes,
+/// so they can't disagree.
 struct ValueShape<Value: Sendable>: Sendable {
     private let makeSchema: @Sendable () -> SchemaFragment
     /// Reads a node's value; reports a fault and returns nil when the node is faulty.

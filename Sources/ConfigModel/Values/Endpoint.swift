@@ -9,7 +9,7 @@ struct HostPort {
 
     let host: Host
     let port: Int?
-    /// The host as a URL writes it.
+    /// The host as in a URL: an IPv6 address is in brackets. Empty for `any`.
     let hostText: String
 
     /// Reads `host`, `host:port`, `:port` or `[v6]:port`.

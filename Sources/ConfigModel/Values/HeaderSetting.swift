@@ -13,8 +13,9 @@ package struct HeaderSetting: Sendable, Hashable {
 enum HeaderGrammar {
     static let maxValueBytes = 8192
     static let namePattern = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
-    /// These fields frame the message or belong to one connection, so setting them by hand would break it; `host` and
-    /// `strict-transport-security` have settings of their own.
+    /// The fields that a host's `headers` must not change. Most of them frame a message or belong to one connection, so
+    /// a change would break the message or the connection. `host` and `strict-transport-security` have settings of
+    /// their own.
     private static let reserved: Set<String> = [
         "connection", "content-length", "host", "keep-alive", "proxy-connection",
         "strict-transport-security", "te", "trailer",

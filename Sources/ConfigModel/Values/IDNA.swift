@@ -1,7 +1,7 @@
 import CIDN2
 import Glibc
 
-/// International host names by libidn2: IDNA 2008 with the mapping of UTS 46, as browsers do it.
+/// Converts international host names by libidn2, in the way of browsers: IDNA 2008 with the mapping of UTS 46.
 enum IDNA {
     struct Fault: Error {
         let reason: String

@@ -37,8 +37,8 @@ extension Secret: CustomStringConvertible, CustomDebugStringConvertible, CustomR
     /// A mirror without children, so that dumps don't show the secret either.
     package var customMirror: Mirror { Mirror(self, children: []) }
 
-    /// A 32-bit fingerprint (FNV-1a) of an inline secret, to notice a change; empty for other sources. Only the state
-    /// contains the fingerprint, since it would confirm a guess of a weak secret.
+    /// A 32-bit fingerprint (FNV-1a) of an inline secret, to notice a change; empty for other sources. The fingerprint
+    /// appears only in the state: anybody who knows it could check guesses of a weak secret.
     package var fingerprint: String {
         if case .fingerprint(let fingerprint) = source { return fingerprint }
         guard case .inline(let text) = source else { return "" }

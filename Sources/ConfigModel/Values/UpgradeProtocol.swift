@@ -1,7 +1,7 @@
 /// The names of protocols that a connection can change to (RFC 9110 section 7.8).
 package enum UpgradeProtocol {
     /// Whether requests could pass the gateway unchecked after a connection has changed to this protocol. True for HTTP
-    /// of any version, and for TLS, which hides them (RFC 2817).
+    /// of any version, and for TLS, which encrypts requests (RFC 2817).
     package static func hidesRequests(_ name: String) -> Bool {
         // The version follows "/", or "-" in the names of drafts (`h2c-14`).
         let base = name.lowercased().prefix { $0 != "/" && $0 != "-" }
@@ -13,9 +13,9 @@ package enum UpgradeProtocol {
 }
 
 extension ValueShape where Value == String {
-    /// A protocol as the Upgrade field names it, with or without a version, in lower case, since case does not count. A
-    /// rule checks which protocols are allowed. The shape accepts all, so that an older state with a protocol that is
-    /// now forbidden can still be read.
+    /// A protocol as the Upgrade field names it, such as `example/1`; the version is optional. The text is converted to
+    /// lower case, since case does not count. The shape accepts every protocol, so that an older state with a protocol
+    /// that is now forbidden can still be read. A rule checks which protocols are allowed.
     static let upgradeProtocol = text(
         "a protocol",
         .string("a protocol's name", pattern: "^[0-9A-Za-z][^/]*(/[^/]+)?$", examples: ["example/1"]),

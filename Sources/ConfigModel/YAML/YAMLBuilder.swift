@@ -19,7 +19,7 @@ struct YAMLBuilder {
     private var anchors: [String: Anchor] = [:]
     private var aliasedNodes = 0
 
-    /// `textBytes`: the length of the text, to reserve memory for the nodes.
+    /// `textBytes` is the length of the text in bytes. The builder reserves memory for the nodes accordingly.
     init(textBytes: Int) {
         nodes.reserveCapacity(min(textBytes / 8, YAMLLimits.maxNodes))
         text.reserveCapacity(textBytes / 2)

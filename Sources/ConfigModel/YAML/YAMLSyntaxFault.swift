@@ -41,8 +41,8 @@ enum YAMLSyntaxFault {
             hint: "decide which lines to keep, and remove the lines of '<<<<<<<', '=======' and '>>>>>>>'")
     }
 
-    /// Finds a marker of a merge conflict whose others were removed. No value begins a line in the first column with it,
-    /// since a value of a mapping is indented.
+    /// Finds a marker of a merge conflict that is left after the other markers were removed. A marker begins in the
+    /// first column. A value that looks like a marker does not, since the values of a mapping are indented.
     private static func leftMarker(before position: SourcePosition, in lines: SourceLines) -> YAMLFault? {
         let markers = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"]
         let number = (1...min(lines.count, position.line)).last { number in
@@ -56,10 +56,10 @@ enum YAMLSyntaxFault {
         }
     }
 
-    /// Finds a space other than U+0020 where YAML needs one: in the indentation, or after an indicator. YAML takes it for
-    /// a part of the text.
+    /// Finds a space other than U+0020 where YAML needs one: in the indentation, or after an indicator such as ':'.
+    /// YAML takes the wide space for a part of the text.
     private static func wideSpace(before position: SourcePosition, in lines: SourceLines) -> YAMLFault? {
-        // libyaml notices it on the same line or on one of the next.
+        // libyaml reports the fault on the same line or on one of the next two lines.
         for number in stride(from: position.line, to: max(0, position.line - 3), by: -1) {
             var scan = QuoteScan()
             var before: Unicode.Scalar?
@@ -132,8 +132,8 @@ enum YAMLSyntaxFault {
             hint: line[place] == "$" ? variableHint : templateHint)
     }
 
-    /// Finds an escape such as `\uD83D`, one of the two with which JSON writes a character above U+FFFF (RFC 8259
-    /// section 7). libyaml reports the position after `\u`.
+    /// Finds an escape such as `\uD83D`. JSON writes a character above U+FFFF with two such escapes (RFC 8259 section
+    /// 7), but libyaml accepts none of them. libyaml reports the position after `\u`.
     private static func surrogate(
         _ problem: String, at position: SourcePosition, in lines: SourceLines
     ) -> YAMLFault? {

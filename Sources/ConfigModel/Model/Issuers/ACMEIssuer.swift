@@ -30,7 +30,7 @@ package struct ACMEIssuer: IssuerKind {
     package var externalAccount: ExternalAccount?
     /// The certificate profile that orders ask for.
     package var profile: String?
-    /// Which chain is wanted, if the CA offers several: the common name of the chain's last certificate, or of that
+    /// Selects a chain if the CA offers several. It is the common name of the chain's last certificate, or of that
     /// certificate's issuer.
     package var preferredChain: String?
     /// How long before its expiry a certificate is renewed; nil: a third of its lifetime, or as the CA advises. At most

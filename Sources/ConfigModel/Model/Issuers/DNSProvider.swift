@@ -26,7 +26,7 @@ package struct DNSProvider: Sendable, Equatable {
 
     /// How Aegis waits until a record is visible, before it asks the CA to validate.
     package struct PropagationWait: Sendable, Equatable {
-        /// How long Aegis waits at most until a record is visible.
+        /// The longest time to wait for one record.
         package var timeout = Duration.seconds(120)
         /// The resolvers that must see the record, as address:port; empty: the zone's own servers.
         package var resolvers: [String] = []
@@ -34,7 +34,6 @@ package struct DNSProvider: Sendable, Equatable {
 
     package var method: Method
 
-    /// All secrets in the settings.
     var secrets: [Secret] {
         switch method {
         case .rfc2136(let settings): [settings.tsig?.secret].compactMap(\.self)

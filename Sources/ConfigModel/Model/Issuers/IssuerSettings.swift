@@ -1,8 +1,8 @@
-/// The settings of one kind of issuer, with what they say about the certificates that come from it.
+/// The settings of one kind of issuer. The properties are what other modules need from the settings of any kind.
 package protocol IssuerSettings: Sendable, Equatable {
     /// The value of the key `type` in the file.
     static var typeName: String { get }
-    /// All secrets in the settings.
+    /// The secrets in the settings, both inline secrets and references.
     var secrets: [Secret] { get }
     /// A PEM file of the CAs that are trusted for the issuer's server; nil if the issuer has no such setting.
     var caFile: String? { get }

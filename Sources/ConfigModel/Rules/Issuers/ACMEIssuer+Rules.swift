@@ -64,7 +64,7 @@ extension ACMEIssuer {
         domain.isWildcard && challenge != .dns01 ? false : foreignZone(for: domain) == nil
     }
 
-    /// Reports a name whose control the issuer's challenge can't show.
+    /// Reports an error if the issuer's challenge can't show control over the name.
     func check(_ domain: DomainName, from issuer: String, at place: NodeID, _ rules: inout Rules) {
         guard let node = rules.issuers[issuer]?.origin.node else { return }
         if let written = rules.reader.value(of: "challenge", in: node), rules.reader.isFaulty(written) { return }
@@ -85,8 +85,9 @@ extension ACMEIssuer {
         }
     }
 
-    /// The zone to which records for dns-01 are written, if the record of a name is not in it; nil if the record can be
-    /// written. A name server refuses such an update (NOTZONE, RFC 2136 section 3.4.1).
+    /// The zone that the issuer's `dns` names, if the dns-01 record of a name is outside of this zone; nil if the
+    /// record can be written. A name server refuses to write a record outside of the zone (NOTZONE, RFC 2136 section
+    /// 3.4.1).
     private func foreignZone(for domain: DomainName) -> String? {
         guard challenge == .dns01, case .rfc2136(let server)? = dns?.method, !server.zone.isEmpty, !domain.text.isEmpty
         else { return nil }
