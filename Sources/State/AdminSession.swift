@@ -1,4 +1,4 @@
-/// A link that opens a session of the admin page, once. The state keeps only the digest of its secret.
+/// A link that opens one session of the admin page. The state keeps only the digest of its secret.
 package struct LoginLink: Sendable, Equatable {
     /// How long a link can be used after it was made, in seconds.
     package static let lifetimeSeconds: Int64 = 120

@@ -6,7 +6,7 @@ package struct GatewayNode: Sendable, Equatable {
     package static let heartbeatSeconds: Int64 = 3
     /// A node whose last report is at least this old, in seconds, counts as dead.
     package static let livenessSeconds: Int64 = 10
-    /// Seconds after which a dead node's row is removed, by the next report of any node.
+    /// A dead node's row is removed this many seconds after its last report, when any node reports next.
     package static let forgottenSeconds: Int64 = 86_400
 
     package enum Phase: String, Sendable {

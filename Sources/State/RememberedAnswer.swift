@@ -1,5 +1,5 @@
-/// What a change of the admin API has done, remembered so that a client that repeats its request gets the same answer
-/// and changes nothing twice.
+/// The answer to a request that changed an item by the admin API. It is remembered, so that a client that repeats the
+/// request gets the same answer, and nothing is changed twice.
 package struct RememberedAnswer: Sendable, Equatable {
     /// How long an answer is remembered, in seconds.
     package static let seconds: Int64 = 86_400
@@ -10,7 +10,7 @@ package struct RememberedAnswer: Sendable, Equatable {
     package let actor: String
     /// The key that the client gave its request.
     package let key: String
-    /// SHA-256 of the request: another request must not have the same key.
+    /// SHA-256 of the request, to detect that a client gives its key to another request, which is an error.
     package let request: [UInt8]
     package let status: Int
     /// The item that the request has changed.

@@ -46,8 +46,8 @@ package struct KeptCertificate: Sendable, Equatable {
         self.since = since
     }
 
-    /// Until when the certificate is kept, in seconds since 1970: until it expires, but at most for `retention` seconds.
-    /// The store deletes it then (`Retention.certificateSeconds`).
+    /// The time until which the certificate is kept, in seconds since 1970: its expiry, or `retention` seconds after
+    /// `since` if that is earlier. The store deletes the certificate then (`Retention.certificateSeconds`).
     package func end(retention: Int64) -> Int64 { min(since + retention, item.certificate?.expiresAt ?? .max) }
 }
 

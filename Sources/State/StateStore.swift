@@ -224,7 +224,7 @@ package enum StateError: Error, Sendable, Equatable, CustomStringConvertible {
     case unreadable(path: String, reason: String)
     /// An I/O operation failed.
     case failed(path: String, reason: String)
-    /// The path leads to a directory, or to a pipe or another thing that is no regular file.
+    /// The path leads to a directory, or to a pipe or another file that is not regular.
     case notFile(path: String, isDirectory: Bool)
     /// A newer version of the program wrote the state.
     case tooNew(path: String)

@@ -29,8 +29,8 @@ package protocol IdentityJournal: AnyObject, Sendable {
 package struct ObtainedIdentity: Sendable, Equatable {
     /// The identity's name in the file.
     package let name: String
-    /// Identifies the declaration that was carried out: the SHA-256 of the Vault's address and of all settings on which
-    /// the identity depends.
+    /// Identifies the declaration for which the identity was obtained: the SHA-256 of the Vault's address and of all
+    /// settings on which the identity depends.
     package let declaration: [UInt8]
     /// The certificate and the CA certificates to send with it, in PEM, the certificate first.
     package let chain: [UInt8]

@@ -28,7 +28,7 @@ package protocol IssuanceJournal: AnyObject, Sendable {
     /// Deletes an order that has failed. A successful order is deleted by the commit of its certificate.
     func deleteOrder(for certificate: String, by holder: LeaseHolder) throws(StateError)
 
-    /// The entries of a CA's ledger since a time, which is in seconds since 1970.
+    /// The entries of a CA's ledger from the time `since` on, oldest first. `since` is in seconds since 1970.
     func ledger(of directory: String, since: Int64) throws(StateError) -> [LedgerEntry]
 
     /// Adds an entry to the ledger, and deletes entries that no limit counts any more.
@@ -55,7 +55,8 @@ package protocol IssuanceJournal: AnyObject, Sendable {
     /// Removes a certificate from the list of those to revoke: it is revoked, or Aegis has given up.
     func deleteSuperseded(id: String) throws(StateError)
 
-    /// The packs of all edge certificates, sorted by certificate and then oldest first.
+    /// The packs of all edge certificates, sorted by certificate. The packs of one certificate are sorted by age,
+    /// oldest first.
     func edgePacks() throws(StateError) -> [EdgePack]
 
     /// Adds or updates a pack; a new pack gets a number. Throws `StateError.leaseLost` when `holder` does not hold the
