@@ -25,7 +25,7 @@ struct Columns {
 
     func bytes(_ index: CInt) -> [UInt8] { unsafe withBytes(index) { unsafe Array($0) } }
 
-    /// The words of a text. They are separated by spaces.
+    /// The words of a text that has spaces between words, such as the names of a certificate.
     func words(_ index: CInt) -> [String] {
         unsafe withBytes(index) { bytes in
             unsafe bytes.split(separator: UInt8(ascii: " ")).map { unsafe String(decoding: $0, as: UTF8.self) }

@@ -8,7 +8,7 @@ extension SQLiteStateStore {
         var conditions = ["id > ?"]
         var arguments: StatementArguments = [query.after]
         if let domain = query.domain {
-            // `domains` has spaces between the names, and no name contains one.
+            // The column `domains` has a space between two names, and no name contains a space.
             let parent = domain.firstIndex(of: ".").map { "*" + domain[$0...] } ?? domain
             conditions.append("(instr(' ' || domains || ' ', ?) OR instr(' ' || domains || ' ', ?))")
             arguments += [" \(domain) ", " \(parent) "]

@@ -21,7 +21,7 @@ package final class SQLiteStateStore: StateStore {
     private let patience: Int
     /// The file's identity before the database was opened, to notice when the file is replaced.
     package let file: StateFileID?
-    /// Set only for a process that follows a state. Such a process must not end when the state's files are damaged.
+    /// Set only for a gateway, which follows a state. A gateway must not end when the state's files are damaged.
     private let index: IndexGuard?
 
     /// Opens a state for reading and writing. Creates it when there is none, and migrates an older version.

@@ -4,7 +4,7 @@ import PrivateFiles
 import State
 import SystemPackage
 
-/// Creates, checks and addresses the state's files on disk.
+/// Creates and checks the state's files on disk, and makes the addresses by which SQLite opens them.
 enum StateFile {
     /// Creates the directory and a database without tables. From the first moment only the owner can read them. An
     /// existing directory or file is left alone. The file appears with its first page already written. So an empty file
