@@ -260,7 +260,8 @@ extension Applier {
             return outcome
         }
 
-        /// Forgets failed tries for certificates that are good again since their declarations have changed.
+        /// Deletes the recorded failures of certificates that need no order any more, because their declarations have
+        /// changed.
         private func forgetFailures(_ plan: Plan) throws {
             let ordered = Set(plan.changes.filter { $0.item.kind == .certificate && !$0.isAtHand }.map(\.item.name))
             for change in plan.changes where change.isAtHand || change.changesHostCertificate {
@@ -277,7 +278,7 @@ extension Change {
         item.kind == .host && exists && fields.contains { $0.path == "issuers" || $0.path == "aliases" }
     }
 
-    /// Revokes the item's certificate or deletes its packs at the provider, if the change has a retirement.
+    /// Revokes the item's certificate or deletes its packs at the provider, if the change has a `Retirement`.
     fileprivate func retire(_ context: IssuanceContext, _ sources: CertificateSources) -> CertificateWork.Event {
         do throws(IssuanceFailure) {
             switch retirement {

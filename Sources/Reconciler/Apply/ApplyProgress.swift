@@ -12,7 +12,7 @@ package enum ApplyProgress: Sendable {
     case finished(ItemID, Action)
     /// A change failed; the other changes continue.
     case failed(ItemID, Action, IssuanceFailure)
-    /// A warning about an item that is in force.
+    /// A warning about an item. The apply continues.
     case warning(ItemID, String)
 }
 

@@ -81,9 +81,9 @@ package struct Change: Sendable, Equatable {
     /// For a deletion: whether the certificate is kept for reuse. For a creation: whether a kept certificate is used
     /// again.
     var isKept = false
-    /// Whether the certificate that another one replaces is kept for reuse.
+    /// Whether the certificate in force is kept for reuse when a new one replaces it.
     var keepsFormer = false
-    /// The name of the stored or kept certificate that continues as this item; nil when none does.
+    /// The name of the stored or kept certificate that is reused as this item; nil when none is.
     var predecessor: String?
     /// The name of the kept certificate that is in force until the ordered certificate is stored; nil when there is
     /// none.

@@ -32,7 +32,7 @@ extension Planner {
         order(of: item) != formerOrder(of: stored.record)
     }
 
-    /// Why a kept certificate is not reused for an item that is ordered instead: a clause for the plan.
+    /// A clause for the plan: why an item's certificate is ordered although a certificate is kept.
     private func whyNotUsed(_ kept: StoredItem, as item: DeclaredItem) -> String {
         let causes =
             if let new = order(of: item), let old = formerOrder(of: kept.record), new != old {
@@ -116,9 +116,10 @@ extension Planner {
 
     // MARK: Reuse under another name
 
-    /// Reuses certificates that are deleted or kept, under the names of certificates that are to be issued with the
-    /// same order. Such a pair exists if an entry was renamed, if a host's own certificate replaces a named
-    /// certificate, or if a declaration is again what it was before a change.
+    /// Finds pairs of a certificate that would be issued, and a certificate that is kept or would be deleted and has
+    /// the same order. Plans to reuse the second one under the name of the first one. Such a pair exists if an entry
+    /// was renamed, if a host's own certificate replaces a named certificate, or if a declaration is again what it was
+    /// before a change.
     func passOn(_ changes: inout [Change]) {
         let new = changes.indices.filter { index in
             let change = changes[index]
