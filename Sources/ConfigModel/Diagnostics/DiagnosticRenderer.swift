@@ -47,7 +47,8 @@ package struct DiagnosticRenderer {
         return parts.joined(separator: ", ")
     }
 
-    /// The diagnostics as values for JSON: `path`, `line`, `column`, `severity`, `message`, `hint` and `notes`.
+    /// The diagnostics as a JSON list of objects with the keys `path`, `line`, `column`, `severity`, `message`, `hint`
+    /// and `notes`.
     package func values(_ diagnostics: [Diagnostic]) -> PlainValue {
         .list(diagnostics.map(value))
     }

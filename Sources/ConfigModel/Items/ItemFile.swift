@@ -1,7 +1,7 @@
 /// Items that come from no file, written as if they were in one, so that the file's own reader and rules check them.
 ///
-/// The state's records are JSON in the language of the file, and JSON is YAML. Two hosts with the same name are not
-/// reported: there are cheaper ways to find them than to write down all hosts.
+/// The state's records are JSON in the language of the file, and JSON is YAML. Callers need not add all hosts to find
+/// two hosts with the same name, since the state finds such hosts at a lower cost.
 package struct ItemFile: Sendable {
     package enum Section: String, CaseIterable, Sendable {
         case identities, vaults, issuers, certificates

@@ -39,7 +39,7 @@ package struct ClientAuthSettings: Sendable, Hashable {
     package var overdueLists = OverdueList.refuse
     /// Patterns for SANs. A certificate must have a SAN that matches one of them. Nil: the identity's patterns.
     package var requiredSANs: [PeerNamePattern]?
-    /// Whether expired certificates are accepted. Nil: as the identity says, or no without an identity.
+    /// Whether expired certificates are accepted. Nil: as the identity says; false without an identity.
     package var allowsExpired: Bool?
     package var forwarding = Forwarding.none
 

@@ -10,7 +10,8 @@ package struct GatewaySettings: Sendable, Equatable {
     /// The directory of the local CA's files, relative to the configuration file. `AEGIS_SSL_CACHE_DIR` takes
     /// precedence.
     package var cacheDirectory = ".cache/ssl"
-    /// The peers whose `X-Forwarded-*` headers the gateway believes.
+    /// The proxies that the gateway trusts to name the client (`clientAddress`), and to say by other fields, such as
+    /// `X-Forwarded-Proto`, how the client sent the request.
     package var trustedProxies: [NetworkBlock] = []
     package var clientAddress = ClientAddressField.xForwardedFor
     package var limits = GatewayLimits()

@@ -50,7 +50,8 @@ struct Field<Root: Sendable>: Sendable {
             schema: { defaults in
                 let standard = shape.write(property.value(of: defaults), .compact)
                 let schema = shape.schema.adding([("description", .string(summary))])
-                // The schema may refuse an empty list, but leaving the key out is always valid.
+                // An empty list is not named as the default, since the schema may refuse empty lists. Leaving the key
+                // out is valid nevertheless.
                 return standard == .list([]) ? schema : schema.adding([("default", standard)])
             },
             read: { assign(property, shape, $0, &$1, &$2) },

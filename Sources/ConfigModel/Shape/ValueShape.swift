@@ -27,9 +27,9 @@ package enum RecordStyle: Sendable {
     /// Only values that differ from the defaults. The state stores objects in this form.
     case compact
     /// For people: like `compact`, but an optional object is written with all its values, since its presence matters.
-    /// Secrets are left out.
+    /// Secrets are written as `(hidden)`.
     case creation
-    /// For people: every value that is set. Secrets are left out.
+    /// For people: every value that is set. Secrets are written as `(hidden)`.
     case complete
     /// For comparing two objects: like `complete`, with secrets as `compact` writes them. People must not see this.
     case exact

@@ -26,7 +26,7 @@ enum ByteSize {
     }
 }
 
-/// A number followed by a unit.
+/// Splits a text such as `10MiB` into a number and a unit.
 enum Quantity {
     static func split(_ text: String) -> (digits: String, unit: String) {
         let digits = text.prefix { $0.isASCII && $0.isNumber }

@@ -94,8 +94,8 @@ enum YAMLSyntaxFault {
             hint: "if the quote belongs to the text, \(way)")
     }
 
-    /// Finds a quoted text that was probably meant to end on the line where it begins: it ends on a later line, and the
-    /// text after it is no valid YAML.
+    /// Finds a quote that was probably meant to be closed on its line. The quoted text ends only on a later line, or
+    /// never, and the text after it is not valid YAML.
     private static func unclosedQuote(
         before position: SourcePosition, _ isAtEnd: Bool, in lines: SourceLines
     ) -> YAMLFault? {
@@ -122,7 +122,7 @@ enum YAMLSyntaxFault {
         let line = Array(lines[position.line].unicodeScalars)
         let places = line.indices.dropLast().filter { "${".unicodeScalars.contains(line[$0]) && line[$0 + 1] == "{" }
         guard let last = places.last(where: { $0 < position.column }) else { return nil }
-        // In `{{` and `${{` the first character counts.
+        // In `{{` and `${{`, the fault is at the first character.
         let place = places.contains(last - 1) ? last - 1 : last
         var scan = QuoteScan()
         scan.read(String(String.UnicodeScalarView(line[..<place])))
