@@ -30,7 +30,7 @@ extension SQLiteStateStore {
 
     package func position() throws(StateError) -> StatePosition {
         try readStatement { database in
-            // A gateway reads the position again and again, so this check tells the gateway soon when a table is lost.
+            // A gateway reads the position again and again, so with this check it soon learns that a table is lost.
             try requireTables(in: database)
             return try position(in: database)
         }

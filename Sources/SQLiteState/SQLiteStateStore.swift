@@ -21,7 +21,8 @@ package final class SQLiteStateStore: StateStore {
     private let patience: Int
     /// The file's identity before the database was opened, to notice when the file is replaced.
     package let file: StateFileID?
-    /// Set only for a gateway, which follows a state. A gateway must not end when the state's files are damaged.
+    /// Set only by `init(following:)`, which gateways call. A gateway must not end when another process truncates the
+    /// index.
     private let index: IndexGuard?
 
     /// Opens a state for reading and writing. Creates it when there is none, and migrates an older version.
@@ -48,8 +49,9 @@ package final class SQLiteStateStore: StateStore {
 
     /// Opens an existing state for reading and writing, and migrates an older version. Creates no file.
     ///
-    /// For gateways, which follow a state. The result is nil when there is no state yet, or when an apply is just
-    /// creating it. Each operation waits for a process that has locked the state, for at most `patienceMilliseconds`.
+    /// For gateways, which read a state again and again, and for commands that change an existing state without an
+    /// apply. The result is nil when there is no state yet, or when an apply is just creating it. Each operation waits
+    /// for a process that has locked the state, for at most `patienceMilliseconds`.
     ///
     /// - Throws: `StateError.tooNew` when a newer version wrote the state, `.unreadable` when the file is not a state.
     package init?(following path: String, patienceMilliseconds: Int = usualPatience) throws(StateError) {
