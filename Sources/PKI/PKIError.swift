@@ -23,7 +23,7 @@ package enum PKIError: Error, Equatable {
     case slowKey(String)
     /// The certificate's signature uses a broken hash, such as SHA-1.
     case weakSignature(subject: String)
-    /// The gateway does not support keys of this kind.
+    /// Aegis does not support the algorithm or the curve of the key. The value is the key's description or PEM label.
     case unsupportedKey(String)
     /// The key defines its curve by parameters instead of a name. `certificate` is the subject of the certificate with
     /// the key, or nil for a private key.

@@ -26,9 +26,10 @@ package struct Certificate: Sendable {
     package let isCA: Bool
     /// How many CA certificates may be between this CA and a leaf. Nil means any number.
     package let pathLength: Int?
-    /// The identifier of the issuer's key. It tells apart several keys of one issuer.
+    /// The identifier of the issuer's key. It tells apart several keys of one issuer. Nil if the certificate does not
+    /// have it.
     package let authorityKeyIdentifier: [UInt8]?
-    /// The identifier of the certificate's own key.
+    /// The identifier of the certificate's own key. Nil if the certificate does not have it.
     package let subjectKeyIdentifier: [UInt8]?
     /// The public key in DER, as a SubjectPublicKeyInfo.
     package let publicKeyDER: [UInt8]
@@ -59,12 +60,12 @@ package struct Certificate: Sendable {
     /// Whether `time`, in seconds since 1970, is within the validity.
     package func isValid(at time: Int64) -> Bool { notBefore <= time && time < notAfter }
 
-    /// Whether this CA certificate expires much earlier than a leaf below it: by more than a day, or by more than a
-    /// tenth of a short leaf's lifetime. A difference of some seconds is normal when one program makes both
-    /// certificates.
+    /// Whether this CA certificate expires much earlier than a leaf below it: by more than a tenth of the leaf's
+    /// lifetime, or by more than a day if that is shorter. A difference of some seconds is normal when one program
+    /// makes both certificates.
     package func endsBefore(_ leaf: Certificate) -> Bool { endsBefore((leaf.notBefore, leaf.notAfter)) }
 
-    /// Does the same for a leaf with this validity, in seconds since 1970.
+    /// Makes the same comparison for a leaf of which only the validity is known, in seconds since 1970.
     package func endsBefore(_ leaf: (notBefore: Int64, notAfter: Int64)) -> Bool {
         leaf.notAfter - notAfter > min(86_400, max(0, leaf.notAfter - leaf.notBefore) / 10)
     }

@@ -20,7 +20,8 @@ extension CertificateChain {
 }
 
 extension Certificate {
-    /// Whether a path leads from these certificates, the lowest first, to one of the system's roots. Dates do not matter.
+    /// Whether a path leads from these certificates, the lowest first, to one of the system's roots. Dates do not
+    /// matter. The result is also true if this can't be checked.
     package static func isKnownToSystem(_ certificates: [Certificate]) -> Bool {
         guard let first = certificates.first,
             let rules = try? PeerRules(purpose: .server, authorities: [], allowsExpired: true, trustsSystem: true),

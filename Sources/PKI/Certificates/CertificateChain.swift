@@ -50,7 +50,8 @@ package struct CertificateChain: Sendable, Hashable {
         package let others: [Certificate]
         /// The error of each PEM block that can't be read.
         package let unreadable: [PKIError]
-        /// Why the answer is not PEM by RFC 7468, if its certificates could be read nevertheless; nil if it is.
+        /// The fault because of which the answer is not PEM (RFC 7468), although its certificates could be read. Nil if
+        /// the answer is correct PEM.
         package let slip: PKIError?
         /// Whether the chain's certificates were in another order in the answer.
         package let isReordered: Bool

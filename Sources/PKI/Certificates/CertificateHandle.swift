@@ -7,7 +7,7 @@ final class CertificateHandle: Sendable {
     // in on first use.
     nonisolated(unsafe) let handle: OpaquePointer
 
-    /// Parses a certificate in DER. Throws if the DER is larger than `Certificate.maximumBytes`.
+    /// Parses a certificate in DER. Throws if the DER can't be read, or is larger than `Certificate.maximumBytes`.
     init(der: [UInt8]) throws(PKIError) { unsafe handle = try Certificate.decode(der) }
 
     deinit { unsafe X509_free(handle) }

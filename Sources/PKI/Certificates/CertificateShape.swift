@@ -2,12 +2,13 @@
 /// and the values that limit the key's use. Clients that accept one such certificate accept all. Names, dates, serial
 /// number and key are left out.
 ///
-/// The certificate is read without OpenSSL, which takes only some microseconds: a state may have very many
-/// certificates.
+/// A state may have very many certificates, so this type reads a certificate without OpenSSL. That takes only some
+/// microseconds.
 package enum CertificateShape {
-    /// The last bytes of identifiers 2.5.29.x whose values count: key usage, basic constraints, extended key usage.
+    /// The identifiers (2.5.29.x, in DER) of the extensions whose values are a part of the shape: key usage, basic
+    /// constraints, extended key usage.
     private static let limits: [[UInt8]] = [[0x55, 0x1D, 15], [0x55, 0x1D, 19], [0x55, 0x1D, 37]]
-    /// Netscape's certificate type, whose value OpenSSL checks.
+    /// The identifier of Netscape's certificate type. Its value is a part of the shape too, since OpenSSL checks it.
     private static let netscapeType: [UInt8] = [0x60, 0x86, 0x48, 0x01, 0x86, 0xF8, 0x42, 0x01, 0x01]
 
     /// The shape of a certificate in DER. Nil if the certificate has no extensions, or is not written as DER.
@@ -28,7 +29,8 @@ package enum CertificateShape {
         var shape: [UInt8] = []
         while var one = extensions.next(0x30) {
             guard let identifier = one.next(0x06)?.content else { return nil }
-            // An extension that is not critical has no such element, since DER leaves out default values.
+            // The element 0x01 (BOOLEAN) marks a critical extension. Other extensions do not have the element, since
+            // DER leaves out default values.
             let isCritical = one.next(0x01) != nil
             shape += [UInt8(truncatingIfNeeded: identifier.count), isCritical ? 1 : 0] + identifier
             if limits.contains(where: { identifier.elementsEqual($0) }) || identifier.elementsEqual(netscapeType) {

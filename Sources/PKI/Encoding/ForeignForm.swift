@@ -46,7 +46,7 @@ package enum ForeignForm: Sendable, Hashable {
         }
     }
 
-    /// The command that converts the form to PEM.
+    /// The command that converts the form to PEM. FILE stands for the operator's file.
     var command: String {
         switch self {
         case .der(let command): "openssl \(command) -inform der -in FILE -out FILE.pem"

@@ -45,8 +45,9 @@ package enum PEM {
         return try content(of: block, in: text).plainCopy()
     }
 
-    /// Does the same, but many times faster, for a text that Aegis has written, such as a stored chain. `end` is the
-    /// result of `endOfFirstBlock`. Returns nil for texts in another form.
+    /// Returns the DER of the first certificate in a text that Aegis has written, such as a stored chain. This function
+    /// is many times faster than `firstCertificate(in:)`. `end` is the result of `endOfFirstBlock`. Returns nil for
+    /// texts in another form.
     package static func firstCertificate(in pem: [UInt8], endingAt end: Int) -> [UInt8]? {
         let (first, last) = (Array("-----BEGIN CERTIFICATE-----\n".utf8), Array("-----END CERTIFICATE-----\n".utf8))
         guard end <= pem.count, end >= first.count + last.count, pem.starts(with: first),
@@ -72,9 +73,10 @@ package enum PEM {
         return all.filter(\.isCertificate)
     }
 
-    /// Returns the certificates of a text whose boundaries may stand within lines, each boundary on a line of its own.
-    /// Empty if there are none, or if a part of a certificate would be left out. For the answers of servers only: a
-    /// file of the operator's is mended by its owner.
+    /// Copies the PEM certificates out of a text in which BEGIN and END may stand in the middle of a line. In the
+    /// result, each BEGIN and END is on a line of its own. The result is empty if there is no certificate, or if the
+    /// rest of the text contains the word CERTIFICATE, since a part of a certificate would then be lost. Only for the
+    /// answers of servers: an operator can correct a file.
     static func takenOut(of text: [UInt8]) -> [UInt8] {
         let (first, last) = (Array("-----BEGIN CERTIFICATE-----".utf8), Array("-----END CERTIFICATE-----".utf8))
         let newline = CollectionOfOne(UInt8(ascii: "\n"))

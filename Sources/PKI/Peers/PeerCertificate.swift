@@ -37,7 +37,7 @@ package struct PeerCertificate: Sendable, Equatable {
         ERR_clear_error()
     }
 
-    /// Reads a certificate in DER.
+    /// Throws if the DER can't be read, or is larger than `Certificate.maximumBytes`.
     package init(der: [UInt8]) throws(PKIError) {
         let certificate = try CertificateHandle(der: der)
         defer { extendLifetime(certificate) }

@@ -6,8 +6,8 @@ extension PeerRules {
     ///
     /// Of the issuer's lists with the same scope (issuing distribution point), the newest counts. The check fails:
     /// - if one of these lists has the certificate's serial number;
-    /// - if none of them covers the certificate, has begun, and is not past its next update (unless the rules accept
-    ///   overdue lists);
+    /// - if none of these lists can be used for the certificate. A usable list covers the certificate, its time of
+    ///   issue has passed, and it is not overdue (unless the rules accept overdue lists);
     /// - if lists have the issuer's name but the issuer's key signed none of them, since the issuer's real list is
     ///   unknown.
     ///

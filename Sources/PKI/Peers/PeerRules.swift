@@ -26,8 +26,8 @@ package struct PeerRules: Sendable {
     /// The name patterns. At least one of them must match a name in the certificate. Empty means that any name is
     /// accepted.
     package let requiredNames: [PeerNamePattern]
-    /// Whether a certificate needs a chain to one of the CAs. If false, anybody can make a certificate with any name
-    /// that is accepted. So false is only for tests.
+    /// Whether a certificate needs a chain to one of the CAs. If false, anybody can make an accepted certificate with
+    /// any name. So false is only for tests.
     package let verifiesChain: Bool
     /// Whether expired certificates are accepted, including those of CAs. Meant for tests and migrations.
     package let allowsExpired: Bool
@@ -97,16 +97,16 @@ package struct PeerRules: Sendable {
         return earliest
     }
 
-    /// The lists whose issuer is not one of the CAs. They count only for certificates of an intermediate CA that a peer
-    /// sends.
+    /// The lists whose issuer is not one of the CAs. Such a list is used only if the issuer is an intermediate CA whose
+    /// certificate a peer sends with its own.
     package var foreignLists: [RevocationList] {
         lists.filter { list in
             !authorities.contains { unsafe list.isIssued(by: X509_get_subject_name($0.handle)) }
         }
     }
 
-    /// Why the CAs accept no certificate at all at a time in seconds since 1970, such as that the only one has expired.
-    /// Nil if one of them can be used.
+    /// Why none of the CAs can be used at `now` (in seconds since 1970), so that every peer would be refused. An
+    /// example is that the only CA has expired. Nil if one of the CAs can be used.
     package func reasonForNoAuthority(at now: Int64) -> String? {
         guard verifiesChain, !trustsSystem else { return nil }
         var reason: String?

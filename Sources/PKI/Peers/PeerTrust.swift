@@ -131,7 +131,8 @@ package final class PeerTrust: Sendable {
         return unsafe aegis_set_verify_store(ssl, store) == 1
     }
 
-    /// Makes a server's connection request a certificate from its client.
+    /// Makes a server's connection (an `SSL`) ask its client for a certificate. With `isRequired`, the handshake fails
+    /// if the client sends none. Returns false if OpenSSL fails.
     func ask(in ssl: OpaquePointer, isRequired: Bool) -> Bool {
         defer { extendLifetime(self) }
         guard unsafe verify(in: ssl), let names = unsafe SSL_dup_CA_list(authorityNames) else { return false }

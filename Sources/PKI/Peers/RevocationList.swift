@@ -40,7 +40,7 @@ package final class RevocationList: Sendable {
     /// The SHA-256 of the list's DER.
     let digest: [UInt8]
     private let serials: Set<SerialNumber>
-    /// The list in DER.
+    /// The list in DER. `isSigned(by:)` needs it to verify the signature.
     private let der: [UInt8]
     /// The range in `der` that the signature covers.
     private let signed: Range<Int>
@@ -110,7 +110,8 @@ package final class RevocationList: Sendable {
     private static let mostHasteSeconds: Int64 = 300
 
     /// Whether the list takes the place of another one of the same CA and scope: it was issued later, or at the same
-    /// time with a greater number.
+    /// time with a greater number. If the time of issue of only one of the two has passed at `now`, that one replaces
+    /// the other.
     func replaces(_ other: RevocationList, at now: Int64) -> Bool {
         let isBegun = (hasBegun(at: now), other.hasBegun(at: now))
         guard isBegun.0 == isBegun.1 else { return isBegun.0 }

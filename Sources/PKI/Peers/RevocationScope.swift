@@ -3,9 +3,9 @@ import COpenSSL
 /// The part of a CA's certificates that a revocation list covers, from the list's issuing distribution point (RFC 5280
 /// section 5.2.5). Without one, the list covers all certificates of the CA.
 struct RevocationScope: Sendable, Hashable {
-    /// Whether the list covers only certificates that are not those of CAs.
+    /// Whether the list leaves out the certificates of CAs (onlyContainsUserCerts).
     private var coversOnlyUsers = false
-    /// Whether the list covers only certificates of CAs.
+    /// Whether the list covers only the certificates of CAs (onlyContainsCACerts).
     private var coversOnlyAuthorities = false
     /// The names of the distribution point, each a `GENERAL_NAME` in DER. If there are any, the list covers only
     /// certificates whose extension CRL distribution points has one of them (RFC 5280 section 6.3.3 step b.2.i).

@@ -1,4 +1,4 @@
-/// The 256-bit key that seals all secrets of a state.
+/// The 256-bit key that seals all secrets in a state (Aegis's database).
 package struct MasterKey: Sendable {
     /// An identifier that does not reveal the key: the first 8 bytes of the SHA-256 of a label and the key, in hex.
     package let id: String

@@ -41,8 +41,8 @@ package final class TLSClientContext: @unchecked Sendable {
             // The cache has a reference of its own.
             return 0
         }
-        // Chains must end with a root here, unlike those to the authorities of a `PeerTrust`: on Debian, the system's
-        // directory also contains chains that servers send.
+        // The flag X509_V_FLAG_PARTIAL_CHAIN is not set, so a chain must end with a root: the system's directory may
+        // also contain certificates of intermediate CAs and of servers.
         if trust == .system { try unsafe OpenSSL.check(action, SSL_CTX_set_default_verify_paths(context)) }
     }
 

@@ -27,7 +27,8 @@ extension TLSConnection {
     /// Whether this handshake offers its server a session.
     package var offersSession: Bool { unsafe SessionLink.of(ssl)?.offered != nil }
 
-    /// Drops all sessions for the server that this connection uses, since it fails to resume them.
+    /// Drops all cached sessions for this connection's server. The caller uses this when the server has failed to
+    /// resume a session.
     package borrowing func forgetSessions() {
         guard let link = unsafe SessionLink.of(ssl) else { return }
         link.cache.forget(link.key)
@@ -38,7 +39,7 @@ extension TLSConnection {
 final class SessionLink {
     let cache: TLSSessionCache
     let key: TLSSessionCache.Key
-    /// The session that the handshake offers.
+    /// The session that the handshake offers. Nil if the handshake is a full one.
     fileprivate(set) var offered: TLSClientSession?
     /// When all sessions from this connection expire, in seconds since 1970. Nil until the first session has arrived.
     private var end: Int64?

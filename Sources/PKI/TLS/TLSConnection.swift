@@ -47,7 +47,7 @@ package struct TLSConnection: ~Copyable {
 
     deinit {
         // Without this call, SSL_free(3) would make the sessions of a connection that ended without close_notify
-        // unusable, and take the context's lock for it. OpenSSL already does so when a connection fails.
+        // unusable, and take the context's lock for it. The sessions of a failed connection are unusable anyway.
         unsafe SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
         unsafe SSL_free(ssl)
     }
@@ -127,8 +127,9 @@ package struct TLSConnection: ~Copyable {
             ERR_clear_error()
             return false
         }
-        // Any value but nil tells `TLSServerContext.hello` that a certificate is chosen. These values also mean HTTP
-        // (`isValidation`), and which versions of it (`offersHTTP2`).
+        // Any value but nil tells `TLSServerContext.hello` that a certificate is chosen. The address of the SSL stands
+        // for a connection with HTTP/1 only, and the address plus 1 for one that offers HTTP/2 too (`isValidation`,
+        // `offersHTTP2`).
         unsafe SSL_set_ex_data(ssl, 0, UnsafeMutableRawPointer(ssl) + (policy.offersHTTP2 ? 1 : 0))
         return true
     }
@@ -334,8 +335,8 @@ package struct TLSFailure: Sendable, Equatable {
         return words
     }
 
-    /// Like `reason`, but without the reason why the peer's certificate was refused: OpenSSL's words for the error, or our
-    /// own if it has none.
+    /// The failure in OpenSSL's words, or in Aegis's own if OpenSSL has none. Unlike `reason`, this text does not say
+    /// why the peer's certificate was refused.
     package var words: String {
         guard code != 0 else { return "the connection ended within TLS" }
         if self == .tooManyQuietRecords { return "too many records without data" }

@@ -1,7 +1,7 @@
 import COpenSSL
 
 /// The groups for key exchange that every version of OpenSSL supports. P-521 is used only where the peer shows a
-/// certificate: TLS 1.2 accepts no key of a curve outside the groups (RFC 8422 section 5.1.1).
+/// certificate: in TLS 1.2, the curve of a certificate's key must be one of the groups (RFC 8422 section 5.1.1).
 package enum TLSGroup: String, Sendable, CaseIterable {
     case x25519 = "X25519"
     case p256 = "P-256"

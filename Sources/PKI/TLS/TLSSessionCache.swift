@@ -11,7 +11,8 @@ import COpenSSL
 package final class TLSSessionCache {
     /// The connections whose sessions are interchangeable.
     package struct Key: Equatable {
-        /// The connections with the same server name, rules and certificate of the client; a number of `makeScope`.
+        /// A number from `makeScope`. It stands for the connections with the same server name, rules and client
+        /// certificate.
         package let scope: UInt64
         /// The server's address. Servers of one name at several addresses may not know each other's sessions.
         package let address: [UInt8]
