@@ -172,7 +172,8 @@ static inline int aegis_set_min_version_of_all(SSL_CTX *context, int version) {
     return SSL_CTX_set_min_proto_version(context, version);
 }
 
-// The store that a connection verifies its peer by; NULL if it has none of its own. The connection owns it.
+// Returns the store by which a connection verifies its peer. The connection keeps ownership of the store. Returns NULL
+// if the connection has no store of its own.
 static inline X509_STORE *aegis_get_verify_store(SSL *ssl) {
     X509_STORE *store = NULL;
     SSL_get0_verify_cert_store(ssl, &store);
@@ -221,8 +222,8 @@ static inline void aegis_set_no_session_cache(SSL_CTX *context) {
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 }
 
-// Passes each session that a client can resume to `callback`, and keeps none in the context. Connections of several
-// threads share the context, whose own cache has a lock. The callback returns 1 to keep its reference.
+// Passes each session that a client can resume to `callback`, and keeps none in the context: several threads share the
+// context, so they would wait for the lock of its cache. The callback returns 1 to keep its reference to the session.
 static inline void aegis_cache_client_sessions(SSL_CTX *context, int (*callback)(SSL *, SSL_SESSION *)) {
     SSL_CTX_set_session_cache_mode(
         context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL | SSL_SESS_CACHE_NO_AUTO_CLEAR);
