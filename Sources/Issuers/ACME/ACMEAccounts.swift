@@ -83,7 +83,7 @@ final class ACMEAccounts: Sendable {
         try register(client, &account, settings)
     }
 
-    /// Replaces an account's key. If the process crashes in between, the state contains both keys. The next process
+    /// Replaces an account's key. If the process crashes before the end, the state contains both keys. The next process
     /// that opens the account asks the CA which key is valid.
     func changeKey(_ settings: ACMEIssuer) throws {
         let id = CAAccount.ID(settings)

@@ -1,6 +1,6 @@
 import ConfigModel
 
-/// An ACME CA that can issue a certificate.
+/// An issuer in aegis.yaml whose CA speaks ACME (RFC 8555).
 package struct ACMEAuthority: Sendable {
     /// The issuer's name in aegis.yaml.
     package let name: String

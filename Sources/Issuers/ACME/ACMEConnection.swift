@@ -37,7 +37,7 @@ struct ACMEConnection: ACMEEdge {
             method, request.url.text, fields: fields, body: method == .post ? request.body : nil)
         if request.isWish { message.timeout = Self.wishTimeout }
         // A process that wants to end waits only for requests that may change something at the CA, since the journal
-        // must get their answers. It waits from the moment when such a request leaves.
+        // must get their answers. The process begins to wait when such a request is about to be sent.
         if method == .post { message.mayBeSent = StepGate.resume }
         let response: HTTPResponse
         do {

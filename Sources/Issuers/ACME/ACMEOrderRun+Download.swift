@@ -69,16 +69,16 @@ extension ACMEOrderRun {
     /// Reads the chain. Throws unless the chain belongs to the key, contains all wanted names, is valid now, has strong
     /// keys and signatures, and has a leaf that clients accept.
     ///
-    /// If only a certificate above the leaf has a fault, some clients may know a better path to a root. Such a chain is
-    /// used with a warning if there is no better one: the chain in force and, for an alternate, the CA's default chain
-    /// are preferred.
+    /// If only a certificate above the leaf has a fault, some clients may know a better path to a root. So such a chain
+    /// is used with a warning, unless Aegis can keep a better one: the chain in force or, for an alternate chain, the
+    /// CA's default chain.
     private func read(_ pem: [UInt8], _ key: PrivateKey, isAlternate: Bool) throws -> Usable {
         let found: CertificateChain.Found
         do throws(PKIError) {
             found = try CertificateChain.inOrder(certificatesOf: pem, key: key, now: now())
             try found.chain.checkStrength()
         } catch {
-            // The commands that convert files are of no use for an answer.
+            // The error's text names a command that converts a file. The command is of no use for a CA's answer.
             let reason = if case .foreignForm(let form) = error { "it is \(form.name)" } else { "\(error)" }
             throw Unusable(
                 failure: IssuanceFailure("the CA's certificate can't be used: \(reason)"),
@@ -92,8 +92,8 @@ extension ACMEOrderRun {
             let reason = "the CA's certificate \(misfit.text)"
             let start = found.chain.leaf.notBefore
             guard time < start else { throw Unusable(failure: IssuanceFailure(reason, hint: misfit.hint)) }
-            // One of the two clocks is wrong. The certificate is fetched again when it is valid, but after a day at
-            // most.
+            // The CA's clock or this machine's clock is wrong. The certificate is fetched again when it becomes valid,
+            // but after a day at most.
             let end = time + IssuanceFailure.longestPauseSeconds
             throw Unusable.notYet(
                 reason, hint: misfit.hint ?? "",
@@ -107,11 +107,13 @@ extension ACMEOrderRun {
         return usable
     }
 
-    /// Returns a warning if the leaf has no intermediate, else nil. Throws if clients would probably reject the leaf.
-    /// That is the case if another certificate in the answer can't be read, if the previous certificate from the same
-    /// CA key had an intermediate, or if the leaf names the location of its issuer's certificate. While a chain is in
-    /// force, it is also the case if a CA's certificate with the issuer's name came with the leaf but has not signed
-    /// it. If a root in the issuer's `ca_file` signed the leaf, there is neither a warning nor an error.
+    /// Returns a warning if the leaf has no intermediate, else nil. Throws if clients would probably reject the leaf:
+    /// - if another certificate in the answer can't be read;
+    /// - if a chain is in force, and the answer has a CA certificate with the issuer's name that did not sign the leaf;
+    /// - if the leaf names the location of its issuer's certificate;
+    /// - if the previous certificate was signed with the same key of the CA and had an intermediate.
+    ///
+    /// If a root in the issuer's `ca_file` signed the leaf, there is neither a warning nor an error.
     private func missingIntermediate(_ found: CertificateChain.Found) throws -> String? {
         let leaf = found.chain.leaf
         guard found.chain.certificates.count == 1, !leaf.isSelfIssued, !(try isTrusted(issuerOf: leaf)) else {
@@ -146,8 +148,8 @@ extension ACMEOrderRun {
         return [gap].compactMap(\.self)
     }
 
-    /// Why a chain is worse than the chain that it would replace; nil if it is not. An alternate would replace the CA's
-    /// default chain. Any other chain would replace the chain in force.
+    /// Why a chain is worse than the chain that it would replace; nil if it is not worse. An alternate would replace
+    /// the CA's default chain. Any other chain would replace the chain in force.
     private func fault(of chain: CertificateChain, isAlternate: Bool) throws -> String? {
         let former = isAlternate ? nil : try chainInForce()
         guard isAlternate || former != nil else { return nil }
@@ -159,7 +161,8 @@ extension ACMEOrderRun {
     }
 
     /// The chain that the state has under the certificate's name. Nil if there is none, or if clients would not accept
-    /// it. It need not be for the wanted names, since clients get this chain until another one is in force.
+    /// the chain. Its names may differ from the wanted names, since clients get this chain until another one is in
+    /// force.
     private func chainInForce() throws -> CertificateChain? {
         let time = now()
         guard let former = try store.certificate(named: need.name), former.facts.loss == nil,

@@ -105,7 +105,7 @@ struct ACMEOrderRun {
     /// A resumed order failed for a reason from before this run, so a new order may succeed.
     private struct FailedBefore: Error {}
 
-    /// The CA has answered a new order with one that another request has finalized.
+    /// The CA has answered the request for a new order with an old order, which another request has finalized.
     private struct GivenBack: Error {}
 
     private func carryOut(_ begun: PendingOrder, _ client: ACMEClient) throws -> IssuedMaterial {

@@ -6,10 +6,10 @@ import State
 
 /// Obtains certificates from ACME CAs (RFC 8555).
 ///
-/// After a crash, no step is done twice. The state's journal contains each such step before it is done: the key and the
-/// certificate request before the order is placed, the order's URL before its challenges are answered, and the mark
-/// "finalized" before the certificate request is sent. The next try resumes the order. The lease on the certificate
-/// ensures that only one process orders the certificate at a time. Threads may share this object.
+/// After a crash, the next try resumes the order. For that, the state's journal stores the key and the certificate
+/// request before the order is placed, the order's URL before its challenges are answered, and the mark "finalized"
+/// before the certificate request is sent. The lease on the certificate ensures that only one process orders the
+/// certificate at a time. Threads may share this object.
 package final class ACMEOrders: Sendable {
     private let context: IssuanceContext
     private let board: ChallengeBoard

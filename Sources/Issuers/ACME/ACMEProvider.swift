@@ -4,7 +4,7 @@ import DNS
 import PKI
 import State
 
-/// An ACME CA (RFC 8555).
+/// A CA with the ACME protocol (RFC 8555), such as Let's Encrypt.
 struct ACMEProvider: IssuerProvider {
     static let source = CertificateFacts.Source.letsencrypt
     static let givesAdvice = true
@@ -75,7 +75,7 @@ struct ACMEProvider: IssuerProvider {
         return known?.url != nil
     }
 
-    /// The key that signs DNS updates.
+    /// The key that signs DNS updates (RFC 2136). Nil if Aegis sends none, or does not sign them.
     private var tsig: TSIGKey? {
         switch settings.dns?.method {
         case .rfc2136(let server): server.tsig

@@ -28,7 +28,8 @@ struct RenewalAdvice {
         }
     }
 
-    /// Asks for advice on a certificate. Returns nil if the CA answered, or if no CA gives advice on the certificate.
+    /// Asks for advice on a certificate. Returns nil if the CA answered, if it gives no advice, or if there is no CA to
+    /// ask.
     func refresh(for name: String, from issuers: [ACMEIssuer]) -> Failure? {
         guard let stored = try? store.certificate(named: name),
             let leaf = try? CertificateChain(pem: stored.chain).leaf

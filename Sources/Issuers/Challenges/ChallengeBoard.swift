@@ -24,8 +24,8 @@ package final class ChallengeBoard: Sendable {
     private static let startMilliseconds = 5_000
     private static let pauseMilliseconds = 10
 
-    /// Makes a board. `holder` holds the leases of the certificates. `makeAnswerer` is called when no gateway is live,
-    /// until it returns an answerer. The board keeps this answerer.
+    /// Makes a board. `holder` holds the leases of the certificates. If no gateway is live, the board gets an answerer
+    /// from `makeAnswerer` and keeps it. If `makeAnswerer` throws, the board may call it again.
     package init(
         store: any StateStore, holder: LeaseHolder,
         makeAnswerer: @escaping @Sendable () throws(IssuanceFailure) -> any ChallengeAnswerer

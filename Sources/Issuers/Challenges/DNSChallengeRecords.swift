@@ -75,7 +75,7 @@ final class DNSChallengeRecords: Sendable {
         }
     }
 
-    /// Removes only this value at the name. Does nothing if the latest call got no answer.
+    /// Removes only this value at the name. Does nothing if the latest failed call got no answer.
     func cleanup(name: String, value: String) throws(IssuanceFailure) {
         guard !isUnanswered.withLock({ $0 }) else { return }
         try write("cleanup", name, value) { (updater) throws(DNSFailure) in try updater.remove(txt: value, at: name) }

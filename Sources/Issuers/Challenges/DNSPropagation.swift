@@ -57,7 +57,8 @@ struct DNSPropagation: Sendable {
         self.tries = tries
     }
 
-    /// Waits until all observers see the value. Throws if the time in aegis.yaml is over.
+    /// Waits until all observers see the value. Throws if that takes longer than the `propagation_timeout` in
+    /// aegis.yaml.
     func await(name: String, value: String) throws(IssuanceFailure) {
         let seconds = settings.timeout.components.seconds
         let deadline = now() + seconds

@@ -7,7 +7,8 @@ package struct CloudflareDrift: Sendable {
     private let secrets: SecretReader
     private let patience: Duration
 
-    /// `patience` is how long a call may wait in total before it is repeated.
+    /// `patience` limits the repetitions of a call: the time for its waits and failed tries together, before the last
+    /// try.
     package init(_ secrets: SecretReader, patience: Duration) {
         self.secrets = secrets
         self.patience = patience

@@ -26,10 +26,12 @@ package struct EdgePacks: Sendable {
         }
     }
 
-    /// Orders a pack that no edge certificate of the state declares. `name` is its name in the journal: with the same
-    /// name, an order that was begun before is continued.
+    /// Orders a pack that no edge certificate of the state declares, such as one that a request to the admin API
+    /// describes. `name` is the name of the order in the journal. If an earlier call with this name began the order,
+    /// this call continues it.
     ///
-    /// The caller must commit `endEdgeOrder` with what it stores of the pack, and then release the lease.
+    /// The caller must commit `endEdgeOrder`, together with anything that it stores about the pack, and then release
+    /// the lease.
     package func orderOnce(
         _ certificate: EdgeCertificate, named name: String
     ) throws(IssuanceFailure) -> (pack: EdgePack, lease: LeaseKeeper) {

@@ -15,7 +15,7 @@ struct OriginOrderRequest {
     /// The zone in whose list Cloudflare shows the certificate. Nil if aegis.yaml has no `zone_id`.
     let zone: String?
 
-    /// An order that no declaration names, with the settings that came with it.
+    /// Makes the request of an order that has its own settings instead of an issuer in aegis.yaml.
     init(_ order: OriginOrder) {
         (name, names, issuer) = (order.name, order.names, "")
         settings = order.settings
@@ -31,7 +31,8 @@ struct OriginOrderRequest {
     }
 }
 
-/// A certificate of Cloudflare's Origin CA that is ordered once, and belongs to no issuer of the state.
+/// A certificate of Cloudflare's Origin CA that is ordered once, by settings that are not those of an issuer in the
+/// state.
 package struct OriginOrder: Sendable {
     /// The name that the state will store the certificate under.
     let name: String
@@ -215,8 +216,8 @@ extension PendingOrder {
 }
 
 extension StoredCertificate {
-    /// The issuer that an entry of `certificates` names. Nil for a host's own certificate, and for an entry with another
-    /// source.
+    /// The issuer that the certificate's entry under `certificates` names. Nil if the entry has another source, or if a
+    /// host declares the certificate instead of an entry.
     package var issuerName: String? {
         guard case .issued(let issued) = NamedCertificate(record: record)?.source else { return nil }
         return issued.issuer

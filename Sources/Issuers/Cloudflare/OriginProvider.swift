@@ -2,12 +2,12 @@ import ConfigModel
 import PKI
 import State
 
-/// Cloudflare's Origin CA.
+/// Cloudflare's Origin CA. Only Cloudflare's edge trusts its certificates.
 struct OriginProvider: IssuerProvider {
     static let source = CertificateFacts.Source.cloudflareOrigin
     static let serviceName = "Cloudflare"
-    /// Origin CA certificates are valid for up to 15 years, so renewing them at a third of the lifetime would be much
-    /// too early.
+    /// Origin CA certificates are valid for up to 15 years. If they were renewed when a third of the lifetime is left,
+    /// as other certificates are, that would be up to five years before the expiry.
     static let longestLeadSeconds: Int64? = 30 * 86_400
 
     private let name: String

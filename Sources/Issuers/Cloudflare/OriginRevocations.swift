@@ -68,7 +68,7 @@ package struct OriginRevocations: Sendable {
         return Outcome(certificate: certificate.certificate, failure: nil, isGivenUp: false)
     }
 
-    /// Stops trying to revoke a certificate. From then on only the operator can revoke it.
+    /// Removes a certificate from the list of those to revoke. From then on only the operator can revoke it.
     private func giveUp(_ certificate: SupersededCertificate, _ reason: String) throws(StateError) -> Outcome {
         try context.store.deleteSuperseded(id: certificate.id)
         let hint =

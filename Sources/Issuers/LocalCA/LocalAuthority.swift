@@ -84,7 +84,7 @@ package struct LocalAuthority: Sendable {
         }
     }
 
-    /// Runs `body` while it holds a lock on the directory. Several states may share the directory.
+    /// Locks the directory while `body` runs, since several states may share the directory.
     private static func exclusively<Result>(
         in directory: FilePath, _ body: () throws -> Result
     ) throws(IssuanceFailure) -> Result {

@@ -2,7 +2,7 @@ import ConfigModel
 import PKI
 import State
 
-/// The local CA.
+/// The CA that this machine keeps itself (`LocalAuthority`). It can't revoke certificates.
 struct LocalCAProvider: IssuerProvider {
     static let source = CertificateFacts.Source.localCA
     static let isLocal = true

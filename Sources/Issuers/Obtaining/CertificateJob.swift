@@ -74,7 +74,7 @@ package struct CertificateJob: Sendable {
         return obtained.material.warnings
     }
 
-    /// The owner of the item that declares the certificate.
+    /// The owner of the item that declares the certificate. If the state has no such item, the owner is `file`.
     private func owner() throws(StateError) -> StoredItem.Owner {
         let owner =
             switch certificate.declaration {

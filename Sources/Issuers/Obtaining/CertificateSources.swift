@@ -174,6 +174,6 @@ package struct ObtainedCertificate: Sendable {
 }
 
 extension KeyAlgorithm {
-    /// Converts the key type in aegis.yaml.
+    /// Converts the key type in aegis.yaml. Both types have the same raw values.
     init(_ type: KeyType) { self = KeyAlgorithm(rawValue: type.rawValue) ?? .ecdsaP256 }
 }

@@ -2,7 +2,7 @@ import PKI
 import State
 
 package struct IssuanceContext: Sendable {
-    /// The state, which includes the journal.
+    /// The state. It includes the journal, the record of steps by which certificates are obtained.
     package let store: any StateStore
     /// This process as a holder of leases.
     package let holder: LeaseHolder
@@ -10,7 +10,8 @@ package struct IssuanceContext: Sendable {
     /// Reads the secrets that aegis.yaml refers to.
     package let secrets: SecretReader
     package let now: @Sendable () -> Int64
-    /// How long a call to Cloudflare may wait in total before it is repeated.
+    /// Limits the repetitions of a call to Cloudflare: the time for its waits and failed tries together, before the
+    /// last try.
     package let patience: Duration
 
     package init(

@@ -5,7 +5,6 @@ import State
 package struct IssuedMaterial: Sendable {
     package let chain: CertificateChain
     package let key: PrivateKey
-    /// Where the certificate came from.
     let source: CertificateFacts.Source
     /// The SHA-256 of the operator's PEM text or of the local CA's certificate. It shows later whether the source has
     /// changed. Empty for other sources.

@@ -3,13 +3,13 @@ import Synchronization
 
 /// Lets a process end without losing what a CA has just done for it.
 ///
-/// Some steps change something at a CA that can be found again only by the CA's answer: an order is known by the URL in
-/// the answer. Such a step lasts from the request until the journal has the answer. A process that wants to end closes
-/// its gate: then no step begins any more, and the process waits until the open steps have ended. Each thread that does
-/// such work belongs to one gate.
+/// A step is work that makes something at a CA which can be found again only by the CA's answer. An example is an
+/// order, since only the answer has its URL. A step lasts from the request until the journal has the answer. A process
+/// that wants to end closes its gate: then no step begins any more, and the process waits until the open steps have
+/// ended. Each thread that does such work belongs to one gate.
 package final class StepGate: Sendable {
     private struct State {
-        /// How many steps are open, by what they wait for.
+        /// The number of open steps for each `Work.step`.
         var open: [String: Int] = [:]
         var isClosed = false
         var whenIdle: [@Sendable () -> Void] = []
@@ -20,7 +20,7 @@ package final class StepGate: Sendable {
         let gate: StepGate
         /// What the step in progress waits for, such as `a new order`; nil outside of a step.
         var step: String?
-        /// Whether the step is open. It is closed while it is interrupted.
+        /// Whether the step is open, so that an ending process waits for it. False during `interrupting`.
         var isOpen = false
         /// Whether a step was not begun, or failed, because the gate was closed.
         var isCutShort = false
@@ -38,8 +38,8 @@ package final class StepGate: Sendable {
         let description = "the program ends"
     }
 
-    /// How long a process should wait for its open steps, in seconds. A request takes up to 30 s, and whoever ends the
-    /// process expects it to end soon.
+    /// How long a process should wait for its open steps, in seconds. A request may take up to 30 s, but an operator
+    /// who ends the process expects it to end sooner.
     package static let patienceSeconds: Int64 = 15
 
     /// Runs work on this thread. The steps of the work belong to this gate.
@@ -98,8 +98,8 @@ package final class StepGate: Sendable {
         }
     }
 
-    /// Throws `Closed` if the gate of this thread is closed. Called before work that must not begin any more, although
-    /// the process would not wait for it.
+    /// Throws `Closed` if the gate of this thread is closed. Call this before work that is not a step, but must not
+    /// begin while the process is ending.
     static func check() throws {
         let thread = pthread_self()
         guard let gate = works.withLock({ $0[thread]?.gate }), gate.state.withLock({ $0.isClosed }) else { return }
@@ -107,16 +107,16 @@ package final class StepGate: Sendable {
         throw Closed()
     }
 
-    /// Returns a wait during which the step of this thread is closed, so that the process can end. No request is in
-    /// progress during such a wait.
+    /// Returns a function that calls `wait` while the step of this thread is closed, so that the process can end. The
+    /// function is for waits during which no request is in progress.
     static func interrupting(
         _ wait: @escaping @Sendable (Duration, _ cause: String) -> Void
     ) -> @Sendable (Duration, _ cause: String) throws -> Void {
         { duration, cause in try interrupting { wait(duration, cause) } }
     }
 
-    /// Runs a part of a step during which the step is closed, so that the process can end. Nobody needs the part's
-    /// result later.
+    /// Runs a part of a step whose result may be lost, such as a request that changes nothing at the CA. The step is
+    /// closed meanwhile, so that the process can end.
     ///
     /// - Throws: `Closed` if the gate of this thread was closed meanwhile; else what `work` throws.
     static func interrupting<Value>(_ work: () throws -> Value) throws -> Value {

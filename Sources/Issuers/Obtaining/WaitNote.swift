@@ -3,7 +3,8 @@ import Synchronization
 
 /// Reports to a waiting operator what the issuance of a certificate is waiting for.
 package enum WaitNote {
-    /// Is called on the thread that does the work: with the reason when a wait begins, and with nil when the wait ends.
+    /// A function that gets the reason of a wait when the wait begins, and nil when it ends. The thread that does the
+    /// work calls this function.
     package typealias Receiver = @Sendable (String?) -> Void
 
     /// The receivers, by thread. The threads of a gateway have none, since no operator waits there. A task-local value
@@ -31,8 +32,8 @@ package enum WaitNote {
         return try wait()
     }
 
-    /// Returns a function that waits before a request to a service is repeated, and reports the wait and why the last
-    /// answer was of no use.
+    /// Returns a function that waits before a request to a service is repeated. It reports the wait, and the cause: why
+    /// the last answer was of no use.
     static func beforeRepeating(to service: String) -> @Sendable (Duration, _ cause: String) -> Void {
         { duration, cause in
             let delay = "\(duration.components.seconds) s"

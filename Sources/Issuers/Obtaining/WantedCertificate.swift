@@ -10,7 +10,7 @@ package struct WantedCertificate: Sendable {
     package let issuers: [Issuer]
     /// The type of the key. Nil means the type in the issuer's settings.
     package let keyType: KeyType?
-    /// The Cloudflare zone. Nil means the zone in the issuer's settings.
+    /// The id of the Cloudflare zone, for a certificate of the Origin CA. Nil means the zone in the issuer's settings.
     let zoneID: String?
 
     init(name: String, names: [String], issuers: [Issuer], keyType: KeyType? = nil, zoneID: String? = nil) {
@@ -21,10 +21,11 @@ package struct WantedCertificate: Sendable {
         self.zoneID = zoneID
     }
 
-    /// Makes a wanted certificate from a declaration in the file or the state. `issuers` are all issuers of the file or
-    /// the state.
+    /// Makes a wanted certificate from a declaration in aegis.yaml or in the state. `issuers` are all issuers in the
+    /// same place.
     ///
-    /// - Throws: If an issuer is unknown, or if the declaration is not of a certificate that an issuer issues.
+    /// - Throws: If an issuer is unknown, or if the declaration names no issuer, as that of an operator's own
+    ///   certificate.
     package init(_ value: any Recorded, named name: String, from issuers: [Issuer]) throws(IssuanceFailure) {
         func issuer(_ name: String) throws(IssuanceFailure) -> Issuer {
             guard let issuer = issuers.first(where: { $0.name == name }) else {

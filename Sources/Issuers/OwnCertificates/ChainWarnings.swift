@@ -53,13 +53,13 @@ extension CertificateChain {
             + " clients that know no other certificate of it refuse the certificate"
     }
 
-    /// Expired roots above the leaf for which the chain has no valid certificate.
+    /// Expired roots above the leaf. A root is not in the list if the chain has a valid certificate with the root's
+    /// key.
     private func expiredRoots(now: Int64) -> [Certificate] {
         leftOut.filter { $0.isSelfIssued && $0.notAfter <= now && !isReissued($0, now: now) }
     }
 
-    /// An intermediate at the end of the chain that was left out because it is not valid now; nil if there is none. It
-    /// is no root.
+    /// The intermediate that was left out at the end of the chain because it is not valid now. Nil if there is none.
     private func cutTail(now: Int64) -> Certificate? {
         guard let last = certificates.last, certificates.count > 1, !last.isSelfIssued else { return nil }
         return leftOut.first { !$0.isSelfIssued && !$0.isValid(at: now) && last.isIssued(by: $0) }
@@ -71,9 +71,11 @@ extension CertificateChain {
     }
 
     /// A warning if a CA certificate is missing: the leaf has no intermediate, or the chain ends with an intermediate
-    /// whose issuer is not known. Only clients that know that issuer accept the chain. A complete chain may end below a
-    /// root that only its clients know. So an unknown issuer counts only if the intermediate names the address of its
-    /// issuer's certificate. Nil for other chains.
+    /// whose issuer is unknown. Only clients that know the missing issuer accept such a chain. Nil for other chains.
+    /// `isKnown` returns whether the issuer of a chain's last certificate is known.
+    ///
+    /// A chain may also be complete although its root is known to its clients only. So an intermediate with an unknown
+    /// issuer causes a warning only if it names the address of its issuer's certificate.
     func missingIntermediate(isKnown: (CertificateChain) -> Bool) -> String? {
         guard let last = certificates.last, !last.isSelfIssued else { return nil }
         if certificates.count == 1 {
@@ -127,17 +129,18 @@ extension Certificate {
     var issuerShown: String { issuerCommonName.map { "'\($0)'" } ?? "its issuer" }
 }
 
-/// Finds stored chains that clients refuse, or will refuse. `status`, plans and `renew` use it. Many chains have the
-/// same CA certificates, and leaves of the same shape, so each such pair is checked only once.
+/// Finds stored chains that clients refuse, or will refuse. `status`, plans and `renew` use this type. Many chains have
+/// the same CA certificates, and leaves of the same shape (`CertificateShape`), so each such pair is checked only once.
 package struct ChainFaults {
     private let now: Int64
-    /// Returns the CA certificates that the operator trusts for a CA, which `CertificateFacts.directory` names.
+    /// Returns the certificates in the `ca_file` of a CA's issuers. The argument is the CA's
+    /// `CertificateFacts.directory`.
     private let trusted: (String) -> [Certificate]
     /// The CA certificates of the chains seen so far. `places` has their indices by PEM text. The text is a String,
     /// since Strings are hashed and compared fast.
     private var known: [Authorities] = []
     private var places: [String: Int] = [:]
-    /// The CA certificates that the operator trusts for a CA, by its directory.
+    /// The earlier results of `trusted`, by their argument.
     private var trustedOf: [String: [Certificate]] = [:]
 
     /// The CA certificates of a chain, and the findings about them.
@@ -146,9 +149,10 @@ package struct ChainFaults {
         let fault: String?
         /// The earliest end among them, in seconds since 1970.
         let end: Int64
-        /// The shapes of the leaves that clients accept with them. Empty if they constrain names.
+        /// The shapes of leaves that clients accept below these CA certificates. Empty if the CA certificates have name
+        /// constraints, since the leaf's names matter then.
         var accepted: Set<[UInt8]> = []
-        /// Whether this machine knows a root above them; nil if that was not looked for yet.
+        /// Whether this machine knows a root above these CA certificates. Nil until the root is looked up.
         var isKnownToSystem: Bool?
     }
 
@@ -166,9 +170,11 @@ package struct ChainFaults {
     }
 
     /// Returns the fault of a stored chain with advice, or nil. A message puts the certificate's name before the fault.
-    /// Chains with an expired leaf have no fault here. A missing intermediate is a fault in an operator's own chain and
-    /// in one of an ACME CA that is not in the issuer's `ca_file`: Cloudflare knows the issuer of its certificates, and
-    /// Vault gives all certificates that are no roots.
+    /// The result is nil for chains with an expired leaf.
+    ///
+    /// A missing intermediate is a fault only in chains from operators, and in chains from ACME CAs unless the issuer's
+    /// `ca_file` has the certificate that issued the leaf. Cloudflare's edge knows the Origin CA without a chain, and
+    /// Vault sends all intermediates.
     package mutating func fault(of stored: StoredCertificate) -> String? {
         guard let end = PEM.endOfFirstBlock(in: stored.chain) else { return nil }
         let place = place(ofAuthorities: stored.chain[end...])
@@ -201,7 +207,8 @@ package struct ChainFaults {
         return known[place].certificates.contains { $0.endsBefore(validity) }
     }
 
-    /// Whether a certificate is missing above these CA certificates, as far as the system's roots show it.
+    /// Whether a CA certificate is probably missing above these ones: the last one names the address of its issuer's
+    /// certificate, but none of the system's roots is above it.
     private mutating func isCut(_ place: Int) -> Bool {
         let certificates = known[place].certificates
         guard let last = certificates.last, !last.isSelfIssued, last.issuerAddress != nil else { return false }
@@ -270,7 +277,7 @@ package struct ChainFaults {
 }
 
 extension CertificateChain {
-    /// Whether one of these certificates has issued one of the chain.
+    /// Whether one of these CA certificates has issued a certificate of the chain.
     func isIssued(byOneOf authorities: [Certificate]) -> Bool {
         authorities.contains { authority in certificates.contains { $0.isIssued(by: authority) } }
     }

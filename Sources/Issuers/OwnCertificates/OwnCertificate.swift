@@ -72,8 +72,8 @@ package struct OwnCertificate: Sendable {
             chain: chain, key: key, source: .custom, sourceDigest: Digest.sha256(text), warnings: warnings)
     }
 
-    /// Examines a certificate that was sent with its key, in PEM. Its digest equals that of a file with only the chain,
-    /// as an export writes it.
+    /// Examines a certificate that was sent with its key, in PEM. The result's `sourceDigest` equals that of a file
+    /// with only the chain, as an export writes it.
     package static func examine(
         sent text: SecretBytes, key: SecretBytes, for hosts: [DomainName] = [], now: Int64
     ) throws(Fault) -> ObtainedCertificate {

@@ -30,17 +30,19 @@ package protocol IssuerProvider: Sendable {
     var directory: String { get }
     /// Whether a replaced certificate is revoked after its replacement is in force.
     var revokesReplaced: Bool { get }
-    /// Whether a certificate that the file no longer names is revoked.
+    /// Whether a certificate that aegis.yaml no longer names is revoked.
     var revokesRemoved: Bool { get }
 
-    /// Whether nobody can find out if the certificate was issued, when the process that orders it is interrupted.
+    /// Whether an interrupted order may leave a doubt: if the process ends before the CA's answer arrives, Aegis can't
+    /// find out whether the certificate was issued.
     func leavesDoubt(about issued: IssuedCertificate) -> Bool
 
     /// Faults of the settings that prevent any issuance. Only faults that this machine can find without calls to
     /// servers are returned. `store` is nil if there is no state yet.
     func obstacles(_ secrets: SecretReader, _ store: (any StateStore)?) -> [IssuanceFailure]
 
-    /// The secrets that the issuer needs now.
+    /// The secrets in the settings that the issuer needs for its next certificate. For example, an ACME issuer needs
+    /// the key of its external account only until the account at the CA exists.
     func neededSecrets(_ store: (any StateStore)?) -> [Secret]
     /// The secrets that are decoded before their use, so that they need not be on one line.
     var decodedSecrets: [Secret] { get }

@@ -2,7 +2,7 @@ import ConfigModel
 import State
 
 enum IssuerProviders {
-    /// The providers of all kinds of issuers.
+    /// One provider for each kind of issuer. The order does not matter, since each accepts only issuers of its kind.
     static let all: [any IssuerProvider.Type] = [
         ACMEProvider.self, OriginProvider.self, LocalCAProvider.self, VaultPKIProvider.self,
     ]
@@ -17,7 +17,8 @@ extension Issuer {
         preconditionFailure("each kind of issuer has a provider")
     }
 
-    /// A text that is equal for two issuers of the same CA. Only a limited number of orders run at one CA at a time.
+    /// A text that is equal for two issuers of the same CA. Callers use it to limit how many orders run at one CA at a
+    /// time.
     package var caID: String {
         let directory = provider.directory
         return directory.isEmpty ? name : directory
@@ -31,6 +32,6 @@ extension CertificateFacts.Source {
     /// The sources whose CAs advise when to renew.
     package static var withAdvice: Set<Self> { Set(IssuerProviders.all.filter { $0.givesAdvice }.map { $0.source }) }
 
-    /// Whether the certificate was ordered from another party. Such a party may not issue another one at once.
+    /// Whether the certificate was ordered from another party, which may refuse or delay an order for another one.
     package var isOrdered: Bool { provider.map { !$0.isLocal } ?? false }
 }

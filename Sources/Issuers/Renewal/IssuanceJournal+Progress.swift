@@ -12,7 +12,8 @@ extension IssuanceJournal {
         try putRenewal(progress)
     }
 
-    /// Forgets the failed tries to obtain a certificate, since they were for another declaration of it.
+    /// Forgets the failed tries to obtain a certificate. The caller uses this when the certificate's declaration has
+    /// changed.
     package func forgetFailures(of certificate: String) throws(StateError) {
         guard var progress = try renewal(of: certificate), progress.failures > 0 else { return }
         (progress.failures, progress.nextTryAt, progress.lastFailure) = (0, nil, nil)

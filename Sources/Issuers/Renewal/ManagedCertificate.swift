@@ -3,8 +3,8 @@ import State
 
 /// A certificate that Aegis can issue or renew from the state alone, without aegis.yaml.
 package struct ManagedCertificate: Sendable {
-    /// The item in the state that declares the certificate. If the item changes meanwhile, an issued certificate is not
-    /// stored.
+    /// The item in the state that declares the certificate. If the item changes before the certificate is issued, the
+    /// certificate is not stored.
     package enum Declaration: Sendable {
         /// A host with `ssl_mode: letsencrypt`.
         case host(HostCertificate)
@@ -33,7 +33,7 @@ package struct ManagedCertificate: Sendable {
             named: stored.name, record: stored.record, autoRenew: stored.facts.autoRenew, source: stored.facts.source)
     }
 
-    /// Does the same as `init(_:)`, for callers that have only these parts of a stored certificate.
+    /// Makes a managed certificate as `init(_:)` does, for callers that have only these parts of a stored certificate.
     package init?(named name: String, record: [UInt8], autoRenew: Bool, source: CertificateFacts.Source) {
         guard autoRenew, source != .custom, var certificate = NamedCertificate(record: record),
             case .issued = certificate.source
@@ -78,7 +78,7 @@ package struct ManagedCertificate: Sendable {
         }
     }
 
-    /// The names of the issuers that the certificate may come from.
+    /// The names of the issuers to try, in this order.
     package var issuers: [String] {
         switch declaration {
         case .host(let certificate): certificate.issuers

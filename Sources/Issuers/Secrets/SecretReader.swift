@@ -65,8 +65,8 @@ package struct SecretReader: Sendable {
         }
     }
 
-    /// Reads a secret of one line, such as a token. Removes white space at its ends. Throws for an empty one, and for a
-    /// control character inside, which no header field may have (RFC 9110 section 5.5).
+    /// Reads a secret of one line, such as a token. Removes white space at its ends. Throws if the rest is empty or
+    /// contains a control character, which no header field may have (RFC 9110 section 5.5).
     package func readLine(_ secret: Secret) throws(IssuanceFailure) -> SecretBytes {
         let content = try read(secret)
         return try content.withBytes { (bytes) throws(IssuanceFailure) in

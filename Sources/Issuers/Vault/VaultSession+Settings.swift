@@ -4,10 +4,10 @@ import PrivateFiles
 import Vault
 
 extension VaultSession {
-    /// Finds the certificate and key of an identity that the file names, for logins by certificate.
+    /// Finds the certificate and key of an identity in aegis.yaml, for logins by certificate.
     package typealias IdentityCredential = @Sendable (_ identity: String) throws -> TLSCredential
 
-    /// Makes a session with a Vault that the file names. Nothing is sent before the first call. The CA file is read
+    /// Makes a session with a Vault that aegis.yaml names. Nothing is sent before the first call. The CA file is read
     /// now. The secrets for the login are read again at each login.
     ///
     /// - Parameters:
