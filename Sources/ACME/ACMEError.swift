@@ -67,7 +67,7 @@ extension ACMEError: CustomStringConvertible {
         return problem.kind != "rateLimited" && problem.kind != "accountDoesNotExist"
     }
 
-    /// Whether the CA says that it has failed itself (500).
+    /// Whether the CA reports an error of its own (status 500).
     package var isInternal: Bool {
         guard case .refused(_, let status, _) = self else { return false }
         return status == 500

@@ -15,7 +15,8 @@ extension ACMEClient {
         package let chain: Chain
         /// The common names of the CAs to which the chain leads.
         package let authorities: [String]
-        /// Why clients would refuse the chain, although it can be used if there is no other; nil if they would not.
+        /// Why clients would refuse the chain; nil if they would accept it. A chain with a fault is used only if there
+        /// is no better one.
         package let fault: String?
 
         package init(_ chain: Chain, authorities: [String], fault: String? = nil) {
@@ -35,7 +36,8 @@ extension ACMEClient {
     ///     certificate, or the issuer of its last certificate, has this name. If no chain fits, the CA's own chain is
     ///     returned, or the first good alternate chain if the CA's own is faulty.
     ///   - read: Parses a chain and judges it; `isAlternate` is false for the CA's own chain. An error for an alternate
-    ///     chain becomes a doubt. An error for the CA's own chain is rethrown if no alternate chain is good.
+    ///     chain is at most reported as a warning. An error for the CA's own chain is rethrown if no alternate chain is
+    ///     good.
     /// - Returns: The chain, and warnings of one line each, for example why it is not the preferred chain.
     package func chain<Chain>(
         of order: ACMEOrder, preferring preferredChain: String?,

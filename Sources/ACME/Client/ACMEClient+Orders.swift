@@ -60,8 +60,8 @@ extension ACMEClient {
     /// Tells the CA that it can validate a challenge (RFC 8555 section 7.5.1). The answer's content is not used, since
     /// the caller reads the authorization afterwards.
     ///
-    /// - Returns: A line for the operator, or nil. For example, the CA refused the call because the CA was already
-    ///   validating.
+    /// - Returns: A warning for the operator, for example that the CA refused the call because it was already
+    ///   validating. Nil if there is nothing to report.
     @discardableResult
     package func answer(_ answer: OrderMachine.Answer) throws -> String? {
         do {
@@ -85,7 +85,8 @@ extension ACMEClient {
     /// afterwards.
     ///
     /// - Parameter issued: Called with the order of the answer, if the answer has the certificate's URL.
-    /// - Returns: A line for the operator, or nil. For example, the answer was lost but the CA issues the certificate.
+    /// - Returns: A warning for the operator, for example that the answer was lost but the CA issues the certificate.
+    ///   Nil if there is nothing to report.
     /// - Throws: An `ACMEError` with `isLasting` if the CA refuses the request and does not issue.
     @discardableResult
     package func finalize(
@@ -116,11 +117,11 @@ extension ACMEClient {
         }
     }
 
-    /// Whether an order still waits for its certificate request, after the request has failed with this error. Returns
-    /// when the request can be sent again.
+    /// Whether an order still waits for its certificate request after the request has failed with `error`. If so,
+    /// returns only when the request may be sent again.
     ///
-    /// A proxy may have ended the connection although the CA continues to issue. So the order is read first, and again
-    /// until the CA shows it.
+    /// A proxy may have ended the connection although the CA continues to issue. So the order is read first, as often
+    /// as needed until the CA answers with the order.
     ///
     /// - Throws: `error` if another try can't help, or the time for tries is over.
     private func isStillReady(_ order: ACMEOrder, after error: any Error, _ backoff: inout Backoff) throws -> Bool {

@@ -61,7 +61,8 @@ extension ACMEClient {
     /// Repeats `ask` for about a minute if the CA does not know a resource that it has announced. The CA may have
     /// several servers, and some learn of the resource later. The CA's Retry-After decides the delays.
     ///
-    /// - Parameter evenIfRefused: Whether `ask` is repeated after any refusal that would probably be given again.
+    /// - Parameter evenIfRefused: Whether `ask` is also repeated after refusals that look lasting
+    ///   (`ACMEError.isLasting`).
     /// - Returns: The result, and whether the first try failed.
     package func retryingUntilKnown<Result>(
         evenIfRefused: Bool = false, _ ask: () throws -> Result
@@ -122,7 +123,7 @@ extension ACMEClient {
             return nil
         }
         backoff.note(.seconds(now() - begun))
-        // With 429 or 5xx the CA did nothing. So even a request that must not be done twice can be sent again.
+        // With 429 or 5xx the CA did nothing. So even a request that the CA must not carry out twice can be sent again.
         guard response.status == 429 || 500...599 ~= response.status,
             let delay = backoff.delay(retryAfter: retryAfter(response))
         else { return response }

@@ -38,8 +38,8 @@ package final class ACMEClient: Sendable {
     ///
     /// - Parameters:
     ///   - account: The account's URL. If nil, the caller must first call `account(…)`.
-    ///   - wait: Sleeps before a request is repeated. The cause says in words of ours why the last answer was of no use.
-    ///     Its errors are rethrown.
+    ///   - wait: Sleeps before a request is repeated. `cause` says why the last answer was of no use, without quoting
+    ///     the CA. Errors of this closure are rethrown.
     ///   - patience: How long requests are repeated if the CA is busy or can't be reached.
     ///   - now: Returns seconds since 1970, to compute delays from dates in Retry-After.
     package init(

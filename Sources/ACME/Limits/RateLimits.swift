@@ -5,7 +5,7 @@ package struct RateLimits: Sendable, Hashable {
     package struct Limit: Sendable, Hashable {
         /// The number of events that are allowed at once after a long pause.
         package let count: Int64
-        /// The time until `count` events are allowed again after `count` events, in seconds.
+        /// How long an empty bucket takes to become full again, in seconds.
         package let windowSeconds: Int64
 
         /// Makes a limit. `count` must be positive, and `windowSeconds` must be at least `count`.

@@ -110,7 +110,7 @@ package struct ACMEAuthorization: Sendable, Hashable {
         isWildcard = isWildcard || wire.wildcard ?? false
     }
 
-    /// Sets the ordered name, if the CA's answer does not have a name.
+    /// Sets the ordered name. Callers do so if the CA's answer does not have a name.
     package mutating func setName(_ name: ACMEIdentifier) {
         // Some CAs write the `*.` into the name.
         if case .dns(let text) = name, text.hasPrefix("*.") {

@@ -12,9 +12,10 @@ package enum OrderFailure: Error, Hashable {
     case refused([Complaint])
     /// For this name, the CA does not offer the configured challenge type. `offered` are the types that it offers.
     case notOffered(ACMEChallengeType, name: String, offered: [String])
-    /// The authorization of the name ended before the certificate was issued, for example since it expired.
+    /// The authorization of the name ended before the certificate was issued, for example because it expired.
     case ended(name: String, ACMEAuthorization.Status)
-    /// The CA did not finish in time. `names` are the names that it was still validating. If empty, it was issuing.
+    /// The CA did not finish in time. `names` are the names that the CA was still validating. If there are none, the CA
+    /// was issuing.
     case timedOut(names: [String])
     /// The order is pending but has no authorizations.
     case noAuthorizations

@@ -36,9 +36,9 @@ package struct RenewalCandidate: Sendable, Hashable {
 }
 
 /// Computes when to renew certificates. By default, a certificate is due when a third of its lifetime is left, or half
-/// of a lifetime below ten days (like certmagic and lego). The operator's `renew_before` and the CA's renewal
-/// information can change this. Many certificates may have been issued at the same time. So each is renewed earlier by
-/// up to an eighth of its lifetime, by a hash of its name.
+/// if the whole lifetime is below ten days (like certmagic and lego). The operator's `renew_before` and the CA's
+/// renewal information can change this. Many certificates may have been issued at the same time. So each is renewed
+/// earlier by up to an eighth of its lifetime, by a hash of its name.
 package enum RenewalScheduler {
     private static let shortLifetimeSeconds: Int64 = 10 * 86_400
     /// A bound for times in seconds since 1970. It lies beyond the year 9999, the last year in X.509.
