@@ -7,10 +7,10 @@ import Synchronization
 
 // AdminAPI: answers requests to the admin API under /api/v1, and to its page.
 //
-// `Routing/` says what there is: each `Route` is data, from which the OpenAPI document follows. `Access/` decides who may
-// ask. `Resources/` reads the state for each route, and `Answers/` writes JSON. `Page/` is the page for people, whose
-// forms do what routes do. A request is a value, an answer is a value, and what they need of the world comes from
-// `Dependencies`. The gateway owns connections and threads.
+// `Routing/` lists the endpoints: each `Route` is data, from which the OpenAPI document follows. `Access/` decides who
+// may ask. `Resources/` reads the state for each route, and `Answers/` writes JSON. `Page/` is the page for people,
+// whose forms do what routes do. Requests and answers are values. All else that an answer depends on, such as the state
+// and the time, comes from `Dependencies`. The gateway owns connections and threads.
 
 package final class AdminAPI: AdminService {
     /// What the API needs besides the request.
@@ -19,8 +19,8 @@ package final class AdminAPI: AdminService {
         package var openStore: @Sendable (_ body: (any StateStore) throws -> Void) throws -> Bool
         /// The present time, in seconds since 1970.
         package var now: @Sendable () -> Int64
-        /// Reads the certificate of the local CA. The configuration names the directory of its files, which may be
-        /// relative to another directory. Returns nil if there is none.
+        /// Reads the local CA's certificate. `directory` is the directory of the CA's files as the configuration names
+        /// it. A relative path starts at `base`. Returns nil if there is no certificate, or if it can't be read.
         package var localAuthority: @Sendable (_ directory: String, _ base: String) -> Certificate?
         package var version: String
         package var writing: Writing
@@ -50,8 +50,8 @@ package final class AdminAPI: AdminService {
     package struct Writing: Sendable {
         /// The key that the state is sealed with.
         package var masterKey: @Sendable (any StateStore) throws -> MasterKey
-        /// Calls the function while this process holds the lock for applying. Waits for the lock until a time, and then
-        /// returns false without having called the function.
+        /// Calls `body` while this process holds the lock for applying. If the lock is not free before `deadline`,
+        /// returns false without calling `body`.
         package var underLock:
             @Sendable (
                 _ store: any StateStore, _ deadline: ContinuousClock.Instant, _ body: (LeaseHolder) throws -> Void
@@ -134,8 +134,8 @@ package final class AdminAPI: AdminService {
         }
     }
 
-    /// The checks come in an order that shows strangers nothing: what there is below the API is looked up only for those
-    /// who may know.
+    /// The order of the checks reveals nothing to strangers: paths and items are looked up only for callers who may
+    /// know of them.
     private func respond(to request: AdminRequest, _ path: RequestPath) throws -> AdminResponse {
         let isChange = request.isChange
         if isChange { try gate.checkOrigin(request) }
@@ -155,7 +155,7 @@ package final class AdminAPI: AdminService {
         _ request: AdminRequest, _ path: RequestPath, _ isChange: Bool, _ caller: Caller, _ store: any StateStore
     ) throws -> AdminResponse {
         let match = RouteMatch(request.method, path, among: Routes.all)
-        // What can't be found needs the scope that it would probably need.
+        // If no route matches, the method decides which scope is needed.
         var scope = isChange ? AccessToken.Scope.write : .read
         if case .found(let route, _) = match { scope = route.scope }
         if scope == .write { try gate.checkChange(request) }
@@ -178,7 +178,8 @@ package final class AdminAPI: AdminService {
         }
     }
 
-    /// The JSON of a change. A browser can't send the types of `Route.bodyTypes` to another origin without asking first.
+    /// The JSON of a change. A browser can't send the types of `Route.bodyTypes` to another origin without asking that
+    /// origin first (a CORS preflight).
     private func body(of request: AdminRequest, for route: Route) throws(Problem) -> PlainValue {
         guard route.body != nil || !request.body.isEmpty else { return .object([]) }
         let types = request.values(of: "content-type").map { value in

@@ -18,17 +18,17 @@ struct Problem: Error {
         case nameTaken = "name-taken"
         /// Other items use the item.
         case inUse = "in-use"
-        /// The item's present state does not allow it.
+        /// The item's present state does not allow the change.
         case notPossible = "not-possible"
         /// The item is no longer as `If-Match` says.
         case stale
-        /// The body is not of a type that is read here.
+        /// The route does not accept the body's media type.
         case unsupportedType = "unsupported-type"
         /// Another request had the same `Idempotency-Key`.
         case keyReused = "key-reused"
         /// An apply, or another change, takes too long.
         case locked
-        /// There is no token, or it is not good.
+        /// There is no token, or it is not valid.
         case unauthorized
         /// The token's scope does not allow this.
         case insufficientScope = "insufficient-scope"
@@ -95,7 +95,7 @@ struct Problem: Error {
         /// A line and a column in a file, both from 1.
         case line(Int, Int)
 
-        /// Whether it is a member for a text in PEM. Faults of such a text quote nothing but its labels.
+        /// Whether the place is a member that takes a text in PEM. Faults of such a text quote nothing but its labels.
         fileprivate var takesPEM: Bool {
             if case .pointer(let pointer) = self { pointer.hasSuffix("_pem") } else { false }
         }
@@ -110,10 +110,11 @@ struct Problem: Error {
     }
 
     let kind: Kind
-    /// What is wrong and what to do, in a sentence. Quotes nothing of the request that may be secret, nor do `errors`.
+    /// What is wrong and what to do, in a sentence. Neither this nor `errors` quotes a part of the request that may be
+    /// secret.
     let detail: String
     let errors: [(place: Place, detail: String)]
-    /// Further fields of the answer.
+    /// Further header fields of the answer, such as Retry-After.
     var fields: [(name: String, value: String)] = []
 
     init(
@@ -123,7 +124,8 @@ struct Problem: Error {
         self.kind = kind
         let quotesRequest = kind == .invalid || kind == .nameTaken
         self.detail = quotesRequest ? HarmlessText.message(detail) : detail
-        // Of a text in PEM, each line may be faulty, and the last one is short.
+        // A text in PEM in a wrong member can cause an error for each of its lines. `HarmlessText` would not hide the
+        // last line, which may be short.
         let quotesPEM = errors.contains { HarmlessText.isPEM($0.detail) && !$0.place.takesPEM }
         self.errors = errors.map { place, detail in
             let isHidden = quotesPEM && !place.takesPEM

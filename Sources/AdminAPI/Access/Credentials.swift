@@ -27,7 +27,7 @@ enum Credentials: Equatable {
     case bearer(String)
     /// The secret of a session, from the page's cookie.
     case session(String)
-    /// Several credentials, or of another kind.
+    /// Several tokens or several sessions, or a credential of another kind.
     case unusable
 
     init(_ request: AdminRequest) {
@@ -45,8 +45,8 @@ enum Credentials: Equatable {
         self = .bearer(String(words[1].drop { $0 == " " }))
     }
 
-    /// The token with this text among `tokens`; nil if there is none. Compares with each token in full, so the time
-    /// shows nothing about the tokens.
+    /// The token with this text among `tokens`; nil if there is none. Compares all bytes with every token, so the time
+    /// that it takes reveals nothing about the tokens.
     static func token(_ text: String, among tokens: [AccessToken]) -> AccessToken? {
         guard let digest = AccessSecret.token.digest(of: text).map({ SecretBytes($0) }) else { return nil }
         var found: AccessToken?

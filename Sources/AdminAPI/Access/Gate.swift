@@ -9,13 +9,15 @@ final class Gate: Sendable {
     private let wrongTokens = Mutex(WrongTokens())
     private let now: @Sendable () -> Int64
 
-    /// How old the record of the last use of a token or session may be, in seconds: each record is a write to the state.
+    /// The least time between two records of a token's or session's last use, in seconds, since each record is a write
+    /// to the state.
     private static let useSeconds: Int64 = 60
 
     /// `now` tells the present time, in seconds since 1970.
     init(now: @escaping @Sendable () -> Int64) { self.now = now }
 
-    /// What the request shows, for `identify`. A client that has shown a certificate needs nothing else.
+    /// The request's credentials, for `identify`: `.none` if the client has shown a certificate, which suffices. Throws
+    /// a problem (401 or 429) if the request has no usable credentials.
     func credentials(of request: AdminRequest) throws(Problem) -> Credentials {
         guard request.holder == nil else { return .none }
         let credentials = Credentials(request)
@@ -29,9 +31,10 @@ final class Gate: Sendable {
         return credentials
     }
 
-    /// The caller. Throws a problem (401) if the credentials are not valid.
+    /// The caller. Throws a problem (401 or 429) if the credentials are not valid.
     ///
-    /// - Parameter notesUse: Whether the token or session counts as used. A page that is only open is not.
+    /// - Parameter notesUse: Whether to record the use of the token or session. A page that only stays open in a
+    ///   browser does not count as a use.
     func identify(
         _ credentials: Credentials, _ request: AdminRequest, in store: any StateStore, notesUse: Bool = true
     ) throws -> Caller {

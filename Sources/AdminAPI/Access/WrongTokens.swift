@@ -3,7 +3,7 @@ struct WrongTokens: Sendable {
     /// How many wrong tokens a network may send in a minute.
     static let allowed = 10
     static let windowSeconds: Int64 = 60
-    /// The most networks that are remembered. Beyond, the one whose window ends first is forgotten.
+    /// The most networks that are remembered. When there are more, the network whose window ends first is forgotten.
     static let mostNetworks = 1000
 
     private struct Window {

@@ -1,21 +1,22 @@
 import PKI
 
-/// Decides what of a client's text an answer may contain. A key or token may have been pasted into any field, so only
-/// texts that can be neither go back.
+/// Decides what of a client's text an answer may contain. A key or token may have been pasted into any field, so an
+/// answer contains only texts that can be neither.
 enum HarmlessText {
-    /// The most characters of a word: those of a zone identifier of Cloudflare. Cloudflare's keys and tokens have at
-    /// least 37 characters, ours have 49, and the lines of a key in PEM have 64.
+    /// The most characters of a word that an answer may contain: as many as a zone identifier of Cloudflare has.
+    /// Cloudflare's keys and tokens have at least 37 characters, ours have 49, and the lines of a key in PEM have 64.
     private static let mostCharacters = 32
     private static let hidden = "…"
 
-    /// Whether a text has no word that may be a key or a token, and no credential of a URL.
+    /// Whether an answer may contain a text: it is no PEM, has no `@`, as in a URL with a password, and no word of it
+    /// can be a key or a token.
     static func contains(_ text: some StringProtocol) -> Bool {
         !isPEM(text) && !text.contains("@") && words(of: text).allSatisfy(isHarmless)
     }
 
     static func isPEM(_ text: some StringProtocol) -> Bool { text.contains("-----") }
 
-    /// A message with what it quotes of a client's text, but without words that may be secret.
+    /// A message that may quote a client's text. Words that may be secret are replaced by `…`.
     static func message(_ text: String) -> String {
         var shown = ""
         var rest = text[...]
@@ -33,7 +34,8 @@ enum HarmlessText {
         pointer.split(separator: "/").prefix(while: contains).map { "/\($0)" }.joined()
     }
 
-    /// The pointer to an unknown member of an object; to the object if the name may be more than a slip.
+    /// The pointer to an unknown member of an object. If the member's name may be a secret rather than a misspelt key,
+    /// the pointer to the object.
     static func pointer(toMember name: String) -> String {
         name.count <= mostCharacters && name.allSatisfy { ("a"..."z").contains($0) || $0 == "_" } ? "/\(name)" : ""
     }
@@ -52,7 +54,7 @@ enum HarmlessText {
         character.isLetter || character.isNumber || "-_+=".contains(character)
     }
 
-    /// Long words of lower-case letters alone are parts of host names.
+    /// A long word of nothing but lower-case letters and hyphens is taken for a part of a host name.
     private static func isHarmless(_ word: Substring) -> Bool {
         word.count <= mostCharacters || word.allSatisfy { ("a"..."z").contains($0) || $0 == "-" }
     }

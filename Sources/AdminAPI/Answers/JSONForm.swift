@@ -35,7 +35,7 @@ extension JSONForm where Value == Int64 {
 }
 
 extension JSONForm where Value == PlainValue {
-    /// Any value that is described elsewhere.
+    /// Any value. The schema says only its JSON type, such as "object".
     static func any(_ type: String) -> JSONForm { JSONForm(schema: .map([("type", .string(type))])) { $0 } }
 }
 
@@ -55,7 +55,7 @@ extension JSONForm {
     }
 }
 
-/// A member of an object.
+/// A member of an object in an answer: its name, its schema, and how it is written.
 struct JSONMember<Value>: Sendable {
     let name: String
     let schema: PlainValue
@@ -84,7 +84,7 @@ struct JSONMember<Value>: Sendable {
 }
 
 extension JSONForm {
-    /// An object, described once under `name`. All its members are always there.
+    /// An object. The OpenAPI document describes it once, under `name`. All its members are always present.
     static func object(_ name: String, _ summary: String, _ members: [JSONMember<Value>]) -> JSONForm {
         var definitions = members.reduce(into: [String: PlainValue]()) { all, member in
             all.merge(member.definitions) { first, _ in first }
@@ -101,7 +101,7 @@ extension JSONForm {
 }
 
 extension JSONForm {
-    /// An object that has further members besides those of `object`. `summary` and `others` describe it.
+    /// An object with `members`, and with further members, which `entries` returns and `others` describes.
     static func object(
         _ name: String, _ summary: String, _ members: [JSONMember<Value>], others: String,
         _ entries: @escaping @Sendable (Value) -> [PlainValue.Entry]

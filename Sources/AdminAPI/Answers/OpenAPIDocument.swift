@@ -92,7 +92,7 @@ enum OpenAPIDocument {
             ])
     }
 
-    /// What can be done with an item that a route has created: its answer's id is part of the paths of other routes.
+    /// The links from the answer of a route that creates an item: to the routes that have the item's id in their paths.
     private static func links(of route: Route, among routes: [Route]) -> [(String, PlainValue)] {
         guard route.method == "POST", route.answer.status == 201 else { return [] }
         let users = routes.filter { other in
@@ -110,7 +110,7 @@ enum OpenAPIDocument {
         return [("links", .map(links))]
     }
 
-    /// The fields that each change may have.
+    /// The header fields that a request for a change may have.
     private static let inFields = [
         ("If-Match", "The ETag of the item: the change is refused if the item has another ETag by now"),
         ("Idempotency-Key", "A text of the client's own: a request that is repeated with it is carried out once"),

@@ -2,11 +2,11 @@ import ConfigModel
 import Gateway
 import State
 
-/// The answer to a change. It follows from what was committed alone, so a repeated request gets the same one.
+/// The answer to a change. It follows only from what was committed, so a repeated request gets the same answer.
 struct ChangeAnswer: Sendable {
     let status: Int
     let item: ItemID
-    /// A certificate's number.
+    /// The number of a certificate; nil for other items.
     let number: Int64?
     let revision: Int
 
@@ -49,7 +49,7 @@ struct ChangeAnswer: Sendable {
 
     var response: AdminResponse { response(Self.form.write(self)) }
 
-    /// The answer with this body, if its status has one.
+    /// The response with this body. With status 204 there is no body.
     func response(_ body: PlainValue) -> AdminResponse {
         var fields = [(name: "Aegis-Revision", value: "\(revision)")]
         guard status != 204 else { return AdminResponse(status: status, fields: fields) }

@@ -4,8 +4,8 @@ import Operations
 import PKI
 import State
 
-/// Carries out a change: one at a time, under the lock for applying, in one commit together with its event and the answer
-/// to remember.
+/// Carries out a change while it holds the lock for applying, so there is one change at a time. One commit contains the
+/// change, its event, and the answer to remember for a repeated request.
 struct ChangeRun {
     private let call: Call
     /// The name of the route, from which the event's action is made.
@@ -46,7 +46,7 @@ struct ChangeRun {
         return response
     }
 
-    /// The tag of an item that was created or changed, for `If-Match`. Nil if the answer says nothing of what is in force.
+    /// The tag of the host or certificate that was created or changed, for `If-Match`. Nil after other changes.
     private func tag(of answer: ChangeAnswer) -> String? {
         guard [200, 201].contains(answer.status), [.host, .certificate].contains(answer.item.kind) else { return nil }
         let isHost = answer.item.kind == .host
@@ -78,7 +78,7 @@ struct ChangeRun {
             throw Problem(failure)
         }
         defer { change.lease?.release() }
-        // A deleted certificate has no number any more.
+        // This comes before the commit, since a deleted certificate has no number.
         let former = try number(of: change.item)
         let answer = RememberedAnswer(
             actor: actor, key: key?.text ?? "", request: digest, status: status, item: change.item, number: former,
@@ -107,7 +107,7 @@ struct ChangeRun {
         let words = call.request.values(of: "if-match").flatMap { $0.split(separator: ",") }
         let tags = words.map { String($0.trimmingBlanks) }
         guard !tags.isEmpty, !tags.contains("*") else { return }
-        // `…/renew` has the tag of what is renewed.
+        // The tag for `…/renew` is that of the item to renew.
         let reading = Routes.all.filter { $0.method == "GET" && call.path.text.hasPrefix($0.path.text) }
             .max { $0.path.text.count < $1.path.text.count }
         guard let current = try reading?.carryOut(call), tags.contains(current.tag) else {
@@ -135,7 +135,7 @@ struct IdempotencyKey: Equatable {
         text = value
     }
 
-    /// What makes requests the same.
+    /// Two requests are the same if they have the same method, target and body.
     static func digest(of request: AdminRequest) -> [UInt8] {
         Digest.sha256(Array("\(request.method) \(request.target)\n".utf8) + request.body)
     }

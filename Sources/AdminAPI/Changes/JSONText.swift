@@ -5,11 +5,12 @@ import ConfigModel
 struct JSONText {
     /// The most levels of nesting.
     static let mostLevels = 16
-    /// The most values, of all levels together. No item has nearly as many, and each costs much more than its bytes.
+    /// The most values, of all levels together. No item has nearly as many, and a value takes much more memory than its
+    /// bytes in the text.
     static let mostValues = 10_000
 
     struct Fault: Error, Equatable {
-        /// What is wrong, after "at byte …".
+        /// What is wrong. A message puts it after "at byte …, ".
         let reason: String
         /// How many bytes come before the fault.
         let offset: Int

@@ -3,10 +3,10 @@ import Gateway
 import Operations
 import State
 
-/// The page for people at a browser: what is wrong, what there is, and forms that do what the API's routes do.
+/// The page for people at a browser. It shows problems and all items, and its forms do what the API's routes do.
 ///
-/// The server writes whole pages, and each works without script. A browser gets them only with a session's cookie, which
-/// a link of `aegis-apply admin login` opens.
+/// The server writes whole pages, and each works without script. A browser gets them only with the cookie of a session.
+/// A link from `aegis-apply admin login` opens the session.
 struct AdminPage: Sendable {
     private let dependencies: AdminAPI.Dependencies
     private let gate: Gate
@@ -95,7 +95,7 @@ struct PageRoute: Sendable, Addressed {
         PageRoute(method: "GET", path: path, answer: answer)
     }
 
-    /// A page that is only good for changes.
+    /// A page with a form for a change. Throws a problem if the configuration does not allow changes.
     static func form(_ path: PathPattern, _ answer: @escaping @Sendable (PageCall) throws -> AdminResponse) -> PageRoute
     {
         get(path) { call in
@@ -125,15 +125,15 @@ struct PageCall {
 
     func query(_ name: String) -> String? { query.first { $0.name == name }?.value }
 
-    /// Whether the page may change anything.
+    /// Whether the configuration lets the page change anything.
     var mayChange: Bool { context.request.mayChange }
 
-    /// A page of the signed-in person.
+    /// A page with the navigation for the person who is logged in.
     func page(_ title: String, _ content: HTML, status: Int = 200) -> AdminResponse {
         PageShell.page(title, content, status: status, navigation: PageShell.navigation(self), event: latestEvent)
     }
 
-    /// Does what a route of the API does. `body` is the body that the route would be sent.
+    /// Carries out the API's route with this name. `body` is the JSON that a client of the API would send.
     func carryOut(
         _ name: String, _ parameters: [String: String] = [:], _ body: PlainValue = .object([]),
         query: [(name: String, value: String)] = []
@@ -142,7 +142,7 @@ struct PageCall {
         return try route.carryOut(call)
     }
 
-    /// A route of the API, and a call of it.
+    /// The API's route with this name, and the call for its `carryOut`.
     func call(
         _ name: String, _ parameters: [String: String] = [:], _ body: PlainValue = .object([]),
         query: [(name: String, value: String)] = []
@@ -152,18 +152,19 @@ struct PageCall {
         }
         var context = context
         context.parameters = parameters
-        // A form without script can't send a header field.
+        // A form without script can't send a header field, so it has the tag in a hidden field.
         if let tag = form[PageForm.tag] { context.request.fields.append(("if-match", tag)) }
         return (route, Call(path: route.path, query: try Query(query, route.query), body: body, context: context))
     }
 
-    /// The hidden fields of a form that changes an item: a change is refused if the item is no longer as the page shows
-    /// it. `route` reads the item. The script keeps the field up to date of a form that shows nothing of the item itself.
+    /// The hidden fields of a form that changes an item. Their tag makes the API refuse the change if the item is no
+    /// longer as the page shows it. `route` is the name of the route that reads the item. The script keeps the tag up
+    /// to date, so this suits only forms that show none of the item's values.
     func tagFields(_ route: String, _ id: String) throws -> HTML {
         "\(tokenField)<input type=\"hidden\" name=\"\(PageForm.tag)\" value=\"\(try tag(route, id))\" data-live=\"tag\">"
     }
 
-    /// The present tag of an item.
+    /// The present tag of an item. `route` is the name of the route that reads the item.
     func tag(_ route: String, _ id: String) throws -> String { try carryOut(route, ["id": id]).tag }
 
     /// The hidden field that each form of the page has.

@@ -4,7 +4,7 @@ import Operations
 import PKI
 import State
 
-/// A certificate, and the form that uploads one.
+/// The pages of a certificate, and the form that uploads one.
 enum CertificatePages {
     static let routes: [PageRoute] = [
         .get("/certificates/{id}") { call in try show(call, try details(call)) },
@@ -63,7 +63,7 @@ enum CertificatePages {
             """, status: failure?.kind.status ?? 200)
     }
 
-    /// `place` is where the file declares it.
+    /// `place` is where the file declares the certificate; nil if the API owns it.
     private static func facts(_ details: CertificateDetails, _ place: String?, _ now: Int64) -> HTML {
         let (certificate, facts) = (details.summary.certificate, details.summary.facts)
         return PageParts.facts([
@@ -77,7 +77,8 @@ enum CertificatePages {
         ])
     }
 
-    /// Where it is served although no host refers to it there; nil if nowhere.
+    /// A sentence about the names for which no host has a certificate of its own, so that clients get this one; nil if
+    /// there are none.
     private static func served(_ details: CertificateDetails) -> HTML? {
         guard !details.freeNames.isEmpty else { return nil }
         return """

@@ -6,7 +6,7 @@ import SystemPackage
 
 /// Where the file declares an item.
 enum FilePlace {
-    /// A larger text takes too long to parse for a page.
+    /// The largest text that is parsed to find the line. A larger one would delay the page too much.
     private static let maximumBytes = 1 << 20
 
     /// The file's path, and the line if the text that was applied last is known. Nil if nothing was ever applied.

@@ -3,7 +3,7 @@ import Gateway
 import Operations
 import State
 
-/// What has happened, and what is due.
+/// The pages with the events, and with the renewals that are due next.
 enum HistoryPages {
     static let routes: [PageRoute] = [.get("/events", events), .get("/renewals", renewals)]
 
@@ -22,7 +22,8 @@ enum HistoryPages {
         return call.page("Events", "<h1>Events</h1>\n\(try PageParts.events(shown, in: call.store))\n\(older)")
     }
 
-    /// A certificate that was never issued is one of a host.
+    /// A link to a certificate. One that was never issued has no page yet, so the link leads to the host of the same
+    /// name.
     private static func certificate(_ name: String, in store: any StateStore) throws -> HTML {
         let number = try store.number(ofCertificate: name)
         return number == nil ? "<a href=\"/hosts/\(name)\">\(name)</a>" : PageParts.certificateLink(name, number)

@@ -25,7 +25,7 @@ enum HostForm {
 
     private static func label(_ name: String) -> String { labels.first { $0.name == name }?.label ?? name }
 
-    /// `present` is the number of the host's own certificate.
+    /// `present` is the number of the host's own certificate; nil if it has none.
     static func fields(_ fields: PageFields, _ call: PageCall, present: Int64?) throws -> HTML {
         let boxes = flags.map { fields.box($0.label, $0.name) }
         let numbers = [("", "–")] + (try choices(call, present: present)).map { ("\($0.number)", $0.text) }
@@ -129,8 +129,8 @@ enum HostForm {
         ] + flags.map { ($0.name, .bool(form[$0.name] != nil)) }
     }
 
-    /// What is wrong with fields together, in the words of the form. `view` is the host that it changes; nil for a new
-    /// one.
+    /// The faults that only the whole form shows, such as an HSTS box ticked for a host without a certificate. `view`
+    /// is the host that the form changes; nil for a new host.
     static func faults(of form: PageForm, _ call: PageCall, _ view: HostView?) throws -> [(name: String, fault: String)]
     {
         var found: [(name: String, fault: String)] = []
@@ -159,7 +159,8 @@ enum HostForm {
         return found
     }
 
-    /// The fields in which a form differs from what a host has now, with that, for people.
+    /// The fields in which a form differs from the host's present settings. `theirs` is the present setting, as a text
+    /// for people.
     static func differences(_ form: PageForm, _ now: PageForm) -> [(name: String, theirs: String)] {
         labels.compactMap { name, _ -> (name: String, theirs: String)? in
             guard name != "domain", form.lines(name) != now.lines(name) else { return nil }

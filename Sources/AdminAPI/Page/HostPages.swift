@@ -4,7 +4,7 @@ import Operations
 import Reconciler
 import State
 
-/// A host, and the forms that add, change and delete one.
+/// The pages of a host, and the forms that add, change and delete one.
 enum HostPages {
     static let routes: [PageRoute] = [
         .get("/hosts/{id}") { call in try show(call, try HostRoutes.find(call.context)) },
@@ -16,7 +16,7 @@ enum HostPages {
         .post("/add/host", add),
     ]
 
-    /// A host's state as a word.
+    /// A host's state as a word, with its problem, warning or note.
     static func state(_ status: HostStatus) -> HTML {
         if let problem = status.problem { return "\(PageParts.mark("bad", "Problem")) \(problem)" }
         if let warning = status.warning { return "\(PageParts.mark("warning", "Warning")) \(warning)" }
@@ -61,7 +61,7 @@ enum HostPages {
         return next <= call.now ? "within a minute" : PageParts.time(next)
     }
 
-    /// The button that has a gateway try at once; nil if it has nothing to do.
+    /// The button that makes a gateway try again at once; nil if no gateway would try again anyway.
     private static func renewal(_ call: PageCall, _ view: HostView) throws -> HTML? {
         guard call.mayChange, view.failure?.nextTryAt != nil else { return nil }
         return PageParts.button(call.tokenField, "/hosts/\(view.name)/renew", "Try now")

@@ -6,7 +6,8 @@ import State
 
 /// Opens and ends sessions.
 ///
-/// The link shows a page whose button opens the session: what only looks at links, such as a preview, does not use it up.
+/// The link leads to a page whose button opens the session. So a program that only fetches links, such as a preview,
+/// does not use up the link.
 struct LoginPages {
     private let dependencies: AdminAPI.Dependencies
     private let gate: Gate
@@ -39,7 +40,8 @@ struct LoginPages {
             """)
     }
 
-    /// Opens a session. No page but the link's own may ask for it, so that nobody is logged in by another's link.
+    /// Opens a session. Only the link's own page may send this request. Otherwise a foreign page could log somebody in
+    /// with a link of its own.
     private func open(_ link: String, _ request: AdminRequest) throws -> AdminResponse {
         guard OriginRule.isProven(by: request) else {
             throw Problem(.foreignOrigin, "Open the link itself.")
@@ -103,7 +105,8 @@ struct LoginPages {
         return response
     }
 
-    /// The page for those without a session. `hadSession`: whether the browser has a cookie, which it then loses.
+    /// The page for those without a session. `hadSession`: whether the browser has a cookie, which the answer then
+    /// removes.
     static func isNeeded(hadSession: Bool) -> AdminResponse {
         PageShell.page(
             "Log in",

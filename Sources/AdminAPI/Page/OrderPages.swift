@@ -40,7 +40,7 @@ private struct OrderForm: Sendable {
     let route: String
     let note: String
     let texts: [(name: String, label: String)]
-    /// Choices of numbers are sent as numbers.
+    /// A chosen value that is a number is sent to the API as a number.
     let choices: [(name: String, label: String, values: [(value: String, label: String)])]
     let flags: [(name: String, label: String)]
 

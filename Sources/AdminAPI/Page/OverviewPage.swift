@@ -4,7 +4,7 @@ import Operations
 import Reconciler
 import State
 
-/// What needs somebody, and all hosts with their certificates.
+/// The first page: the problems, all hosts with their certificates, and the gateways.
 enum OverviewPage {
     static let routes: [PageRoute] = [.get("/", answer)]
 

@@ -7,10 +7,10 @@ struct FormFaults {
     private let labels: [(name: String, label: String)]
     /// By the field's name.
     private var faults: [String: [String]] = [:]
-    /// What is wrong with no field in particular.
+    /// The faults that belong to no field.
     private var others: [String] = []
 
-    /// The faults of the members that the fields stand for.
+    /// Assigns the problem's errors to the fields, by their JSON pointers.
     init(_ problem: Problem, _ labels: [(name: String, label: String)]) {
         self.problem = problem
         self.labels = labels
@@ -29,13 +29,13 @@ struct FormFaults {
         }
     }
 
-    /// A fault that the page itself has found. It takes the place of what the API says of the field, in its own words.
+    /// Sets a fault that the page itself has found. It replaces the API's errors for this field.
     mutating func set(_ fault: String, of name: String) { faults[name] = [fault] }
 
     /// What is wrong with a field; nil if nothing is.
     subscript(name: String) -> String? { faults[name]?.joined(separator: "; ") }
 
-    /// What was not done, and why. The faults lead to their fields. `more` follows them.
+    /// A box that says what was not done, and why. Each fault links to its field. `more` follows the faults.
     func alert(_ more: HTML? = nil) -> HTML {
         let fields = labels.compactMap { name, label in
             self[name].map { fault -> HTML in
@@ -50,7 +50,7 @@ struct FormFaults {
     }
 }
 
-/// Fields of a form, with what it has in them and what is wrong with it.
+/// Writes the fields of a form, with their values and faults.
 struct PageFields {
     let form: PageForm
     var faults: FormFaults?
@@ -80,7 +80,8 @@ struct PageFields {
 
     func lines(_ label: String, _ name: String) -> HTML { area(label, name, form.shown(name)) }
 
-    /// A field for a text in PEM, which can also be dropped or chosen, by script. Only certificates are sent back.
+    /// A field for a text in PEM, which script also takes from a file that is dropped or chosen. Only certificates are
+    /// sent back to the browser.
     func pem(_ label: String, _ name: String, isSecret: Bool = false) -> HTML {
         area(label, name, isSecret ? "" : form.certificates(name), takesFile: true)
     }

@@ -35,7 +35,7 @@ struct PageForm: Sendable {
 
     subscript(name: String) -> String? { values[name] }
 
-    /// The value that a page may show in a field. Of what was sent, only a text that can be no secret.
+    /// The value that a page may show in a field. Empty if a client has sent the value and it may be a secret.
     func shown(_ name: String) -> String {
         let text = values[name] ?? ""
         return !isSent || HarmlessText.contains(text) ? text : ""
@@ -51,12 +51,13 @@ struct PageForm: Sendable {
         return end.map { String(text[...$0]) }
     }
 
-    /// The lines of a value that are not empty.
+    /// The entries of a value, which blanks, line ends or commas separate.
     func lines(_ name: String) -> [String] {
         (values[name] ?? "").split(whereSeparator: { $0.isWhitespace || $0 == "," }).map(String.init)
     }
 
-    /// Decodes percent-encoded bytes, and blanks, which forms write as `+`. Nil for malformed ones.
+    /// Decodes percent-encoded bytes, and blanks, which forms write as `+`. Nil for malformed ones, and for a text that
+    /// is not UTF-8.
     private static func decoded(_ text: Substring) -> String? {
         var bytes: [UInt8] = []
         var rest = text.utf8[...]

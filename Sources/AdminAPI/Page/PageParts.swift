@@ -17,14 +17,14 @@ enum PageParts {
             """
     }
 
-    /// What is renewed is renewed when a third of its life is left.
+    /// Certificates are renewed when a third of their life is left, so a smaller share is a warning.
     private static func urgency(_ share: Int64) -> String { share < 10 ? "bad" : share < 33 ? "warning" : "good" }
 
     static func time(_ seconds: Int64) -> HTML {
         "<time datetime=\"\(UTCTime.rfc3339(seconds))\">\(UTCTime.text(seconds))</time>"
     }
 
-    /// A word for what a thing's state is, with its colour: `good`, `warning` or `bad`.
+    /// A word for a state, with its colour: `good`, `warning`, `bad` or `off`.
     static func mark(_ kind: String, _ word: String) -> HTML { "<span class=\"mark \(kind)\">\(word)</span>" }
 
     static func table(_ caption: String, _ columns: [String], _ rows: [[HTML]]) -> HTML {
@@ -88,19 +88,19 @@ enum PageParts {
     }
 
     private static func item(_ item: ItemID, isLinked: Bool) -> HTML {
-        // Of some kinds there is one item, which is named after the kind.
+        // Some kinds have only one item, which is named after the kind.
         let text = item.kind.rawValue == item.name ? item.name : "\(item.kind.rawValue) \(item.name)"
         return isLinked ? "<a href=\"/hosts/\(item.name)\">\(text)</a>" : "\(text)"
     }
 
-    /// Where to find what a change has made, and the word that says so there.
+    /// The page of the item that a change has made, with the parameter that makes the page say that it is saved.
     static func place(of answer: AdminResponse) -> String {
         let location = answer.fields.first { $0.name == "Location" }?.value ?? ""
         let place = location.hasPrefix("/api/v1/") ? String(location.dropFirst("/api/v1".count)) : "/"
         return "\(place)?\(Done.parameter)=\(Done.saved.rawValue)"
     }
 
-    /// What the change has done that led to this page; nil if no change did.
+    /// The message about the change that led to this page; nil if no change did.
     static func done(_ call: PageCall) -> HTML? {
         call.query(Done.parameter).flatMap(Done.init).map { done -> HTML in
             "<p role=\"status\">\(mark("good", "Done")) \(done.text)</p>"

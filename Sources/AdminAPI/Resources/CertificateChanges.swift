@@ -3,7 +3,7 @@ import Operations
 import PKI
 import State
 
-/// Stores, renews and deletes certificates of the API.
+/// The routes that store, renew, revoke and delete certificates.
 enum CertificateChanges {
     static let all: [Route] = [
         Route(
@@ -63,7 +63,7 @@ enum CertificateChanges {
     private static let chain = "cert_pem"
     private static let key = "key_pem"
 
-    /// The number in the path; 0, which no certificate has, for what is no number.
+    /// The certificate's number in the path. If the path has no number there, 0, which no certificate has.
     private static func number(_ call: Call) -> Int64 {
         call.parameters["id"].flatMap(CertificateRoutes.number) ?? 0
     }

@@ -96,7 +96,7 @@ enum CertificateRoutes {
         }
     }
 
-    /// The number that an id in a path stands for; nil for what is no number in its usual form.
+    /// The number that an id in a path stands for; nil unless the id is a number without `+` and leading zeros.
     static func number(_ id: String) -> Int64? { Int64(id).flatMap { "\($0)" == id ? $0 : nil } }
 
     private static func find(_ call: Call) throws -> NumberedCertificate {
@@ -142,11 +142,12 @@ struct CertificateDetails: Sendable {
     /// The domains of the hosts whose certificate it is.
     let hosts: [String]
     let progress: RenewalProgress?
-    /// In seconds since 1970, and not before it was stored; nil when nobody renews it.
+    /// When its renewal is due, in seconds since 1970, but not before it was stored. Nil when nobody renews it.
     let renewsAt: Int64?
-    /// See `CertificateUse.freeNames`.
+    /// Its names for which no host has a certificate of its own. Clients that ask for one of them get this certificate,
+    /// or another one with the name.
     let freeNames: [String]
-    /// What some clients refuse. A message puts the certificate's name before each.
+    /// Why some clients refuse the certificate. Each text continues a sentence that begins with the certificate's name.
     let warnings: [String]
 
     var isRenewed: Bool { renewsAt != nil }
@@ -180,7 +181,7 @@ struct CertificateDetails: Sendable {
 }
 
 extension JSONMember {
-    /// The member of a part, as a member of the whole.
+    /// Makes a member of a value from a member of one of its parts.
     init<Part>(copying member: JSONMember<Part>, _ part: KeyPath<Value, Part> & Sendable) {
         self.init(name: member.name, schema: member.schema, definitions: member.definitions) {
             member.write($0[keyPath: part])

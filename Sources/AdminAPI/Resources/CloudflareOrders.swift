@@ -166,7 +166,8 @@ enum CloudflareOrders {
         return Dictionary(entries.filter { $0.value != .null }.map { ($0.key, $0.value) }) { first, _ in first }
     }
 
-    /// Reads an order that was written in the language of the file. Faults are told by the names of the API.
+    /// Reads an order that was written in the language of the file. Faults point to the API's members, not to the
+    /// file's keys.
     private static func read(_ file: ItemFile) throws -> Configuration {
         do throws(ItemFaults) {
             return try file.configuration()

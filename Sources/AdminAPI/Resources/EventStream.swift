@@ -49,7 +49,7 @@ final class EventStream: AdminStream {
         return response
     }
 
-    /// The events since the last part. Ends when the client may no longer read.
+    /// The events since the last part. Returns `.end` if the client may no longer read.
     func part(from store: any StateStore, _ gate: Gate) throws -> AdminStreamPart {
         do {
             let credentials = request.holder == nil ? Credentials(request) : .none

@@ -1,14 +1,15 @@
 import ConfigModel
 import State
 
-/// The gateways that run by this state.
+/// The gateways that use this state.
 enum GatewayRoutes {
     static let all: [Route] = [
         .reading(
             "/api/v1/nodes", "listNodes", "The gateways that have reported in the last day, and which state they serve",
             .page(of: form)
         ) { call in
-            // The nodes come after the revision: otherwise a node that serves it could seem to serve an older one.
+            // The revision is read first. In the other order, a commit in between would make a node that is up to date
+            // look outdated.
             let revision = try call.store.revision()
             let nodes = try call.store.nodes()
             return Page(items: nodes.map { (node: $0, revision: revision, now: call.now) }, next: nil)

@@ -18,7 +18,7 @@ enum HostBody {
 
     // MARK: From the file
 
-    /// The settings of a host in the form of the API, without the certificate. `settings` are a record of the host.
+    /// The settings of a host in the form of the API, without the certificate. `settings` is the host's record.
     static func members(of settings: PlainValue) -> [PlainValue.Entry] {
         guard case .object(let entries) = settings else { return [] }
         return entries.flatMap { entry -> [PlainValue.Entry] in
@@ -115,7 +115,7 @@ enum HostBody {
         return sent
     }
 
-    /// Whether a client sends back what the API shows in place of a value.
+    /// Whether a client sends back the word that the API shows in place of a value.
     private static func hidesValues(_ settings: [PlainValue.Entry], _ direction: String) -> Bool {
         let set = PlainValue.object(settings)["headers"]?[direction]?["set"]
         guard case .object(let fields)? = set else { return false }
@@ -127,7 +127,8 @@ enum HostBody {
         settings.merged(with: .map([(certificate, .string(name))]))
     }
 
-    /// The place in the API's form of a place in the file's.
+    /// Converts a JSON pointer into a host as the file has it to one into a host as the API has it. `sendsCertificate`:
+    /// whether the client has sent a certificate, not the number of one.
     static func pointer(_ pointer: String, sendsCertificate: Bool) -> String {
         let parts = pointer.split(separator: "/", omittingEmptySubsequences: true)
         switch parts.first.map(String.init) {

@@ -71,7 +71,8 @@ enum HostChanges {
         }
     }
 
-    /// A certificate that was sent with a host. It takes the place of the host's present one, if no other host uses that.
+    /// The certificate that was sent with a host, ready to be stored. It replaces the host's present certificate if the
+    /// API owns the present one and no other host uses it.
     private static func store(
         _ texts: (chain: String, key: String), former: Host?, _ call: Call
     ) throws -> StoredCertificate {

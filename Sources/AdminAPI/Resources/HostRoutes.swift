@@ -71,7 +71,7 @@ struct HostView: Sendable {
     let owner: StoredItem.Owner
     let settings: [PlainValue.Entry]
     let status: HostStatus?
-    /// The number of the host's own certificate.
+    /// The number of the host's own certificate; nil while it has none.
     let certificateNumber: Int64?
     /// Nil unless the last try to obtain its certificate has failed.
     let failure: Failure?

@@ -61,8 +61,9 @@ enum SnapshotRoute {
             JSONMember("problem", .optional(.text), "Why it can't be used; null when it can") { $0.loss },
         ])
 
-    /// Hosts may set credentials as headers on the way to their upstreams. Of a secret that the file itself contained, a
-    /// record has a fingerprint, which would confirm a guess.
+    /// An item's settings without anything secret; nil if they can't be read. Values of headers that a host sets for
+    /// its upstreams may be credentials. In place of a secret that stood in the file, a record has a fingerprint, by
+    /// which a guess could be confirmed.
     private static func record(_ entry: Entry) -> PlainValue? {
         guard entry.id.kind == .host else {
             return (try? JSONText.value(of: entry.item.record)).map(withoutFingerprints)

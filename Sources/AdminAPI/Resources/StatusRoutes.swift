@@ -4,7 +4,7 @@ import Operations
 import PKI
 import State
 
-/// What is wrong, and what will be done when.
+/// What is wrong, and when certificates are renewed.
 enum StatusRoutes {
     /// The most problems and failures that one answer names.
     private static let named = 100

@@ -1,7 +1,6 @@
 import PKI
 
-/// A place in a list: the key of the item before it. Clients get it as a word without meaning, so that its content may
-/// change.
+/// A place in a list: the key of the item before it. For clients it is an opaque word, so its content may change.
 struct Cursor: Sendable, Equatable {
     /// The parts of the key, such as a time and a name. None contains a line feed.
     let parts: [String]

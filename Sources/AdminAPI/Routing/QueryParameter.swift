@@ -8,7 +8,7 @@ struct QueryParameter: Sendable {
     let schema: PlainValue
     /// Reads a value. Nil if it is invalid.
     let read: @Sendable (String) -> QueryValue?
-    /// What a value must be, to end the sentence that begins with its name.
+    /// What a value must be, as the end of a sentence that begins with the parameter's name, such as "must be a name".
     let expected: String
 
     static func text(
@@ -51,7 +51,7 @@ struct QueryParameter: Sendable {
             expected: "must be a time such as 2026-11-22T16:00:00Z")
     }
 
-    /// The two parameters of a list. Its cursors have `parts` parts.
+    /// The parameters `limit` and `cursor` of a list whose cursors have this number of parts.
     static func page(_ parts: Int = 1) -> [QueryParameter] {
         [
             .integer("limit", "The most items to answer", in: 1...1000, default: 100),

@@ -5,9 +5,8 @@ import ConfigModel
 /// A path has one spelling: no empty segments, no `.` and `..`, and no percent-encoded byte that could stand for itself.
 /// So a filter in front of the listener and the API can't read the same path differently.
 struct RequestPath: Equatable {
-    /// The segments, decoded.
     let segments: [String]
-    /// The query's parameters, decoded, in their order.
+    /// The query's parameters, in their order.
     let parameters: [(name: String, value: String)]
 
     /// Nil for a target that is not in its normal form.

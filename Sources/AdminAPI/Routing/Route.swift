@@ -3,8 +3,8 @@ import Gateway
 import Operations
 import State
 
-/// One thing that the API does, as data: how it is asked for, who may, and what it answers. The OpenAPI document follows
-/// from the routes.
+/// One endpoint of the API, as data: its method and path, who may use it, and what it answers. The OpenAPI document
+/// follows from the routes.
 struct Route: Sendable, Addressed {
     let method: String
     let path: PathPattern
@@ -16,12 +16,12 @@ struct Route: Sendable, Addressed {
     let query: [QueryParameter]
     /// The JSON Schema of the body that is sent; nil for no body.
     var body: PlainValue?
-    /// The media types of which the body may be.
+    /// The media types that the body may have.
     var bodyTypes = ["application/json", "application/merge-patch+json"]
     let answer: Answer
     let carryOut: @Sendable (Call) throws -> AdminResponse
 
-    /// The body of a good answer.
+    /// A successful answer, as the OpenAPI document describes it.
     struct Answer: Sendable {
         var status = 200
         let summary: String

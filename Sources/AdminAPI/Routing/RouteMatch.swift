@@ -1,4 +1,4 @@
-/// What answers requests with a method and with certain paths.
+/// A route of the API or of the page, found by method and path.
 protocol Addressed {
     var method: String { get }
     var path: PathPattern { get }
@@ -11,7 +11,7 @@ enum RouteMatch<Entry: Addressed> {
     case otherMethods([String])
     case nothing
 
-    /// HEAD is answered as GET. A path that is spelled out hides a pattern that it fits too.
+    /// HEAD is answered as GET. If a path fits several patterns, those with the fewest parameters count.
     init(_ method: String, _ path: RequestPath, among routes: [Entry]) {
         let method = method == "HEAD" ? "GET" : method
         let all = routes.compactMap { route in route.path.match(path.segments).map { (route: route, parameters: $0) } }

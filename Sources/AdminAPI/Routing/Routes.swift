@@ -1,4 +1,4 @@
-/// All that the API does.
+/// The API's routes. A route that is missing in this list does not exist for clients.
 enum Routes {
     static let all: [Route] =
         [
