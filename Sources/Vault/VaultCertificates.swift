@@ -58,15 +58,16 @@ package struct VaultCertificate: Sendable {
     package let chain: CertificateChain
     /// The CA certificates in the answer, including roots. Empty if Vault does not know the chain.
     package let authorities: [Certificate]
-    /// A line for each way in which Vault did not follow the order, and for each oddity in its answer.
+    /// A line for each of Vault's warnings, for each name of the order that the certificate lacks, and for each oddity
+    /// in the answer.
     package let notes: [String]
     /// Whether the answer to an earlier try was lost. Vault may then have signed another certificate, which is never
     /// used and does no harm.
     package let mayHaveOrphan: Bool
 
-    /// When to renew the certificate, in seconds since 1970: after two thirds of its lifetime, and up to a fifteenth of
-    /// it later, spread by `jitter`, a hash. The certificate's own dates are used, since Vault may have shortened the
-    /// lifetime.
+    /// When to renew the certificate, in seconds since 1970: after two thirds of its lifetime, plus up to a fifteenth
+    /// of the lifetime. `jitter`, a hash, decides how much is added. The certificate's own dates are used, since Vault
+    /// may have shortened the lifetime.
     package func renewAt(jitter: UInt64) -> Int64 { Self.renewAt(chain, jitter: jitter) }
 
     /// When to renew the leaf of a chain, in seconds since 1970.

@@ -16,7 +16,8 @@ struct VaultCall {
     var mayBeMissing = false
 }
 
-/// An answer to a call.
+/// Vault's answer before its JSON is read. Its status is 2xx, or 404 if `VaultCall.mayBeMissing` allows that; for other
+/// statuses `send` throws an error.
 struct VaultReply {
     let status: Int
     let body: [UInt8]
@@ -25,7 +26,8 @@ struct VaultReply {
     /// Secrets of the call. The answer might quote them.
     let secrets: [SecretBytes]
 
-    /// Reads the answer's JSON.
+    /// Reads the answer's JSON. Throws an error of the kind `malformed` if it has another form. `action` is the call's,
+    /// for messages.
     func read<Content: Decodable>(
         _ type: Content.Type, for action: String
     ) throws(VaultError) -> VaultEnvelope<Content> {
@@ -65,7 +67,7 @@ package struct VaultClient: Sendable {
 
     /// - Parameters:
     ///   - jitter: A number that differs between clients, so that they don't repeat calls at the same time.
-    ///   - wait: Sleeps before a call is repeated. The cause says in words of ours why the last answer was of no use.
+    ///   - wait: Sleeps before a call is repeated. `cause` says why the last answer was of no use, without secrets.
     ///   - now: Returns seconds since 1970.
     /// - Throws: If the address or the CAs can't be used.
     package init(

@@ -15,7 +15,8 @@ struct SecretText: Decodable, Sendable {
 struct VaultEnvelope<Content: Decodable>: Decodable {
     let data: Content?
     let auth: VaultAuth?
-    /// Ways in which Vault did not follow the call. A call never fails because of them.
+    /// Vault's warnings, such as that it ignored a parameter or shortened the validity. A call never fails because of
+    /// them.
     @IfReadable private var warnings: [String]?
     @IfReadable private var leaseID: String?
 

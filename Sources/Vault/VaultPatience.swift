@@ -1,7 +1,7 @@
 /// Decides how often a call is repeated if the server is in trouble: twice, after 1 to 1.5 s, as Vault's own client
 /// does it (api/client.go), or after the delay in Retry-After. This type does no I/O.
 struct VaultPatience {
-    /// No try begins later than this after the first one.
+    /// The longest time from the beginning of the first try to that of the last one.
     let budget: Duration
     private(set) var tries = 0
     private var jitter: UInt64

@@ -45,7 +45,8 @@ struct VaultRefusal {
         return (body.errors ?? []).isEmpty
     }
 
-    /// Go programs write an error in several lines, such as "1 error occurred:\n\t* permission denied\n\n".
+    /// Makes one line of a message. From a message as Go programs write it, such as "1 error occurred:\n\t* permission
+    /// denied\n\n", it takes "permission denied".
     private static func line(_ text: String) -> String {
         let words = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
         let start = "1 error occurred: * "

@@ -19,7 +19,7 @@ package struct VaultSecretPlace: Sendable, Hashable {
     var name: String { "'\(mount.oneLine(limit: 100))/\(path.oneLine(limit: 200))'" }
 }
 
-/// The state of a secret's newest version. The number is the version's.
+/// The state of a secret's newest version. The number that a case contains is the version's number.
 package enum VaultSecretVersion: Sendable, Equatable {
     case present(Int64)
     /// The version was deleted, and can be undeleted.
@@ -43,7 +43,7 @@ package struct VaultSecretContent: Sendable {
     package let version: Int64?
 }
 
-/// The version of a KV mount.
+/// Whether a KV mount keeps versions of its secrets (KV version 2) or not (version 1).
 enum VaultEngine: Sendable {
     case unversioned
     case versioned

@@ -36,9 +36,9 @@ package struct VaultTokenLife: Sendable, Equatable {
     /// greatest age (`max_ttl`). Vault shortens such renewals without an error, so each further one would give less.
     package var isCapped: Bool { seconds != 0 && seconds < fullSeconds - fullSeconds / 3 }
 
-    /// When to renew or replace the token: after two thirds of its lifetime, and up to a fifteenth of it later, spread
-    /// by `jitter`, a hash. Vault's own client does the same (api/lifetime_watcher.go). Nil if the token does not
-    /// expire.
+    /// When to renew or replace the token: after two thirds of its lifetime, plus up to a fifteenth of the lifetime.
+    /// `jitter`, a hash, decides how much is added. Vault's own client does the same (api/lifetime_watcher.go). Nil if
+    /// the token does not expire.
     package func dueAt(jitter: UInt64) -> Int64? {
         guard seconds != 0 else { return nil }
         let spread = Double(jitter >> 11) / Double(1 << 53)
@@ -76,8 +76,8 @@ struct VaultToken: Sendable {
     init(_ secret: SecretBytes, _ facts: VaultTokenFacts, at now: Int64) {
         self.secret = secret
         let full = max(facts.createdSeconds ?? 0, facts.seconds)
-        // A renewable token may be valid for a short time only because it is old. That does not show that its renewals
-        // are capped, so its full lifetime counts from now on.
+        // An old token may have little of its lifetime left although Vault still renews it in full. So for a renewable
+        // token, the rest of its lifetime counts as its full lifetime.
         let isRenewable = facts.isRenewable ?? false
         life = VaultTokenLife(
             grantedAt: now, seconds: facts.seconds, fullSeconds: isRenewable ? facts.seconds : full,
