@@ -30,7 +30,7 @@ package struct FileMark: Sendable, Equatable {
     }
 }
 
-/// A file's whole content, and the marks of the open file before and after reading.
+/// The content that was read from a file, and the marks of the open file before and after reading.
 package struct FileReading: Sendable {
     package let content: SecretBytes
     package let before: FileMark

@@ -32,7 +32,7 @@ package struct ListFiles: Sendable {
     package struct Pending: Error {}
 
     private struct Entry {
-        /// The version of the content that was last handed out.
+        /// The version of the content in the last request.
         var asked: Int
         /// The version of the content that was last parsed; 0 if none was.
         var parsed = 0
@@ -47,7 +47,7 @@ package struct ListFiles: Sendable {
 
     package init() {}
 
-    /// The files whose first content is being parsed.
+    /// Whether the first content of a file is still being parsed.
     package var isPending: Bool { entries.values.contains { $0.parsed == 0 } }
 
     /// The earliest next update among each file's lists, in seconds since 1970, by path. A list is overdue from its

@@ -111,7 +111,7 @@ package struct WatchedFile: Sendable {
     private var tooLarge: String { "it is larger than \(limit >> 20) MiB" }
 }
 
-/// Why a file can't be used, or an identity that is made from files.
+/// Why a file, or an identity that is made from files, can't be used.
 package struct MaterialFailure: Error, Sendable, Equatable, CustomStringConvertible {
     /// The reason in one line for operators, without secrets.
     package let reason: String

@@ -21,7 +21,8 @@ package struct Identity: Sendable {
     /// The earliest expiry among the chain's certificates, in seconds since 1970.
     package var expiresAt: Int64 { chain.expiresAt }
 
-    /// Whether the certificate's extended key usages allow it to be used by clients, or by servers.
+    /// Whether the certificate may be used for this purpose by its extended key usages. Without any, it may be used for
+    /// both.
     package func isFor(_ purpose: PeerRules.Purpose) -> Bool {
         let usage =
             switch purpose {
