@@ -6,7 +6,7 @@ import PKI
 /// The secrets that give access to the admin API and its page. Each is a prefix and 32 random bytes as 43 characters of
 /// base64url.
 ///
-/// The text is random, so a plain SHA-256 keeps it from those who read the state: there are no likely texts to try.
+/// The state keeps a plain SHA-256 of the text. It does not reveal the text, since a random text can't be guessed.
 package enum AccessSecret {
     /// A program's token. The prefix lets programs that search for leaked secrets find tokens.
     case token

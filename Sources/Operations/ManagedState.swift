@@ -16,7 +16,7 @@ package struct ManagedState {
     package private(set) var unrenewed: [String: ManagedCertificate] = [:]
     package let store: any StateStore
 
-    /// With `names`, only what decides about certificates of these names is certain to be read.
+    /// If `names` is given, only the facts about the certificates with these names are certain to be complete.
     package init(_ store: any StateStore, only names: [String]? = nil) throws {
         self.store = store
         progress = Dictionary(try store.renewals().map { ($0.certificate, $0) }) { $1 }
@@ -37,7 +37,7 @@ package struct ManagedState {
     private static let mostSingleNames = 100
 
     private mutating func readAll() throws {
-        // From revision 0 all items come.
+        // The changes since revision 0 contain all items.
         _ = try store.readChanges(since: 0) { change in
             switch change {
             case .item(let id, let item): note(id, item)
@@ -106,16 +106,16 @@ package struct ManagedState {
     }
 
     /// From when on a certificate that could not be obtained is needed, in seconds since 1970. It is never needed when
-    /// its host is disabled. When the stored certificate is good and only a forced renewal has failed, it is needed when
-    /// that one is due.
+    /// its host is disabled. When the stored certificate is good and only a forced renewal has failed, it is needed
+    /// when the stored one is due.
     func isNeededFrom(_ name: String) -> Int64 {
         if isLeft(name) { return .max }
         guard let certificate = certificates[name] ?? unrenewed[name] else { return stored[name] == nil ? .min : .max }
         return wantedFrom(certificate)
     }
 
-    /// When each certificate that Aegis renews is due, with a failed try's delay, the next first. Times are in seconds
-    /// since 1970.
+    /// When each certificate that Aegis renews is due, the next first. The delay after a failed try is included. Times
+    /// are in seconds since 1970.
     package func calendar() -> [(certificate: ManagedCertificate, facts: CertificateFacts?, dueAt: Int64)] {
         certificates.values.map { certificate in
             let facts = stored[certificate.name]

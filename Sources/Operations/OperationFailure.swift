@@ -13,11 +13,11 @@ package struct OperationFailure: Error, Sendable {
         case nameTaken
         /// Other items use the item.
         case inUse
-        /// The item's present state does not allow it.
+        /// The item's present state does not allow the operation.
         case notPossible
     }
 
-    /// A fault in what was given.
+    /// A fault in the given settings or certificate.
     package struct Fault: Sendable, Equatable {
         /// The place: a JSON pointer (RFC 6901).
         package var pointer: String

@@ -44,7 +44,8 @@ package struct CertificateUse {
         }
     }
 
-    /// What some clients refuse. A message puts the certificate's name before each. `chains` must be of the same state.
+    /// Why some clients refuse the certificate. Each text continues a sentence that begins with the certificate's name.
+    /// `chains` must be of the same state.
     package func warnings(_ chains: inout ChainFaults) -> [String] {
         let chain = try? CertificateChain(pem: certificate.chain)
         let authority =
@@ -52,7 +53,7 @@ package struct CertificateUse {
         return [chains.doubt(of: certificate), authority].compactMap(\.self)
     }
 
-    /// Why nobody renews it.
+    /// The failure for a request to renew the certificate, when nobody renews it.
     var obstacle: OperationFailure {
         if certificate.owner == .api, HostCertificate(record: certificate.record) == nil {
             return OperationFailure(

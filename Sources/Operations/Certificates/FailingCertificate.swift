@@ -6,7 +6,7 @@ package struct FailingCertificate: Sendable {
     /// When it is tried again, in seconds since 1970; nil when nobody tries it.
     package let nextTryAt: Int64?
     package let isDue: Bool
-    /// Whether a gateway runs that tries it.
+    /// Whether any gateway is running, which would try it.
     package let hasGateway: Bool
     /// Whether the certificate is needed now. It is not needed when the stored certificate is good and only a forced
     /// renewal has failed.

@@ -28,7 +28,7 @@ extension ManagedState {
         return .noCertificate(name, among: certificates.keys.sorted())
     }
 
-    /// The ACME issuer of that name.
+    /// The settings of the ACME issuer with this name. Throws if the state has none.
     package func acmeIssuer(named name: String) throws(OperationFailure) -> ACMEIssuer {
         if let settings = issuers[name]?.settings as? ACMEIssuer { return settings }
         let names = issuers.values.filter { $0.settings is ACMEIssuer }.map(\.name).sorted()
@@ -37,9 +37,9 @@ extension ManagedState {
             hint: names.isEmpty ? "aegis-apply puts them there" : "there are: \(names.joined(separator: ", "))")
     }
 
-    /// Whether to ask the CA of a certificate for renewal advice when an operator wants to know what is due: the
-    /// certificate is not due yet, and there is no pause. A pause follows a renewal that advice has caused, and an
-    /// answer without advice. Where there is advice, the CA is asked again, since it may have changed its mind.
+    /// Whether to ask the CA of a certificate for renewal advice, before a command decides what is due. The CA is not
+    /// asked if the certificate is due already, or during a pause. A pause follows a renewal that advice has caused,
+    /// and an answer without advice. A CA that has given advice is asked again, since it may have changed its mind.
     package func mayBeAdvised(_ certificate: ManagedCertificate, now: Int64) -> Bool {
         guard let facts = stored[certificate.name], facts.source.provider?.givesAdvice == true,
             !isWanted(certificate, now: now)

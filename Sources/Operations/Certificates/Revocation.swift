@@ -21,11 +21,11 @@ package struct Revocation: Sendable {
         case rests
         /// It is served until another takes its place, which a gateway sees to.
         case isReplaced
-        /// It is served on, and nobody replaces it.
+        /// It is still served, and nobody replaces it.
         case isServedOn
     }
 
-    /// Throws when no CA could be asked. `issuers` are all issuers in the state, by name.
+    /// Throws when no CA could be asked. `known` are all issuers in the state, by name.
     package init(
         of certificate: StoredCertificate, _ reason: RevocationReason, among known: [String: Issuer]
     ) throws(OperationFailure) {
@@ -45,7 +45,7 @@ package struct Revocation: Sendable {
         issuers = issued.isEmpty ? all : issued
     }
 
-    /// Asks the CAs. `asking` makes each call, and can tell meanwhile what is waited for.
+    /// Asks the CAs. `asking` makes each call, and can report meanwhile which CA it waits for.
     ///
     /// - Returns: What identifies the certificate at the CA, for a message.
     package func carryOut(
@@ -89,7 +89,7 @@ package struct Revocation: Sendable {
     }
 }
 
-/// The words for the reasons of a revocation that operators give (RFC 5280 section 5.3.1).
+/// The reasons for a revocation that operators can give (RFC 5280 section 5.3.1).
 package enum RevocationWord: String, CaseIterable, Sendable {
     case unspecified
     case keyCompromise = "key-compromise"

@@ -88,7 +88,7 @@ package struct LoadedIdentity: Sendable {
         certificates.compactMap { try? PeerCertificate(der: $0) }
     }
 
-    /// When the first certificate of the chain expires, in seconds since 1970; nil if it could not be read.
+    /// The earliest expiry among the chain's certificates, in seconds since 1970; nil if the chain could not be read.
     package var expiresAt: Int64? { chain.compactMap(\.notAfter).min() }
 
     private static func condition(
@@ -113,7 +113,7 @@ package struct LoadedIdentity: Sendable {
 
     // MARK: Texts
 
-    /// The kind of the identity's source, in the file's word.
+    /// The kind of the identity's source, as the file writes it; empty if the record can't be read.
     package var source: String {
         switch settings?.source {
         case .files?: "file"

@@ -10,7 +10,7 @@ package struct RevocationListStatus: Sendable {
     package let path: String
     /// The hosts that use the file.
     package private(set) var hosts: [String] = []
-    /// The lists of the file that are past their next update, and whose hosts have no other list in their place.
+    /// The lists of the file that are past their next update and that no up-to-date list of the same host replaces.
     package private(set) var overdue: [Overdue] = []
     private var lists: [RevocationList] = []
     /// Why the file can't be used; nil if it can, or this user may not read it.
@@ -33,7 +33,8 @@ package struct RevocationListStatus: Sendable {
             for path in paths {
                 found[path, default: RevocationListStatus(path, in: directory)].hosts.append(host.domain.text)
             }
-            // A list may be overdue in one host and replaced by that of another file in the next.
+            // Each host is examined for itself: a list may be overdue for one host, while an up-to-date list in another
+            // file replaces it for the next host.
             let overdue = RevocationList.overdue(paths.flatMap { found[$0]?.lists ?? [] }, now: now)
             for path in paths { found[path]?.note(overdue, host.domain.text, settings.overdueLists) }
         }
@@ -75,7 +76,7 @@ package struct RevocationListStatus: Sendable {
         }
     }
 
-    /// What hosts accept although it should be mended, a line for each.
+    /// The overdue lists that hosts accept nevertheless, a line for each.
     package var notes: [String] {
         overdue.filter { !$0.refuses }.map { "\(sentence(of: $0)), which \(Self.names($0.hosts)) accepts" }
     }

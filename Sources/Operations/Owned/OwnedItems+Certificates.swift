@@ -23,7 +23,7 @@ package struct SentCertificate: Sendable {
 }
 
 extension OwnedItems {
-    /// The places of a certificate's parts, in faults.
+    /// The JSON pointers by which faults name the chain and the key.
     package struct Places: Sendable {
         package let chain: String
         package let key: String
@@ -104,7 +104,7 @@ extension OwnedItems {
             faults: sent.name == nil ? [] : [OperationFailure.Fault(at: "/name", "is taken")])
     }
 
-    /// Whether a certificate has the name, or will be given it.
+    /// Whether a certificate has the name, in force or kept, or one that is made for a host will have it.
     func isTaken(_ name: String) throws -> Bool {
         try store.certificate(named: name) != nil || store.keptCertificate(named: name) != nil
             || store.item(ItemID(.host, name)).flatMap { Host(record: $0.record) }?.sslMode == .letsencrypt
@@ -146,7 +146,7 @@ extension OwnedItems {
         return Change(item: id, mutations: [.deleteItem(id)])
     }
 
-    /// Has a gateway renew a certificate soon, due or not.
+    /// Makes a gateway renew a certificate soon, even if it is not due.
     package func renewCertificate(numbered number: Int64) throws -> Change {
         let use = try certificate(numbered: number)
         let facts = use.certificate.facts
@@ -158,7 +158,7 @@ extension OwnedItems {
             ])
     }
 
-    /// Has a gateway obtain the certificate of a host soon: renew it, or try again what has failed.
+    /// Makes a gateway obtain or renew the certificate of a host soon, even if it waits after a failure.
     package func renewCertificate(ofHost name: String) throws -> Change {
         guard let host = try store.item(ItemID(.host, name)).flatMap({ Host(record: $0.record) }) else {
             throw OperationFailure(.missing, "there is no host with this domain")
@@ -174,7 +174,7 @@ extension OwnedItems {
             item: ItemID(.certificate, own), mutations: [.requestRenewal(certificate: own, fingerprint: nil, now: now)])
     }
 
-    /// Has the CA of a certificate revoke it. `issuance` reads the issuers' secrets and asks the CA, which may take long.
+    /// Asks the CA of a certificate to revoke it, which may take long. `issuance` is the context for this call.
     package func revokeCertificate(
         numbered number: Int64, _ reason: RevocationWord, _ issuance: IssuanceContext
     ) throws -> Change {

@@ -5,10 +5,10 @@ import State
 
 /// Orders at Cloudflare with a credential that comes with the request and is not stored.
 extension OwnedItems {
-    /// Has Cloudflare's Origin CA issue a certificate, which is stored and not renewed. It gets `name`, or a name that
-    /// follows from the order. So a request that is repeated after a crash finds the order that it had begun.
+    /// Orders a certificate of Cloudflare's Origin CA, which is stored and not renewed. Its name is `name`, or a name
+    /// that follows from the order. So a request that is repeated after a crash finds the order that it had begun.
     ///
-    /// `context` reads and writes the journal. This may take as long as Cloudflare does.
+    /// `context` reads and writes the journal. The call waits for Cloudflare's answer.
     package func orderOrigin(
         _ settings: CloudflareOriginIssuer, for names: [CertificateName], named name: String?,
         _ context: IssuanceContext
@@ -44,7 +44,7 @@ extension OwnedItems {
             "\(certificate.validityDays)", "\(certificate.cloudflareBranding)",
             certificate.hosts.map(\.text).sorted().joined(separator: " "),
         ].joined(separator: "\n")
-        // No name in the file has a blank.
+        // No name in the file has a blank, so this name can't be one of them.
         let name = "api \(Digest.sha256Text(Array(order.utf8)).prefix(16))"
         do throws(IssuanceFailure) {
             let (pack, lease) = try EdgePacks(context).orderOnce(certificate, named: name)

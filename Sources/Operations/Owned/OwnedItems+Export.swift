@@ -22,7 +22,7 @@ extension OwnedItems {
         }
         var certificates: [StoredCertificate] = []
         try store.forEachCertificate { certificate in
-            // A host's own certificate follows from the host.
+            // A certificate that was made for a host is left out, since the host's settings are enough to obtain it.
             guard certificate.owner == .api, NamedCertificate(record: certificate.record) != nil else { return }
             certificates.append(certificate)
         }

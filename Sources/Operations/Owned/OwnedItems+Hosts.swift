@@ -11,7 +11,7 @@ extension OwnedItems {
         return put(host, with: certificate, besides: [])
     }
 
-    /// Replaces the settings of a host.
+    /// Replaces the settings of a host by `settings`, which are written as in the file. The domain must stay the same.
     package func changeHost(
         _ name: String, to settings: PlainValue, with certificate: StoredCertificate? = nil
     ) throws -> Change {
@@ -43,7 +43,7 @@ extension OwnedItems {
         return Change(item: id, mutations: [.deleteItem(id)] + (try deletionOfOwn(name)))
     }
 
-    /// A host that the API may change.
+    /// A host that the API may change. Throws an OperationFailure if there is none, or if the file declares it.
     package func ownedHost(_ name: String) throws -> Host {
         let id = ItemID(.host, name)
         guard let item = try store.item(id) else {
@@ -63,7 +63,8 @@ extension OwnedItems {
             item: id, mutations: stored + [.putItem(id, owner: .api, record: host.record(.compact).json())] + besides)
     }
 
-    /// The certificate that was made for a host of the API has the host's name and owner.
+    /// The mutation that deletes the certificate made for a host of the API; none if there is no such certificate. It
+    /// has the host's name and owner.
     private func deletionOfOwn(_ name: String) throws -> [StateMutation] {
         guard let own = try store.certificate(named: name), own.owner == .api,
             HostCertificate(record: own.record) != nil
@@ -94,7 +95,7 @@ extension OwnedItems {
         return host
     }
 
-    /// The names of a host that can be read, with their places.
+    /// The names of a host that can be read, with their JSON pointers.
     private static func names(in settings: PlainValue) -> [(pointer: String, name: DomainName)] {
         var texts = [(pointer: "/domain", value: settings["domain"])]
         if case .list(let aliases)? = settings["aliases"] {
@@ -106,7 +107,7 @@ extension OwnedItems {
         }
     }
 
-    /// The host beside all that it may refer to.
+    /// A file with the host and the items that it may refer to, so that the file's rules can be checked.
     private func file(
         of settings: PlainValue, _ record: [UInt8], with certificate: StoredCertificate?
     ) throws -> ItemFile {
@@ -117,7 +118,8 @@ extension OwnedItems {
         for (kind, section) in sections {
             for (name, item) in try store.items(of: kind) { file.add(item.record, named: name, to: section) }
         }
-        // Of certificates, only the one that the host names, and one that takes the name of the one made for the host.
+        // Two certificates matter: the one that the host refers to, and one whose name is the host's domain. The latter
+        // would have the name of the certificate that is made for the host.
         var names: Set<String> = []
         for key in ["certificate", "domain"] {
             if case .string(let name)? = settings[key] { names.insert(name) }
@@ -148,7 +150,8 @@ extension OwnedItems {
         }
     }
 
-    /// The rules of the file know the names of issued certificates alone; those of uploaded ones are in the state.
+    /// Refuses a host that refers to an uploaded certificate without all of the host's names. The file's rules can't
+    /// check this, since they don't know the names of uploaded certificates, which are in the state.
     private func refuseUncovered(_ host: Host, with certificate: StoredCertificate?) throws {
         guard let name = host.certificate else { return }
         let named = certificate?.name == name ? certificate : try store.certificate(named: name)
@@ -163,7 +166,7 @@ extension OwnedItems {
 }
 
 extension StoredItem.Owner {
-    /// Follows the item's name and `which`.
+    /// Continues a text such as "host 'x', which …".
     fileprivate var words: String {
         switch self {
         case .file: "the file declares"

@@ -19,7 +19,7 @@ package struct OwnedItems {
     package struct Change {
         package let item: ItemID
         package let mutations: [StateMutation]
-        /// What the event about it says besides who did it.
+        /// Further facts for the event about the change.
         package var details: [String: String] = [:]
         /// Must be held until the commit, and then be released.
         package var lease: LeaseKeeper?

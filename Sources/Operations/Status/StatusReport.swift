@@ -5,7 +5,7 @@ import SystemPackage
 
 /// What is wrong in a state, and whether anybody must act.
 package struct StatusReport: Sendable {
-    /// Without the kept certificates and the renewals, in a report of `StatusReports`.
+    /// In a report that `StatusReports` made, this lacks the kept certificates and the renewals.
     package let snapshot: StateSnapshot
     package let gateways: FleetStatus
     /// Sorted by name.
@@ -13,7 +13,7 @@ package struct StatusReport: Sendable {
     /// Sorted by name.
     package let failing: [FailingCertificate]
     package let edge: [EdgeStatus]
-    /// Sorted by name. Read by this process, so its user and its environment count.
+    /// Sorted by name. They are read by this process, with its user's permissions and its environment.
     package let identities: [LoadedIdentity]
     /// The files of revocation lists, sorted by path.
     package let lists: [RevocationListStatus]
@@ -65,7 +65,8 @@ package struct StatusReport: Sendable {
             + hosts.compactMap { host in host.problem.map { ("host:\(host.name)", $0) } }
     }
 
-    /// What a gateway reports, but for identities, whose own problems have it.
+    /// The problems that a gateway reports, each with the gateway as its item. Those of identities are left out, since
+    /// `LoadedIdentity.problem` contains them.
     private static func reported(by node: GatewayNode, _ identities: [LoadedIdentity]) -> [(String, String)] {
         let gateway = "gateway:\(node.machine)"
         guard !node.troubles.isEmpty else {
@@ -89,8 +90,8 @@ package struct StatusReport: Sendable {
 
 extension StateStore {
     /// What is wrong with the chains of certificates in force, by certificate name. `faults` say why clients refuse a
-    /// chain. `doubts` say what some clients refuse, or all will; they are looked for if `files` reads the operator's own
-    /// certificates. `now` is in seconds since 1970.
+    /// chain. `doubts` say why some clients refuse a chain, or all will later. They are looked for only with `files`,
+    /// which reads the files of the operator's own certificates. `now` is in seconds since 1970.
     package func chainFindings(
         now: Int64, files: SecretReader? = nil
     ) throws -> (faults: [String: String], doubts: [String: String]) {

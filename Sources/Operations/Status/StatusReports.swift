@@ -4,11 +4,11 @@ import Reconciler
 import State
 import Synchronization
 
-/// Makes the reports on a state that a gateway's admin API shows, again and again.
+/// Makes the reports on a state that a gateway's admin API shows.
 ///
-/// What depends on all hosts and certificates is kept between reports. It follows the state's changes at a cost that
-/// depends on their number, and once a minute the time, which changes the status of few hosts. What depends on gateways,
-/// identities and files is read for each report.
+/// The findings about hosts and certificates are kept between reports. The cost of an update depends on the number of
+/// changes to the state. Once a minute, the findings that depend on the time are updated too; these are few. Facts
+/// about gateways, identities and files are read for each report.
 package final class StatusReports: Sendable {
     private let kept = Mutex<KeptFindings?>(nil)
     private let keptCalendar = Mutex<KeptCalendar?>(nil)
@@ -56,9 +56,9 @@ package final class StatusReports: Sendable {
     }
 
     private func findings(in store: any StateStore, now: Int64) throws -> KeptFindings {
-        // Whoever comes meanwhile waits for the result.
+        // Other threads that ask meanwhile wait for the result.
         try kept.withLock { kept in
-            // Taken out, so that the values are changed in place.
+            // The findings are taken out of `kept`, so that they have one owner and change without being copied.
             let former = kept.take()
             let findings = try former?.following(store, now: now) ?? KeptFindings(store, now: now)
             kept = findings
@@ -72,7 +72,7 @@ package struct RenewalDate: Sendable {
     package let name: String
     /// Nil as long as it was never issued.
     package let facts: CertificateFacts?
-    /// When the certificate is due, in seconds since 1970. After a failed try, that is not before the next one.
+    /// When the certificate is due, in seconds since 1970. After a failed try, this is not before the next try.
     package let dueAt: Int64
     package let progress: RenewalProgress?
 }
@@ -94,7 +94,7 @@ private struct KeptFindings {
     init(_ store: any StateStore, now: Int64) throws {
         file = store.file
         self.now = now
-        // The certificates come after the revision, so changes in between are read again the next time.
+        // The chains are read after the snapshot, so changes in between are read again the next time.
         snapshot = try store.snapshot()
         (snapshot.kept, snapshot.renewals) = ([:], [:])
         faults = try store.chainFindings(now: now).faults
@@ -158,7 +158,7 @@ private struct KeptFindings {
         if read?.usesRevocationLists == true { hostsWithLists.insert(name) } else { hostsWithLists.remove(name) }
     }
 
-    /// Computes the statuses anew that depend on items which have changed.
+    /// Computes again the status of each host that depends on a changed item.
     private mutating func update(_ changed: Set<ItemID>) {
         var names = Set(changed.lazy.filter { $0.kind == .host }.map(\.name))
         let certificates = Set(changed.lazy.filter { $0.kind == .certificate }.map(\.name))
@@ -187,13 +187,13 @@ private struct KeptFindings {
         HostStatus(name, settings[name] ?? nil, snapshot, others, faults, [:], now)
     }
 
-    /// Whether the time has changed what the status of a host says since `then`.
+    /// Whether the status of a host differs from that at `then` only because time has passed.
     private func isOther(_ host: HostStatus, since then: Int64) -> Bool {
         guard let name = host.certificate, let facts = snapshot.items[ItemID(.certificate, name)]?.certificate else {
             return false
         }
         let left = (then: facts.expiresAt - then, now: facts.expiresAt - now)
-        // All limits before the end of a certificate are whole days.
+        // Apart from the renewal, a status changes only at the certificate's end and whole days before it.
         return left.then / 86_400 != left.now / 86_400 || left.then % 86_400 == 0
             || (left.then > 0) != (left.now > 0) || (then < facts.dueAt) != (now < facts.dueAt)
     }
