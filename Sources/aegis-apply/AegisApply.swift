@@ -26,8 +26,8 @@ struct AegisApply: ParsableCommand {
         }
     }
 
-    /// Puts `help` first, and the command before `--config` and `--state`. Otherwise ArgumentParser would take the word `status` in
-    /// `--config FILE status` for a file's name.
+    /// Puts the word `help` first, and the command before `--config` and `--state`. Otherwise ArgumentParser would take
+    /// the word `status` in `--config FILE status` for a file's name.
     private static func commandFirst(_ words: [String]) -> [String] {
         var commands = configuration.subcommands
         var (path, options): ([String], [String]) = ([], [])

@@ -25,7 +25,7 @@ struct ApplyRun {
     /// Whether the apply may delete or disable more than half of ten or more names of enabled hosts.
     var allowsDeletions = false
 
-    /// What has come of the plans so far.
+    /// The results of the plans that were carried out so far.
     private struct Progress {
         /// Whether a plan has changed the state.
         var isApplied = false
@@ -51,8 +51,8 @@ struct ApplyRun {
         if progress.failures > 0 { throw ExitStatus.itemsFailed }
     }
 
-    /// Carries out a plan for the state as it was found, unless the plan is empty. Closes the state that was found if
-    /// another connection changes it.
+    /// Carries out a plan for the state as it was found, unless the plan is empty. Closes the store in `found` before
+    /// another connection changes the state.
     private func apply(
         _ first: (plan: Plan, warnings: [Diagnostic]), of found: EarlyState.Content, _ drift: [ItemID: String],
         _ progress: inout Progress
@@ -101,7 +101,8 @@ struct ApplyRun {
         try noteLosses(losses, of: now, store, keeper.holder)
         var plan = plan(try store.snapshot(), losses).plan
         try refuse(plan.conflicts)
-        // Changes of other items have failed just now, or come from another apply.
+        // The plan may also change other items: those that have failed just now, or that another apply has changed.
+        // They are left alone.
         plan.changes.removeAll { losses[$0.item] == nil }
         plan.massDeletion = nil
         guard !plan.isEmpty else { return }

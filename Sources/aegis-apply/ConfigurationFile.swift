@@ -50,7 +50,7 @@ struct ConfigurationFile {
         }
     }
 
-    /// Reads one byte more than the model accepts, so that the model reports a file that is too large.
+    /// Stops once it has read more than the model accepts; the model then reports that the file is too large.
     private static func readAll(_ descriptor: FileDescriptor, about size: Int = 0) throws -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(min(size, SourceText.maxBytes))
@@ -64,7 +64,8 @@ struct ConfigurationFile {
         return bytes
     }
 
-    /// A path that the file names, relative to the working directory.
+    /// Converts a path in the file, which is relative to the file's directory, to a path relative to the working
+    /// directory.
     func resolve(_ path: String) -> FilePath {
         SecretReader(directory: directory).resolve(path)
     }

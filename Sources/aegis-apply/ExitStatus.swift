@@ -1,7 +1,7 @@
 import ArgumentParser
 
 /// The exit codes beyond ArgumentParser's own (0, 1, and 64 for wrong usage). After a signal the program ends by that
-/// signal, which shells report as 128 and its number (`StopSignals`).
+/// signal, which shells report as 128 plus its number (`StopSignals`).
 enum ExitStatus {
     /// There are changes (`--dry-run --detailed-exitcode`).
     static let hasChanges = ExitCode(2)

@@ -43,7 +43,8 @@ extension ManagedState {
         }
     }
 
-    /// The sources of the state's certificates.
+    /// The sources that obtain and revoke the state's certificates. The files of the local CA are in the directory that
+    /// AEGIS_SSL_CACHE_DIR names, else in that of the settings.
     func sources(_ context: IssuanceContext) -> CertificateSources {
         let cache =
             Terminal.environment("AEGIS_SSL_CACHE_DIR").map { FilePath($0) }

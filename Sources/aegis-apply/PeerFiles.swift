@@ -146,8 +146,8 @@ struct PeerFiles {
     private static let keeping =
         "a gateway that could use it before goes on with what it had; one that starts now does without"
 
-    /// Checks a file that a host needs. If the host in force needs it too, a bad one is no reason to refuse the host:
-    /// that would leave the former rules in force, which may permit more.
+    /// Checks a file that a host needs. If the host in force needs the file too, a bad file is no reason to refuse the
+    /// host: a refusal would leave the former rules in force, which may permit more.
     private mutating func check(_ wanted: Wanted, of host: Host, isInForce: Bool) {
         let content = known[wanted] ?? Self.read(wanted, in: directory)
         known[wanted] = content

@@ -9,7 +9,7 @@ struct Refresh {
     let configuration: Configuration
     let secrets: SecretReader
     let store: SQLiteStateStore
-    /// How long a call may wait in total before it is repeated.
+    /// How long the waits and the failed tries of a call may take together, before the last try.
     var patience = Duration.seconds(60)
 
     /// A question to a provider about one item. `ask` returns why the item is gone; nil when the provider still has it.
@@ -29,7 +29,8 @@ struct Refresh {
         var losses: [ItemID: String] = [:]
         /// Warnings about items whose providers could not be asked.
         var warnings: [Diagnostic] = []
-        /// The items about which nobody was asked before the request to stop, or that are lost.
+        /// The items that no provider has confirmed: nobody was asked before the request to stop, the question failed,
+        /// or the item is lost.
         var unfinished: [ItemID] = []
     }
 
