@@ -20,12 +20,11 @@ package struct CloudflareClient: Sendable {
     private let now: @Sendable () -> Int64
     private let patience: Duration
 
-    /// Makes a client.
-    ///
     /// - Parameters:
     ///   - baseURL: The API's address, with a path and without a final slash.
     ///   - credential: A Bearer token, or an Origin CA key in the field X-Auth-User-Service-Key.
-    ///   - wait: Sleeps before a call is repeated. The cause says in words of ours why the last answer was of no use.
+    ///   - wait: Sleeps before a call is repeated. `cause` says why the last answer was of no use, without quoting the
+    ///     answer.
     ///   - now: Returns seconds since 1970, to compute the delay from a date in Retry-After.
     ///   - patience: How long the waits and the failed tries of a call may take together, before the last try.
     package init(

@@ -88,11 +88,12 @@ package struct CloudflareRefusal: Sendable, Equatable {
     /// Whether the API accepted the path. If so, the errors are about the object that the path names.
     var isAboutThing: Bool { !complaints.isEmpty && !complaints.contains { Code.routing.contains($0.code) } }
 
-    /// Whether an object that the call made is worth a search. A proxy sends a 5xx if it loses Cloudflare's answer.
+    /// Whether to search for an object that the call may have made nevertheless. A proxy sends a 5xx if it loses
+    /// Cloudflare's answer.
     var mayHideSuccess: Bool { 500...599 ~= status }
 
-    /// Whether Cloudflare may have done what the call requested: the answer does not come from the API, whose refusals have
-    /// errors. A proxy sends 503 (RFC 9110 section 15.6.4) instead of passing a call on.
+    /// Whether Cloudflare may have done what the call requested. Refusals of the API itself have errors, so a 5xx
+    /// without errors comes from a proxy. If it is 503, the proxy did not pass the call on (RFC 9110 section 15.6.4).
     var leavesDoubt: Bool { mayHideSuccess && complaints.isEmpty && status != 503 }
 
     var hint: String? {

@@ -19,8 +19,6 @@ package struct DNSLookup: Sendable {
     private let timeout: Duration
     private let tries: Int
 
-    /// Makes a lookup.
-    ///
     /// - Parameters:
     ///   - servers: The servers to ask, in this order, until one answers. If empty, the servers in /etc/resolv.conf.
     ///   - timeout: The time limit for a server's answer. It does not include the lookup of the server's own name,

@@ -8,8 +8,6 @@ package struct DNSUpdater: Sendable {
     private let timeout: Duration
     private let tries: Int
 
-    /// Makes an updater.
-    ///
     /// - Parameters:
     ///   - server: The zone's primary server.
     ///   - zone: The zone's topmost name. It must contain all names to update.

@@ -26,8 +26,9 @@ enum EscapeStyle: Sendable {
         return styles + [.none]
     }
 
-    /// Decodes the escape of a whole character at an index, as JSON and HTML have it: of U+00E9, not of the two bytes that
-    /// encode it. Returns the character and the length of the escape, or nil if there is no such escape.
+    /// Decodes an escape that stands for a whole character, as in JSON and HTML: `\u00E9` for é, rather than an escape
+    /// for each byte of its UTF-8. Returns the character and the length of the escape, or nil if there is no such
+    /// escape.
     func scalar(in text: [UInt8], at index: Int) -> (scalar: Unicode.Scalar, length: Int)? {
         switch (self, text[index]) {
         case (.encoded(let times), UInt8(ascii: "\\")):

@@ -62,8 +62,6 @@ package final class HTTPClient: Sendable {
     /// The idle handles, each with its kept connections. A call takes the handle that was used last.
     private let idle = Mutex<[CurlHandle]>([])
 
-    /// Makes a client.
-    ///
     /// - Parameters:
     ///   - trust: The CAs to trust. The initializer reads the file, if one is named.
     ///   - credential: The certificate and key that the client shows to servers that ask for one.

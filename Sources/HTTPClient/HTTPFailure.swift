@@ -6,7 +6,7 @@ package struct HTTPFailure: Error, Sendable, Equatable {
     package let reason: String
     package let hint: String?
     /// Whether the server may have received the request and acted on it. False only if this is impossible, for example
-    /// since no connection was made or the TLS handshake failed.
+    /// because no connection was made or the TLS handshake failed.
     package let mayHaveArrived: Bool
 
     package init(_ reason: String, hint: String? = nil, mayHaveArrived: Bool) {

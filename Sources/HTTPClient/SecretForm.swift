@@ -24,7 +24,8 @@ struct SecretForm: Sendable {
     /// occur by chance.
     static let shortestEncoded = 6
 
-    /// A shorter secret, in bytes, is found only as a word of its own. Elsewhere, its letters are part of other words.
+    /// A secret with fewer bytes is found only as a word of its own, since its letters may also occur within other
+    /// words.
     private static let shortestPart = 4
 
     private let bytes: SecretBytes

@@ -1,4 +1,5 @@
-/// A JSON member that can't make its object unreadable. The value is nil if the member is missing, null or no `Value`.
+/// A JSON member whose faults leave the rest of its object readable. The value is nil if the member is missing, null or
+/// no `Value`.
 @propertyWrapper
 package struct IfReadable<Value: Decodable>: Decodable {
     package var wrappedValue: Value?
