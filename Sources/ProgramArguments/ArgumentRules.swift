@@ -1,7 +1,8 @@
 import Synchronization
 
-/// Rules between the arguments of a command. ArgumentParser checks them before it looks for unknown options, of which it
-/// takes the values for other arguments. So its complaint may be about something that the user did not write.
+/// Rules between the arguments of a command. ArgumentParser checks them before it reports unknown options, and takes
+/// the value of an unknown option for another argument. So the error about a rule may be about something that the user
+/// did not write.
 package enum ArgumentRules {
     private static let areOff = Mutex(false)
 
@@ -11,7 +12,8 @@ package enum ArgumentRules {
         try rules()
     }
 
-    /// Parses arguments. If that fails, and also without rules, throws the error without rules.
+    /// Parses arguments. After an error, parses them again without the rules. If this fails too, throws its error, such
+    /// as the one about an unknown option; otherwise throws the first error.
     package static func unknownFirst<Command>(_ parse: () throws -> Command) throws -> Command {
         do {
             return try parse()
