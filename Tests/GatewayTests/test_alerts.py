@@ -77,6 +77,13 @@ def rows(gateway, columns="threshold, tries, next_try_at, delivered_at", table="
         return state.execute(f"SELECT {columns} FROM {table}").fetchall()
 
 
+def await_delivery(gateway, webhook, count):
+    """Waits until the webhook was sent so many alerts, and until the gateway has read its answers: a clock that moves before
+    that makes a request time out, which is then sent again."""
+    webhook.await_requests(count)
+    eventually("all is delivered", lambda: all(row[3] for row in rows(gateway)))
+
+
 def events(gateway):
     return [name for action, name in rows(gateway, "action, name", "events") if action == "alert"]
 
@@ -118,16 +125,15 @@ def test_each_threshold_causes_one_alert(start, clock, webhook, tmp_path):
     assert told(gateway, "identity") == 1 and told(gateway) == 0
     # The certificate crosses the threshold ten days later, the identity crosses the next one after thirteen.
     clock.set(10 * DAY + 60)
-    webhook.await_requests(2)
+    await_delivery(gateway, webhook, 2)
     clock.set(13 * DAY + 60)
-    webhook.await_requests(3)
+    await_delivery(gateway, webhook, 3)
     assert [(body["name"], body["threshold"]) for body in bodies(webhook)[1:]] == [("shop", "30d"), ("mesh", "7d")]
     # A gateway that was down sends an alert for the nearest threshold only, and none that was sent before.
-    eventually("all is delivered", lambda: all(row[3] for row in rows(gateway)))
     gateway.stop()
     clock.set(39 * DAY + 3600)
     gateway.start(*clock.wrapper)
-    webhook.await_requests(4)
+    await_delivery(gateway, webhook, 4)
     looked_again(gateway, clock, 39 * DAY + 7200)
     assert [(body["event"], body["name"], body["threshold"]) for body in bodies(webhook)[3:]] == [
         ("expiring", "shop", "1d")]
@@ -138,10 +144,10 @@ def test_each_threshold_causes_one_alert(start, clock, webhook, tmp_path):
 
 def test_a_new_certificate_of_the_same_name_causes_alerts_again(start, clock, webhook, tmp_path):
     gateway = start(20, alerts={"webhook": {"url": webhook.url}})
-    webhook.await_requests(1)
+    await_delivery(gateway, webhook, 1)
     own(gateway.folder, 5)
     gateway.reload()
-    webhook.await_requests(2)
+    await_delivery(gateway, webhook, 2)
     own(gateway.folder, 100)
     gateway.reload()
     looked_again(gateway, clock, 120)
@@ -181,8 +187,7 @@ def test_a_webhook_that_fails_at_first_gets_the_alert_once(start, clock):
         gateway.await_log("it answered with status 500")
         hook.answer = DONE
         clock.set(2 * TRY + 180)
-        hook.await_requests(2)
-        eventually("it is delivered", lambda: told(gateway, result="delivered") == 1)
+        await_delivery(gateway, hook, 2)
         looked_again(gateway, clock, DAY)
         assert len(hook.requests) == 2 and told(gateway) == 1 and events(gateway) == ["shop"]
         (threshold, tries, next_try, delivered), = rows(gateway)
@@ -273,11 +278,11 @@ def test_one_of_several_gateways_sends_the_alert(start, clock, webhook):
         other.launch(wrapper=clock.wrapper)
         other.await_log("generation 1 is in force")
     everyone = [gateway, *others]
-    webhook.await_requests(1)
+    await_delivery(gateway, webhook, 1)
     try:
         for number, days in enumerate((10, 15, 19)):
             clock.set(days * DAY + 60)
-            webhook.await_requests(number + 2)
+            await_delivery(gateway, webhook, number + 2)
             if number < 2:
                 others[number].process.kill()
                 others[number].process.wait()
@@ -298,7 +303,7 @@ def test_an_overdue_renewal_causes_an_alert(start, clock, webhook, tmp_path):
     # For a certificate that the gateway renews, the days left cause no alert.
     gateway.config["certificates"]["web"] = {"issuer": "lan", "domains": ["app.test"]}
     gateway.reload()
-    webhook.await_requests(1)
+    await_delivery(gateway, webhook, 1)
     looked_again(gateway, clock, 120)
     assert [body["name"] for body in bodies(webhook)] == ["shop"]
     # A renewal in time causes no alert.
