@@ -11,6 +11,9 @@ extension Host {
             .optional(
                 "upstream_tls", \.upstreamTLS, UpstreamTLS.shape.shape,
                 "How the gateway and https:// upstreams prove their identity to each other"),
+            .defaulted(
+                "upstream_protocol", \.upstreamProtocol, .choice("upstream_protocol"),
+                "The version of HTTP to upstreams; auto: h2 for h2c:// and for gRPC over https://, else http1"),
             .formerCAFile("ca_file"),
             .optional(
                 "respond", \.respond, FixedResponse.shape.shape,
@@ -69,6 +72,9 @@ extension HealthCheck {
         "a health check", "How upstreams are watched", initial: HealthCheck(),
         fields: [
             .defaulted("path", \.path, .requestPath, "The path to request; any status from 200 to 399 is healthy"),
+            .optional(
+                "grpc_service", \.grpcService, .string("the name of a service", lengths: 0...253),
+                "A service of gRPC to ask for by its health protocol, in place of a path; \"\": the whole server"),
             .defaulted(
                 "interval", \.interval, .duration(in: .milliseconds(100) ... .seconds(86_400)),
                 "From one check to the next"),

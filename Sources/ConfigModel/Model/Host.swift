@@ -10,6 +10,15 @@ package struct Host: Sendable, Equatable {
         case ipHash = "ip_hash"
     }
 
+    /// The version of HTTP that upstreams get requests by.
+    package enum UpstreamProtocol: String, ChoiceValue {
+        /// HTTP/2 for `h2c://` upstreams, and for calls of gRPC to `https://` upstreams; else HTTP/1.1.
+        case auto
+        case http1
+        /// HTTP/2 but for upgrades, such as WebSockets over HTTP/1.1.
+        case http2 = "h2"
+    }
+
     /// The source of the host's certificate.
     package enum SSLMode: String, ChoiceValue {
         /// No certificate of its own: over TLS the gateway shows the fallback certificate.
@@ -35,6 +44,7 @@ package struct Host: Sendable, Equatable {
     /// How the gateway verifies `https://` upstreams, and which certificate it shows them. Nil: the system's CAs, and
     /// no certificate.
     package var upstreamTLS: UpstreamTLS?
+    package var upstreamProtocol = UpstreamProtocol.auto
     /// An answer that the gateway gives itself, instead of an upstream.
     package var respond: FixedResponse?
     package var balance = Balance.roundRobin
@@ -90,6 +100,9 @@ package struct FixedResponse: Sendable, Equatable {
 package struct HealthCheck: Sendable, Equatable {
     /// The path to ask for. Any answer from 200 to 399 is healthy.
     package var path = "/"
+    /// The service of gRPC to ask for in place of a path (grpc.health.v1); empty: the server as a whole. Nil: a path is
+    /// asked for.
+    package var grpcService: String?
     package var interval = Duration.seconds(10)
     package var timeout = Duration.seconds(5)
 }

@@ -8,6 +8,7 @@ extension Rules {
             if let protocols = host.protocols { checkProtocols(protocols, in: host.origin.node) }
             checkClientAuth(of: host)
             checkUpstreamTLS(of: host)
+            checkUpstreamProtocol(of: host)
             switch host.sslMode {
             case .none: checkWithoutCertificate(host)
             case .letsencrypt: checkIssuers(of: host)
@@ -34,6 +35,36 @@ extension Rules {
         default: break
         }
         warnOfRepeats(host.upstreams, in: "upstreams", of: node, text: \.text)
+    }
+
+    private mutating func checkUpstreamProtocol(of host: Host) {
+        let node = host.origin.node
+        let (plain, h2c) = (host.upstreams.filter(\.isPlainHTTP1), host.upstreams.filter(\.isHTTP2))
+        if host.upstreamProtocol == .http2, let upstream = plain.first {
+            report(
+                .error, "upstream_protocol", in: node, unlessFaulty: ["upstreams"],
+                "\(upstream.text) can't be asked for HTTP/2, which without TLS both sides must know of",
+                hint: "write \(upstream.text.replacing("http://", with: "h2c://")), or https://")
+        }
+        if host.healthCheck?.grpcService != nil, let upstream = plain.first, let node {
+            report(
+                .error, "grpc_service", in: reader.value(of: "health_check", in: node), unlessFaulty: ["path"],
+                "gRPC needs HTTP/2, and \(upstream.text) speaks HTTP/1.1",
+                hint: "write \(upstream.text.replacing("http://", with: "h2c://")), or https://")
+        }
+        guard !h2c.isEmpty else { return }
+        if host.upstreamProtocol == .http1 {
+            report(
+                .error, "upstream_protocol", in: node, unlessFaulty: ["upstreams"],
+                "h2c:// upstreams speak HTTP/2, and upstream_protocol is http1",
+                hint: "remove upstream_protocol, or write http://")
+        }
+        if host.upstreams.count > h2c.count {
+            report(
+                .error, "upstreams", in: node,
+                "a host's upstreams are all h2c://, or none of them is: a request is written before its upstream is chosen",
+                hint: "write h2c:// for all of them, or none")
+        }
     }
 
     // MARK: HTTPS policy

@@ -122,9 +122,11 @@ package struct Upstream: Sendable, Hashable {
     package enum Transport: Sendable, Hashable {
         /// Plain HTTP/1.1 over TCP.
         case http(host: String, port: Int)
-        /// HTTP/1.1 over TLS. The gateway verifies the server's certificate.
+        /// HTTP over TLS. The gateway verifies the server's certificate.
         case https(host: String, port: Int)
-        /// Plain HTTP/1.1 over a Unix domain socket.
+        /// Plain HTTP/2 over TCP. Both sides know that the other speaks it (RFC 9113 section 3.3).
+        case h2c(host: String, port: Int)
+        /// Plain HTTP over a Unix domain socket.
         case unix(path: String)
     }
 
@@ -134,16 +136,27 @@ package struct Upstream: Sendable, Hashable {
         if case .https = transport { true } else { false }
     }
 
+    /// Whether the server is reached without TLS, and speaks HTTP/1.1.
+    package var isPlainHTTP1: Bool {
+        if case .http = transport { true } else { false }
+    }
+
+    /// Whether the URL itself says that the server speaks HTTP/2.
+    package var isHTTP2: Bool {
+        if case .h2c = transport { true } else { false }
+    }
+
     /// The upstream as the file writes it. A port that is the scheme's default is left out.
     package var text: String {
         switch transport {
         case .http(let host, let port): "http://\(host)\(port == 80 ? "" : ":\(port)")"
         case .https(let host, let port): "https://\(host)\(port == 443 ? "" : ":\(port)")"
+        case .h2c(let host, let port): "h2c://\(host)\(port == 80 ? "" : ":\(port)")"
         case .unix(let path): "unix:\(path)"
         }
     }
 
-    /// Reads an upstream: `http://` or `https://` with a host and a port, or `unix:` with a path.
+    /// Reads an upstream: `http://`, `https://` or `h2c://` with a host and a port, or `unix:` with a path.
     package static func parse(_ text: String) throws(ValueFault) -> Upstream {
         if text.hasPrefix("unix:") { return try unix(String(text.dropFirst(5)), of: text) }
         // The check for '@' comes first: a text with '@' may contain a password, and the messages of the later checks
@@ -154,9 +167,10 @@ package struct Upstream: Sendable, Hashable {
         guard let (scheme, rest) = text.splitAtScheme else {
             throw ValueFault("upstream \(text.quotedForMessage) has no scheme", hint: "did you mean http://\(text)?")
         }
-        guard scheme == "http" || scheme == "https" else {
+        guard ["http", "https", "h2c"].contains(scheme) else {
             throw ValueFault(
-                "unknown scheme \(scheme.quotedForMessage)", hint: "upstreams are http://, https:// or unix:/path")
+                "unknown scheme \(scheme.quotedForMessage)",
+                hint: "upstreams are http://, https://, h2c:// or unix:/path")
         }
         let authority = String(rest.utf8.last == UInt8(ascii: "/") ? rest.dropLast() : rest)
         guard !authority.utf8.hasAny(where: isPathStart) else {
@@ -170,9 +184,13 @@ package struct Upstream: Sendable, Hashable {
             throw ValueFault("an upstream can't be a wildcard: \(text.quotedForMessage)")
         }
         let host = parsed.hostText
-        return Upstream(
-            transport: scheme == "http"
-                ? .http(host: host, port: parsed.port ?? 80) : .https(host: host, port: parsed.port ?? 443))
+        let transport: Transport =
+            switch scheme {
+            case "https": .https(host: host, port: parsed.port ?? 443)
+            case "h2c": .h2c(host: host, port: parsed.port ?? 80)
+            default: .http(host: host, port: parsed.port ?? 80)
+            }
+        return Upstream(transport: transport)
     }
 
     /// Whether a byte ends the authority of a URL (RFC 3986 section 3.2).
@@ -205,7 +223,8 @@ extension ValueShape where Value == Upstream {
     static let upstream = text(
         "an upstream",
         .string(
-            "http://host:port, https://host:port or unix:/path", pattern: "^([Hh][Tt][Tt][Pp][Ss]?://|unix:/)",
+            "http://host:port, https://host:port, h2c://host:port or unix:/path",
+                pattern: "^([Hh][Tt][Tt][Pp][Ss]?://|[Hh]2[Cc]://|unix:/)",
             examples: ["http://127.0.0.1:3000", "https://backend.internal", "unix:/run/app.sock"]),
         parse: Upstream.parse, format: \.text
     ).defined(as: "upstream")

@@ -32,7 +32,7 @@ extension GatewayServer {
         var place = ResolvedUpstream(number: number)
         switch upstream.transport {
         case .unix(let path): place.addresses = [SocketAddress(unixPath: path)]
-        case .http(let host, let port), .https(let host, let port):
+        case .http(let host, let port), .https(let host, let port), .h2c(let host, let port):
             if let literal = upstream.addressLiteral {
                 place.addresses = [SocketAddress(literal, port: port)]
             } else if let answer = resolutions[host] {
@@ -142,19 +142,32 @@ extension GatewayServer {
 extension HealthProbe {
     fileprivate init(_ number: UpstreamNumber, _ target: StateCompiler.HealthTarget) {
         upstream = number
-        request = Array(
-            """
-            GET \(target.check.path) HTTP/1.1\r
+        let service = target.check.grpcService
+        usesHTTP2 = target.usesHTTP2 || service != nil
+        isCall = service != nil
+        let head = """
+            \(isCall ? "POST /grpc.health.v1.Health/Check" : "GET \(target.check.path)") HTTP/1.1\r
             Host: \(target.host.text)\r
             User-Agent: aegis-health-check\r
-            Connection: close\r
+            \(isCall ? "Content-Type: application/grpc\r\nTE: trailers" : "Connection: close")\r
             \r
 
-            """.utf8)
+            """
+        headBytes = head.utf8.count
+        request = Array(head.utf8) + (service.map(Self.message) ?? [])
         var host = Host.forHealthChecks
         host.domain = target.host
         host.timeouts.connect = target.check.timeout
         host.timeouts.read = target.check.timeout
         site = Site(host, upstreams: [number])
+    }
+
+    /// A HealthCheckRequest of grpc.health.v1 with the prefix of gRPC's messages. The name of the service is its field 1.
+    private static func message(_ service: String) -> [UInt8] {
+        let name = Array(service.utf8)
+        // A length above 127 takes two bytes.
+        let length = name.count < 128 ? [UInt8(name.count)] : [UInt8(name.count & 127 | 128), UInt8(name.count >> 7)]
+        let field = name.isEmpty ? [] : [0x0A] + length + name
+        return [0, 0, 0, UInt8(field.count >> 8), UInt8(field.count & 255)] + field
     }
 }

@@ -63,6 +63,8 @@ struct StateCompiler {
     struct HealthTarget {
         let check: HealthCheck
         let host: DomainName
+        /// Whether upstreams get requests of every kind by HTTP/2.
+        let usesHTTP2: Bool
     }
 
     init(machine: String = "") { self.machine = machine }
@@ -281,7 +283,10 @@ struct StateCompiler {
         }
         former?.upstreams.forEach { setCheck($0, of: id.name, nil) }
         for number in numbers {
-            setCheck(number, of: id.name, host.healthCheck.map { HealthTarget(check: $0, host: host.domain) })
+            let usesHTTP2 = UpstreamProtocolUse(host) == .http2
+            setCheck(
+                number, of: id.name,
+                host.healthCheck.map { HealthTarget(check: $0, host: host.domain, usesHTTP2: usesHTTP2) })
         }
         let site = Site(host, upstreams: numbers, clientCertificates: clientRule(of: host, &update))
         sites[id.name] = site

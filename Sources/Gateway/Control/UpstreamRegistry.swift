@@ -104,7 +104,7 @@ extension Upstream {
     var addressLiteral: IPAddress? {
         switch transport {
         case .unix: nil
-        case .http(let host, _), .https(let host, _):
+        case .http(let host, _), .https(let host, _), .h2c(let host, _):
             IPAddress(host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host)
         }
     }
@@ -114,7 +114,7 @@ extension Upstream {
         guard addressLiteral == nil else { return nil }
         return switch transport {
         case .unix: nil
-        case .http(let host, _), .https(let host, _): host
+        case .http(let host, _), .https(let host, _), .h2c(let host, _): host
         }
     }
 }

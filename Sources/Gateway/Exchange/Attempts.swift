@@ -14,12 +14,15 @@ struct Attempts {
         /// The connection had carried another request before. A server may close such a connection at any time (RFC 9112
         /// section 9.3.1), so the failure says nothing about the server.
         var wasReused = false
+        /// The upstream has said that it did not process the request (RFC 9113 section 8.7), and the gateway still holds all
+        /// that it has sent of the request.
+        var isRefused = false
         var timedOut = false
     }
 
     enum Next: Equatable {
         /// The same upstream, by a new connection. Other idle connections are not tried, since the upstream may have
-        /// closed them too.
+        /// closed them too. With HTTP/2, another connection will do.
         case newConnection
         /// The next address of the same upstream.
         case nextAddress
@@ -40,6 +43,10 @@ struct Attempts {
     private var failedAddresses = 0
     /// Whether the request was already sent to an upstream a second time.
     private var wasRepeated = false
+    /// How many times an upstream has said that it did not process the request.
+    private var refusals = 0
+    /// How many times a refused request is sent again to the same upstream.
+    static let mostRefusals = 3
 
     /// Sets the index of the upstream that is tried first.
     mutating func begin(with candidate: Int) { self.candidate = candidate }
@@ -62,6 +69,11 @@ struct Attempts {
     ///   - addresses: The number of addresses of the present upstream.
     ///   - upstreams: The number of upstreams of the site; 0 for a health check, which concerns one upstream.
     mutating func next(after failure: Failure, isRepeatable: Bool, addresses: Int, upstreams: Int) -> Next {
+        if failure.isRefused {
+            refusals += 1
+            if refusals <= Self.mostRefusals { return .newConnection }
+            return self.upstreams < upstreams ? .nextUpstream : .none
+        }
         let mayRepeat = isRepeatable && !wasRepeated && !failure.timedOut
         if failure.wasReused, !failure.timedOut, failure.isUntouched || mayRepeat {
             (wasRepeated, wantsNewConnection) = (true, true)

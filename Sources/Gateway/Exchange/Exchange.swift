@@ -29,6 +29,8 @@ struct Exchange: ~Copyable {
     let method: HTTP1.Method
     /// The request as the upstream gets it: the head, then the part of the body that was collected.
     var request = ByteQueue()
+    /// The length of the head in `request`.
+    var headBytes = 0
     /// The offset in `request` at which the upstream's own name is inserted, as the value of the Host field. 0 if the
     /// client's Host is kept.
     var hostOffset = 0
@@ -37,6 +39,10 @@ struct Exchange: ~Copyable {
     /// Decodes the request's body. Nil if the request has no body, or if the whole body has arrived.
     var requestBody: BodyDecoder?
     var sendsChunks = false
+    /// Whether the upstream gets the request on a stream of HTTP/2.
+    var usesHTTP2 = false
+    /// Whether the request is a call of gRPC: it came over HTTP/2, and has gRPC's Content-Type.
+    var isGRPC = false
     var bodyBytesReceived: UInt64 = 0
     /// Whether the first part of the body is still being collected. An upstream is chosen after that.
     var isCollecting = false
@@ -85,6 +91,8 @@ struct Exchange: ~Copyable {
     /// When the request was last sent to an upstream, in nanoseconds of the monotonic clock.
     var sentAt: UInt64 = 0
     var status: UInt16 = 0
+    /// The status of a call of gRPC; `CallStatus.unknown` if there is none.
+    var callStatus = CallStatus.unknown
     var bytesSent: UInt64 = 0
     var logLine = ByteQueue()
     /// The number of the buffer in which `logLine` was started.
@@ -95,6 +103,9 @@ struct Exchange: ~Copyable {
 
     /// Whether the whole body of the request has arrived. Also true if the request has no body.
     var isRequestComplete: Bool { requestBody == nil }
+
+    /// Whether the upstream gets trailers behind the request's body.
+    var sendsTrailers: Bool { sendsChunks || usesHTTP2 }
 
     /// Whether the request can be sent a second time, with the same effect as sending it once. The method must be
     /// idempotent (RFC 9110 section 9.2.2), no byte of a response may have arrived, and `request` must still hold the

@@ -58,6 +58,13 @@ struct MetricsText {
     private mutating func writeTraffic() {
         counter("aegis_requests_total", "Requests that were read", .requests)
         counter("aegis_requests_malformed_total", "Requests that were refused as malformed", .malformedRequests)
+        header("aegis_grpc_calls_total", "Calls of gRPC by their status", "counter")
+        for (code, name) in CallStatus.names.enumerated() {
+            guard let counter = WorkerMetrics.Counter(rawValue: WorkerMetrics.Counter.calls0.rawValue + code) else {
+                continue
+            }
+            sample("aegis_grpc_calls_total", [("status", name)], sum(counter))
+        }
         header("aegis_responses_total", "Responses by the class of their status", "counter")
         for (name, counter) in [
             ("1xx", WorkerMetrics.Counter.responses1xx), ("2xx", .responses2xx), ("3xx", .responses3xx),
@@ -152,6 +159,16 @@ struct MetricsText {
         ] {
             sample("aegis_upstream_tls_handshakes_total", [("kind", kind)], sum(counter))
         }
+        counter(
+            "aegis_http2_upstream_connections_total", "Connections to upstreams that speak HTTP/2",
+            .http2UpstreamConnections)
+        counter(
+            "aegis_http2_upstream_requests_total", "Requests that upstreams got over HTTP/2", .http2UpstreamRequests)
+        header(
+            "aegis_http2_upstream_streams_reset_total", "Streams to upstreams that ended early, by who ended them",
+            "counter")
+        sample("aegis_http2_upstream_streams_reset_total", [("by", "upstream")], sum(.http2ResetsByUpstream))
+        sample("aegis_http2_upstream_streams_reset_total", [("by", "gateway")], sum(.http2ResetsOfUpstream))
         counter("aegis_upstream_reuses_total", "Requests on kept connections", .upstreamReuses)
         counter("aegis_upstream_retries_total", "Requests tried again", .upstreamRetries)
         header("aegis_upstream_failures_total", "Requests that no upstream answered, by the last reason", "counter")

@@ -13,6 +13,10 @@ final class WorkerMetrics: Sendable {
         case clientsFlooding, clientsAlerting, clientsMalformed, upstreamsFlooding, upstreamsAlerting, upstreamsGarbled
         case http2Connections, http2Requests, http2ResetsByClient, http2ResetsByGateway
         case http2FloodsOfResets, http2FloodsOfFrames, http2Malformed, http2WithoutMemory
+        case http2UpstreamConnections, http2UpstreamRequests, http2ResetsByUpstream, http2ResetsOfUpstream
+        /// Calls of gRPC, by their status.
+        case calls0, calls1, calls2, calls3, calls4, calls5, calls6, calls7, calls8, calls9, calls10, calls11, calls12
+        case calls13, calls14, calls15, calls16
         case certificateFailures, clientTimeouts, clientAborts, tunnelsOpened
         case upstreamConnections, upstreamReuses, upstreamRetries, upstreamEjections
         case upstreamHandshakesFull, upstreamHandshakesResumed
@@ -59,6 +63,9 @@ final class WorkerMetrics: Sendable {
         default: add(.responses5xx, 1)
         }
     }
+
+    /// Counts a call of gRPC. `status` is from 0 to 16.
+    func countCall(_ status: UInt8) { add(at: Counter.calls0.rawValue + Int(status), 1) }
 
     func observe(_ histogram: Histogram, nanoseconds: UInt64) {
         let start = Counter.allCases.count + histogram.rawValue * Self.histogramSize

@@ -64,6 +64,7 @@ struct SiteFacts {
     /// Whether clients may speak HTTP/2. Nil means that the gateway's setting applies.
     let offersHTTP2: Bool?
     let clientCertificates: ClientCertificateRule
+    let upstreamProtocol: UpstreamProtocolUse
     let forcesHTTPS: Bool
     let preservesHost: Bool
     let ordersCertificate: Bool
@@ -85,9 +86,29 @@ struct SiteFacts {
         balance = host.balance
         isLeastTLS13 = host.tlsMinVersion == .v1_3
         offersHTTP2 = host.protocols.map { $0.contains(.http2) }
+        upstreamProtocol = UpstreamProtocolUse(host)
         forcesHTTPS = host.forceHTTPS
         preservesHost = host.preserveHost
         ordersCertificate = host.sslMode == .letsencrypt && host.enabled
+    }
+}
+
+/// Which requests the upstreams of a host get by HTTP/2.
+enum UpstreamProtocolUse: UInt8 {
+    case http1
+    /// Calls of gRPC, which needs HTTP/2.
+    case http2ForCalls
+    /// All but upgrades.
+    case http2
+
+    init(_ host: Host) {
+        let areTLS = host.upstreams.allSatisfy(\.isTLS)
+        self =
+            switch host.upstreamProtocol {
+            case .http1: .http1
+            case .http2: .http2
+            case .auto: host.upstreams.contains(where: \.isHTTP2) ? .http2 : areTLS ? .http2ForCalls : .http1
+            }
     }
 }
 

@@ -16,6 +16,7 @@ struct SiteView {
     var respondBody: Bytes { text(.respondBody) }
     var forcesHTTPS: Bool { unsafe facts.pointee.forcesHTTPS }
     var preservesHost: Bool { unsafe facts.pointee.preservesHost }
+    var upstreamProtocol: UpstreamProtocolUse { unsafe facts.pointee.upstreamProtocol }
     var balance: Host.Balance { unsafe facts.pointee.balance }
     var leastVersion: TLSConnection.Version { unsafe facts.pointee.isLeastTLS13 ? .v1_3 : .v1_2 }
     /// Whether clients may speak HTTP/2. Nil means that the gateway's setting applies.

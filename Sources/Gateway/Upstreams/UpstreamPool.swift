@@ -61,7 +61,7 @@ struct UpstreamDefinition: Sendable {
         logName = Array(upstream.text.utf8)
         hasName = upstream.nameToResolve != nil
         switch upstream.transport {
-        case .http(let host, let port):
+        case .http(let host, let port), .h2c(let host, let port):
             authority = Array((port == 80 ? host : "\(host):\(port)").utf8)
             serverName = nil
         case .https(let host, let port):
@@ -116,6 +116,8 @@ struct UpstreamPool: ~Copyable {
     var newestIdle = SlotID.none
     var oldestIdle = SlotID.none
     var idleCount = 0
+    /// The connections of HTTP/2 that may get more streams.
+    var carriers: [SlotID] = []
 
     init(_ definition: UpstreamDefinition) { self.definition = definition }
 

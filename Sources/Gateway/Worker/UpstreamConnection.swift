@@ -1,14 +1,20 @@
 import HTTP1
+import HTTP2
 import PKI
 
+/// The upstream's end of exchanges: a connection of HTTP/1.1, or a stream of HTTP/2, which carries one exchange. A
+/// connection of HTTP/2 is in the same slab, and has no exchange itself.
 struct UpstreamConnection: ~Copyable {
     enum Phase {
+        /// A stream of HTTP/2 is in this phase until its connection is ready.
         case connecting
         case handshake
         /// The connection is ready for its first request. The gateway listens for a moment whether the upstream speaks
         /// first.
         case listening
         case active
+        /// The connection speaks HTTP/2. Its streams are connections of their own.
+        case multiplexed
         /// The connection waits in its pool for an exchange.
         case idle
         /// After an upgrade to another protocol, the gateway passes bytes on in both directions.
@@ -38,7 +44,22 @@ struct UpstreamConnection: ~Copyable {
     /// gets no request.
     var isWatched = false
     var phase: Phase
+    /// The exchange that the connection carries. `none` for an idle connection, and for a connection of HTTP/2.
     var exchange: SlotID
+    /// The connection that carries this stream of HTTP/2. `none` for a connection.
+    var carrier = SlotID.none
+    /// HTTP/2's state, if the connection speaks HTTP/2 or will do so when it is ready.
+    var http2: HTTP2Client?
+    /// How many of the worker's upstream connections are streams of this connection.
+    var streams = 0
+    /// When something was last received, and when the last stream ended. For connections of HTTP/2 only, in milliseconds
+    /// of the event loop's clock.
+    var heardAt: Int64 = 0
+    var idleSince: Int64 = 0
+    /// Whether a PING was sent that nothing has answered yet.
+    var awaitsPing = false
+    /// The index of the address among those of the pool when the connection was opened.
+    var addressIndex = 0
     /// Received bytes of a response head that is still incomplete.
     var inbox = ByteQueue()
     var scanner = HeadScanner.response
@@ -52,4 +73,6 @@ struct UpstreamConnection: ~Copyable {
     var newer = SlotID.none
     var older = SlotID.none
     var isQueued = false
+
+    var isStream: Bool { !carrier.isNone }
 }

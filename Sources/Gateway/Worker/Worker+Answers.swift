@@ -4,6 +4,7 @@ extension Worker {
     /// Answers a request without an upstream, with a body that explains the status. `fields` are further header lines.
     /// The caller must have written these lines to the start of `memory.output`.
     func answer(_ exchange: SlotID, _ status: Int, fields: Bytes? = nil) {
+        if exchanges[exchange].isGRPC { return answerCall(exchange, status) }
         let html = exchanges[exchange].wantsHTML
         memory.page.clear()
         GatewayAnswer.writeBody(status, exchanges[exchange].requestID, html: html, to: memory.page)
@@ -169,6 +170,10 @@ extension Worker {
         _ status: Int, _ reason: StaticString, _ client: SlotID, _ exchange: SlotID = .none, isHead: Bool = false,
         explanation: StaticString? = nil
     ) {
+        if !exchange.isNone, exchanges[exchange].isGRPC {
+            logError(exchange, reason)
+            return answerCall(exchange, status)
+        }
         let id = exchange.isNone ? random.next() : exchanges[exchange].requestID
         memory.page.clear()
         GatewayAnswer.writeBody(status, id, html: false, explanation, to: memory.page)
@@ -260,13 +265,14 @@ extension Worker {
     private func record(_ id: SlotID) {
         let status = exchanges[id].status == 0 ? 499 : Int(exchanges[id].status)
         metrics.countResponse(status)
+        if exchanges[id].callStatus != CallStatus.unknown { metrics.countCall(exchanges[id].callStatus) }
         countAnswer(id, status: status)
         metrics.observe(.request, nanoseconds: clock.nanoseconds - exchanges[id].startedAt)
         let number = exchanges[id].logNumber
         guard !exchanges[id].logLine.isEmpty, let log = accessLogs[number] else { return }
         let pool = exchanges[id].pool
         log.end(
-            exchanges[id].logLine.bytes, status: status, bytes: exchanges[id].bytesSent,
+            exchanges[id].logLine.bytes, status: status, callStatus: exchanges[id].callStatus, bytes: exchanges[id].bytesSent,
             isCut: exchanges[id].isCut, nanoseconds: clock.nanoseconds - exchanges[id].startedAt,
             exchanges[id].requestID, upstream: pool.isNone ? nil : tables.pools[pool].definition.logName)
         accessLogs.release(number)

@@ -4,7 +4,7 @@ import HTTP2
 /// reads its request and sends its response.
 extension Worker {
     /// How many bytes of frames are sent at once.
-    private static let bytesAtOnce = 64 << 10
+    static let bytesAtOnce = 64 << 10
     /// How long a client may still begin streams after it was told that the connection will end, in milliseconds (RFC 9113
     /// section 6.8).
     private static let drainMilliseconds: Int64 = 1000
@@ -66,7 +66,7 @@ extension Worker {
         case .trailers(let stream, let range):
             guard let client = client(of: stream), !clients[client].exchange.isNone else { return }
             let exchange = clients[client].exchange
-            guard exchanges[exchange].sendsChunks else { return }
+            guard exchanges[exchange].sendsTrailers else { return }
             memory.http2.heads.lendingBytes { exchanges[exchange].requestTrailers.append($0[range]) }
         case .end(let stream):
             guard let client = client(of: stream) else { return }
@@ -143,12 +143,17 @@ extension Worker {
 
     // MARK: Sending
 
-    /// Sends the frames of all connections that have some.
+    /// Sends the frames of all connections that have some. Sending to one side can make the other have frames.
     func sendFrames() {
-        guard !memory.http2.outgoing.isEmpty else { return }
-        while let owner = memory.http2.outgoing.popLast() {
-            let id = SlotID(number: owner)
-            if clients.contains(id), clients[id].phase == .multiplexed { sendFrames(to: id) }
+        while !memory.http2.outgoing.isEmpty || !memory.upstreamHTTP2.outgoing.isEmpty {
+            while let owner = memory.upstreamHTTP2.outgoing.popLast() {
+                let id = SlotID(number: owner)
+                if upstreams.contains(id), upstreams[id].phase == .multiplexed { sendFrames(toUpstream: id) }
+            }
+            while let owner = memory.http2.outgoing.popLast() {
+                let id = SlotID(number: owner)
+                if clients.contains(id), clients[id].phase == .multiplexed { sendFrames(to: id) }
+            }
         }
     }
 

@@ -1,3 +1,4 @@
+import Glibc
 import HTTP1
 import PKI
 
@@ -5,8 +6,10 @@ extension Worker {
     /// Writes the request's head for an upstream. The first part of the request's body, if there is a body, is
     /// collected before an upstream is chosen.
     func beginProxying(_ head: Bytes, _ exchange: SlotID) {
+        exchanges[exchange].usesHTTP2 = usesHTTP2(exchange)
         memory.output.clear()
         writeRequestHead(head, exchange)
+        exchanges[exchange].headBytes = memory.output.count
         exchanges[exchange].request.append(memory.output.bytes)
         if tables.sites[exchanges[exchange].site].view.balance == .ipHash {
             // When the body has been collected, `sender` may belong to another request. So the hash is computed now.
@@ -15,10 +18,20 @@ extension Worker {
         guard !exchanges[exchange].isRequestComplete else { return chooseUpstream(exchange) }
         let client = exchanges[exchange].client
         beginBody(of: client)
-        guard settings.bodyBufferBytes > 0 else { return chooseUpstream(exchange) }
+        // The first message of a call may be all that the client sends until it gets an answer.
+        guard settings.bodyBufferBytes > 0, !exchanges[exchange].isGRPC else { return chooseUpstream(exchange) }
         exchanges[exchange].isCollecting = true
         guard tellToContinue(exchange) else { return }
         expectBody(of: client, received: 0)
+    }
+
+    /// Whether an upstream gets the request in `requestHead` by HTTP/2. Upgrades need HTTP/1.1.
+    private func usesHTTP2(_ exchange: SlotID) -> Bool {
+        switch tables.sites[exchanges[exchange].site].view.upstreamProtocol {
+        case .http1: false
+        case .http2ForCalls: exchanges[exchange].isGRPC
+        case .http2: requestHead.upgrade == nil
+        }
     }
 
     /// Chooses an upstream for a request that is ready to be sent, and connects to the upstream.
@@ -97,7 +110,9 @@ extension Worker {
     /// Gets a connection for an exchange: an idle connection of the pool, or a new one.
     func connect(_ exchange: SlotID) {
         let pool = exchanges[exchange].pool
-        if !exchanges[exchange].attempts.wantsNewConnection, let idle = takeIdle(from: pool) {
+        if exchanges[exchange].usesHTTP2 {
+            if let carrier = carrier(of: pool) { return beginStream(exchange, on: carrier) }
+        } else if !exchanges[exchange].attempts.wantsNewConnection, let idle = takeIdle(from: pool) {
             exchanges[exchange].upstream = idle
             upstreams[idle].exchange = exchange
             upstreams[idle].phase = .active
@@ -108,38 +123,54 @@ extension Worker {
             return attemptFailed(
                 exchange, Attempts.Failure(isBeforeRequest: true), tables.pools[pool].resolutionFailure, .resolve)
         }
-        let turn = tables.pools[pool].chooseAddress(at: clock.milliseconds)
-        exchanges[exchange].address = turn
-        let address = tables.pools[pool].addresses[turn]
         do throws(SystemFailure) {
-            let descriptor = try makeUpstreamSocket(family: address.family)
-            // From here on `connection` owns the descriptor and closes it.
-            let connection = UpstreamConnection(
-                transport: Transport(descriptor: descriptor, quietRecords: QuietRecords.ofServers), pool: pool,
-                address: address, openedAt: clock.milliseconds, phase: .connecting, exchange: exchange)
-            if !address.isUnix { Socket.setNoDelay(descriptor) }
-            let isConnected = try Socket.connect(descriptor, to: address)
-            guard let id = upstreams.insert(connection) else { throw SystemFailure("connect", code: 0) }
-            exchanges[exchange].upstream = id
-            try poller.add(descriptor, Token(.upstream, id))
-            setDeadline(upstream: id, inMilliseconds: tables.sites[exchanges[exchange].site].view.connectMilliseconds)
-            metrics.add(.upstreamConnections, 1)
+            let (id, isConnected) = try openConnection(to: pool, for: exchange)
+            if exchanges[exchange].usesHTTP2 {
+                guard beginHTTP2(on: id) else { throw SystemFailure("connect", code: ENOMEM) }
+                beginStream(exchange, on: id)
+            } else {
+                upstreams[id].exchange = exchange
+                exchanges[exchange].upstream = id
+            }
             if isConnected { upstreamConnected(id) }
         } catch {
-            let upstream = exchanges[exchange].upstream
-            if !upstream.isNone {
-                exchanges[exchange].upstream = .none
-                close(upstream: upstream)
-            }
             attemptFailed(
                 exchange, Attempts.Failure(isBeforeRequest: true), SystemFailure.text(error.code), .connect)
         }
+    }
+
+    /// Begins a connection to the next address of an upstream.
+    private func openConnection(
+        to pool: SlotID, for exchange: SlotID
+    ) throws(SystemFailure) -> (SlotID, isConnected: Bool) {
+        let turn = tables.pools[pool].chooseAddress(at: clock.milliseconds)
+        exchanges[exchange].address = turn
+        let address = tables.pools[pool].addresses[turn]
+        let descriptor = try makeUpstreamSocket(family: address.family)
+        // From here on `connection` owns the descriptor and closes it.
+        var connection = UpstreamConnection(
+            transport: Transport(descriptor: descriptor, quietRecords: QuietRecords.ofServers), pool: pool,
+            address: address, openedAt: clock.milliseconds, phase: .connecting, exchange: .none)
+        connection.addressIndex = turn
+        if !address.isUnix { Socket.setNoDelay(descriptor) }
+        let isConnected = try Socket.connect(descriptor, to: address)
+        guard let id = upstreams.insert(connection) else { throw SystemFailure("connect", code: 0) }
+        do throws(SystemFailure) {
+            try poller.add(descriptor, Token(.upstream, id))
+        } catch {
+            close(upstream: id)
+            throw error
+        }
+        setDeadline(upstream: id, inMilliseconds: tables.sites[exchanges[exchange].site].view.connectMilliseconds)
+        metrics.add(.upstreamConnections, 1)
+        return (id, isConnected)
     }
 
     /// Called when a connection to an upstream is established. A TLS handshake follows if needed, and then the request.
     func upstreamConnected(_ id: SlotID) {
         let pool = upstreams[id].pool
         guard let serverName = tables.pools[pool].definition.serverName else {
+            if upstreams[id].http2 != nil { return beginMultiplexing(upstream: id) }
             // The bytes are not read, since `memory.plain` may hold a client's bytes.
             return upstreams[id].transport.isSilent() ? upstreamReady(id) : hearSomething(id)
         }
@@ -149,6 +180,9 @@ extension Worker {
         do throws(PKIError) {
             let connection = try TLSConnection(
                 client: context, wire: memory.wire, serverName: serverName, group: tables.pools[pool].group)
+            if upstreams[id].http2 != nil, !connection.offerHTTP2() {
+                return upstreamBroke(id, "OpenSSL can't offer HTTP/2", .tls)
+            }
             if let rules, !connection.verify(by: rules) {
                 return upstreamBroke(id, "OpenSSL can't verify by the CAs of ca_file", .tls)
             }
@@ -159,7 +193,7 @@ extension Worker {
             connection.useSessions(
                 of: sessions,
                 for: .init(scope: tables.pools[pool].sessionScope, address: upstreams[id].address.bytes),
-                offers: !exchanges[upstreams[id].exchange].attempts.wantsFullHandshake, now: clock.seconds)
+                offers: !carried(by: id).contains { exchanges[$0].attempts.wantsFullHandshake }, now: clock.seconds)
             upstreams[id].transport.tls = consume connection
             upstreams[id].phase = .handshake
             continueUpstreamHandshake(id, hasInput: false)
@@ -189,29 +223,9 @@ extension Worker {
         let id = exchanges[exchange].upstream
         exchanges[exchange].sentAt = clock.nanoseconds
         upstreams[id].sentBeforeRequest = upstreams[id].transport.sentBytes
-        let request = exchanges[exchange].request.bytes
-        let hostOffset = exchanges[exchange].hostOffset
-        var failure: TransportFailure?
-        var isUntouched = true
-        if hostOffset > 0 {
-            memory.output.clear()
-            memory.output.append(request[0..<hostOffset])
-            memory.output.append(tables.pools[exchanges[exchange].pool].definition.authority)
-            let second = min(request.count, hostOffset + memory.output.room)
-            memory.output.append(request[hostOffset..<second])
-            failure = upstreams[id].transport.send(memory.output.bytes, memory.wire)
-            if failure == nil, second < request.count {
-                isUntouched = false
-                failure = upstreams[id].transport.send(request.from(second), memory.wire)
-            }
-        } else {
-            failure = upstreams[id].transport.send(request, memory.wire)
-        }
-        if let failure {
-            // A short request is sent by one system call. If that call fails, no byte of the request was sent.
-            isUntouched = isUntouched && request.count <= WorkerMemory.readBytes / 2
-            return upstreamBroke(id, failure.reason, isUntouched: isUntouched)
-        }
+        let (failure, isUntouched) =
+            upstreams[id].isStream ? (sendOnStream(exchange), false) : sendOnConnection(exchange)
+        if let failure { return upstreamBroke(id, failure.reason, isUntouched: isUntouched) }
         let client = exchanges[exchange].client
         guard !client.isNone else {
             let view = tables.sites[exchanges[exchange].site].view
@@ -229,21 +243,45 @@ extension Worker {
         awaitProgress(exchange)
     }
 
+    /// Writes a request in the form of HTTP/1.1.
+    ///
+    /// - Returns: Why the connection is broken, and whether no byte of the request was sent then.
+    private func sendOnConnection(_ exchange: SlotID) -> (TransportFailure?, isUntouched: Bool) {
+        let id = exchanges[exchange].upstream
+        let request = exchanges[exchange].request.bytes
+        let hostOffset = exchanges[exchange].hostOffset
+        // A short request is sent by one system call. If that call fails, no byte of the request was sent.
+        let isShort = request.count <= WorkerMemory.readBytes / 2
+        guard hostOffset > 0 else { return (upstreams[id].transport.send(request, memory.wire), isShort) }
+        memory.output.clear()
+        memory.output.append(request[0..<hostOffset])
+        memory.output.append(tables.pools[exchanges[exchange].pool].definition.authority)
+        let second = min(request.count, hostOffset + memory.output.room)
+        memory.output.append(request[hostOffset..<second])
+        let failure = upstreams[id].transport.send(memory.output.bytes, memory.wire)
+        guard failure == nil, second < request.count else { return (failure, isShort) }
+        return (upstreams[id].transport.send(request.from(second), memory.wire), false)
+    }
+
     // MARK: Failures
 
     /// Handles a connection that has broken, or could not be established. With `isUntouched`, no byte of the request
     /// was sent on the connection. `fault` is counted in the metrics; if nil, the connection's phase determines it.
     func upstreamBroke(
-        _ id: SlotID, _ reason: String, _ fault: UpstreamFault? = nil, timedOut: Bool = false, isUntouched: Bool = false
+        _ id: SlotID, _ reason: String, _ fault: UpstreamFault? = nil, timedOut: Bool = false, isUntouched: Bool = false,
+        isRefused: Bool = false
     ) {
-        let exchange = upstreams[id].exchange
         let phase = upstreams[id].phase
         let known: UpstreamFault =
             timedOut ? .timeout : phase == .connecting ? .connect : phase == .handshake ? .tls : .closed
+        if upstreams[id].http2 != nil { return carrierBroke(id, reason, fault ?? known, timedOut: timedOut) }
+        let exchange = upstreams[id].exchange
         let failure = Attempts.Failure(
             isBeforeRequest: phase == .connecting || phase == .handshake || phase == .listening,
-            isUntouched: isUntouched, wasReused: upstreams[id].isReused, timedOut: timedOut)
-        if fault == .malformed { noteUnasked(id) }
+            isUntouched: isUntouched, wasReused: upstreams[id].isReused,
+            isRefused: isRefused && exchanges[exchange].keepsRequest && !exchanges[exchange].hasResponseBytes,
+            timedOut: timedOut)
+        if fault == .malformed, !upstreams[id].isStream { noteUnasked(id) }
         exchanges[exchange].upstream = .none
         close(upstream: id)
         attemptFailed(exchange, failure, reason, fault ?? known)

@@ -26,6 +26,9 @@ extension Worker {
         exchange.clientVersion = clients[id].isStream ? .http2 : requestHead.version == .http11 ? .http11 : .http10
         findSender(head, of: id)
         exchange.requestID = requestID(head)
+        if clients[id].isStream, let type = requestHead.fields.first(.contentType) {
+            exchange.isGRPC = Self.isCall(head[type.range])
+        }
         if let accept = requestHead.fields.first(.accept) {
             exchange.wantsHTML = head[accept.range].starts(with: "text/html")
         }
@@ -166,7 +169,7 @@ extension Worker {
                 offset = start + count
             case .trailers(let start, let count):
                 offset = start + count
-                if exchanges[exchange].sendsChunks {
+                if exchanges[exchange].sendsTrailers {
                     exchanges[exchange].requestTrailers.append(bytes[start..<offset])
                 }
             case .needMore: offset = bytes.count
@@ -214,9 +217,14 @@ extension Worker {
     /// Writes the last chunk of a request's body, and the trailers that may be passed on.
     private func writeEndOfChunks(_ exchange: SlotID) {
         memory.output.append("0\r\n")
+        writeRequestTrailers(exchange)
+        memory.output.append("\r\n")
+    }
+
+    /// Writes the trailers of a request that may be passed on.
+    func writeRequestTrailers(_ exchange: SlotID) {
         let strip = tables.sites[exchanges[exchange].site].view.requestStrip
         writeTrailers(exchanges[exchange].requestTrailers.bytes, &requestTrailers, without: strip)
-        memory.output.append("\r\n")
     }
 
     /// Sends the body bytes in `memory.output` to the upstream, or collects them. Returns false if the upstream takes no
@@ -232,6 +240,7 @@ extension Worker {
             awaitEarlyAnswer(upstream)
             return false
         }
+        if exchanges[exchange].isRequestComplete, upstreams[upstream].isStream { endRequest(exchange) }
         awaitProgress(exchange, received: received)
         return true
     }
@@ -296,7 +305,8 @@ extension Worker {
         let (client, upstream) = (exchanges[exchange].client, exchanges[exchange].upstream)
         let view = tables.sites[exchanges[exchange].site].view
         let isFlushed = upstreams[upstream].transport.isFlushed
-        if isFlushed, !exchanges[exchange].isRequestComplete {
+        // In a call of gRPC, either side may wait for a message of the other.
+        if isFlushed, !exchanges[exchange].isRequestComplete, !exchanges[exchange].isGRPC {
             guard exchanges[exchange].hasResponseHead else {
                 upstreams[upstream].deadline.clear()
                 return expectBody(of: client, received: received)

@@ -55,7 +55,7 @@ extension Worker {
     ///
     /// - Returns: How many bytes were processed. The other bytes are an incomplete head. After the call the exchange
     ///   may have ended.
-    private func readHeads(_ bytes: Bytes, _ exchange: SlotID, _ id: SlotID) -> Int {
+    func readHeads(_ bytes: Bytes, _ exchange: SlotID, _ id: SlotID) -> Int {
         var offset = 0
         while true {
             let rest = bytes.from(offset)
@@ -84,7 +84,7 @@ extension Worker {
                     continue
                 }
                 exchanges[exchange].client.isNone
-                    ? healthCheckAnswered(exchange, responseHead.status)
+                    ? healthCheckAnswered(exchange, head)
                     : beginResponse(head, bytes.from(offset), exchange, id)
                 return bytes.count
             }
@@ -146,13 +146,15 @@ extension Worker {
             return upstreamBroke(id, "it did not change to the protocol that was asked for", .malformed)
         }
         exchanges[exchange].status = UInt16(responseHead.status)
+        if exchanges[exchange].isGRPC { noteCallStatus(head, exchange) }
         exchanges[exchange].hasResponseHead = true
         exchanges[exchange].keepsUpstream = responseHead.keepAlive
         let isBodiless = responseHead.framing == .none
         upstreams[id].bodiless = isBodiless ? exchanges[exchange].method == .head ? .toHEAD : .byStatus : []
         upstreams[id].responses &+= 1
         exchanges[exchange].responseBody =
-            responseHead.framing == .none ? nil : BodyDecoder(responseHead.framing, of: .response)
+            responseHead.framing == .none
+            ? nil : BodyDecoder(upstreams[id].isStream ? .untilClose : responseHead.framing, of: .response)
         if let seconds = responseHead.keepAliveTimeout { limitIdleTime(of: id, exchange, toSeconds: seconds) }
         forgetRequest(exchange)
         let view = tables.sites[exchanges[exchange].site].view
@@ -285,8 +287,15 @@ extension Worker {
         memory.plain.clear()
         memory.plain.append(upstreams[id].inbox.bytes)
         upstreams[id].inbox.clear()
+        relayBody(memory.plain.bytes, of: id)
+    }
+
+    /// Passes bytes of a response's body on to the client. Those of a stream of HTTP/2 count against its window until then.
+    func relayBody(_ bytes: Bytes, of id: SlotID) {
+        let stream = upstreams[id].transport.stream
         memory.output.clear()
-        relayResponse(memory.plain.bytes, upstreams[id].exchange)
+        relayResponse(bytes, upstreams[id].exchange)
+        stream?.consume(bytes.count - (upstreams.contains(id) ? upstreams[id].inbox.count : 0))
     }
 
     /// Passes body bytes on to the client, after the bytes that are already in `memory.output`. If `isBeginning` is
@@ -362,6 +371,7 @@ extension Worker {
     /// Ends a response. Its last bytes may still be in `memory.output`.
     func endResponse(_ exchange: SlotID) {
         let client = exchanges[exchange].client
+        if exchanges[exchange].isGRPC { noteCallStatus(exchange) }
         if exchanges[exchange].responseFraming == .chunked {
             memory.output.append("0\r\n")
             if exchanges[exchange].acceptsTrailers { writeResponseTrailers(exchange) }

@@ -119,8 +119,12 @@ extension Worker {
         report(Shortage.descriptors)
         for _ in 0..<min(Self.placesLookedAt, upstreams.indices.count) {
             upstreamHand = (upstreamHand + 1) % UInt32(upstreams.indices.count)
-            guard let id = upstreams.id(at: upstreamHand), upstreams[id].phase == .idle else { continue }
-            closeIdle(id)
+            guard let id = upstreams.id(at: upstreamHand) else { continue }
+            switch upstreams[id].phase {
+            case .idle: closeIdle(id)
+            case .multiplexed where upstreams[id].streams == 0: close(upstream: id)
+            default: continue
+            }
             return true
         }
         return makeRoom(politely: politely, mayWait: false) == .made

@@ -34,6 +34,7 @@ extension Worker {
             else { continue }
             upstreams[id].isOutdated = true
             if upstreams[id].phase == .idle { closeIdle(id) }
+            if upstreams[id].http2 != nil { endWhenIdle(id) }
         }
     }
 

@@ -36,7 +36,8 @@ extension Worker {
     }
 
     /// Called when all bytes for an upstream were sent. The client may send more of its body now.
-    private func upstreamFlushed(_ id: SlotID) {
+    func upstreamFlushed(_ id: SlotID) {
+        if upstreams[id].phase == .multiplexed { return sendFrames(toUpstream: id) }
         guard upstreams[id].phase == .active || upstreams[id].phase == .tunnel else { return }
         let client = exchanges[upstreams[id].exchange].client
         guard !client.isNone else { return }
@@ -62,6 +63,7 @@ extension Worker {
         switch upstreams[id].phase {
         case .connecting: return
         case .handshake: continueUpstreamHandshake(id, hasInput: true)
+        case .multiplexed: receiveFrames(fromUpstream: id)
         case .listening: if hearsNothing(id) { Socket.acknowledge(upstreams[id].transport.descriptor) }
         case .active where hasRestOfBody(id): continueResponse(id)
         case .active, .tunnel:
@@ -86,7 +88,7 @@ extension Worker {
     }
 
     /// Whether reading from an upstream is paused, because its client has not received earlier bytes yet.
-    private func isPaused(upstream id: SlotID) -> Bool {
+    func isPaused(upstream id: SlotID) -> Bool {
         guard upstreams[id].phase == .active || upstreams[id].phase == .tunnel else { return false }
         let client = exchanges[upstreams[id].exchange].client
         guard !client.isNone, !clients[client].transport.isFlushed else { return false }
@@ -128,7 +130,9 @@ extension Worker {
                 if let group = upstreams[id].transport.tls?.group { tables.pools[upstreams[id].pool].group = group }
                 // Session tickets may have arrived. A response can't have arrived, since no request was sent. So if
                 // there are any other bytes, the connection is not used.
+                // A server of HTTP/2 may send its settings at once.
                 let received = upstreams[id].transport.decrypt(memory, second: clock.seconds)
+                if upstreams[id].http2 != nil { return beginMultiplexing(upstream: id, after: received) }
                 guard case .bytes = received, memory.plain.count == 0 else { return hearSomething(id) }
                 return hearsNothing(id) ? upstreamReady(id) : ()
             }
@@ -137,7 +141,8 @@ extension Worker {
 
     /// Counts and reports a certificate of an upstream that was refused.
     private func refuseCertificate(_ refusal: PeerRefusal, ofUpstream id: SlotID) {
-        let host = tables.sites[exchanges[upstreams[id].exchange].site].site.name
+        guard let exchange = carried(by: id).first else { return }
+        let host = tables.sites[exchanges[exchange].site].site.name
         tables.count(refusedUpstreamOf: host, refusal.reason)
         report(refusal, of: .upstream, host: host, peer: upstreams[id].address.peer.description)
     }
@@ -153,12 +158,23 @@ extension Worker {
     private func handshakeBroke(_ id: SlotID, _ reason: String) {
         guard upstreams[id].transport.tls?.offersSession ?? false else { return upstreamBroke(id, reason) }
         upstreams[id].transport.tls?.forgetSessions()
-        let exchange = upstreams[id].exchange
-        exchanges[exchange].attempts.avoidResumption()
-        exchanges[exchange].upstream = .none
+        let carried = carried(by: id)
+        for exchange in carried { exchanges[exchange].attempts.avoidResumption() }
         close(upstream: id)
-        metrics.add(.upstreamRetries, 1)
-        connect(exchange)
+        for exchange in carried {
+            if !exchanges[exchange].upstream.isNone, upstreams.contains(exchanges[exchange].upstream) {
+                close(upstream: exchanges[exchange].upstream)
+            }
+            exchanges[exchange].upstream = .none
+            metrics.add(.upstreamRetries, 1)
+            connect(exchange)
+        }
+    }
+
+    /// The exchanges that a connection carries, or will carry when it is ready.
+    func carried(by id: SlotID) -> [SlotID] {
+        guard let http2 = upstreams[id].http2 else { return [upstreams[id].exchange] }
+        return http2.streams.compactMap { stream(ofUpstream: $0).map { upstreams[$0].exchange } }
     }
 
     /// Reads from a connection that has had no request. If anything but TLS's own messages has arrived, the connection
@@ -205,6 +221,7 @@ extension Worker {
         guard exchanges[exchange].hasResponseHead else {
             return upstreamBroke(id, "the connection was closed before an answer")
         }
+        if exchanges[exchange].client.isNone { return healthCallEnded(exchange) }
         // The end of the stream ends the body only if the body has no declared length and is not chunked. With TLS, the
         // upstream must also have sent close_notify.
         guard !isTruncated, exchanges[exchange].responseBody?.isComplete ?? true else {
@@ -236,6 +253,7 @@ extension Worker {
             endWatch(id, isSilent: true)
             setDeadline(upstream: id, inMilliseconds: upstreams[id].idleMilliseconds)
         case .idle: closeIdle(id)
+        case .multiplexed: carrierTimedOut(id)
         case .tunnel: endTunnel(exchanges[upstreams[id].exchange].client)
         }
     }
@@ -244,6 +262,7 @@ extension Worker {
 
     /// Puts a connection back into its pool after its exchange.
     func park(_ id: SlotID) {
+        if upstreams[id].isStream { return close(upstream: id) }
         let pool = upstreams[id].pool
         // A doubtful connection is closed. If it had unread bytes, for example, the next request could get a wrong
         // response.
@@ -308,13 +327,18 @@ extension Worker {
         close(upstream: id)
     }
 
-    /// Closes a connection that is not in the pool's list of idle connections.
-    func close(upstream id: SlotID) { _ = upstreams.remove(id) }
+    /// Closes a connection that is not in the pool's list of idle connections, or a stream.
+    func close(upstream id: SlotID) {
+        if upstreams[id].isStream { return closeStream(upstream: id) }
+        if upstreams[id].http2 != nil { forget(carrier: id) }
+        _ = upstreams.remove(id)
+    }
 
     /// Removes a pool whose upstream is gone. If exchanges still use the pool, the end of the last exchange removes it.
     func retire(pool: SlotID) {
         tables.pools[pool].isRetired = true
         while !tables.pools[pool].newestIdle.isNone { closeIdle(tables.pools[pool].newestIdle) }
+        tables.pools[pool].carriers.forEach(endWhenIdle)
         guard tables.pools[pool].active == 0 else { return }
         reportTraffic()
         _ = tables.pools.remove(pool)

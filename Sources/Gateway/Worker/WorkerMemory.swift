@@ -18,8 +18,9 @@ struct WorkerMemory: ~Copyable {
     let page = Scratch(capacity: 8 << 10)
     /// TLS reads received bytes from this object, and puts the bytes to send into it.
     let wire = TLSWire()
-    /// Events and frames of HTTP/2.
+    /// Events and frames of HTTP/2 with clients, and with upstreams. An event of one may make the other have frames.
     let http2 = HTTP2Memory()
+    let upstreamHTTP2 = HTTP2Memory()
 
     /// `headBytes` is the largest size of a received head.
     init(headBytes: Int) {

@@ -173,7 +173,14 @@ package struct TLSConnection: ~Copyable {
         unsafe ssl.map { unsafe SSL_get_ex_data($0, 0) == UnsafeMutableRawPointer($0) + 1 } ?? false
     }
 
-    /// Whether the client has chosen HTTP/2. It has a meaning only after the handshake.
+    /// Offers the server HTTP/2 and nothing else (ALPN, RFC 7301). Returns false if OpenSSL has no memory for it.
+    package borrowing func offerHTTP2() -> Bool {
+        let list: [UInt8] = [2] + "h2".utf8
+        // Unlike most of OpenSSL's functions, this one returns 0 if it succeeds.
+        return unsafe SSL_set_alpn_protos(ssl, list, UInt32(list.count)) == 0
+    }
+
+    /// Whether both sides have chosen HTTP/2. It has a meaning only after the handshake.
     package var speaksHTTP2: Bool {
         var (name, count) = unsafe (nil as UnsafePointer<UInt8>?, UInt32(0))
         unsafe SSL_get0_alpn_selected(ssl, &name, &count)
