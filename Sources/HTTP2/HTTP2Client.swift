@@ -25,10 +25,12 @@ package final class HTTP2Client: HTTP2Connection {
 
     /// Whether another stream may be opened. The server limits the number of streams at once, and may have announced the
     /// end of the connection.
-    package var mayOpen: Bool {
-        // Until the server's settings arrive, nghttp2 assumes that it allows 100 streams.
+    package var mayOpen: Bool { streams.count < streamLimit && !isEnding }
+
+    /// How many streams there may be at once. Until the server's settings arrive, 100 are assumed.
+    package var streamLimit: Int {
         let allowed = unsafe nghttp2_session_get_remote_settings(session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS)
-        return streams.count < min(mostStreams, Int(allowed)) && !isEnding
+        return max(1, min(mostStreams, Int(allowed)))
     }
 
     /// Whether no stream can begin any more.

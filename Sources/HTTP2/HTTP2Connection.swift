@@ -23,6 +23,8 @@ package class HTTP2Connection {
     var brokenRule: HTTP2Code?
     /// Whether a head or trailers have begun to arrive and are not complete.
     package private(set) var isInHead = false
+    /// Whether the peer's settings have arrived, or its reply to the gateway's. A peer sends its settings first.
+    package private(set) var knowsPeer = false
     /// Whether the fields that arrive belong to a head, not to trailers.
     private var readsHead = false
     /// How many bytes of a body the present DATA frame has brought.
@@ -297,6 +299,7 @@ package class HTTP2Connection {
         let isEnd = UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0
         let type = UInt32(header.type)
         isInHead = false
+        if type == NGHTTP2_SETTINGS.rawValue { knowsPeer = true }
         if type == NGHTTP2_HEADERS.rawValue, readsHead { return endHead(of: header.stream_id, isEnd: isEnd) }
         // Frames of padding alone are as empty as others.
         if type == NGHTTP2_DATA.rawValue, header.length > 0, bytesOfFrame == 0, !isEnd { spendControlFrame() }

@@ -224,7 +224,7 @@ extension ValueShape where Value == Upstream {
         "an upstream",
         .string(
             "http://host:port, https://host:port, h2c://host:port or unix:/path",
-                pattern: "^([Hh][Tt][Tt][Pp][Ss]?://|[Hh]2[Cc]://|unix:/)",
+            pattern: "^([Hh][Tt][Tt][Pp][Ss]?://|[Hh]2[Cc]://|unix:/)",
             examples: ["http://127.0.0.1:3000", "https://backend.internal", "unix:/run/app.sock"]),
         parse: Upstream.parse, format: \.text
     ).defined(as: "upstream")

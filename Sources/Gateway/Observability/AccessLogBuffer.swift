@@ -95,7 +95,8 @@ final class AccessLogBuffer {
     /// Completes a line that was started here, and adds it to the batch. `isCut` says that the client did not get the
     /// whole answer. A line of the combined format then ends with X, like `%X` of Apache.
     func end(
-        _ start: Bytes, status: Int, callStatus: UInt8, bytes: UInt64, isCut: Bool, nanoseconds: UInt64, _ id: RequestID,
+        _ start: Bytes, status: Int, callStatus: UInt8, bytes: UInt64, isCut: Bool, nanoseconds: UInt64,
+        _ id: RequestID,
         upstream: [UInt8]?
     ) {
         openLines -= 1

@@ -52,6 +52,8 @@ struct UpstreamConnection: ~Copyable {
     var http2: HTTP2Client?
     /// How many of the worker's upstream connections are streams of this connection.
     var streams = 0
+    /// Whether the upstream's settings have arrived, so that streams may begin. Only for connections of HTTP/2.
+    var isReady = false
     /// When something was last received, and when the last stream ended. For connections of HTTP/2 only, in milliseconds
     /// of the event loop's clock.
     var heardAt: Int64 = 0

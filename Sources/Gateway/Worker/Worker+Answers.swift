@@ -272,7 +272,8 @@ extension Worker {
         guard !exchanges[id].logLine.isEmpty, let log = accessLogs[number] else { return }
         let pool = exchanges[id].pool
         log.end(
-            exchanges[id].logLine.bytes, status: status, callStatus: exchanges[id].callStatus, bytes: exchanges[id].bytesSent,
+            exchanges[id].logLine.bytes, status: status, callStatus: exchanges[id].callStatus,
+            bytes: exchanges[id].bytesSent,
             isCut: exchanges[id].isCut, nanoseconds: clock.nanoseconds - exchanges[id].startedAt,
             exchanges[id].requestID, upstream: pool.isNone ? nil : tables.pools[pool].definition.logName)
         accessLogs.release(number)

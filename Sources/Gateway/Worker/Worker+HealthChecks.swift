@@ -21,7 +21,8 @@ extension Worker {
         guard let pool = tables.pool(probe.upstream) else { return }
         guard let site = tables.insertUnnamed(probe.site) else { return }
         var exchange = Exchange(
-            client: .none, site: site, method: probe.isCall ? .post : .get, keepsClient: false, startedAt: clock.nanoseconds)
+            client: .none, site: site, method: probe.isCall ? .post : .get, keepsClient: false,
+            startedAt: clock.nanoseconds)
         probe.request.lendingBytes { exchange.request.append($0) }
         (exchange.headBytes, exchange.usesHTTP2, exchange.isGRPC) = (probe.headBytes, probe.usesHTTP2, probe.isCall)
         exchange.pool = pool

@@ -268,7 +268,8 @@ extension Worker {
     /// Handles a connection that has broken, or could not be established. With `isUntouched`, no byte of the request
     /// was sent on the connection. `fault` is counted in the metrics; if nil, the connection's phase determines it.
     func upstreamBroke(
-        _ id: SlotID, _ reason: String, _ fault: UpstreamFault? = nil, timedOut: Bool = false, isUntouched: Bool = false,
+        _ id: SlotID, _ reason: String, _ fault: UpstreamFault? = nil, timedOut: Bool = false,
+        isUntouched: Bool = false,
         isRefused: Bool = false
     ) {
         let phase = upstreams[id].phase

@@ -39,7 +39,9 @@ extension Worker {
             exchanges[exchange].sendsChunks = true
             memory.output.append("Transfer-Encoding: chunked\r\n")
         }
-        if exchanges[exchange].usesHTTP2, exchanges[exchange].acceptsTrailers { memory.output.append("TE: trailers\r\n") }
+        if exchanges[exchange].usesHTTP2, exchanges[exchange].acceptsTrailers {
+            memory.output.append("TE: trailers\r\n")
+        }
         // A request with a body is not upgraded, since the gateway could not find where the other protocol starts.
         if let upgrade = requestHead.upgrade, exchanges[exchange].isRequestComplete {
             writeUpgrade(head[upgrade.range], exchange, view)

@@ -34,32 +34,43 @@ extension Worker {
         return true
     }
 
-    /// Called when a connection is ready for frames. Requests that have waited for it are sent.
+    /// Called when a connection is ready for frames. Requests wait until the upstream's settings have arrived, since it could
+    /// refuse some otherwise.
     ///
     /// - Parameter received: What has arrived behind the TLS handshake. The bytes are in `memory.plain`.
     func beginMultiplexing(upstream id: SlotID, after received: Transport.Received = .nothing) {
-        guard let http2 = upstreams[id].http2 else { return }
         if let speaksHTTP2 = upstreams[id].transport.tls?.speaksHTTP2, !speaksHTTP2 {
             return upstreamBroke(id, "it does not speak HTTP/2 over TLS (ALPN)", .tls)
         }
         metrics.add(.http2UpstreamConnections, 1)
         upstreams[id].phase = .multiplexed
-        upstreams[id].heardAt = clock.milliseconds
-        upstreams[id].idleSince = clock.milliseconds
-        renewDeadline(ofCarrier: id)
-        let streams = http2.streams
         if case .bytes = received, memory.plain.count > 0 { takeFrames(fromUpstream: id) }
-        for stream in streams {
-            guard let stream = self.stream(ofUpstream: stream), upstreams[stream].phase == .connecting else { continue }
-            upstreams[stream].phase = .active
-            sendRequest(upstreams[stream].exchange)
-        }
         guard upstreams.contains(id) else { return }
         switch received {
         case .nothing, .bytes: sendFrames(toUpstream: id)
         case .ended, .truncated: upstreamBroke(id, "the connection was closed")
         case .failed(let failure): upstreamBroke(id, failure.reason)
         }
+    }
+
+    /// Called when the upstream's settings have arrived. The requests that have waited are sent, but for those that the
+    /// upstream does not take at the same time, which get another connection.
+    private func beginStreams(of id: SlotID) {
+        guard let http2 = upstreams[id].http2 else { return }
+        (upstreams[id].isReady, upstreams[id].idleSince) = (true, clock.milliseconds)
+        let streams = http2.streams.compactMap(stream)
+        let limit = http2.streamLimit
+        for stream in streams.dropFirst(limit) {
+            let exchange = upstreams[stream].exchange
+            exchanges[exchange].upstream = .none
+            close(upstream: stream)
+            connect(exchange)
+        }
+        for stream in streams.prefix(limit) where upstreams.contains(stream) {
+            upstreams[stream].phase = .active
+            sendRequest(upstreams[stream].exchange)
+        }
+        renewDeadline(ofCarrier: id)
     }
 
     /// Handles a connection that has broken, or could not be established: each of its exchanges is tried elsewhere, or
@@ -74,14 +85,20 @@ extension Worker {
 
     /// Called when a connection closes.
     func forget(carrier id: SlotID) {
-        tables.pools[upstreams[id].pool].carriers.removeAll { $0 == id }
+        removeFromPool(id)
         upstreams[id].http2 = nil
+    }
+
+    private func removeFromPool(_ id: SlotID) {
+        let pool = upstreams[id].pool
+        // A pool whose upstream is gone ends with its last exchange.
+        if tables.pools.contains(pool) { tables.pools[pool].carriers.removeAll { $0 == id } }
     }
 
     /// Gives a connection no more streams, and closes it when its last stream has ended.
     func endWhenIdle(_ id: SlotID) {
         upstreams[id].isOutdated = true
-        tables.pools[upstreams[id].pool].carriers.removeAll { $0 == id }
+        removeFromPool(id)
         if upstreams[id].streams == 0 { end(carrier: id) }
     }
 
@@ -106,9 +123,10 @@ extension Worker {
 
     /// Called when the deadline of a connection is over: nothing has arrived for some time, or it has had no stream for long.
     func carrierTimedOut(_ id: SlotID) {
-        if upstreams[id].awaitsPing {
-            return upstreamBroke(id, "it did not answer a PING", .closed)
+        guard upstreams[id].isReady else {
+            return upstreamBroke(id, "it sent no settings of HTTP/2", .timeout, timedOut: true)
         }
+        if upstreams[id].awaitsPing { return upstreamBroke(id, "it did not answer a PING", .closed) }
         guard upstreams[id].streams == 0 else { return renewDeadline(ofCarrier: id) }
         if clock.milliseconds >= upstreams[id].idleSince + UpstreamPool.idleMilliseconds { return endWhenIdle(id) }
         upstreams[id].awaitsPing = true
@@ -127,7 +145,7 @@ extension Worker {
     /// Gets a stream for an exchange. The request is sent now if the connection is ready, and otherwise when it is.
     func beginStream(_ exchange: SlotID, on carrier: SlotID) {
         guard let http2 = upstreams[carrier].http2 else { return }
-        let isReady = upstreams[carrier].phase == .multiplexed
+        let isReady = upstreams[carrier].isReady
         let stream = http2.open()
         var connection = UpstreamConnection(
             transport: Transport(stream: stream), pool: upstreams[carrier].pool, address: upstreams[carrier].address,
@@ -141,14 +159,10 @@ extension Worker {
         }
         stream.owner = id.number
         upstreams[carrier].streams += 1
-        upstreams[carrier].deadline.clear()
-        if !isReady, upstreams[carrier].streams == 1 {
-            let view = tables.sites[exchanges[exchange].site].view
-            setDeadline(upstream: carrier, inMilliseconds: view.connectMilliseconds)
-        }
         exchanges[exchange].upstream = id
         exchanges[exchange].address = upstreams[carrier].addressIndex
         guard isReady else { return }
+        renewDeadline(ofCarrier: carrier)
         if upstreams[carrier].streams > 1 || upstreams[carrier].responses > 0 { metrics.add(.upstreamReuses, 1) }
         sendRequest(exchange)
     }
@@ -190,7 +204,7 @@ extension Worker {
         let carrier = connection.carrier
         guard upstreams.contains(carrier) else { return }
         upstreams[carrier].streams -= 1
-        guard upstreams[carrier].streams == 0, upstreams[carrier].phase == .multiplexed else { return }
+        guard upstreams[carrier].streams == 0, upstreams[carrier].isReady else { return }
         upstreams[carrier].idleSince = clock.milliseconds
         renewDeadline(ofCarrier: carrier)
         // The connection's frames may be in use, so it can't close now.
@@ -198,9 +212,9 @@ extension Worker {
     }
 
     /// Whether a connection without streams must close.
-    private func mustEnd(_ carrier: SlotID) -> Bool {
+    func mustEnd(_ carrier: SlotID) -> Bool {
         guard upstreams[carrier].streams == 0 else { return false }
-        return upstreams[carrier].isOutdated || isDraining || tables.pools[upstreams[carrier].pool].isRetired
+        return upstreams[carrier].isOutdated || isDraining || !tables.pools.contains(upstreams[carrier].pool)
             || upstreams[carrier].http2?.isEnding ?? true
     }
 
@@ -208,7 +222,6 @@ extension Worker {
 
     /// Reads frames once.
     func receiveFrames(fromUpstream id: SlotID) {
-        if mustEnd(id) { return endWhenIdle(id) }
         switch upstreams[id].transport.receive(memory, second: clock.seconds) {
         case .nothing: return
         case .bytes:
@@ -234,6 +247,7 @@ extension Worker {
         handleEvents(ofUpstream: id)
         guard upstreams.contains(id) else { return }
         if let failure { return end(carrier: id, after: failure) }
+        if http2.knowsPeer, !upstreams[id].isReady { beginStreams(of: id) }
         if mustEnd(id) { enqueue(upstream: id) }
     }
 
