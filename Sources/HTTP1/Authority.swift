@@ -1,8 +1,8 @@
 /// The host and port of a Host field or an absolute target (RFC 3986 section 3.2), checked and normalised.
 struct Authority {
     /// The host without its port and without one trailing dot; an IPv6 address keeps its brackets. Empty when the text
-    /// is well-formed but can't name a host. Then no route matches, so no upstream receives a text from which it could
-    /// read a different host.
+    /// is well-formed but can't name a host. Then no route matches, so the text never reaches an upstream that could
+    /// read it as another host.
     var host = ByteRange()
     /// The port, 1 to 65535; nil when none is given.
     var port: UInt16?
@@ -61,8 +61,8 @@ struct Authority {
         return at
     }
 
-    /// Whether a name is safe to use as a host. When its last label is a number, the whole name must be an IPv4 address
-    /// in dotted decimal; other programs could read such a name as a different address.
+    /// Whether a name is safe to use as a host. If the last label is a number, the whole name must be an IPv4 address
+    /// in dotted decimal. Otherwise another program could read the name as an address, as `127.1` for 127.0.0.1.
     private static func isPlain(_ head: Span<UInt8>, _ name: ByteRange) -> Bool {
         var at = Int(name.end)
         while at > Int(name.start), head[at - 1].isDigit { at -= 1 }

@@ -51,8 +51,8 @@ public enum BodyFault: UInt8, Error, CaseIterable, Sendable {
 public enum BodyStep: Equatable, Sendable {
     /// `count` bytes of the body (at least one) begin at offset `start`. The next step begins at `start + count`.
     case data(start: Int, count: Int)
-    /// `count` bytes of the trailer section begin at offset `start`. These are pieces of its field lines and of the empty
-    /// line at the end, in order.
+    /// `count` bytes of the trailer section begin at offset `start`. These are pieces of its field lines and of the
+    /// empty line at the end, in order.
     case trailers(start: Int, count: Int)
     /// All bytes were consumed. The next step needs bytes that have not arrived yet.
     case needMore
@@ -73,7 +73,7 @@ public struct BodyDecoder: Sendable {
 
     private var state: State
 
-    /// Creates a decoder for the body of one message.
+    /// Creates a decoder for the body of one message. `kind` and `limits` matter only for a chunked body.
     public init(_ framing: BodyFraming, of kind: MessageKind = .request, limits: BodyLimits = BodyLimits()) {
         state =
             switch framing {

@@ -19,7 +19,7 @@ public struct ByteRange: Equatable, Sendable {
 
     /// The range in the form that `Span.extracting` needs.
     @inlinable public var range: Range<Int> { Int(start)..<Int(end) }
-    /// The number of bytes in the range.
+    /// How many bytes the range has; 0 for an empty value, such as that of `Host:`.
     @inlinable public var count: Int { Int(end) - Int(start) }
     /// Whether the range has no bytes.
     @inlinable public var isEmpty: Bool { start == end }

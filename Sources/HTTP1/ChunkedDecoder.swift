@@ -1,5 +1,5 @@
-/// Finds the data and the trailers of a chunked body (RFC 9112 section 7.1). Both extensions and trailers are checked and
-/// limited in size; extensions are dropped.
+/// Finds the data and the trailers of a chunked body (RFC 9112 section 7.1). Both extensions and trailers are checked
+/// and limited in size; extensions are dropped.
 ///
 /// Servers in small devices write blanks after a chunk's size, and some servers write blanks before a trailer's colon.
 /// The decoder accepts such blanks in responses and refuses them in requests.
@@ -14,16 +14,17 @@ public struct ChunkedDecoder: Sendable {
     private let limits: BodyLimits
     private let kind: MessageKind
     private var state = State.sizeStart
-    /// The bytes of chunk lines beyond an allowance of 16 bytes for each chunk and 2 for each byte of data.
+    /// By how many bytes the chunk lines so far exceed an allowance of 16 bytes for each chunk and 2 for each byte of
+    /// data.
     private var excess: Int32 = 0
     /// The limit of `excess`. A body with more framing would mainly keep its receiver busy (RFC 9112 section 7.1.1).
     private static let maxExcess = 16 << 10
-    /// The rest of the current chunk's data, in bytes. While the size is being read: the digits so far.
+    /// The rest of the current chunk's data, in bytes. While the size is being read, the value of the digits so far.
     private var left: UInt64 = 0
     /// The bytes so far of the current chunk's line, or of all trailer lines.
     private var lineBytes = 0
 
-    /// Creates a decoder for one body.
+    /// Creates a decoder for one body. `kind` decides whether blanks are accepted.
     public init(of kind: MessageKind = .request, limits: BodyLimits = BodyLimits()) {
         self.kind = kind
         self.limits = limits
@@ -98,7 +99,8 @@ public struct ChunkedDecoder: Sendable {
         }
     }
 
-    /// Handles the byte after a size. Blanks may precede an extension.
+    /// Handles a byte after a chunk's size: the CR of the line's end, the ";" of an extension, or a blank before
+    /// either. In a request no blank may precede the CR.
     private mutating func endSize(_ byte: UInt8) throws(BodyFault) {
         switch byte {
         case .cr where state == .size || kind == .response:

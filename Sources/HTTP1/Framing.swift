@@ -30,7 +30,7 @@ struct FieldFacts {
 
     init(_ kind: MessageKind) { self.kind = kind }
 
-    /// Reads TE.
+    /// Reads the TE field, in which only `trailers` matters here.
     mutating func noteTE(_ head: Span<UInt8>, _ value: ByteRange) {
         var list = TokenList(value)
         while let coding = list.next(in: head) {

@@ -5,7 +5,8 @@ public struct HeadLimits: Equatable, Sendable {
     public let maxHeadBytes: Int
     /// The most fields. Each cookie of a Cookie field counts as one. A request with more fields gets 431.
     public let maxFields: Int
-    /// The most options of Connection that may name a field. Each is compared with all fields.
+    /// The most options of Connection that may name a field to remove. The number bounds the work, since each such
+    /// option is compared with all fields.
     static let maxNominated = 32
     /// The most bytes of a request's target. A request with a longer target gets 414.
     public let maxTargetBytes: Int

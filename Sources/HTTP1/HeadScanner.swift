@@ -57,7 +57,8 @@ public struct HeadScanner: Sendable {
         return pause(at, bytes.count, limits)
     }
 
-    /// Handles a line that ends before offset `next`; returns a result when the line is empty and decides the scan.
+    /// Handles a line that ends before offset `next`. Returns the result of the scan if the line ends the head or must
+    /// not be there; nil if the scan goes on.
     private mutating func endLine(_ next: Int) -> Progress? {
         let isEmpty = next - Int(lineStart) == 2
         lineStart = UInt32(next)

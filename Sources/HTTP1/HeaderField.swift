@@ -4,7 +4,7 @@ public struct HeaderField: Equatable, Sendable {
     public let name: ByteRange
     /// The value without the white space around it. The only control byte that a value may contain is HTAB.
     public let value: ByteRange
-    /// The field that the name stands for.
+    /// The field that the name stands for; `.other` if the gateway does not recognise the name.
     public let id: KnownField
     /// Whether the field applies to this connection only and must not be forwarded: by the field's definition, or
     /// because Connection names the field (RFC 9110 section 7.6.1). Connection has no effect on fields that

@@ -114,8 +114,8 @@ public struct HeaderFields: ~Copyable {
         }
     }
 
-    /// Records what a field says about framing and this connection. Each further cookie of a Cookie field takes a place of
-    /// `room`.
+    /// Records what a field says about framing and this connection. `room` is the number of fields still allowed. Each
+    /// cookie after the first in a Cookie field lowers it by one.
     @inline(__always)
     private mutating func note(_ field: HeaderField, _ head: Span<UInt8>, _ room: inout Int) throws(HeadFault) {
         switch field.id {

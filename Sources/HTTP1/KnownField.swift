@@ -24,7 +24,7 @@ public enum KnownField: UInt8, CaseIterable, Sendable {
         rawValue >= KnownField.connection.rawValue && rawValue <= KnownField.upgrade.rawValue
     }
 
-    /// Whether exactly one name maps to this case.
+    /// Whether exactly one name maps to this case. Such a name is a token and needs no further check.
     @inline(__always) var isOneName: Bool { self != .other && self != .xForwardedOther }
 
     /// The field for a name whose letters are folded to lower case.

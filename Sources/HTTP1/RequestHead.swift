@@ -39,7 +39,8 @@ public struct RequestHead: ~Copyable {
     /// An empty head with preallocated room for a usual number of fields.
     public init() {}
 
-    /// Parses a complete head, whose end `HeadScanner` has found. After a fault all properties are meaningless.
+    /// Parses a complete head, whose end `HeadScanner` has found. Returns nil if the head is valid. After a fault all
+    /// properties are meaningless.
     public mutating func parse(_ head: Span<UInt8>, limits: HeadLimits) -> HeadFault? {
         do throws(HeadFault) {
             guard head.count <= limits.maxHeadBytes else { throw .headTooLarge }

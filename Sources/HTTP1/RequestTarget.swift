@@ -3,9 +3,9 @@
 /// Clients send bytes in paths and queries that RFC 3986 does not allow in a URI: `"<>\^`{|}` and bytes beyond ASCII.
 /// The gateway passes these on percent-encoded (RFC 9110 section 7.7 requires a valid URI), so that all servers read
 /// the same target. "[" and "]" are not allowed in a path or query either, but stay unchanged: clients use them in
-/// parameter names, and servers expect them. A "%" in a query that begins no triplet also stays, since the gateway
-/// can't tell whether the client means the character "%". RFC 9112 section 3.2 recommends refusing such targets,
-/// because a filter may read them differently from the server; nginx, HAProxy and Caddy accept them.
+/// parameter names, and servers expect them. A "%" in a query that no two hexadecimal digits follow also stays, since
+/// the gateway can't tell whether the client means the character "%". RFC 9112 section 3.2 recommends refusing such
+/// targets, because a filter may read them differently from the server; nginx, HAProxy and Caddy accept them.
 public struct RequestTarget: Sendable {
     /// The form of a target (RFC 9112 section 3.2).
     public enum Form: UInt8, Sendable {
@@ -23,15 +23,15 @@ public struct RequestTarget: Sendable {
     public internal(set) var form = Form.origin
     /// The whole target as sent.
     public internal(set) var text = ByteRange()
-    /// The path and query as sent. The upstream receives `implied`, if set, then this text, which `encode` must write
-    /// if `needsEncoding`.
+    /// The path and query as sent. The upstream receives `implied`, if it is set, and then this text. If
+    /// `needsEncoding` is true, the text must be written by `encode`.
     public internal(set) var pathAndQuery = ByteRange()
     /// Whether `pathAndQuery` contains bytes that the gateway percent-encodes.
     public private(set) var needsEncoding = false
     /// The byte to send before `pathAndQuery` when the target has no path: "/" or "*" in ASCII.
     public internal(set) var implied: UInt8?
 
-    /// The authority of an absolute target.
+    /// The authority of an absolute target; nil for the other forms.
     private(set) var authority: ByteRange?
 
     init() {}

@@ -1,6 +1,6 @@
 /// The head of a response. One value is used for many responses: each `parse` replaces the previous result.
 public struct ResponseHead: ~Copyable {
-    /// The version that the server speaks.
+    /// The version of the status line. Each 1.x from 1.1 on counts as 1.1 (RFC 9110 section 2.5).
     public private(set) var version = HTTPVersion.http11
     /// The status, 100 to 999. A server may define statuses above 599; they are treated as 5xx (RFC 9110 section 15).
     public private(set) var status = 0
@@ -11,7 +11,7 @@ public struct ResponseHead: ~Copyable {
     /// How the body ends. A response without a body may still have Content-Length: the gateway forwards the field after
     /// HEAD and with 304, and drops it with 1xx and 204 (RFC 9110 section 8.6).
     public private(set) var framing = BodyFraming.none
-    /// The value of Content-Length, whether or not the response has a body.
+    /// The value of Content-Length, whether or not the response has a body; nil if the field is missing.
     package private(set) var contentLength: UInt64?
     /// Whether the connection may be reused after the body. False also when the framing is in doubt.
     public private(set) var keepAlive = false
@@ -27,8 +27,8 @@ public struct ResponseHead: ~Copyable {
     /// An empty head with preallocated room for a usual number of fields.
     public init() {}
 
-    /// Parses a complete head, whose end `HeadScanner` has found, of the response to a request with `method`. After a
-    /// fault all properties are meaningless.
+    /// Parses a complete head, whose end `HeadScanner` has found, of the response to a request with `method`. Returns
+    /// nil if the head is valid. After a fault all properties are meaningless.
     public mutating func parse(_ head: Span<UInt8>, answering method: Method, limits: HeadLimits) -> HeadFault? {
         do throws(HeadFault) {
             guard head.count <= limits.maxHeadBytes else { throw .headTooLarge }

@@ -3,10 +3,10 @@ public struct TrailerFields: ~Copyable {
     private var fields: HeaderFields
     private var isReadable = false
 
-    /// No fields, of a request or of a response.
+    /// Creates an empty section. `kind` is the kind of the messages whose trailers `parse` will read.
     public init(of kind: MessageKind) { fields = HeaderFields(of: kind) }
 
-    /// The most bytes of a trailer section.
+    /// `parse` uses only `maxFields`: a section with more fields counts as having none. `BodyLimits` limits the bytes.
     private static let limits = HeadLimits(maxHeadBytes: 16 << 10, maxFields: 100)
 
     /// Reads a trailer section: field lines, and an empty line. A section that can't be read has no fields.
@@ -14,7 +14,7 @@ public struct TrailerFields: ~Copyable {
         isReadable = (try? fields.parse(section, from: 0, Self.limits)) != nil
     }
 
-    /// The number of fields.
+    /// The number of fields; 0 if the section could not be read.
     public var count: Int { isReadable ? fields.count : 0 }
 
     /// The field at an index, 0 to `count` - 1.
@@ -22,7 +22,8 @@ public struct TrailerFields: ~Copyable {
 }
 
 extension HeaderField {
-    /// Whether the field may be passed on as a trailer. The receiver may treat it like a field of the head, so it must not
-    /// concern framing, routing, access or the content's form (RFC 9110 section 6.5.1). All such fields are known ones.
+    /// Whether the field may be passed on as a trailer. The receiver may treat it like a field of the head, so it must
+    /// not concern framing, routing, access or the content's form (RFC 9110 section 6.5.1). `KnownField` has a case for
+    /// each such field, so only `.other` may pass.
     public var mayBeTrailer: Bool { id == .other && !isHopByHop && !hasUnderscore }
 }

@@ -9,7 +9,7 @@ package struct WebSocketFrames: Sendable {
 
     package init() {}
 
-    /// Whether the last byte seen ends a frame.
+    /// Whether the last byte seen ends a frame. Also true before the first byte.
     package var isAtBoundary: Bool { headerBytes == 0 && payload == 0 }
 
     /// Follows the next bytes of the stream, which may begin and end within a frame.
