@@ -3,7 +3,7 @@ struct AdminHandler: Sendable {
     let hosts: AdminHosts
     let status: GatewayStatus
     let metrics: MetricsSource
-    /// Nil if this program has no admin API.
+    /// Nil if the program gives the gateway no `AdminService`. Then all paths but those of `Endpoint` get 404.
     var api: AdminQueue?
 
     /// The paths that the gateway itself answers on the admin listener. All other paths belong to the API and the page.

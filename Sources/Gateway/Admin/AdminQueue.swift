@@ -1,9 +1,9 @@
 import Dispatch
 import Synchronization
 
-/// Passes requests to the admin API to threads of their own, so that slow answers delay neither the admin listener's
-/// other answers nor the control side. Changes are carried out one after another, on a thread of their own: they may
-/// wait for an apply, and readers must not wait with them.
+/// Answers requests to the admin API on separate threads, so that slow answers delay neither the admin listener's other
+/// answers nor the control side. One of these threads carries out all changes, one after another: a change may wait for
+/// an apply, and requests that only read must not wait with it.
 final class AdminQueue: Sendable {
     /// A queue of requests, and the threads that answer them.
     private final class Lane: Sendable {
@@ -46,10 +46,10 @@ final class AdminQueue: Sendable {
     private let changes: Lane
     let streams: AdminStreams
 
-    /// `statePath` is the file whose changes streams tell of.
+    /// `statePath` is the path of the state's database. When the state changes, each stream sends its next part.
     init(_ service: any AdminService, statePath: String) {
         streams = AdminStreams(service, statePath: statePath)
-        // Each waiting request has at most `AdminRequest.maximumBodyBytes`.
+        // The numbers bound the memory, since each waiting request may have a body of `AdminRequest.maximumBodyBytes`.
         readings = Lane(service, "admin-api", threads: 2, mostWaiting: 32)
         changes = Lane(service, "admin-changes", threads: 1, mostWaiting: 32)
     }

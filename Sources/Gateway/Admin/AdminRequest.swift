@@ -5,16 +5,17 @@ package protocol AdminService: Sendable {
     /// reading requests at once, but changes one after another.
     func answer(_ request: AdminRequest) -> AdminResponse
 
-    /// The next part of each stream, in their order. Called on one thread, when the state may have changed.
+    /// The next part of each stream, in the order of `streams`. Called on one thread, when the state may have changed.
     func parts(of streams: [any AdminStream]) -> [AdminStreamPart]
 }
 
-/// What an answer continues with after its body, as long as its client stays.
+/// The part of an answer that follows its body, such as server-sent events. The stream continues until the service ends
+/// it or the client leaves.
 package protocol AdminStream: AnyObject, Sendable {}
 
 /// What a stream sends to its client next.
 package enum AdminStreamPart: Sendable {
-    /// May be empty.
+    /// The next bytes for the client; empty if there is nothing to send now.
     case bytes([UInt8])
     /// The stream ends, for example since its client may no longer read it.
     case end
@@ -22,8 +23,8 @@ package enum AdminStreamPart: Sendable {
 
 /// A request to the admin API, with its whole body.
 package struct AdminRequest: Sendable {
-    /// The fields that a request keeps, in lower case. All other fields are ignored, such as those that name another
-    /// method.
+    /// The names of the header fields that the API gets, in lower case. The gateway drops all other fields, such as
+    /// X-HTTP-Method-Override, which names another method.
     package static let fieldNames: Set<String> = [
         "authorization", "content-type", "cookie", "idempotency-key", "if-match", "if-none-match", "last-event-id",
         "origin", "sec-fetch-site", "x-csrf-token",
@@ -86,7 +87,7 @@ package struct AdminRequest: Sendable {
     /// Whether the request's method may change anything.
     package var isChange: Bool { !["GET", "HEAD", "OPTIONS"].contains(method) }
 
-    /// The values of a field, in their order.
+    /// The values of a field, in the order in which the client sent them. `name` is in lower case.
     package func values(of name: String) -> [String] { fields.filter { $0.name == name }.map(\.value) }
 }
 
@@ -96,7 +97,7 @@ package struct AdminResponse: Sendable {
     /// The answer's own header fields. Neither names nor values may contain control characters.
     package var fields: [(name: String, value: String)]
     package var body: [UInt8]
-    /// What comes after the body; nil for an answer that ends with it.
+    /// Continues the answer after the body; nil if the answer ends with the body.
     package var stream: (any AdminStream)?
 
     package init(status: Int, fields: [(name: String, value: String)] = [], body: [UInt8] = []) {

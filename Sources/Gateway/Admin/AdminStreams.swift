@@ -3,12 +3,13 @@ import Issuers
 import Synchronization
 import SystemPackage
 
-/// Continues the answers of the admin API that do not end with their bodies. One thread asks the service for all of them
-/// when the state may have changed, so a client costs no thread.
+/// Continues the answers of the admin API that have an `AdminStream`. One thread asks the service for the next parts of
+/// all streams when the state may have changed, so a client costs no thread.
 final class AdminStreams: Sendable {
     /// The most streams at a time.
     static let most = 32
-    /// After this time without a part, a stream sends a line that clients ignore. So a client that is gone is noticed.
+    /// After this time without a part, a stream sends a line that clients ignore. If the client is gone, sending the
+    /// line fails, and the stream ends.
     private static let silence = Duration.seconds(15)
     /// A comment, in the format of server-sent events.
     private static let filler = Array(":\n\n".utf8)
@@ -23,7 +24,7 @@ final class AdminStreams: Sendable {
     private let service: any AdminService
     private let statePath: String
     private let open = Mutex<[Open]>([])
-    /// Counts the beginnings of streams, which the thread waits for while there are none.
+    /// Signalled once for each stream that begins. The thread waits for this signal while there are no streams.
     private let begun = DispatchSemaphore(value: 0)
 
     init(_ service: any AdminService, statePath: String) {
@@ -32,7 +33,7 @@ final class AdminStreams: Sendable {
         NamedThread("admin-streams") { [self] in run() }.start()
     }
 
-    /// Continues a stream. `deliver` is called on another thread.
+    /// Starts to ask the service for the parts of a stream. `deliver` is called with each part, on another thread.
     func begin(
         _ stream: any AdminStream, of exchange: SlotID, deliver: @escaping @Sendable (AdminStreamPart) -> Void
     ) {

@@ -23,7 +23,7 @@ struct ExpiringItem: Equatable {
 
 /// Decides which expiring certificates and identities are reported, and when.
 struct ExpiryPolicy: Equatable {
-    /// Sorted: the threshold with the least time before the expiry comes first, which is the expiry itself.
+    /// Sorted by the time before the expiry, shortest first. The first threshold is the expiry itself.
     private let thresholds: [ExpiryThreshold]
     /// Whether the configuration names a webhook.
     private let hasWebhook: Bool

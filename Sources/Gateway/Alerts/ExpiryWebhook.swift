@@ -3,7 +3,8 @@ import HTTPClient
 import Issuers
 import State
 
-/// Calls the webhook, for one alert after another. A call can take seconds, so the caller is a thread of its own.
+/// Calls the webhook, for one alert after another. A call can take seconds, so the control side makes the calls on a
+/// separate thread.
 struct ExpiryWebhook: Sendable {
     let settings: AlertSettings.Webhook
     let secrets: SecretReader

@@ -88,7 +88,7 @@ struct ClientTrusts {
         update.clientTrusts.append(ClientTrustDefinition(number: number, trust: nil))
     }
 
-    /// Makes those rules again whose files or identity `change` names.
+    /// Makes the rules again that come from a file or an identity in `change`.
     ///
     /// - Returns: The rules that differ from before.
     mutating func renew(
@@ -123,7 +123,8 @@ struct ClientTrusts {
             entry.failure = materials.fault(of: files).map { complaint("\($0)", entry) }
             return
         } catch is ListFiles.Pending {
-            // The rules are made again when the lists are parsed. Until then hosts answer no handshake.
+            // The rules are made again when the lists are parsed. Until then the hosts with these rules answer no
+            // handshake.
             return
         } catch let error as PKIError where !settings.revocationLists.isEmpty {
             let lists = settings.revocationLists.map { "'\($0)'" }.joined(separator: ", ")

@@ -25,7 +25,7 @@ struct StateDamage {
     var nextRetry: Int64 = 0
     /// Whether the last check found damage. If so, nothing is read from the state until a later check finds none.
     var isDamaged = false
-    /// Whether the log has reported the damage.
+    /// Whether the log has reported the damage since the state was last read.
     var isTold = false
     /// The database file at the moment when the state was last put in force.
     var inForce: StateFiles.File?
@@ -95,7 +95,8 @@ extension GatewayServer {
         }
         if let store { stateWatch.wal.look(at: options.statePath, store) }
         startCheck(files)
-        // A commit only makes the -wal file longer. So a longer file is noted here and is no reason for a later check.
+        // The greatest length of the -wal file is noted. A commit never shortens the file, so if the file is shorter
+        // later, the state is checked.
         if let length = files.wal?.bytes, length > stateWatch.checked?.wal?.bytes ?? 0 {
             stateWatch.checked?.wal = files.wal
         }

@@ -1,8 +1,8 @@
 import Materials
 
 extension GatewayServer {
-    /// Checks the files and identities from which trust is made, and puts changes in force. With `isForced`, files are
-    /// read even if they look unchanged. `lists` are revocation lists that were parsed.
+    /// Checks the files and identities by which peers are verified, such as CA files, and puts changes in force. With
+    /// `isForced`, files are read even if they look unchanged. `lists` are revocation lists that were parsed.
     func lookAtFiles(isForced: Bool = false, lists: [ListFiles.Reading] = []) {
         let deliveries = vaultDesk.takeDeliveries()
         let change = compiler.lookAtFiles(isForced: isForced, deliveries: deliveries, lists: lists)
@@ -64,7 +64,7 @@ extension GatewayServer {
         }
     }
 
-    /// Logs new warnings about identities and hosts. They can also change without a change of the configuration, for
+    /// Logs new warnings about identities and hosts. The warnings can change without a change of the configuration, for
     /// example when a certificate expires.
     private func tellOfWarnings() {
         let lax = compiler.hostsAllowingExpired.map {

@@ -32,9 +32,11 @@ struct Issuance {
     var askedCAs: Set<String> = []
     var isRevoking = false
     var isFollowing = false
-    /// The steps at CAs whose answers the gateway awaits before it ends.
+    /// Counts the requests to CAs whose answers must not be lost, such as a new order. The gateway awaits these answers
+    /// before it ends.
     let gate = StepGate()
-    /// When that wait ends, in seconds of the monotonic clock; nil while the gateway is not ending.
+    /// When an ending gateway stops waiting for these answers, in seconds of the monotonic clock. Nil while the gateway
+    /// is not ending.
     private var waitsUntil: Int64?
     /// A connection to the state for other threads. If other threads used the control side's own connection, their
     /// commits and waits for locks would delay the control side.
@@ -43,7 +45,8 @@ struct Issuance {
     /// sources are needed.
     var sources: (sources: CertificateSources, sealerID: String, directory: String, cache: FilePath?)?
 
-    /// Whether a gateway that is ending must still wait for the answer of a CA. The first call prevents new steps.
+    /// Whether a gateway that is ending must still wait for the answer of a CA. The first call closes `gate`, so that
+    /// no new request of this kind begins.
     mutating func awaitsAnswer(uptime: Int64) -> Bool {
         if waitsUntil == nil { gate.close {} }
         let end = waitsUntil ?? uptime + StepGate.patienceSeconds
@@ -306,8 +309,8 @@ extension GatewayServer {
     // MARK: The store and the sources of jobs
 
     func issuanceStore() -> (any StateStore)? {
-        // As long as any connection is open, SQLite does not read the files of a damaged state again. So no connection
-        // is opened here.
+        // After a failure the state may be damaged. SQLite reads damaged files again only after all connections are
+        // closed, so no connection is opened here.
         guard loadFailure == nil else { return nil }
         if issuance.store == nil, mayOpenState() { issuance.store = try? options.openState(StateDamage.jobPatience) }
         return issuance.store

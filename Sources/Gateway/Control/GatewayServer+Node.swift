@@ -2,7 +2,7 @@ import ConfigModel
 
 extension GatewayServer {
     /// Sends the admin worker the clients that may use the node listener, if they have changed. While the present
-    /// settings can't be carried out, those of the former clients that `node.allow` still lists may use it.
+    /// settings can't be carried out, the former clients that `node.allow` still lists may use the listener.
     func updateNodeAccess() {
         guard let node = compiler.node, node.address != nil else {
             guard nodeAccess != nil || nodeFailure != nil else { return }

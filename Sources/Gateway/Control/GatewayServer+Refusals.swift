@@ -13,7 +13,7 @@ extension GatewayServer {
         log.warning(
             "\(who) certificate was refused: \(refusal)", [("host", host), ("peer", peer)] + refusal.details + missed)
         // While the state can't be written, events wait in memory. Refusals may fill only half of the room, so that
-        // other events are not lost, and clients without a certificate only a quarter.
+        // other events are not lost. Refusals of clients without a certificate may fill only a quarter.
         let share = kind == .withoutCertificate ? 4 : 2
         guard stateWatch.events.count < StateDamage.mostEvents / share else { return }
         note([

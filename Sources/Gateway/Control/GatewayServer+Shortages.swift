@@ -1,8 +1,8 @@
 extension GatewayServer {
     private static let complaintSeconds: Int64 = 10
 
-    /// Whether to log this shortage now. After it was logged, the answer is false for `complaintSeconds`. Nil means
-    /// that accepting connections fails.
+    /// Whether to log this shortage now. After it was logged, the answer is false for `complaintSeconds`. A nil
+    /// `shortage` means that connections can't be accepted.
     func mayComplain(of shortage: Shortage?) -> Bool {
         guard Self.uptime >= nextComplaints[shortage, default: 0] else { return false }
         nextComplaints[shortage] = Self.uptime + Self.complaintSeconds

@@ -106,8 +106,8 @@ extension GatewayServer {
         putHeldChangeInForce()
     }
 
-    /// Puts the held change in force as soon as its upstreams' names are resolved and new files of revocation lists are
-    /// parsed, or when its deadline has passed.
+    /// Puts the held change in force if its upstreams' names are resolved and its new revocation lists are parsed, or
+    /// if its deadline has passed.
     ///
     /// - Returns: Whether a change was put in force. If so, the caller looks for changes that arrived in the meantime.
     @discardableResult

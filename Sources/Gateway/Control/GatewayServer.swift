@@ -97,8 +97,8 @@ package final class GatewayServer {
     var nodeAccess: NodeAccess?
     /// Why the node listener's present settings can't be carried out; nil if they can.
     var nodeFailure: String?
-    /// The warnings and failures that were already logged: those about identities and hosts, and those about files and
-    /// identities that can't be used.
+    /// The logged warnings about identities and hosts. `toldFailures` are the logged reasons why files and identities
+    /// can't be used. Both are kept so that no line is logged twice.
     var toldWarnings: Set<String> = []
     var toldFailures: Set<String> = []
     var lacksKey = false
@@ -135,8 +135,8 @@ package final class GatewayServer {
     let vaultDesk: VaultExchange
     /// The running keepers, by the Vault's name.
     var vaultKeepers: [String: (keeper: VaultKeeper, work: VaultKeeper.Work)] = [:]
-    /// Reports changes of files from which trust is made. Nil if the system has no inotify instance left: then changes
-    /// are seen within a second.
+    /// Reports changes of the files by which peers are verified, such as CA files. Nil if the system has no inotify
+    /// instance left. Then changes are seen within a second.
     let fileWatch = try? DirectoryWatch()
     /// The `placesVersion` of the files that `fileWatch` follows.
     var followedPlaces = 0
@@ -371,7 +371,7 @@ package final class GatewayServer {
             isToldToEnd = true
             endSuccessor(by: signal)
             log.info("ending: requests under way have \(options.drainMilliseconds / 1000) s")
-            // This gateway has handed over to a successor and is already draining. Its requests keep their deadline.
+            // If the gateway is already draining, it has handed over to a successor. Its requests keep their deadline.
             guard isEnding else { return drain(handedOver: false) }
             for worker in workers { worker.mailbox.post(.closeTunnels) }
         }

@@ -4,8 +4,8 @@ import PKI
 import State
 import SystemPackage
 
-/// The files and identities from which trust in peers is made. They are watched for changes. If one can't be used, its
-/// last good version stays in force. Only the control side may use this type.
+/// The CA files, revocation lists and identities by which peers are verified. All are watched for changes. If one can't
+/// be used, its last good version stays in force. Only the control side may use this type.
 struct PeerMaterials {
     private var files = WatchedFiles()
     private var identities: [String: Declared] = [:]
@@ -19,7 +19,7 @@ struct PeerMaterials {
     private struct AuthorityFile {
         /// The version of the content that was last read.
         var version: Int
-        /// The last certificates that can be used, in DER; nil if there were none yet.
+        /// The last certificates that could be used, in DER; nil if there were none yet.
         var certificates: [[UInt8]]?
         /// Why the content that was last read can't be used; nil if it can.
         var fault: String?
@@ -42,7 +42,7 @@ struct PeerMaterials {
         /// Counts an attempt to read the identity again as a success or a failure.
         mutating func count() { if kept.failure == nil { refreshes += 1 } else { failedRefreshes += 1 } }
 
-        /// A message which says that the identity can't be used or refreshed, for this reason.
+        /// A message for the log, which says that the identity can't be used or refreshed, and why.
         func sentence(_ name: String, _ reason: String) -> String {
             guard case .vault(let declaration) = kept.source else {
                 let rest = kept.identity == nil ? "" : "; the former one is used on"
@@ -85,7 +85,7 @@ struct PeerMaterials {
     /// Whether `look` should be called again within a tenth of a second.
     var isChanging: Bool { files.isChanging }
 
-    /// A message for each identity that can't be used now, by its name.
+    /// A message for each identity that can't be used or refreshed now, by its name.
     var identityFailures: [String: String] {
         Dictionary(
             identities.compactMap { name, declared in
@@ -124,7 +124,7 @@ struct PeerMaterials {
         return declarations
     }
 
-    /// The values for the metrics.
+    /// The status of the identities and revocation lists, for the metrics. The caller adds `hostsAllowingExpired`.
     var status: PeerStatus {
         PeerStatus(
             identities: identities.mapValues {
@@ -245,7 +245,8 @@ struct PeerMaterials {
         readAuthorities(in: caFile)
     }
 
-    /// Removes a user of a file of CAs or revocation lists.
+    /// Subtracts one from the number of rules that use a file of CAs or revocation lists. A file that no rules use is
+    /// forgotten.
     mutating func release(_ path: String) {
         guard files.release(path) else { return }
         authorityFiles[path] = nil
@@ -268,8 +269,8 @@ struct PeerMaterials {
         }
     }
 
-    /// The certificates of the CAs, in DER. If the source can't be used now, its last good certificates. Throws the
-    /// reason if there are none.
+    /// The certificates of the CAs, in DER. If the source can't be used now, these are its last good certificates.
+    /// Throws the reason if there are none.
     func authorities(of source: AuthoritySource) throws -> [[UInt8]] {
         switch source {
         case .file(let path):

@@ -75,8 +75,8 @@ final class CertificateInternTable: Sendable {
         let keyID: String
     }
 
-    /// Returns the data that certificates share, for certificates with these intermediates, directory and key. The leaf
-    /// of the first such certificate becomes the base of the shared data.
+    /// Returns the data that all certificates with these intermediates, this directory and this sealing key share. The
+    /// first such certificate's `leaf` becomes the shared `DeltaBase`.
     func common(
         _ intermediates: TLSIntermediates, leaf: [UInt8], directory: String, _ sealer: Sealer
     ) -> CertificateEntry.Common {

@@ -55,7 +55,8 @@ extension StateCompiler {
         }
     }
 
-    /// Makes trust again that depends on this identity, and adds it to the update.
+    /// Makes the rules again by which peers are verified with this identity, and the certificate that upstreams see.
+    /// Adds what has changed to the update.
     mutating func renewTrust(of identity: String, _ update: inout TableUpdate) {
         let renewed = renewTrust(after: PeerMaterials.Change(identities: [identity]))
         update.clientTrusts += renewed.clients

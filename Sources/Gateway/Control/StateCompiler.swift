@@ -11,7 +11,6 @@ import SystemPackage
 /// the reason is added to `problems`.
 struct StateCompiler {
     private(set) var settings = GatewaySettings()
-    /// The settings of alerts about expiring certificates.
     private(set) var alerts = AlertSettings()
     var upstreams = UpstreamRegistry()
     /// The health checks, by the upstream's number. If several hosts share an upstream, the check of the host whose
@@ -109,14 +108,13 @@ struct StateCompiler {
         return told
     }
 
-    /// Checks the files and identities from which trust is made.
+    /// Checks the files and identities by which peers are verified, such as CA files.
     ///
     /// - Parameters:
     ///   - isForced: Whether files are read even if they look unchanged.
     ///   - deliveries: What keepers have obtained from Vaults.
     ///   - lists: Revocation lists that were parsed.
-    /// - Returns: The renewed trust. Nil if nothing has changed: neither a content, nor a reason why something can't be
-    ///   used.
+    /// - Returns: The renewed trust. Nil if all contents are as before, and so are the reasons why some can't be used.
     mutating func lookAtFiles(
         isForced: Bool, deliveries: [VaultExchange.Delivery], lists: [ListFiles.Reading]
     ) -> RenewedTrust? {
@@ -131,10 +129,10 @@ struct StateCompiler {
             clients: clientTrusts.renew(after: change, &materials))
     }
 
-    /// Whether `lookAtFiles` should be called again soon.
+    /// Whether `lookAtFiles` should be called again within a tenth of a second.
     var filesAreChanging: Bool { materials.isChanging }
 
-    /// Why trust can't be made from the files and identities as they are now.
+    /// Why some peers can't be verified by the files and identities as they are now.
     var trustFailures: Set<String> { upstreams.trustFailures.union(clientTrusts.failures) }
 
     /// All items that are in force or have a problem.
@@ -332,7 +330,8 @@ struct StateCompiler {
 
     // MARK: Certificates
 
-    /// How the gateway orders or renews the certificate with this name. Nil if the gateway does not order or renew it.
+    /// The settings by which the gateway orders or renews the certificate with this name. Nil if the gateway does
+    /// neither.
     func managed(_ name: String) -> ManagedCertificate? { hostCertificates[name] ?? certificates[name]?.managed }
 
     /// The earliest expiry of all certificates, in seconds since 1970; nil if there are none.

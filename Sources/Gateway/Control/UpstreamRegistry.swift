@@ -71,7 +71,8 @@ struct UpstreamRegistry {
         return upstreams.compactMapValues { $0.tls.flatMap { renewed[$0] } }
     }
 
-    /// The definition of an upstream, with this trust in place of its present trust.
+    /// The definition of an upstream, with this trust in place of its present trust. Nil if no upstream has this
+    /// number.
     func definition(_ number: UpstreamNumber, _ trust: UpstreamTrust) -> UpstreamDefinition? {
         upstreams[number].map {
             UpstreamDefinition(number: number, upstream: $0.upstream, trust: trust, serverName: $0.tls?.serverName)

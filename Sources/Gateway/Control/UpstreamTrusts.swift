@@ -13,8 +13,8 @@ struct UpstreamTrusts {
     }
 
     private var entries: [UpstreamTLS: Entry] = [:]
-    /// The TLS contexts that upstreams share. `context` has no CAs and is for upstreams with rules; `systemContext`
-    /// trusts the system's CAs.
+    /// The TLS contexts that upstreams share. `context` has no CAs and is for upstreams that `PeerRules` verify;
+    /// `systemContext` trusts the system's CAs.
     private var context: TLSClientContext?
     private var systemContext: TLSClientContext?
 
@@ -44,8 +44,9 @@ struct UpstreamTrusts {
         if let caFile = settings.caFile { materials.release(caFile) }
     }
 
-    /// Makes trust again whose file or identity `change` names. If the file can't be used, its former CAs stay trusted.
-    /// But if an identity is to verify upstreams and has no CAs yet, no upstream is trusted.
+    /// Makes the trust again that comes from a file or an identity in `change`. If a CA file can't be used, its former
+    /// CAs stay trusted. But if upstreams are verified by an identity's CAs, and the identity in force has none, no
+    /// upstream is trusted.
     ///
     /// - Returns: The trust that differs from before.
     mutating func renew(
@@ -105,7 +106,9 @@ struct UpstreamTrusts {
         } catch let fault as PeerMaterials.Fault {
             return .unusable(Self.text(of: fault), keepsFormer: true)
         } catch {
-            // An identity without CAs comes from a change of its settings, whose former rules may permit more.
+            // If the CAs should come from an identity, the identity in force has none, as after a change of its
+            // settings. The former rules may permit more than the new settings, so the former rules must not stay in
+            // force.
             let reason = "the CAs of upstreams can't be used: \(error)"
             return .unusable(reason, keepsFormer: settings.caFile != nil)
         }

@@ -33,8 +33,8 @@ struct WALWatch {
         return true
     }
 
-    /// Writes to the state by `body`. The data version does not count the store's own commits, so this type must see
-    /// them.
+    /// Writes to the state by `body`. The data version does not count the store's own commits, so all of them must be
+    /// made through this function.
     mutating func write(
         to path: String, _ store: any StateStore, _ body: () throws(StateError) -> Void
     ) throws(StateError) {

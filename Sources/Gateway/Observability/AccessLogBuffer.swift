@@ -3,7 +3,8 @@ import HTTP1
 import PKI
 import State
 
-/// Collects a worker's access log lines. The sink gets the lines in batches, so that workers seldom wait for its lock.
+/// Collects a worker's access log lines. The sink gets the lines in batches, so that workers seldom wait for the sink's
+/// lock.
 final class AccessLogBuffer {
     private static let size = 64 << 10
     private static let flushMilliseconds: Int64 = 1000

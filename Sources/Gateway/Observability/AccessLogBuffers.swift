@@ -8,7 +8,7 @@ struct AccessLogBuffers {
     private var former: [AccessLogBuffer] = []
     private var lastNumber: UInt32 = 0
 
-    /// The buffer with this number; nil if there is none.
+    /// Finds the buffer in which a line was started, by its number. Nil if that buffer has no open lines any more.
     subscript(number: UInt32) -> AccessLogBuffer? {
         if let current, current.number == number { return current }
         return former.first { $0.number == number }
@@ -25,7 +25,8 @@ struct AccessLogBuffers {
         current = hold.map { AccessLogBuffer($0, format, number: lastNumber) }
     }
 
-    /// Called when a line was completed. A former buffer is flushed at once.
+    /// Called after a line of the buffer with this number was completed. A former buffer is flushed at once, and
+    /// dropped after its last open line.
     mutating func release(_ number: UInt32) {
         guard !former.isEmpty else { return }
         for buffer in former where buffer.number == number { buffer.flush() }

@@ -151,8 +151,8 @@ final class AccessLogSink: Sendable {
     }
 }
 
-/// Keeps a sink open for the control side, and for each buffer whose lines go there. The sink closes when nobody keeps
-/// it open.
+/// Keeps a sink open for the control side, and for each buffer whose lines go there. The sink closes when all of them
+/// have released this object.
 final class AccessLogHold: Sendable {
     let sink: AccessLogSink
 

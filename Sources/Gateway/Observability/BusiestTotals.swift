@@ -20,7 +20,7 @@ struct BusiestTotals<Value: Total>: Sendable {
 
     private var totals: [String: Value] = [:]
     private var told: Set<String> = []
-    /// The traffic of all names from the time when they were not reported by themselves.
+    /// The total of all traffic that was counted while its name was not reported by itself.
     private(set) var rest = Value()
 
     mutating func add(_ name: String, _ value: Value) {

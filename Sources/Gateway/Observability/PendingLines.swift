@@ -42,7 +42,8 @@ struct PendingLines {
 
     /// Writes all bytes and returns nil. If a write fails or would block, this outcome is returned at once.
     ///
-    /// A write gets at most `limit` bytes. If not all bytes fit, the write ends after a whole line if possible.
+    /// Each call of `write` gets at most `limit` bytes. If more bytes wait, the bytes of the call end with a whole
+    /// line, if possible.
     mutating func write(atMost limit: Int = .max, _ write: (ArraySlice<UInt8>) -> Outcome) -> Outcome? {
         while !isEmpty {
             let outcome = write(owesLineEnd ? [Self.lineEnd] : piece(atMost: limit))

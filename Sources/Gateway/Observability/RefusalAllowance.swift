@@ -31,8 +31,8 @@ struct RefusalAllowance {
     private var refilledAt: Int64 = 0
     private var unreported = 0
 
-    /// Counts a refusal at a time, in seconds of the monotonic clock. Returns nil if it must not be reported, else how
-    /// many refusals before it were not reported.
+    /// Counts a refusal. `now` is in seconds of the monotonic clock. Returns nil if the refusal must not be reported;
+    /// otherwise how many earlier refusals were left out since the last reported one.
     mutating func noteRefusal(at now: Int64) -> Int? {
         let earned = max(0, now - refilledAt) / Self.secondsForOne
         if left + Int(clamping: earned) >= Self.most {

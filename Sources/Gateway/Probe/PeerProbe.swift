@@ -28,10 +28,10 @@ package struct PeerProbe {
         /// What the server did about the client certificate.
         package enum ClientCertificateOutcome: Sendable, Equatable {
             case notAsked
-            /// The server asked for a certificate and has not refused it in TLS. It may refuse it later: nginx answers
-            /// the first request with 400.
+            /// The server asked for a certificate and sent no TLS alert about it. The server may still refuse the
+            /// certificate later: nginx answers the first request with 400.
             case unopposed
-            /// The server refused the certificate. The text describes its alert.
+            /// The server refused the certificate. The text describes the TLS alert, or says how the connection ended.
             case refused(String)
         }
 

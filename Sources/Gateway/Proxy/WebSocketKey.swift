@@ -1,7 +1,7 @@
 import PKI
 
 /// The key with which the gateway asks an upstream for a WebSocket (RFC 6455 section 4.1), if the client has asked over
-/// HTTP/2 and so has sent none. It follows from the request's ID, so it need not be stored.
+/// HTTP/2 and so has sent none. The key is computed from the request's ID, so the key need not be stored.
 struct WebSocketKey {
     /// Each server appends this text to the key (RFC 6455 section 1.3).
     private static let suffix = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

@@ -76,8 +76,9 @@ struct CertificateEntry: Named {
         }
     }
 
-    // This is safe, since the storage keeps the memory alive, and after `init` only `restsUntil` changes. `header` is
-    // not used: an access to it would cover the whole value, also while another thread changes `restsUntil`.
+    // This is safe, since the storage keeps the memory alive, and after `init` only `restsUntil` changes.
+    // `ManagedBuffer.header` is not used: it would access the whole `Fixed` value at once, which would race with
+    // another thread's write to `restsUntil`.
     private var fixed: Fixed {
         unsafeAddress { unsafe UnsafePointer(storage.withUnsafeMutablePointerToHeader { unsafe $0 }) }
         nonmutating unsafeMutableAddress { unsafe storage.withUnsafeMutablePointerToHeader { unsafe $0 } }

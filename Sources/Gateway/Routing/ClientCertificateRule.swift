@@ -1,7 +1,7 @@
 import PKI
 
 /// The number of the rules for client certificates, the same in all workers. Hosts with the same rules share a number.
-/// So new CAs or revocation lists cost one message, however many hosts use them.
+/// So when CAs or revocation lists change, each worker needs only one message, however many hosts use them.
 typealias ClientTrustNumber = UInt32
 
 /// The present rules for client certificates. `trust` is nil if the rules could not be made yet, for example because

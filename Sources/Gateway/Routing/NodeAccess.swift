@@ -4,8 +4,8 @@ import PeerNames
 
 /// Which clients may use the node listener, and the certificate that the gateway shows there.
 ///
-/// If new settings can't be carried out, the former identity stays in use, for those of its clients that the new
-/// settings still list.
+/// If new settings can't be carried out, the gateway keeps the former identity, and accepts only the former clients
+/// that the new settings still list.
 struct NodeAccess: Sendable {
     let credential: TLSCredential
     /// The version of the identity that `credential` comes from.
@@ -54,8 +54,8 @@ struct NodeAccess: Sendable {
             allowsExpired: allowsExpired && identity?.peers.allowsExpired != false, allowed: stillAllowed)
     }
 
-    /// The client whose certificate has these names, and whether it may change anything. If several names are listed in
-    /// `node.allow`, one that may write is used first. Nil if none is listed.
+    /// The client whose certificate has these names, and whether it may change anything. If `node.allow` lists several
+    /// of the names, a name with write access is preferred. Nil if none is listed.
     func holder(of names: [PeerName]) -> AdminRequest.Holder? {
         func first(_ scopes: [NodeSettings.Scope]) -> PeerName? {
             let patterns = allowed.filter { scopes.contains($0.scope) }.map(\.san)

@@ -2,7 +2,8 @@ import ConfigModel
 import PKI
 
 /// A host in the form that workers serve. All values that a request needs are computed once, when the host changes. All
-/// workers share a site, which never changes. Requests read a site through `SiteView`, so no reference is counted.
+/// workers share a site, which never changes. Requests read a site through `SiteView`, which needs no reference
+/// counting.
 @safe
 final class Site: Sendable, Named {
     // This is safe to share between threads: only `init` writes the memory, and only `deinit` frees it. The memory
@@ -49,7 +50,7 @@ struct SiteFacts {
 
     /// The end of each text, as an offset from the start of the first text.
     var ends = InlineArray<10, UInt32>(repeating: 0)
-    /// The scope of the host's TLS sessions.
+    /// Only connections with the same scope share TLS sessions, so a session of one host can't be resumed at another.
     let scope: TLSScope
     /// The largest body of a request, in bytes. 0 means no limit. The largest UInt64 means that the gateway's limit
     /// applies.

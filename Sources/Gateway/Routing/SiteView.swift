@@ -2,8 +2,8 @@ import ConfigModel
 import HTTP1
 import PKI
 
-/// The values of a site that a request needs. A view reads the site's memory through a pointer, so no reference is
-/// counted. This is safe: the worker's table keeps the site as long as a connection or an exchange uses it.
+/// The values of a site that a request needs. A view reads the site's memory through a pointer, without reference
+/// counting. This is safe: the worker's table keeps the site as long as a connection or an exchange uses it.
 @safe
 struct SiteView {
     private let facts: UnsafeMutablePointer<SiteFacts>
@@ -21,7 +21,7 @@ struct SiteView {
     var leastVersion: TLSConnection.Version { unsafe facts.pointee.isLeastTLS13 ? .v1_3 : .v1_2 }
     /// Whether clients may speak HTTP/2. Nil means that the gateway's setting applies.
     var offersHTTP2: Bool? { unsafe facts.pointee.offersHTTP2 }
-    /// The scope of the site's TLS sessions.
+    /// Only connections with the same scope share TLS sessions, so a session of one site can't be resumed at another.
     var tlsScope: TLSScope { unsafe facts.pointee.scope }
     var clientCertificates: ClientCertificateRule { unsafe facts.pointee.clientCertificates }
     var asksForCertificates: Bool { clientCertificates.mode != .none }

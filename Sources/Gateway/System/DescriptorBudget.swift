@@ -8,7 +8,8 @@ package struct DescriptorBudget: Equatable {
     /// How many descriptors each worker needs for its own use, such as its event loop and its mailbox.
     private static let eachWorker = 4
 
-    /// How many descriptors a gateway has open before it has workers: streams, the state, queues, signals.
+    /// How many descriptors a gateway has open before it has workers: the standard streams, the state, mailboxes,
+    /// signals.
     private static let ofProcess = 20
     /// The fewest client connections with which a gateway starts.
     private static let leastConnections = 8
@@ -93,7 +94,7 @@ extension DescriptorBudget: CustomStringConvertible {
         return text
     }
 
-    /// Whether a limit in aegis.yaml could not be put in force as it is written.
+    /// Whether a limit in aegis.yaml is lowered or has no effect. Then `description` is logged as a warning.
     package var isShort: Bool { connections < wanted || isMoot }
 }
 

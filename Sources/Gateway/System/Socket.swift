@@ -112,7 +112,7 @@ enum Socket {
     /// Turns off Nagle's algorithm, so that small writes are sent at once.
     static func setNoDelay(_ descriptor: Int32) { set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
 
-    /// Acknowledges the received bytes at once.
+    /// Makes the kernel acknowledge the received bytes at once, without its usual delay (TCP_QUICKACK, tcp(7)).
     static func acknowledge(_ descriptor: Int32) { set(descriptor, Int32(IPPROTO_TCP), TCP_QUICKACK, 1) }
 
     /// Ends the sending side. The peer sees the end of the stream after the bytes that were sent.

@@ -25,7 +25,7 @@ package struct SocketAddress: Sendable, Hashable {
         }
     }
 
-    /// The path of a Unix socket has at most 107 bytes.
+    /// Traps if the path has more than 107 bytes. The configuration has no such path.
     init(unixPath path: String) {
         precondition(path.utf8.count <= 107, "the configuration has checked it")
         var value = sockaddr_un()
@@ -159,7 +159,8 @@ struct PeerAddress {
         fileprivate let prefix: UInt64
         fileprivate let isV6: Bool
 
-        /// A number for the network: the address, or the first 64 bits of an IPv6 address. Few networks share one.
+        /// A number for the network: the address, or the first 64 bits of an IPv6 address. An IPv4 and an IPv6 network
+        /// may have the same number, but such IPv6 networks are not used.
         var network: UInt64 { prefix }
     }
 

@@ -15,7 +15,8 @@ struct StateFiles: Equatable {
         /// The time of the last write, in nanoseconds since 1970.
         var writtenAt: Int64
 
-        /// Whether it is an empty regular file. Pipes and devices have no bytes either.
+        /// Whether the file is a regular file without bytes. The mode is checked too, since pipes and devices also have
+        /// the size 0.
         var isEmpty: Bool { bytes == 0 && mode & UInt32(S_IFMT) == UInt32(S_IFREG) }
 
         func isSameFile(as other: File) -> Bool { device == other.device && number == other.number }
@@ -36,8 +37,8 @@ struct StateFiles: Equatable {
             && Self.isSame(sharedMemory, opened.sharedMemory)
     }
 
-    /// Whether anything but a plain commit has changed the files since `former`. A commit only makes the -wal file
-    /// longer. The cause of another change is damage, or SQLite itself, which moves commits into the database file.
+    /// Whether anything but a plain commit has changed the files since `former`. A commit writes only to the -wal file
+    /// and never shortens it. Any other change is damage, or SQLite has moved commits into the database file.
     func mayBeDamaged(since former: StateFiles) -> Bool {
         database != former.database || (wal?.bytes ?? 0) < (former.wal?.bytes ?? 0)
     }

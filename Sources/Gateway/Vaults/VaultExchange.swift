@@ -66,13 +66,14 @@ final class VaultExchange: Sendable {
         return credential
     }
 
-    /// Whether an identity is still declared in this way. A call may end after the declaration has changed.
+    /// Whether `declaration` is still the digest of the identity's declaration. A keeper's call may end after the
+    /// declaration has changed.
     func wants(_ name: String, _ declaration: [UInt8]) -> Bool {
         content.withLock { $0.wanted[name] == declaration }
     }
 
-    /// Runs `body` while this process holds the lease of an identity. A keeper that is being stopped may still hold the
-    /// lease: then both hold it, since the store knows only processes.
+    /// Runs `body` while this process holds the lease of an identity. If a keeper that is being stopped still holds the
+    /// lease, its successor shares it, since the store grants a lease to a process.
     ///
     /// - Throws: `LeaseKeeper.Held` if another process holds it, `StateError`, or what `body` throws.
     func holdingLease(of name: String, in store: any StateStore, _ body: () throws -> Void) throws {

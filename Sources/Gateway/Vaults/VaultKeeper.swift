@@ -10,12 +10,11 @@ import Vault
 /// that a slow Vault delays neither the control side nor other Vaults.
 ///
 /// A keeper that is waiting for its Vault can't carry out changed settings, and the Vault may never answer. So the
-/// keeper is stopped, and another keeper takes its place at once. The identity that the call obtains is still put in
-/// force if its declaration is still the same.
+/// keeper is stopped, and another keeper takes its place at once. An identity that the stopped keeper's call still
+/// obtains is put in force if its declaration has not changed.
 final class VaultKeeper: Sendable {
-    /// What the keeper has to do.
+    /// The identities that the keeper obtains, and the settings with which the keeper reaches the Vault.
     struct Work: Sendable, Equatable {
-        /// The Vault's settings.
         var settings: ConfigModel.VaultServer
         /// The identities that come from this Vault, by name.
         var identities: [String: VaultIdentityDeclaration]
@@ -43,7 +42,8 @@ final class VaultKeeper: Sendable {
     private let inbox: Mailbox<Message>
     private let gate: VaultCallGate
 
-    /// Starts the keeper's thread.
+    /// Starts the keeper's thread. `jitter` differs between gateways, so that they don't call the Vault at the same
+    /// time.
     init(_ name: String, _ work: Work, desk: VaultExchange, log: EventLog, jitter: UInt64) throws(SystemFailure) {
         inbox = try Mailbox()
         gate = VaultCallGate()

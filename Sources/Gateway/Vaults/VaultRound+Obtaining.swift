@@ -11,7 +11,7 @@ extension VaultRound {
     /// after a crash uses the same key.
     func obtain(_ name: String, _ order: VaultCertificateOrder, _ session: VaultSession) throws {
         try exclusively(name, isNeeded: { $0.isDue(at: GatewayServer.now) }) { store in
-            // The CAs are asked for first, so that the certificate is stored right after it arrives.
+            // The CAs are requested first, so that the certificate is stored right after it arrives.
             let issuers = try? session.authorities(ofMount: order.mount)?.map(\.der)
             let key = try self.key(for: name, store)
             let signed = try session.sign(order, key: key)
@@ -48,15 +48,15 @@ extension VaultRound {
         do {
             try store.putIdentityRequest(request, by: .current())
         } catch {
-            // If hosts need the identity now, it is obtained even if the key can't be stored.
+            // An identity that is missing or about to expire is obtained even if the key can't be stored.
             guard entry.plan.isUrgent(at: GatewayServer.now), error != .leaseLost else { throw error }
             log.warning("the request for the identity '\(name)' can't be stored: \(error)")
         }
         return key
     }
 
-    /// The CAs of all issuers of the mount. If the mount did not list its issuers, the CAs in the answer and those of
-    /// the former identity.
+    /// The CAs of all issuers of the mount. If the mount did not list its issuers, these are the CAs in the answer and
+    /// those of the former identity.
     private func authorities(_ name: String, _ issuers: [[UInt8]]?, answered: [[UInt8]]) -> [[UInt8]] {
         if let issuers, !issuers.isEmpty { return issuers }
         return answered + (entries[name]?.identity?.authorities ?? []).filter { !answered.contains($0) }

@@ -5,7 +5,8 @@ import PKI
 import State
 import Vault
 
-/// Does the work that is due for the identities of one Vault. Only its keeper's thread may use it.
+/// Does the work that is due for the identities of one Vault. Only the thread of the Vault's `VaultKeeper` may use this
+/// object.
 ///
 /// `VaultIdentityPlan` decides what is due. `VaultRound+Obtaining` calls the Vault, and `VaultRound+State` stores
 /// identities.
@@ -163,7 +164,7 @@ final class VaultRound {
 
     /// Renews the Vault's token in time, and logs warnings and failures.
     ///
-    /// - Returns: Why there is no token; nil if there is one, or none was asked for.
+    /// - Returns: Why there is no token; nil if there is one, or if the next check of the token is not due yet.
     private func tend(_ session: VaultSession, _ now: Int64) -> VaultError? {
         guard now >= nextTending, !entries.isEmpty else { return nil }
         let tending = session.tend()
