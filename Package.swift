@@ -22,6 +22,7 @@ let fuzzTargets: [Target] =
         fuzzTarget("FuzzChunkedBody", ["HTTP1"]),
         fuzzTarget("FuzzWebSocketFrames", ["HTTP1"]),
         fuzzTarget("FuzzHTTP2", ["HTTP1", "HTTP2"]),
+        fuzzTarget("FuzzHTTP2Upstream", ["HTTP1", "HTTP2"]),
         fuzzTarget("FuzzClientHello", ["PKI"]),
         fuzzTarget("FuzzACME", ["ACME", "PKI"]),
         fuzzTarget("FuzzCloudflare", ["Cloudflare", "HTTPClient", "PKI"]),

@@ -139,14 +139,28 @@ def frame(kind, flags, stream, payload=b""):
     return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
 
+def literals(fields):
+    """Fields as literals that are not indexed (RFC 7541 section 6.2.2)."""
+    return b"".join(
+        b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+        for name, value in fields.items())
+
+
+def http2_responses():
+    """What upstreams send over HTTP/2 to three requests."""
+    ok = frame(1, 4, 1, literals({":status": "200", "content-length": "5"})) + frame(0, 1, 1, b"hello")
+    yield ok + frame(1, 5, 3, literals({":status": "204"})) + frame(1, 5, 5, literals({":status": "404", "x": "y"}))
+    yield frame(1, 4, 1, literals({":status": "103", "link": "a"})) + ok + frame(3, 0, 3, b"\0\0\0\x07")
+    yield frame(1, 4, 1, literals({":status": "200"})) + frame(0, 0, 1, b"hi") + frame(1, 5, 1, literals({"grpc-status": "0"}))
+    yield frame(7, 0, 0, b"\0\0\0\x01" + bytes(4)) + ok + frame(8, 0, 0, b"\0\0\x10\0") + frame(6, 0, 0, bytes(8))
+    yield frame(4, 0, 0, b"\0\x03\0\0\0\x01") + frame(1, 0, 1, literals({":status": "200"})[:6]) + frame(
+        9, 4, 1, literals({":status": "200"})[6:]) + frame(0, 9, 1, b"\x02hi\0\0")
+
+
 def http2():
     """What clients send over HTTP/2 behind their preface."""
     def fields(**more):
-        plain = {":method": "GET", ":scheme": "https", ":authority": "app.test", ":path": "/", **more}
-        # Literals that are not indexed (RFC 7541 section 6.2.2).
-        return b"".join(
-            b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
-            for name, value in plain.items())
+        return literals({":method": "GET", ":scheme": "https", ":authority": "app.test", ":path": "/", **more})
 
     get = frame(1, 5, 1, fields(cookie="a=1", accept="*/*"))
     post = frame(1, 4, 3, fields(**{":method": "POST"})) + frame(0, 0, 3, b"hello") + frame(0, 1, 3)
@@ -173,6 +187,8 @@ elif target == "FuzzWebSocketFrames":
     seeds = FRAMES
 elif target == "FuzzHTTP2":
     seeds = [frames.decode("latin-1") for frames in http2()]
+elif target == "FuzzHTTP2Upstream":
+    seeds = [frames.decode("latin-1") for frames in http2_responses()]
 elif target == "FuzzClientHello":
     seeds = EXTENSIONS
 elif target == "FuzzACME":
