@@ -141,6 +141,26 @@ class Bench:
                 self.folder, 10_000, self.origin, self_signed(self.folder, "all", "*.example.com"), bundle)
             self.tell(report.Row(scenario, "bytes more", {"Aegis": more}, more, 256, "{:.0f} B"))
 
+    def http2(self):
+        proxies = self.field("http2", http2=True)
+        for streams, target in (16, 0.8), (1, None):
+            self.compare(
+                f"1 KiB over HTTP/2, 64 connections of {streams} streams", "µs CPU a request", target,
+                traffic.KeepAlive(self.amount(30_000), streams=streams), proxies)
+        for proxy in proxies:
+            proxy.stop()
+        proxies = self.field("http2-bodies", large=True, http2=True)
+        self.compare(
+            "bodies of 1 MiB over HTTP/2", "ms CPU a GiB", 0.9,
+            traffic.Bodies("/1m", 1 << 20, self.amount(500), 16, streams=4), proxies)
+        for proxy in proxies:
+            proxy.stop()
+        proxies = self.field("http2-idle", http2=True)
+        runs = traffic.IdleMemory(5_000 if not self.told.quick else 1_250, traffic.HTTP2Connection)
+        self.compare(f"idle connections of HTTP/2, {runs.connections:,}", "KiB each", 1.0, runs, proxies, rounds=1)
+        for proxy in proxies:
+            proxy.stop()
+
     def idle(self):
         # New processes: memory that earlier connections have left in the heap would hide what idle connections take.
         proxies = self.field("idle")

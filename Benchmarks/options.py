@@ -3,7 +3,7 @@
 import argparse
 import pathlib
 
-PARTS = ("traffic", "mutual", "bodies", "logged", "idle", "scale")
+PARTS = ("traffic", "http2", "mutual", "bodies", "logged", "idle", "scale")
 
 
 def parse():

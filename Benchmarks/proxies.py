@@ -215,6 +215,8 @@ class Wishes:
     large: bool = False
     # The file of the CA whose certificates clients must show; None if clients are asked for none.
     clients_ca: pathlib.Path | None = None
+    # Whether clients may choose HTTP/2.
+    http2: bool = False
 
 
 class Proxy(Process):
@@ -300,8 +302,9 @@ class Nginx(Proxy):
     def configure(self, folder, origin, sites, wishes):
         log = f"access_log {folder}/access.log combined buffer=64k flush=1s" if wishes.logging else "access_log off"
         clients = f"ssl_client_certificate {wishes.clients_ca}; ssl_verify_client on;" if wishes.clients_ca else ""
+        http2 = " http2" if wishes.http2 else ""
         servers = "\n".join(
-            f"server {{ listen 127.0.0.1:{self.port} ssl{'' if number else ' reuseport backlog=8192'}; server_name {name};"
+            f"server {{ listen 127.0.0.1:{self.port} ssl{http2}{'' if number else ' reuseport backlog=8192'}; server_name {name};"
             f" ssl_certificate {certificate}; ssl_certificate_key {key}; {clients} location / {{ proxy_pass http://origin; }} }}"
             for number, (name, (certificate, key)) in enumerate(sites.items()))
         (folder / "nginx.conf").write_text(f"""
@@ -362,7 +365,7 @@ defaults
     http-reuse always
     {log}
 frontend tls
-    bind 127.0.0.1:{self.port} ssl crt {folder}/certificates/ {clients} alpn http/1.1 backlog 8192
+    bind 127.0.0.1:{self.port} ssl crt {folder}/certificates/ {clients} alpn {"h2,http/1.1" if wishes.http2 else "http/1.1"} backlog 8192
     option forwardfor
     http-request set-header X-Forwarded-Proto https
     http-request set-header X-Forwarded-Host %[req.hdr(host)]
@@ -400,7 +403,7 @@ class Caddy(Proxy):
         server = {
             "listen": [f"127.0.0.1:{self.port}"],
             "automatic_https": {"disable": True},
-            "protocols": ["h1"],
+            "protocols": ["h1", "h2"] if wishes.http2 else ["h1"],
             "routes": [{"handle": [{
                 "handler": "reverse_proxy",
                 "transport": {"protocol": "http", "keep_alive": {"max_idle_conns_per_host": 128}},

@@ -29,10 +29,11 @@ BROWSER = {
 CIPHER = "TLS_AES_128_GCM_SHA256"
 
 
-def h2load(proxy, path, requests, connections, *options):
-    """Sends a number of requests over HTTP/1.1 and TLS 1.3. Returns how many were answered each second."""
+def h2load(proxy, path, requests, connections, *options, streams=None):
+    """Sends a number of requests over TLS 1.3. Returns how many were answered each second. `streams`: how many requests are
+    under way at once on each connection of HTTP/2; None for HTTP/1.1."""
     command = [
-        "h2load", "--h1", "-t1", f"-n{requests}", f"-c{connections}", f"--tls13-ciphers={CIPHER}",
+        "h2load", f"-m{streams}" if streams else "--h1", "-t1", f"-n{requests}", f"-c{connections}", f"--tls13-ciphers={CIPHER}",
         f"--connect-to=127.0.0.1:{proxy.port}", *options, f"https://{HOST}{path}",
     ]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -68,6 +69,37 @@ class Connection:
         self.tls.close()
 
 
+def frame(kind, flags=0, stream=0, payload=b""):
+    """A frame of HTTP/2 (RFC 9113 section 4.1)."""
+    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
+
+
+class HTTP2Connection(Connection):
+    """A client's connection of HTTP/2."""
+
+    def __init__(self, proxy, context):
+        context.set_alpn_protocols(["h2"])
+        super().__init__(proxy, context)
+        assert self.tls.selected_alpn_protocol() == "h2", f"{proxy.name} does not speak HTTP/2"
+
+    def get(self, path="/1k", size=1024):
+        # The fields are literals that no table keeps (RFC 7541 section 6.2.2).
+        fields = b"".join(
+            b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value for name, value in (
+                (b":method", b"GET"), (b":scheme", b"https"), (b":authority", HOST.encode()), (b":path", path.encode())))
+        self.tls.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4) + frame(1, 5, 1, fields) + frame(4, 1))
+        received = b""
+        while True:
+            while len(received) >= 9 and len(received) >= 9 + int.from_bytes(received[:3]):
+                kind, flags, stream = received[3], received[4], int.from_bytes(received[5:9])
+                received = received[9 + int.from_bytes(received[:3]):]
+                if stream == 1 and kind in (0, 1) and flags & 1:
+                    return
+            more = self.tls.recv(65536)
+            assert more, "the connection has ended"
+            received += more
+
+
 def connect_often(proxy, connections, resuming=False, pair=None, clients=8):
     """Makes connections with one request each, and closes them. `pair` has the client's certificate and key files."""
     def client(number):
@@ -91,12 +123,12 @@ def connect_often(proxy, connections, resuming=False, pair=None, clients=8):
     return connections // clients * clients
 
 
-def hold_idle(proxy, connections, clients=8):
+def hold_idle(proxy, connections, kind=Connection, clients=8):
     """Opens connections that have had one request each, and keeps them."""
     context = client_context()
 
     def open_one(_):
-        connection = Connection(proxy, context)
+        connection = kind(proxy, context)
         connection.get()
         return connection
 
@@ -115,12 +147,12 @@ class Cost:
 class KeepAlive:
     """Requests over connections that stay open: CPU microseconds a request."""
 
-    def __init__(self, requests, connections=64, headers=()):
-        self.requests, self.connections, self.headers = requests, connections, headers
+    def __init__(self, requests, connections=64, headers=(), streams=None):
+        self.requests, self.connections, self.headers, self.streams = requests, connections, headers, streams
 
     def run(self, proxy):
         before = proxy.cpu()
-        rate = h2load(proxy, "/1k", self.requests, self.connections, *self.headers)
+        rate = h2load(proxy, "/1k", self.requests, self.connections, *self.headers, streams=self.streams)
         return Cost((proxy.cpu() - before) / self.requests * 1e6, rate)
 
 
@@ -139,12 +171,13 @@ class Handshakes:
 class Bodies:
     """Answers of one size: CPU milliseconds a GiB."""
 
-    def __init__(self, path, size, requests, connections):
+    def __init__(self, path, size, requests, connections, streams=None):
         self.path, self.size, self.requests, self.connections = path, size, requests, connections
+        self.streams = streams
 
     def run(self, proxy):
         before = proxy.cpu()
-        h2load(proxy, self.path, self.requests, self.connections)
+        h2load(proxy, self.path, self.requests, self.connections, streams=self.streams)
         return Cost((proxy.cpu() - before) / (self.requests * self.size / (1 << 30)) * 1e3)
 
 
@@ -166,14 +199,14 @@ class Uploads:
 class IdleMemory:
     """Idle connections: memory of each, in KiB."""
 
-    def __init__(self, connections):
-        self.connections = connections
+    def __init__(self, connections, kind=Connection):
+        self.connections, self.kind = connections, kind
 
     def run(self, proxy):
         # What a proxy allocates at the first connections is no part of an idle connection.
         connect_often(proxy, 64)
         before = proxy.memory()
-        held = hold_idle(proxy, self.connections)
+        held = hold_idle(proxy, self.connections, self.kind)
         value = (proxy.memory() - before) / self.connections / 1024
         for connection in held:
             connection.close()
