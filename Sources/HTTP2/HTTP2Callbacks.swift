@@ -57,9 +57,12 @@ struct HTTP2Callbacks: @unchecked Sendable {
         unsafe nghttp2_option_set_max_send_header_block_length(options, 256 << 10)
         // Frames of unknown types (RFC 9113 section 4.1) are ignored. nghttp2 reports only those of types named here, and
         // the connection counts them.
-        for type in UInt8(NGHTTP2_CONTINUATION.rawValue + 1)...UInt8.max {
+        let priorityUpdate = UInt8(NGHTTP2_PRIORITY_UPDATE.rawValue)
+        for type in UInt8(NGHTTP2_CONTINUATION.rawValue + 1)...UInt8.max where type != priorityUpdate {
             unsafe nghttp2_option_set_user_recv_extension_type(options, type)
         }
+        // nghttp2 sends bodies in the order that clients ask for by Priority fields and these frames (RFC 9218).
+        unsafe nghttp2_option_set_builtin_recv_extension_type(options, priorityUpdate)
         setReceiving()
         setSending()
     }

@@ -6,6 +6,7 @@ import CNghttp2
 struct Frame: Equatable {
     enum Kind: UInt8 {
         case data, headers, priority, reset, settings, pushPromise, ping, goAway, windowUpdate, continuation
+        case priorityUpdate = 0x10
         case unknown = 0x77
     }
 

@@ -202,4 +202,16 @@ import Testing
         _ = client.received()
         #expect(client.server.isFinished)
     }
+
+    @Test("Bodies are sent in the order that the client asks for")
+    func priorities() {
+        let client = Client()
+        for (stream, urgency) in [(1, 7), (3, 3), (5, 0), (7, 5)] as [(Int32, Int)] {
+            client.request(Client.get + [("priority", "u=\(urgency)")], stream: stream)
+        }
+        client.send(Frame(kind: .priorityUpdate, payload: Frame.big(7) + Array("u=1".utf8)))
+        let body = String(repeating: "x", count: 3000)
+        for stream in [1, 3, 5, 7] as [Int32] { client.answer(stream, Self.other, body) }
+        #expect(client.received().filter { $0.kind == .data }.map(\.stream) == [5, 7, 3, 1])
+    }
 }
