@@ -82,7 +82,7 @@ extension Worker {
     /// How long a client may take to send its next request, in milliseconds. While the worker drains, the client still
     /// gets a moment: the gateway had promised to keep the connection, and a request may already be on its way.
     var idleMilliseconds: Int64 {
-        let usual = settings.idleMilliseconds
+        let usual = settings.clientIdleMilliseconds
         return isDraining ? min(usual, 1000) : usual
     }
 

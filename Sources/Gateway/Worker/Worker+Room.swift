@@ -74,12 +74,12 @@ extension Worker {
                 clients[id].transport.isFlushed
             else { return nil }
             isIdle = clients[id].requests > 0 && !clients[id].isInHead
-            allowed = isIdle ? settings.idleMilliseconds : settings.headMilliseconds
+            allowed = isIdle ? settings.clientIdleMilliseconds : settings.headMilliseconds
         case .multiplexed:
             guard clients[id].transport.isFlushed else { return nil }
             guard clients[id].streams == 0 else { return collectingStream(of: id) }
             isIdle = !clients[id].isInHead
-            allowed = isIdle ? settings.idleMilliseconds : settings.headMilliseconds
+            allowed = isIdle ? settings.clientIdleMilliseconds : settings.headMilliseconds
         case .lingering: allowed = Self.lingerSilenceMilliseconds
         case .tunnel, .closing: return nil
         }

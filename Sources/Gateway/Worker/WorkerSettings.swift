@@ -14,7 +14,7 @@ struct WorkerSettings: Sendable {
     var handshakeMilliseconds: Int64 = 10_000
     var headMilliseconds: Int64 = 10_000
     var bodyProgressMilliseconds: Int64 = 30_000
-    var idleMilliseconds: Int64 = 60_000
+    var clientIdleMilliseconds: Int64 = 60_000
     /// How many bytes of a request's body are collected before an upstream is chosen.
     var bodyBufferBytes = 64 << 10
     /// The minimum rate at which a peer must send or read a body, in bytes per second. 0 stands for no limit.
@@ -44,7 +44,7 @@ struct WorkerSettings: Sendable {
         bodyProgressMilliseconds = limits.bodyProgressTimeout.wholeMilliseconds
         bodyBufferBytes = limits.bodyBufferBytes
         bodyMinRate = Int64(limits.bodyMinRate)
-        idleMilliseconds = limits.idleTimeout.wholeMilliseconds
+        clientIdleMilliseconds = limits.idleTimeout.wholeMilliseconds
         bodyBytes = UInt64(limits.bodyBytes)
         offersHTTP2 = settings.protocols.contains(.http2)
         http2 = HTTP2Limits(limits)
