@@ -3,6 +3,9 @@ import HTTP1
 import HTTP2
 
 /// The part of the gateway's settings that workers need.
+///
+/// The initial values are those of the admin listener's worker, which gets no settings. All other workers get the
+/// values of `GatewaySettings`, whose defaults are in ConfigModel.
 struct WorkerSettings: Sendable {
     var http2 = HTTP2Limits()
     /// Whether clients may speak HTTP/2 with hosts that say nothing else.
@@ -56,6 +59,7 @@ struct WorkerSettings: Sendable {
 }
 
 extension HTTP2Limits {
+    /// The limits for clients: those of `gateway.limits`, with the bursts that they allow.
     init(_ limits: GatewayLimits) {
         self.init()
         (headBytes, fields) = (limits.headerBytes, limits.headerFields)
