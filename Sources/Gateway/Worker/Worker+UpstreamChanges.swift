@@ -33,8 +33,11 @@ extension Worker {
             guard let id = upstreams.id(at: index), upstreams[id].pool == pool, isAddressed(upstreams[id].address)
             else { continue }
             upstreams[id].isOutdated = true
-            if upstreams[id].phase == .idle { closeIdle(id) }
-            if upstreams[id].http2 != nil { endWhenIdle(id) }
+            if upstreams[id].http2 != nil {
+                endWhenIdle(id)
+            } else if upstreams[id].phase == .idle {
+                closeIdle(id)
+            }
         }
     }
 
