@@ -81,8 +81,7 @@ import Testing
     @Test(
         "An order with a plain http URL at another place or an unknown status is refused",
         arguments: [
-            ("https://ca.test/authz/2", "http://ca.test:81/authz/2"), ("https://ca.test/order/1/f", "http://b.test/f"),
-            ("pending", "waiting"),
+            ("https://ca.test/order/1/f", "http://b.test/f"), ("pending", "waiting"),
         ])
     func badOrder(_ from: String, _ to: String) throws {
         let text = Samples.order("pending").replacing(from, with: to)
@@ -116,6 +115,34 @@ import Testing
     }
 
     @Test(
+        "Authorizations that can't be read do not hide the others",
+        arguments: [
+            ("null", "it is null"), ("5", "it is of the wrong type"),
+            (#""""#, "the CA's URL can't be used: it is empty"), (#"null, [], "ftp:x""#, "it is null; and 2 more"),
+            (
+                #""http://ca.test:81/authz/2""#,
+                "the CA's URL can't be used: 'http://ca.test:81/authz/2' is no https URL"
+            ),
+        ])
+    func oddAuthorizations(_ odd: String, _ reason: String) throws {
+        let good = #""https://ca.test/authz/1""#
+        func read(_ list: String) throws -> ACMEOrder {
+            let text = Samples.order("pending").replacing(#"\#(good), "https://ca.test/authz/2""#, with: list)
+            return try ACMEOrder(Array(text.utf8), url: Self.base(), from: Self.base(), retryAfter: nil)
+        }
+        for list in ["\(good), \(odd)", "\(odd), \(good)"] {
+            let order = try read(list)
+            #expect(order.authorizations.map(\.text) == ["https://ca.test/authz/1"])
+            #expect(order.oddities == ["the CA's order has an authorization that can't be read: \(reason)"])
+            #expect(order.authorizationFault == nil)
+        }
+        let order = try read(odd)
+        #expect(order.authorizations.isEmpty)
+        #expect(order.oddities == ["the CA's order has no 'authorizations' that can be used"])
+        #expect(order.authorizationFault.map(reason.hasPrefix) == true)
+    }
+
+    @Test(
         "Garbled optional members of a directory count as missing, with a warning",
         arguments: [
             (#""https://ca.test/key""#, #""""#, ["the CA's directory's keyChange can't be used: it is empty"]),
@@ -129,12 +156,15 @@ import Testing
                 ]
             ), ("https://ca.test/renewal", "HTTP://ca.test/renewal", ["the CA's directory has an http URL"]),
             (#"["ca.test"]"#, #""ca.test""#, ["the CA's directory has a 'caaIdentities' that can't be read"]),
+            (#"["ca.test"]"#, #"["ca.test", 5]"#, ["the CA's directory has a 'caaIdentities' that can't be read"]),
             (#""6 days""#, "6", ["the CA's directory has a 'profiles' that can't be read"]),
         ] as [(String, String, [String])])
     func oddDirectory(_ from: String, _ to: String, _ oddities: [String]) throws {
         let text = ScriptedEdge.directory.replacing(from, with: to)
         let directory = try ACMEDirectory(Array(text.utf8), from: Self.base())
         #expect(directory.oddities == oddities)
+        // A profile can be ordered even if nobody can read its description.
+        #expect(directory.profiles.keys.sorted() == ["classic", "short"])
         #expect(directory.newOrder.text == "https://ca.test/order")
     }
 
@@ -280,7 +310,7 @@ import Testing
             {"type": "urn:ietf:params:acme:error:malformed", "title": "not used", "detail": "Some of it\\nfailed",
             "status": 400, "subproblems": [
             {"type": "urn:ietf:params:acme:error:unauthorized", "detail": "Wrong\\u001b[31m answer",
-            "identifier": {"type": "dns", "value": "www.example.com"}, "subproblems": [{"detail": "deeper"}]},
+            "identifier": {"type": "dns", "value": "www.example.com"}, "subproblems": [{"detail": "deeper"}]}, null, 5,
             {"type": "urn:ietf:params:acme:error:dns", "identifier": {"type": "dns", "value": "b.example"}}]}
             """
         let problem = ACMEProblem(of: ACMEHTTPResponse(status: 400, body: Array(body.utf8)))

@@ -251,6 +251,32 @@ import Testing
         #expect(
             machine.next(order: bare, authorizations: [], now: 0)
                 == .await(authorizations: [], after: .milliseconds(250)))
-        #expect(machine.next(order: bare, authorizations: [], now: 300) == .failed(.noAuthorizations))
+        #expect(machine.next(order: bare, authorizations: [], now: 300) == .failed(.noAuthorizations(fault: nil)))
+    }
+
+    @Test("A pending order whose authorizations can't be read is read once more, and then fails with the reason")
+    func unreadableAuthorizations() throws {
+        let url = try ACMEURL("https://ca.test/order/1")
+        let list = #"["https://ca.test/authz/1", "https://ca.test/authz/2"]"#
+        for (odd, reason) in [("[null]", "it is null"), ("7", "the list is of the wrong type")] {
+            let text = Samples.order("pending").replacing(list, with: odd)
+            let order = try ACMEOrder(Array(text.utf8), url: url, from: url, retryAfter: nil)
+            var machine = OrderMachine(answering: .http01)
+            #expect(
+                machine.next(order: order, authorizations: [], now: 0) == .await(authorizations: [], after: .zero))
+            let failure = OrderFailure.noAuthorizations(fault: reason)
+            #expect(machine.next(order: order, authorizations: [], now: 0) == .failed(failure))
+            #expect(failure.description.hasSuffix("none of them can be read: \(reason)") && failure.wouldRecur)
+        }
+    }
+
+    @Test("An order that stays pending though its authorizations are valid is not said to be issuing")
+    func hiddenAuthorization() throws {
+        var machine = OrderMachine(answering: .http01)
+        let valid = try authorization(1, "valid", challenge: "valid")
+        _ = machine.next(order: try order("pending"), authorizations: [valid], now: 0)
+        #expect(
+            machine.next(order: try order("pending"), authorizations: [valid], now: 300)
+                == .failed(.timedOut(names: ["1.test"])))
     }
 }

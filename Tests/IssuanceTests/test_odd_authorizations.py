@@ -50,3 +50,33 @@ def test_an_order_without_a_usable_challenge_is_kept(odd, change):
     assert ca.new_orders == 1
     ca.twist = lambda kind, answer: None
     has_one_certificate(gateway, ca, gateway.apply(everything=True))
+
+
+def listing(*others):
+    """A twist: an order's authorizations have these elements after the good one."""
+    def twist(kind, answer):
+        if kind in ("new-order", "order", "finalize") and "authorizations" in answer.body:
+            answer.body["authorizations"] = [*answer.body["authorizations"], *others]
+    return twist
+
+
+@pytest.mark.parametrize("other", [None, 5, "", ["x"]])
+def test_an_unreadable_authorization_does_not_hide_the_others(odd, other):
+    gateway, ca = odd(listing(other), validates=True)
+    said = gateway.apply(everything=True)
+    line, = [line for line in said.splitlines() if "has an authorization that can't be read" in line]
+    assert "warning" in line and "app.test was issued, though" in line
+    has_one_certificate(gateway, ca, said)
+
+
+@pytest.mark.parametrize("authorizations, words", [
+    ([None], "none of them can be read: it is null"), ([5], "of the wrong type"), ([""], "it is empty"),
+    (5, "the list is of the wrong type")])
+def test_an_order_without_a_readable_authorization_fails_at_once_and_is_kept(odd, authorizations, words):
+    def twist(kind, answer):
+        if kind in ("new-order", "order"):
+            answer.body["authorizations"] = authorizations
+
+    gateway, ca = odd(twist, validates=True)
+    fails(gateway, words, times=2)
+    recovers(gateway, ca)

@@ -52,22 +52,29 @@ package struct ACMEDirectory: Sendable, Hashable {
         let meta = wire.meta
         note(wire.$meta, "meta")
         note(meta?.$termsOfService ?? false, "termsOfService")
-        note(meta?.$caaIdentities ?? false, "caaIdentities")
+        note((meta?.$caaIdentities ?? false) || meta?.caaIdentities?.faults.isEmpty == false, "caaIdentities")
         note(meta?.$externalAccountRequired ?? false, "externalAccountRequired")
-        note(meta?.$profiles ?? false, "profiles")
+        note((meta?.$profiles ?? false) || meta?.profiles?.values.contains { $0.$text } == true, "profiles")
         termsOfService = meta?.termsOfService?.oneLine(limit: 2048)
-        caaIdentities = (meta?.caaIdentities ?? []).prefix(100).map { $0.oneLine(limit: 253) }
+        caaIdentities = (meta?.caaIdentities?.elements ?? []).prefix(100).map { $0.oneLine(limit: 253) }
         isExternalAccountRequired = meta?.externalAccountRequired ?? false
-        profiles = meta?.profiles ?? [:]
+        profiles = (meta?.profiles ?? [:]).mapValues { $0.text ?? "" }
         self.oddities = oddities
     }
 
     private struct Wire: Decodable {
         struct Meta: Decodable {
             @IfReadable var termsOfService: String?
-            @IfReadable var caaIdentities: [String]?
+            @IfReadable var caaIdentities: ReadableList<String>?
             @IfReadable var externalAccountRequired: Bool?
-            @IfReadable var profiles: [String: String]?
+            @IfReadable var profiles: [String: Description]?
+        }
+
+        /// The description of a profile. A profile whose description can't be read can be ordered all the same.
+        struct Description: Decodable {
+            @IfReadable var text: String?
+
+            init(from decoder: any Decoder) throws { _text = try IfReadable(from: decoder) }
         }
 
         let newNonce: String

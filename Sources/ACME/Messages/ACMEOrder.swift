@@ -19,8 +19,10 @@ package struct ACMEOrder: Sendable, Hashable {
 
     package let url: ACMEURL
     package let status: Status
-    /// The URLs of the authorizations. Empty if the answer does not have them.
+    /// The URLs of the authorizations, as far as they can be read. Empty if the answer does not have them.
     package var authorizations: [ACMEURL]
+    /// Why the answer's `authorizations` can't be read. Nil if some of them can be read, or if there are none.
+    let authorizationFault: String?
     /// The URL for the certificate request (CSR). Nil if the answer does not have it.
     package var finalize: ACMEURL?
     /// The URL of the certificate. Nil until the CA has issued it.
@@ -38,16 +40,18 @@ package struct ACMEOrder: Sendable, Hashable {
     static let maximumAuthorizations = 1000
 
     /// Reads the CA's answer to a request to `base`. Only `status` is required, and only if there is no certificate. A
-    /// malformed URL is an error.
+    /// malformed `finalize` or `certificate` is an error. Authorizations that can't be read are skipped.
     package init(_ bytes: [UInt8], url: ACMEURL, from base: ACMEURL, retryAfter: Duration?) throws(ACMEError) {
         let wire = try ACMEJSON.decode(Wire.self, from: bytes, of: "order")
-        guard wire.authorizations?.count ?? 0 <= Self.maximumAuthorizations else {
+        let list = wire.authorizations
+        guard list.map({ $0.elements.count + $0.faults.count }) ?? 0 <= Self.maximumAuthorizations else {
             throw .malformed("order", reason: "it has more than \(Self.maximumAuthorizations) authorizations")
         }
         self.url = url
-        authorizations = try (wire.authorizations ?? []).map { (text) throws(ACMEError) in
-            try ACMEURL(text, from: base, of: "order's authorization")
-        }
+        let (readable, texts, faults) = Self.urls(in: list, from: base)
+        authorizations = readable
+        authorizationFault =
+            wire.$authorizations ? "the list is of the wrong type" : readable.isEmpty ? faults.first : nil
         finalize = try ACMEURL(ifAny: wire.finalize, from: base, of: "order's finalize")
         certificate = try ACMEURL(ifAny: wire.certificate, from: base, of: "order's certificate")
         error = wire.error.map { ACMEProblem($0) }
@@ -64,12 +68,31 @@ package struct ACMEOrder: Sendable, Hashable {
             ("finalize", finalize == nil), ("certificate", wire.$certificate), ("error", wire.$error),
             ("expires", wire.$expires),
         ].filter(\.1).map { "'\($0.0)'" }
-        let urls =
-            (wire.authorizations ?? []) + [wire.finalize, wire.certificate].compactMap(\.self).filter { $0 != "" }
+        let urls = texts + [wire.finalize, wire.certificate].compactMap(\.self).filter { $0 != "" }
+        let skipped = readable.isEmpty ? nil : faults.first
+        let others = faults.count > 1 ? "; and \(faults.count - 1) more" : ""
         oddities =
             (urls.lazy.compactMap(ACMEURL.oddity).first.map { ["the CA's order has \($0)"] } ?? [])
             + (unusable.isEmpty ? [] : ["the CA's order has no \(unusable.joined(separator: ", ")) that can be used"])
+            + (skipped.map { ["the CA's order has an authorization that can't be read: \($0)\(others)"] } ?? [])
             + (wire.status.oddity.map { ["the CA's order has a 'status' \($0)"] } ?? [])
+    }
+
+    /// The URLs in a list, their texts, and why other elements can't be read.
+    private static func urls(
+        in list: ReadableList<String>?, from base: ACMEURL
+    ) -> (readable: [ACMEURL], texts: [String], faults: [String]) {
+        var (readable, texts): ([ACMEURL], [String]) = ([], [])
+        var faults = (list?.faults ?? []).map(\.reason)
+        for text in list?.elements ?? [] {
+            do throws(ACMEError) {
+                readable.append(try ACMEURL(text, from: base, of: "URL"))
+                texts.append(text)
+            } catch {
+                faults.append("\(error)")
+            }
+        }
+        return (readable, texts, faults)
     }
 
     /// Whether the CA has accepted the certificate request.
@@ -88,7 +111,7 @@ package struct ACMEOrder: Sendable, Hashable {
         let status: StatusWord<Status>
         /// This member is only checked for being readable. The names are read from the certificate instead.
         @IfReadable var identifiers: [IdentifierWire]?
-        @IfReadable var authorizations: [String]?
+        @IfReadable var authorizations: ReadableList<String>?
         @IfReadable var finalize: String?
         @IfReadable var certificate: String?
         @IfReadable var error: ACMEProblem.Wire?

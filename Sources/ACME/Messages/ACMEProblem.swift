@@ -40,7 +40,7 @@ package struct ACMEProblem: Sendable, Hashable {
         detail = (wire.detail ?? wire.title ?? "").oneLine(limit: 2000)
         identifier = wire.identifier?.value?.oneLine(limit: 300)
         // RFC 8555 section 6.7.1 forbids subproblems within subproblems.
-        subproblems = depth > 0 ? [] : (wire.subproblems ?? []).prefix(100).map { ACMEProblem($0, depth: 1) }
+        subproblems = depth > 0 ? [] : (wire.subproblems?.elements ?? []).prefix(100).map { ACMEProblem($0, depth: 1) }
     }
 
     init(type: String, detail: String, identifier: String?, subproblems: [ACMEProblem]) {
@@ -59,7 +59,7 @@ package struct ACMEProblem: Sendable, Hashable {
         @IfReadable var title: String?
         @IfReadable var detail: String?
         @IfReadable var identifier: Identifier?
-        @IfReadable var subproblems: [Wire]?
+        @IfReadable var subproblems: ReadableList<Wire>?
     }
 }
 

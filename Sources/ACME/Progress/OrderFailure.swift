@@ -17,13 +17,22 @@ package enum OrderFailure: Error, Hashable {
     /// The CA did not finish in time. `names` are the names that the CA was still validating. If there are none, the CA
     /// was issuing.
     case timedOut(names: [String])
-    /// The order is pending but has no authorizations.
-    case noAuthorizations
+    /// The order is pending but has no authorizations. `fault` says why those in the CA's answer can't be read. It is
+    /// nil if the answer has none.
+    case noAuthorizations(fault: String?)
     /// The order is valid but has no certificate URL.
     case noCertificate
 }
 
 extension OrderFailure {
+    /// Whether a new order would probably fail for the same reason, so that the order should be kept.
+    package var wouldRecur: Bool {
+        switch self {
+        case .notOffered, .noAuthorizations(fault: _?): true
+        case .refused, .ended, .timedOut, .noAuthorizations(fault: nil), .noCertificate: false
+        }
+    }
+
     /// Whether the CA may still issue the certificate later.
     package var isForNow: Bool {
         switch self {
@@ -44,7 +53,9 @@ extension OrderFailure: CustomStringConvertible {
         case .timedOut(let names):
             "the CA has not come to an end with "
                 + (names.isEmpty ? "issuing" : "authorizing \(names.joined(separator: ", "))")
-        case .noAuthorizations: "the CA's order waits for authorizations, and names none"
+        case .noAuthorizations(nil): "the CA's order waits for authorizations, and names none"
+        case .noAuthorizations(let fault?):
+            "the CA's order waits for authorizations, and none of them can be read: \(fault)"
         case .noCertificate: "the CA says that the certificate is issued, and not where it is"
         }
     }

@@ -34,6 +34,8 @@ package struct OrderMachine: Sendable {
     private let type: ACMEChallengeType
     private var answered: Set<ACMEURL> = []
     private var hasAskedForReasons = false
+    /// Whether an order whose authorizations can't be read was read again.
+    private var hasReadAgain = false
     private var finalizations = 0
     /// Whether the previous step was `finalize`.
     private var hasJustFinalized = false
@@ -80,6 +82,12 @@ package struct OrderMachine: Sendable {
     }
 
     private mutating func authorize(_ order: ACMEOrder, _ authorizations: [ACMEAuthorization], _ now: Int64) -> Step {
+        if order.authorizations.isEmpty, let fault = order.authorizationFault {
+            // Another answer of the CA may be readable, such as one at the order's own URL.
+            guard !hasReadAgain else { return .failed(.noAuthorizations(fault: fault)) }
+            hasReadAgain = true
+            return .await(authorizations: [], after: .zero)
+        }
         let complaints = authorizations.flatMap(complaints)
         if !complaints.isEmpty { return .failed(.refused(complaints)) }
         var answers: [Answer] = []
@@ -100,8 +108,10 @@ package struct OrderMachine: Sendable {
             }
         }
         if !answers.isEmpty { return .answer(answers) }
-        if let failure = overdue(.authorizing, now, names: pending.map(\.name)) {
-            return .failed(order.authorizations.isEmpty ? .noAuthorizations : failure)
+        // Without pending authorizations, the CA may not have shown all of them, or is late with the order's status.
+        let names = (pending.isEmpty ? authorizations : pending).map(\.name)
+        if let failure = overdue(.authorizing, now, names: names) {
+            return .failed(order.authorizations.isEmpty ? .noAuthorizations(fault: nil) : failure)
         }
         let wish = pending.compactMap(\.retryAfter).max() ?? order.retryAfter
         return .await(authorizations: pending.map(\.url), after: delay.next(retryAfter: wish))

@@ -149,11 +149,8 @@ struct ACMEOrderRun {
             case .failed(let failure) where pending.isFinalized && failure.isForNow:
                 // The CA may still issue the certificate, so the order is kept.
                 throw try giveUp(begun, after: .notYet("\(failure)", hint: "the next try looks at the order again"))
-            case .failed(.notOffered(let type, let name, let offered)):
-                // A pending order is kept, since the CA would offer the same challenges for a new one.
-                throw IssuanceFailure(
-                    "\(OrderFailure.notOffered(type, name: name, offered: offered))",
-                    hint: "the next try looks at the order again")
+            case .failed(let failure) where failure.wouldRecur:
+                throw IssuanceFailure("\(failure)", hint: "the next try looks at the order again")
             case .failed(let failure):
                 try store.deleteOrder(for: need.name, by: holder)
                 try note(failure)
