@@ -23,6 +23,14 @@ def test_an_order_whose_answer_is_lost_is_reported_as_lost(odd, change):
     assert ca.new_orders == 2 and len(ca.issued) == 1 and nothing_is_left(gateway)
 
 
+def test_an_order_is_continued_whatever_the_order_of_its_names(odd):
+    gateway, ca = odd(lambda kind, answer: emptied(answer) if kind in ("new-order", "order") else None)
+    gateway.config["hosts"] = [host("app.test", aliases=["b.test", "c.test"])]
+    fails(gateway, "the CA's order can't be used")
+    gateway.config["hosts"] = [host("app.test", aliases=["c.test", "b.test"])]
+    recovers(gateway, ca)
+
+
 @pytest.mark.parametrize("nonce, words", [
     ("a b+/=", "newNonce can't be used: its nonce 'a b+/=' is not base64url"), ("", "newNonce can't be used: it")])
 def test_a_nonce_that_is_none_is_reported(odd, nonce, words):

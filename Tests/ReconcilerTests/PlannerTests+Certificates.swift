@@ -51,12 +51,11 @@ extension PlannerTests {
             testDescription: "renewals off, when it is due", from: "c.example.com] }",
             to: "c.example.com], auto_renew: false }", day: 80, action: .update),
         Redeclaration(
-            testDescription: "names in another order behind the first", from: "b.example.com, c.example.com]",
+            testDescription: "names in another order", from: "b.example.com, c.example.com]",
             to: "c.example.com, b.example.com]", action: .update),
         Redeclaration(
             testDescription: "another name first", from: "[a.example.com, b.example.com",
-            to: "[b.example.com, a.example.com",
-            action: .issue),
+            to: "[b.example.com, a.example.com", action: .update),
         Redeclaration(testDescription: "a name less", from: ", c.example.com]", to: "]", action: .issue),
         Redeclaration(
             testDescription: "the default kind of key written out", from: "{ issuer: a, ",

@@ -58,7 +58,7 @@ struct ACMEOrderRun {
         // If the order was finalized, the CA may have issued the certificate. Then the order is resumed even if the
         // terms have changed.
         let isWanted = pending.isFinalized || ["", terms].contains(pending.terms)
-        if pending.directory == settings.directory.text, pending.domains == need.names, isWanted,
+        if pending.directory == settings.directory.text, Set(pending.domains) == Set(need.names), isWanted,
             try isKnown(pending, client)
         {
             return pending

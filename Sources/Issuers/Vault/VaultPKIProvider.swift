@@ -60,7 +60,7 @@ struct VaultPKIProvider: IssuerProvider {
         _ wanted: WantedCertificate, _ keyType: KeyType, startsAnew: Bool, _ context: IssuanceContext
     ) throws(StateError) -> PendingOrder? {
         guard let pending = try context.store.pendingOrder(for: wanted.name) else { return nil }
-        if !startsAnew, pending.directory == directory, pending.domains == wanted.names,
+        if !startsAnew, pending.directory == directory, Set(pending.domains) == Set(wanted.names),
             pending.terms == keyType.rawValue
         {
             return pending

@@ -4,20 +4,18 @@ import State
 /// Plans which stored and kept certificates are reused.
 extension Planner {
     /// The part of a declaration that decides which certificate is issued: by which CA, for which names, with which
-    /// key.
+    /// key. The order of the names does not matter.
     private struct Order: Hashable {
         /// The issuer that is asked first.
         var issuer: String?
-        /// The first name, which becomes the leaf's subject.
-        var subject: String?
         var names: Set<String>
         var keyType: KeyType?
         var zoneID: String?
     }
 
     /// Whether a stored certificate still fits its changed declaration, so that none must be issued. This is so if only
-    /// these have changed: automatic renewal, the order of the names after the first, the issuers after the first, or a
-    /// default that is now written in the file.
+    /// these have changed: automatic renewal, the order of the names, the issuers after the first, or a default that is
+    /// now written in the file. If another name comes first, the next renewal makes it the common name.
     func isStillMeant(_ stored: StoredItem, by item: DeclaredItem) -> Bool {
         guard let order = order(of: item), order == formerOrder(of: stored.record) else {
             return false
@@ -59,20 +57,13 @@ extension Planner {
         if new.issuer != old.issuer { causes.append("it is from issuer '\(old.issuer ?? "")'") }
         if new.keyType != old.keyType { causes.append("its key is \(old.keyType?.rawValue ?? "of another type")") }
         if new.zoneID != old.zoneID { causes.append("it is of another zone") }
-        return causes.isEmpty ? ["its first name is \(old.subject ?? "another")"] : causes
+        return causes
     }
 
     private static func list(_ names: Set<String>) -> String {
         let shown = names.sorted().prefix(3)
         let more = names.count > shown.count ? " and \(names.count - shown.count) more" : ""
         return shown.joined(separator: ", ") + more
-    }
-
-    /// The order without its subject, to compare certificates under different names: any of the names may come first.
-    private func anySubject(_ order: Order?) -> Order? {
-        var order = order
-        order?.subject = nil
-        return order
     }
 
     /// The order of a declaration in the state. A renamed issuer has its new name in the order.
@@ -98,19 +89,17 @@ extension Planner {
     }
 
     private static func order(of certificate: HostCertificate, from issuer: (String) -> Issuer?) -> Order {
-        let names = certificate.domains.map(\.text)
         let first = certificate.issuers.first
         return Order(
-            issuer: first, subject: names.first, names: Set(names),
+            issuer: first, names: Set(certificate.domains.map(\.text)),
             keyType: first.flatMap(issuer)?.settings.defaultKeyType)
     }
 
     private static func order(of certificate: NamedCertificate, from issuer: (String) -> Issuer?) -> Order? {
         guard case .issued(let issued) = certificate.source else { return nil }
-        let names = issued.domains.map(\.text)
         let defaults = issuer(issued.issuer)?.settings
         return Order(
-            issuer: issued.issuer, subject: names.first, names: Set(names),
+            issuer: issued.issuer, names: Set(issued.domains.map(\.text)),
             keyType: issued.keyType ?? defaults?.defaultKeyType, zoneID: issued.zoneID ?? defaults?.zoneID)
     }
 
@@ -137,19 +126,17 @@ extension Planner {
             return ($0.value.since, ends.0, $0.key) < ($1.value.since, ends.1, $1.key)
         }
         for (name, kept) in byAge where whyOver(kept) == nil {
-            guard let order = anySubject(formerOrder(of: kept.item.record)) else { continue }
+            guard let order = formerOrder(of: kept.item.record) else { continue }
             going[order, default: []].append((kept.item, name, nil))
         }
         for index in changes.indices where changes[index].item.kind == .certificate && changes[index].action == .delete
         {
-            guard let item = changes[index].former,
-                let order = anySubject(formerOrder(of: item.record))
-            else { continue }
+            guard let item = changes[index].former, let order = formerOrder(of: item.record) else { continue }
             going[order, default: []].append((item, changes[index].item.name, index))
         }
         guard !going.isEmpty else { return }
         for index in new {
-            guard let declared = changes[index].declared, let order = anySubject(order(of: declared)) else { continue }
+            guard let declared = changes[index].declared, let order = order(of: declared) else { continue }
             guard let place = going[order]?.lastIndex(where: { isGood($0.item, as: declared) }),
                 let former = going[order]?.remove(at: place)
             else {
