@@ -9,7 +9,15 @@ struct ListDifference {
     /// `isAgain` means that the old list has an equal one, which stays.
     private(set) var added: [(value: PlainValue, place: Int?, isAgain: Bool)] = []
     /// The moved values. Of all sets of moves that lead to the new order, this is one of the smallest.
-    private(set) var moved: [(value: PlainValue, from: Int, to: Int)] = []
+    private(set) var moved: [Move] = []
+
+    struct Move {
+        /// How the value's order has changed. If its place is the same, it has passed another value, which stays.
+        enum Way { case from(Int, to: Int), before(PlainValue), after(PlainValue) }
+
+        let value: PlainValue
+        let way: Way
+    }
 
     init(from old: [PlainValue], to new: [PlainValue]) {
         // Equal values are matched in order: the first in the old list with the first in the new list, and so on.
@@ -26,7 +34,17 @@ struct ListDifference {
                 added.append((new[index], index < kept.last ?? -1 ? index + 1 : nil, isAgain))
                 continue
             }
-            if !staying.contains(source) { moved.append((new[index], source + 1, index + 1)) }
+            guard !staying.contains(source) else { continue }
+            var way = Move.Way.from(source + 1, to: index + 1)
+            // If the value had passed no staying value, it could stay too.
+            if source == index,
+                let passed = kept.first(where: { other in
+                    sources[other].map { staying.contains($0) && ($0 < source) != (other < index) } ?? false
+                })
+            {
+                way = passed > index ? .before(new[passed]) : .after(new[passed])
+            }
+            moved.append(Move(value: new[index], way: way))
         }
         let found = Set(sources.compactMap(\.self))
         removed = old.indices.filter { !found.contains($0) }.map { index in

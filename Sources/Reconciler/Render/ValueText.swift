@@ -55,7 +55,15 @@ enum ValueText {
                 let remarks = [added.isAgain ? "again" : nil, added.place.map { "at \($0)" }].compactMap(\.self)
                 return "+ \(text(added.value))" + (remarks.isEmpty ? "" : " (\(remarks.joined(separator: ", ")))")
             }
-            + difference.moved.map { "~ \(text($0.value)) (from \($0.from) to \($0.to))" }
+            + difference.moved.map { moved in
+                let way =
+                    switch moved.way {
+                    case .from(let old, let new): "from \(old) to \(new)"
+                    case .before(let other): "now before \(text(other))"
+                    case .after(let other): "now after \(text(other))"
+                    }
+                return "~ \(text(moved.value)) (\(way))"
+            }
     }
 
     // MARK: Texts
