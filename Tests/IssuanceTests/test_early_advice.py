@@ -12,7 +12,7 @@ from gateway import PATIENCE, eventually
 from hosts import host, nothing_is_left, rows, serial
 from scripted_ca import ScriptedCA
 from test_apply import renew
-from twists import always, gave_up
+from twists import always, gave_up, put
 
 DAY = 86_400
 HOURS = 3600
@@ -50,6 +50,13 @@ def test_a_gateway_renews_a_young_certificate_by_advice_and_not_the_next_one(odd
     assert done.returncode == 0 and done.stdout == "Nothing is due.\n", done.stdout + done.stderr
     assert "No changes" in gateway.apply()
     assert ca.calls["renewal"] == asked and len(ca.issued) == 2
+
+
+def test_an_odd_explanation_does_not_hide_the_advice(odd):
+    gateway, ca = odd(always("renewal", put(explanationURL=5)), advice=(-2 * DAY, -DAY))
+    gateway.apply()
+    done = renew(gateway, "--all")
+    assert done.returncode == 0 and len(ca.issued) == 2, done.stdout + done.stderr
 
 
 def test_a_silent_ca_does_not_delay_the_advice_of_another(odd, tmp_path):

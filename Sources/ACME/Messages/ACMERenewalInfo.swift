@@ -6,8 +6,6 @@ package struct ACMERenewalInfo: Sendable, Hashable {
     package let start: Int64
     /// The end of the period, which is later than `start`.
     package let end: Int64
-    /// The URL of a web page that explains the suggestion to people. Aegis never fetches it.
-    package let explanationURL: String?
     /// The delay that the CA asks for before the next request.
     package let retryAfter: Duration?
 
@@ -16,17 +14,16 @@ package struct ACMERenewalInfo: Sendable, Hashable {
         guard let start = RemoteTime.rfc3339(wire.suggestedWindow.start),
             let end = RemoteTime.rfc3339(wire.suggestedWindow.end), start < end
         else { throw .malformed("renewal information", reason: "its window is none") }
-        self.init(
-            start: start, end: end, explanationURL: wire.explanationURL?.oneLine(limit: 2048), retryAfter: retryAfter)
+        self.init(start: start, end: end, retryAfter: retryAfter)
     }
 
-    init(start: Int64, end: Int64, explanationURL: String? = nil, retryAfter: Duration? = nil) {
+    init(start: Int64, end: Int64, retryAfter: Duration? = nil) {
         self.start = start
         self.end = end
-        self.explanationURL = explanationURL
         self.retryAfter = retryAfter
     }
 
+    /// The answer without its `explanationURL`, a page for people that Aegis does not show.
     private struct Wire: Decodable {
         struct Window: Decodable {
             let start: String
@@ -34,7 +31,6 @@ package struct ACMERenewalInfo: Sendable, Hashable {
         }
 
         let suggestedWindow: Window
-        let explanationURL: String?
     }
 }
 
