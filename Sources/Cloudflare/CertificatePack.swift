@@ -111,7 +111,7 @@ extension CertificatePack: Decodable {
             (try? values.decodeIfPresent(ReadableList<Element>.self, forKey: key))?.elements ?? []
         }
         let values = try decoder.container(keyedBy: Key.self)
-        id = try CloudflareID(values.decode(String.self, forKey: .id), at: decoder).text
+        id = try values.decode(CloudflareID.self, forKey: .id).text
         status = ((try? values.decodeIfPresent(String.self, forKey: .status)) ?? "unknown").oneLine(limit: 60)
         hosts = list(.hosts).map { (host: String) in host.lowercased() }.sorted()
         expiresAt = list(.certificates).compactMap { (one: Certificate) in

@@ -3,7 +3,7 @@ import Remote
 
 struct CloudflareEnvelope<Result: Decodable>: Decodable {
     struct Info: Decodable {
-        @IfReadable var totalPages: Int?
+        @IfReadable var totalPages: CloudflareNumber?
 
         enum CodingKeys: String, CodingKey {
             case totalPages = "total_pages"
@@ -30,20 +30,20 @@ struct Removed: Decodable {}
 /// The envelope's members that tell whether a call succeeded. They are read apart from the result, which may have any
 /// form when a call fails.
 struct CloudflareVerdict: Decodable {
-    let success: Bool?
-    let errors: [Complaint]?
+    @IfReadable var success: Bool?
+    @IfReadable var errors: ReadableList<Complaint>?
 
     struct Complaint: Decodable {
         struct Source: Decodable {
-            let pointer: String?
+            @IfReadable var pointer: String?
         }
 
-        let code: Int?
-        let message: String?
-        let documentation: String?
-        let source: Source?
+        @IfReadable var code: CloudflareNumber?
+        @IfReadable var message: String?
+        @IfReadable var documentation: String?
+        @IfReadable var source: Source?
         /// The causes of the error. Only older parts of the API send this member.
-        let chain: [Link]?
+        @IfReadable var chain: ReadableList<Link>?
 
         enum CodingKeys: String, CodingKey {
             case code, message, source
@@ -53,22 +53,22 @@ struct CloudflareVerdict: Decodable {
     }
 
     struct Link: Decodable {
-        let code: Int?
-        let message: String?
+        @IfReadable var code: CloudflareNumber?
+        @IfReadable var message: String?
     }
 
     /// The maximum number of errors that are reported.
     private static let maximumComplaints = 10
 
     var complaints: [CloudflareRefusal.Complaint] {
-        (errors ?? []).prefix(Self.maximumComplaints).map { error in
-            let causes = (error.chain ?? []).prefix(Self.maximumComplaints).map { link in
-                ": \((link.message ?? "").oneLine(limit: 500))\(link.code.map { " (code \($0))" } ?? "")"
+        (errors?.elements ?? []).prefix(Self.maximumComplaints).map { error in
+            let causes = (error.chain?.elements ?? []).prefix(Self.maximumComplaints).map { link in
+                ": \((link.message ?? "").oneLine(limit: 500))\(link.code.map { " (code \($0.value))" } ?? "")"
             }
             let place = error.source?.pointer.map { ", at \($0.oneLine(limit: 200))" } ?? ""
             let more = error.documentation.map { ", see \($0.oneLine(limit: 300))" } ?? ""
             return CloudflareRefusal.Complaint(
-                code: error.code ?? 0,
+                code: error.code?.value ?? 0,
                 message: (error.message ?? "").oneLine(limit: 1000) + causes.joined() + place + more)
         }
     }

@@ -31,7 +31,7 @@ struct CloudflareListed<Element: Decodable>: Decodable {
 /// treats the element as a different certificate.
 struct CloudflareTrace: Decodable {
     /// The certificate request of an Origin CA certificate, in PEM.
-    @IfReadable var csr: String?
+    @IfReadable var csr: CloudflarePEM?
     /// The host names of an Origin CA certificate.
     @IfReadable var hostnames: [String]?
     /// The host names of a certificate pack.
@@ -88,7 +88,7 @@ extension CloudflareClient {
             }
             // A server may put fewer elements on a page than requested. So if the answer has the total number of pages,
             // that number decides.
-            let isLast = envelope.resultInfo?.totalPages.map { page >= $0 } ?? (count < Self.pageSize)
+            let isLast = envelope.resultInfo?.totalPages.map { page >= $0.value } ?? (count < Self.pageSize)
             guard isLast else { continue }
             if let doubt {
                 throw .malformed(thing, reason: "what is looked for may be in it: \(doubt)", status: 200, ray: nil)

@@ -4,7 +4,7 @@ import Remote
 /// A certificate of Cloudflare's Origin CA (https://developers.cloudflare.com/api/resources/origin_ca_certificates/).
 package struct OriginCertificate: Sendable, Equatable {
     package let id: String
-    /// The leaf in PEM, without a chain.
+    /// The leaf in PEM, without a chain. Empty if the answer does not have it.
     package let pem: [UInt8]
     /// The certificate request (CSR) in PEM. Nil if the answer does not have it.
     package let request: String?
@@ -24,33 +24,15 @@ extension OriginCertificate: Decodable {
     /// Reads a certificate from the JSON of an answer.
     package init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: Key.self)
-        id = try CloudflareID(values.decode(String.self, forKey: .id), at: decoder).text
-        pem = Array((try values.decodeIfPresent(String.self, forKey: .certificate) ?? "").utf8)
-        request = try values.decodeIfPresent(String.self, forKey: .csr)
+        id = try values.decode(CloudflareID.self, forKey: .id).text
+        pem = Array((try values.decodeIfPresent(CloudflarePEM.self, forKey: .certificate)?.text ?? "").utf8)
+        request = try values.decodeIfPresent(CloudflarePEM.self, forKey: .csr)?.text
         // The expiry is only shown to people, so an unreadable one is ignored. An unreadable time of revocation is an
         // error.
         expiresAt = (try? values.decodeIfPresent(String.self, forKey: .expires))?.flatMap(CloudflareTime.seconds)
         // Cloudflare may give a time in the year 1 for a certificate that is not revoked.
         revokedAt = try values.decodeIfPresent(String.self, forKey: .revoked).flatMap(CloudflareTime.seconds)
             .flatMap { $0 > 0 ? $0 : nil }
-    }
-}
-
-/// An identifier from Cloudflare's answer. It is checked since Aegis puts it into URL paths.
-struct CloudflareID {
-    let text: String
-
-    /// Accepts 1 to 100 letters, digits and hyphens.
-    init(_ text: String, at decoder: any Decoder) throws {
-        let isPlain = text.utf8.allSatisfy { byte in
-            byte == UInt8(ascii: "-") || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
-                || UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20
-        }
-        guard isPlain, 1...100 ~= text.utf8.count else {
-            throw DecodingError.dataCorrupted(
-                .init(codingPath: decoder.codingPath, debugDescription: "no identifier of Cloudflare"))
-        }
-        self.text = text
     }
 }
 
@@ -106,7 +88,8 @@ extension CloudflareClient {
             text.flatMap { try? CertificateRequest(pem: Array($0.utf8)) }.map { $0.der == request.der }
         }
         return try search(
-            "/certificates?zone_id=\(zone)&", of: "list of certificates", mayBe: { isSame($0.csr) ?? $0.isFor(names) }
+            "/certificates?zone_id=\(zone)&", of: "list of certificates",
+            mayBe: { isSame($0.csr?.text) ?? $0.isFor(names) }
         ) { (found: OriginCertificate) in
             isSame(found.request) == true && found.revokedAt == nil ? found : nil
         }

@@ -143,7 +143,7 @@ struct ClientTests {
         let ours = #"{"id":"13","certificate":"PEM","csr":"\#(csr)","expires_on":7}"#
         let odd = [
             #"{"id":null}"#, "null", "7", #"{"id":"../13"}"#, #"{"id":"12","revoked_at":[]}"#, #"{"id":"12","csr":{}}"#,
-            #"{"id":7,"hostnames":["other.test"]}"#,
+            #"{"id":-7,"hostnames":["other.test"]}"#,
         ]
         let list = { (elements: [String]) in
             ScriptedTransport.success("[\(elements.joined(separator: ","))]", info: #"{"total_pages":"one"}"#)
@@ -210,6 +210,39 @@ struct ClientTests {
             .answer(400, ScriptedTransport.refusal(1014)), .answer(200, ScriptedTransport.success(Self.certificate)),
         ])
         #expect(throws: CloudflareError.self) { try refused.client.revoke("12") }
+    }
+
+    @Test(
+        "A number counts as its digits, and a line break of PEM may be escaped twice",
+        arguments: [
+            (#"{"id":40000000,"certificate":"PEM"}"#, "40000000", "PEM"),
+            (#"{"id":18446744073709551615,"certificate":"PEM"}"#, "18446744073709551615", "PEM"),
+            (#"{"id":"12","certificate":"-----BEGIN\\nAB\\r\\nCD\\n"}"#, "12", "-----BEGIN\nAB\nCD\n"),
+        ])
+    func oddValues(_ text: String, _ id: String, _ pem: String) throws {
+        let server = ScriptedTransport([.answer(200, ScriptedTransport.success(text))])
+        let issued = try server.client.issue(Self.order, for: Self.request, inZone: nil).certificate
+        #expect(issued.id == id && issued.pem == Array(pem.utf8))
+        let csr = Self.request.pem.replacing("\n", with: #"\\n"#)
+        let listed = ScriptedTransport([
+            .answer(200, ScriptedTransport.success(#"[{"id":13,"certificate":"PEM","csr":"\#(csr)"}]"#))
+        ])
+        #expect(try listed.client.certificate(for: Self.request, named: ["a.test"], inZone: "abc").found?.id == "13")
+    }
+
+    @Test(
+        "Odd members of a refusal do not hide the others",
+        arguments: [
+            #"[{"code":"10000","message":"No"}]"#, #"[null,{"code":10000,"message":"No","documentation_url":7}]"#,
+            #"[{"code":10000,"message":"No","source":"x","error_chain":{}}]"#,
+        ])
+    func oddRefusal(errors: String) {
+        for status in [200, 403] {
+            let server = ScriptedTransport([.answer(status, #"{"success":false,"errors":\#(errors),"result":null}"#)])
+            let error = #expect(throws: CloudflareError.self) { try server.client.certificate("12") }
+            #expect(error?.description.hasSuffix(": No (code 10000)") == true, "\(String(describing: error))")
+            #expect(error?.hint?.contains("permission") == true)
+        }
     }
 
     @Test("A deletion whose answer is lost is repeated")

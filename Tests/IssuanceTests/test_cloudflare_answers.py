@@ -8,7 +8,7 @@ import pytest
 
 from cloudflare import TOKEN, lose
 from gateway import PATIENCE
-from hosts import aegis_apply, rows
+from hosts import aegis_apply, nothing_is_left, rows
 
 
 def refusal(*errors):
@@ -59,7 +59,7 @@ def test_a_token_that_is_no_header_value_is_refused_at_once(behind, cloudflare):
     assert cloudflare.calls == []
 
 
-@pytest.mark.parametrize("number", ["../zones/x", "1?a=b", "", "1" * 101, 40_000_000, None])
+@pytest.mark.parametrize("number", ["../zones/x", "1?a=b", "", "1" * 101, -1, 1.5, None])
 def test_an_identifier_that_would_change_the_path_is_refused(behind, cloudflare, number):
     def lead(call):
         status, fields, envelope = call.carry_out()
@@ -69,6 +69,45 @@ def test_an_identifier_that_would_change_the_path_is_refused(behind, cloudflare,
     gateway = behind()
     cloudflare.on_call("POST", "/certificates", lead)
     # The list of certificates identifies the issued one.
+    gateway.apply()
+    assert [remote for remote, in rows(gateway, "SELECT remote_id FROM certificates")] == cloudflare.valid
+    assert len(cloudflare.said("POST")) == 1
+
+
+def numbered(call):
+    """Sends identifiers as numbers, in a list too."""
+    status, fields, envelope = call.carry_out()
+    result = envelope["result"]
+    odd = [{**one, "id": int(one["id"])} for one in (result if isinstance(result, list) else [result])]
+    call.answer(status, fields, {**envelope, "result": odd if isinstance(result, list) else odd[0]})
+
+
+def escaped_twice(call):
+    status, fields, envelope = call.carry_out()
+    odd = {**envelope["result"], "certificate": envelope["result"]["certificate"].replace("\n", "\\n")}
+    call.answer(status, fields, {**envelope, "result": odd})
+
+
+def without_certificate(call):
+    status, fields, envelope = call.carry_out()
+    odd = {name: value for name, value in envelope["result"].items() if name != "certificate"}
+    call.answer(status, fields, {**envelope, "result": odd})
+
+
+@pytest.mark.parametrize("odd", [numbered, escaped_twice, without_certificate])
+@pytest.mark.parametrize("zone", [{}, {"zone_id": None}], ids=["zone", "no zone"])
+def test_an_odd_answer_costs_no_certificate(behind, cloudflare, odd, zone):
+    gateway = behind(**zone)
+    cloudflare.on_call("POST", "/certificates", odd)
+    gateway.apply()
+    assert [remote for remote, in rows(gateway, "SELECT remote_id FROM certificates")] == cloudflare.valid
+    assert len(cloudflare.said("POST")) == 1 and nothing_is_left(gateway)
+
+
+def test_a_numbered_certificate_is_found_in_the_list(behind, cloudflare):
+    gateway = behind()
+    cloudflare.on_call("POST", "/certificates", lose)
+    cloudflare.on_call("GET", "/certificates", numbered)
     gateway.apply()
     assert [remote for remote, in rows(gateway, "SELECT remote_id FROM certificates")] == cloudflare.valid
     assert len(cloudflare.said("POST")) == 1

@@ -90,8 +90,8 @@ def lose_answer(gateway, cloudflare, odd):
     assert "it may have been issued all the same" in gateway.apply(expect=3, everything=True)
 
 
-ODD = [None, 5, {}, [], "x", {"id": 7}, {"id": None, "hostnames": ["other.test"]}, {"id": "../1", "csr": "none"}]
-DOUBTFUL = [{"id": 7, "hostnames": NAMES[::-1]}, {"id": None, "hostnames": [name.upper() for name in NAMES]}]
+ODD = [None, 5, {}, [], "x", {"id": [7]}, {"id": None, "hostnames": ["other.test"]}, {"id": "../1", "csr": "none"}]
+DOUBTFUL = [{"id": [7], "hostnames": NAMES[::-1]}, {"id": None, "hostnames": [name.upper() for name in NAMES]}]
 
 
 def test_a_certificate_is_found_among_odd_ones(behind, cloudflare):
@@ -128,15 +128,15 @@ def test_if_the_list_may_contain_the_certificate_it_is_not_ordered_twice(behind,
 
 def test_an_unreadable_pack_of_the_zone_does_not_prevent_an_order(edge_site, cloudflare):
     gateway = edge_site()
-    cloudflare.on_call("GET", "/certificate_packs", spoil(None, {"id": 7}))
+    cloudflare.on_call("GET", "/certificate_packs", spoil(None, {"id": [7]}))
     said = gateway.apply(everything=True)
     assert len(cloudflare.packs) == 1
     assert "Cloudflare's list of certificate packs has an element that can't be read, number 1 of page 1" in said
 
 
 @pytest.mark.parametrize("odd, is_found", [
-    ({"id": 7, "hosts": ["other.test"]}, True), ({}, True), (None, True),
-    ({"id": 7, "hosts": ["*.example.test", "EXAMPLE.test"]}, False)], ids=str)
+    ({"id": [7], "hosts": ["other.test"]}, True), ({}, True), (None, True),
+    ({"id": [7], "hosts": ["*.example.test", "EXAMPLE.test"]}, False)], ids=str)
 def test_a_pack_with_a_lost_answer_is_ordered_again_unless_an_unreadable_one_may_be_it(
         edge_site, cloudflare, odd, is_found):
     gateway = edge_site()

@@ -90,7 +90,7 @@ struct OriginOrders: Sendable {
                     let search = try client.certificate(for: request, named: marked.domains, inZone: zone)
                     oddities = search.oddities
                     if let found = search.found, marked.isFor(need) {
-                        return try check(found, marked, need, oddities)
+                        return try check(found, marked, need, client, oddities)
                     }
                 } catch let error as CloudflareError {
                     guard startsAnew, case .malformed = error else { throw error }
@@ -154,7 +154,7 @@ struct OriginOrders: Sendable {
             }
             answer = (found, search.oddities)
         }
-        return try check(answer.certificate, pending, need, oddities + answer.oddities)
+        return try check(answer.certificate, pending, need, client, oddities + answer.oddities)
     }
 
     /// A warning with the first oddity and the number of further oddities.
@@ -174,11 +174,14 @@ struct OriginOrders: Sendable {
                 + " 'aegis-apply renew \(need.name) --force'")
     }
 
-    /// Checks an issued certificate: it must belong to the order's key, have all wanted names and be valid now.
-    /// Cloudflare sends no chain, since its edge knows the Origin CA.
+    /// Checks an issued certificate: it must belong to the order's key, have all wanted names and be valid now. If the
+    /// answer does not have the certificate itself, reads it. Cloudflare sends no chain, since its edge knows the Origin
+    /// CA.
     private func check(
-        _ issued: OriginCertificate, _ pending: PendingOrder, _ need: OriginOrderRequest, _ oddities: [String]
+        _ answer: OriginCertificate, _ pending: PendingOrder, _ need: OriginOrderRequest, _ client: CloudflareClient,
+        _ oddities: [String]
     ) throws -> IssuedMaterial {
+        let issued = answer.pem.isEmpty ? try client.certificate(answer.id) : answer
         let der = try context.sealer.open(pending.sealedKey, purpose: SealPurpose.orderKey, row: need.name)
         let key = try PrivateKey(der: der)
         let chain: CertificateChain
