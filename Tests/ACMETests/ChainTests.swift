@@ -139,16 +139,35 @@ import Testing
         #expect(edge.isDone)
     }
 
-    @Test("An alternate that times out ends the search; a refused alternate does not")
+    @Test("An alternate that is refused or times out does not hide a good one after it")
     func severalAlternates() throws {
         let chains = try ["Root A", "Root B"].map(Self.chain)
-        let lost = ScriptedEdge([Self.answer(chains[0], alternates: ["/b", "/c"]), .lost(mayHaveArrived: true)])
-        #expect(try Self.got(from: lost, preferring: "Root B").chain.pem == chains[0])
-        let refused = ScriptedEdge([
-            Self.answer(chains[0], alternates: ["/b", "/c"]), .problem("malformed"), Self.answer(chains[1]),
+        for odd in [ScriptedEdge.Answer.lost(mayHaveArrived: true), .problem("malformed")] {
+            let edge = ScriptedEdge([
+                Self.answer(chains[0], alternates: ["/b", "/c"]), odd, Self.answer(chains[1]),
+            ])
+            let got = try Self.got(from: edge, preferring: "Root B")
+            #expect(got.chain.pem == chains[1] && got.doubts.isEmpty && edge.isDone)
+        }
+    }
+
+    @Test(
+        "Alternates that were not tried are reported as such",
+        arguments: [
+            (3, true, "; and 1 more are of no use either; 1 was not tried"),
+            (90, true, "; and 1 more are of no use either; 88 were not tried"),
+            (11, false, "; and 9 more are of no use either; 1 was not tried"),
+            (90, false, "; and 9 more are of no use either; 80 were not tried"),
         ])
-        let got = try Self.got(from: refused, preferring: "Root B")
-        #expect(got.chain.pem == chains[1] && got.doubts.isEmpty)
+    func untriedAlternates(_ count: Int, _ areSilent: Bool, _ words: String) throws {
+        let chain = try Self.chain("Root A")
+        let odd = areSilent ? ScriptedEdge.Answer.lost(mayHaveArrived: true) : .problem("malformed")
+        let edge = ScriptedEdge(
+            [Self.answer(chain, alternates: (1...count).map { "/\($0)" })]
+                + Array(repeating: odd, count: areSilent ? 2 : 10))
+        let got = try Self.got(from: edge, preferring: "Root B")
+        #expect(got.chain.pem == chain && edge.isDone)
+        #expect(got.doubts.count == 1 && got.doubts[0].hasSuffix(words), "\(got.doubts)")
     }
 
     @Test("An answer that is not a certificate chain is refused")

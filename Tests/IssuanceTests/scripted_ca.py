@@ -133,6 +133,10 @@ class ScriptedCA:
         stamps = [(now + datetime.timedelta(seconds=offset)).strftime("%Y-%m-%dT%H:%M:%SZ") for offset in self.advice]
         return Answer({"suggestedWindow": dict(zip(("start", "end"), stamps))})
 
+    def _silence(self, payload):
+        """Has no meaning but what a twist gives it."""
+        return Answer()
+
     def _nonce(self, payload):
         return Answer()
 

@@ -16,6 +16,8 @@ def offering(*links, alternate=lambda answer: None):
             answer.links = list(links)
         elif kind == "alternate":
             alternate(answer)
+        elif kind == "silence":
+            answer.stalls = True
     return twist
 
 
@@ -52,6 +54,8 @@ ALTERNATES = {
         [ALTERNATE], lambda answer: setattr(answer, "hangs_up", True), False, "was closed before an answer"),
     "a server that says nothing": (
         [ALTERNATE] * 3, lambda answer: setattr(answer, "stalls", True), False, "no answer in time"),
+    "a server that says nothing, before a good one": (
+        ['</silence>; rel="alternate"', ALTERNATE], None, True, None),
     "a server that can't be reached": (
         ['<https://localhost:{closed}/a>; rel="alternate"'] * 3, None, False, "connection refused"),
     "a name that is none": (['<https://ca.invalid/a>; rel="alternate"'], None, False, "can't be resolved"),

@@ -9,6 +9,9 @@ extension ACMEClient {
 
     private static let chainType = "application/pem-certificate-chain"
     private static let maximumAlternates = 10
+    /// After this many alternate chains whose server does not answer, the others are not tried, since each may take
+    /// some seconds.
+    private static let maximumSilences = 2
 
     /// A chain that the CA offers, with the caller's judgement.
     package struct Offer<Chain> {
@@ -65,7 +68,7 @@ extension ACMEClient {
         var doubts = wasLate ? ["came late: the CA called it issued before it could be downloaded"] : []
         let isWanted = { (offer: Offer<Chain>) in preferredChain.map(offer.authorities.contains) ?? true }
         if let own = try? own.get(), own.fault == nil, isWanted(own) { return (own.chain, doubts) }
-        let links = response.links.filter { $0.relations.contains("alternate") }.prefix(Self.maximumAlternates)
+        let links = response.links.filter { $0.relations.contains("alternate") }
         let (found, reasons) = try look(for: isWanted, at: links.map(\.target), from: url) { try read($0, true) }
         if let found, isWanted(found), preferredChain != nil { return (found.chain, doubts) }
         let fault = Self.fault(of: own)
@@ -73,6 +76,8 @@ extension ACMEClient {
         if let preferredChain, !isWanted(chosen) {
             var reason = reasons.first ?? "the CA offers no other chain"
             if reasons.count > 1 { reason += "; and \(reasons.count - 1) more are of no use either" }
+            let others = links.count - reasons.count
+            if others > 0 { reason += "; \(others) \(others == 1 ? "was" : "were") not tried" }
             let what = fault != nil && found != nil ? "a chain of the CA" : "the CA's own chain"
             doubts.append("has \(what), not preferred_chain '\(preferredChain)': \(reason)")
         }
@@ -91,14 +96,15 @@ extension ACMEClient {
     }
 
     /// Downloads alternate chains until `isWanted` accepts one. If it accepts none, returns the first chain that can be
-    /// read, if there is one, and the reasons against each chain.
+    /// read, if there is one, and the reason against each chain that was tried.
     private func look<Chain>(
         for isWanted: (Offer<Chain>) -> Bool, at links: [String], from url: ACMEURL,
         reading read: ([UInt8]) throws -> Offer<Chain>
     ) throws -> (found: Offer<Chain>?, reasons: [String]) {
         var first: Offer<Chain>?
         var reasons: [String] = []
-        for link in links {
+        var silences = 0
+        for link in links.prefix(Self.maximumAlternates) where silences < Self.maximumSilences {
             let shown = Self.words(of: link, limit: 60)
             do {
                 let alternate = try ACMEURL(link, from: url, of: "link to an alternate chain")
@@ -109,8 +115,7 @@ extension ACMEClient {
             } catch {
                 let reason = Self.words(of: "\(error)", limit: 110)
                 reasons.append("the alternate chain at '\(shown)' can't be obtained: \(reason)")
-                // If the server does not answer, the other requests would time out too, so the loop ends.
-                if error is any ACMEEdgeError { break }
+                if error is any ACMEEdgeError { silences += 1 }
             }
         }
         return (first, reasons)
