@@ -4,6 +4,7 @@ apply."""
 import contextlib
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import threading
@@ -183,6 +184,33 @@ def test_a_waiting_apply_gives_the_reason_if_it_is_known(odd, twist, reason):
         place = re.escape(ca.url("directory"))
         line = apply.stderr.readline()
         assert re.fullmatch(rf"  still waiting for certificate app\.test \({place}, \d+ s: {reason}\)\n", line), line
+
+
+def test_a_waiting_apply_names_the_webhook_that_does_not_answer(odd):
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as webhook:
+        address = f"127.0.0.1:{webhook.getsockname()[1]}"
+        dns = {"provider": "webhook", "url": f"http://{address}/dns?key=x", "resolvers": ["127.0.0.1:1"]}
+
+        def offer(kind, answer):
+            if kind == "authorization":
+                answer.body["challenges"][0]["type"] = "dns-01"
+
+        gateway, ca = odd(offer, issuer={"challenge": "dns-01", "dns": dns}, validates=True)
+        with applying(gateway) as apply:
+            reason = re.escape(f"the DNS webhook at {address} has not answered yet")
+            line = apply.stderr.readline()
+            assert re.fullmatch(rf"  still waiting for certificate app\.test \(.*, \d+ s: {reason}\)\n", line), line
+
+
+def test_a_waiting_apply_gives_cloudflares_address(behind, cloudflare):
+    gateway = behind()
+    answer = Answer()
+    cloudflare.on_call("POST", "/certificates", answer)
+    with applying(gateway) as apply:
+        line = apply.stderr.readline()
+        place = re.escape(cloudflare.base_url)
+        assert re.fullmatch(rf"  still waiting for certificate site \({place}, \d+ s: no answer yet\)\n", line), line
+    answer.over.set()
 
 
 def test_certificates_that_wait_for_their_turn_are_counted_too(stand, silence):

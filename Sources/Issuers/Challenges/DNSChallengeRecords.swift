@@ -12,7 +12,7 @@ import Synchronization
 /// answer again and a leftover record is harmless.
 final class DNSChallengeRecords: Sendable {
     private enum Writer {
-        case nameServer(DNSUpdater)
+        case nameServer(DNSUpdater, DNSServer)
         case webhook(HTTPClient, url: String, authorization: SecretField?, SecretMask)
     }
 
@@ -51,7 +51,7 @@ final class DNSChallengeRecords: Sendable {
             let updater = try Self.dns { () throws(DNSFailure) in
                 try DNSUpdater(server: server, zone: settings.zone, key: key)
             }
-            writer = .nameServer(updater)
+            writer = .nameServer(updater, server)
             primary = DNSPropagation.Primary(server: server, zone: settings.zone)
             waiting = settings.waiting
         case .webhook(let settings):
@@ -90,10 +90,12 @@ final class DNSChallengeRecords: Sendable {
         _ action: String, _ name: String, _ value: String, update: (DNSUpdater) throws(DNSFailure) -> Void
     ) throws(IssuanceFailure) {
         switch writer {
-        case .nameServer(let updater):
+        case .nameServer(let updater, let server):
             try Self.dns { () throws(DNSFailure) in
                 do throws(DNSFailure) {
-                    try update(updater)
+                    try WaitNote.during("the name server \(server) has not answered yet") { () throws(DNSFailure) in
+                        try update(updater)
+                    }
                 } catch {
                     isUnanswered.withLock { $0 = error.isUnanswered }
                     throw error
@@ -109,7 +111,9 @@ final class DNSChallengeRecords: Sendable {
             if action == "cleanup" { request.timeout = Self.cleanupTimeout }
             let response: HTTPResponse
             do throws(HTTPFailure) {
-                response = try client.send(request)
+                response = try WaitNote.during("the DNS webhook at \(Self.host(of: url)) has not answered yet") {
+                    () throws(HTTPFailure) in try client.send(request)
+                }
             } catch {
                 isUnanswered.withLock { $0 = true }
                 throw IssuanceFailure("the webhook for \(action): \(error.reason)", hint: error.hint)
@@ -123,6 +127,9 @@ final class DNSChallengeRecords: Sendable {
             }
         }
     }
+
+    /// The host of a URL, with the port if there is one. The rest of a webhook's URL may have a secret in it.
+    private static func host(of url: String) -> Substring { url.split(separator: "/").dropFirst().first ?? "" }
 
     /// The start of an answer's body as one line.
     private static func line(_ body: [UInt8]) -> String {

@@ -64,7 +64,9 @@ struct DNSPropagation: Sendable {
         let deadline = now() + seconds
         var pending: [Observer]
         do throws(DNSFailure) {
-            pending = try observers(of: name)
+            pending = try WaitNote.during("the name servers of '\(name)' are being looked up") {
+                () throws(DNSFailure) in try observers(of: name)
+            }
         } catch {
             throw IssuanceFailure(
                 "who has to see '\(name)' was not found: \(error.reason)",
@@ -74,7 +76,10 @@ struct DNSPropagation: Sendable {
         while true {
             var objections: [String] = []
             pending.removeAll { observer in
-                guard let objection = observer.objection(to: value) else { return true }
+                let objection = WaitNote.during("the name server \(observer.label) has not answered yet") {
+                    observer.objection(to: value)
+                }
+                guard let objection else { return true }
                 objections.append(objection)
                 return false
             }

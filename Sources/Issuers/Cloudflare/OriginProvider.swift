@@ -18,6 +18,7 @@ struct OriginProvider: IssuerProvider {
         (name, self.settings) = (issuer.name, settings)
     }
 
+    var address: String { settings.baseURL.text }
     var revokesReplaced: Bool { settings.revokeReplaced }
     var revokesRemoved: Bool { settings.onRemoval == .revoke }
 

@@ -28,6 +28,8 @@ package protocol IssuerProvider: Sendable {
     /// Identifies the CA, such as the URL of an ACME directory. The state records it with each certificate: a
     /// certificate from another CA is replaced. Empty for kinds that record none.
     var directory: String { get }
+    /// The address of the CA, which messages name while they wait for it. It is equal for two issuers of the same CA.
+    var address: String { get }
     /// Whether a replaced certificate is revoked after its replacement is in force.
     var revokesReplaced: Bool { get }
     /// Whether a certificate that aegis.yaml no longer names is revoked.
@@ -72,6 +74,7 @@ extension IssuerProvider {
     package static var longestLeadSeconds: Int64? { nil }
 
     package var directory: String { "" }
+    package var address: String { directory }
     package var revokesReplaced: Bool { false }
     package var revokesRemoved: Bool { false }
 

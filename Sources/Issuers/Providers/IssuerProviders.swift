@@ -20,8 +20,8 @@ extension Issuer {
     /// A text that is equal for two issuers of the same CA. Callers use it to limit how many orders run at one CA at a
     /// time.
     package var caID: String {
-        let directory = provider.directory
-        return directory.isEmpty ? name : directory
+        let address = provider.address
+        return address.isEmpty ? name : address
     }
 }
 
