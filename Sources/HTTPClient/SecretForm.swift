@@ -24,6 +24,10 @@ struct SecretForm: Sendable {
     /// occur by chance.
     static let shortestEncoded = 6
 
+    /// The minimum length of a secret in bytes for the search in other case, since a server may quote a secret in
+    /// capitals. A shorter secret may also be a word.
+    private static let shortestAnyCase = 12
+
     /// A secret with fewer bytes is found only as a word of its own, since its letters may also occur within other
     /// words.
     private static let shortestPart = 4
@@ -153,7 +157,10 @@ struct SecretForm: Sendable {
 
     private func isSame(_ byte: UInt8, _ secret: UInt8) -> Bool {
         switch encoding {
-        case .plain: byte == secret
+        case .plain:
+            byte == secret
+                || byte ^ 0x20 == secret && bytes.count >= Self.shortestAnyCase
+                    && UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20
         case .hex: byte == secret || byte | 0x20 == secret && secret >= UInt8(ascii: "a")
         case .base64:
             switch byte {

@@ -2,7 +2,7 @@ import PKI
 
 /// Hides known secrets in texts from servers, since a server may quote a request, perhaps in encoded form.
 ///
-/// A secret is found unescaped and with each `EscapeStyle`. It is also found in hex and in both alphabets of base64,
+/// A secret is found unescaped and with each `EscapeStyle`, and a long one in other case too. It is also found in hex and in both alphabets of base64,
 /// even within a longer encoded text such as the credentials of Basic authentication. If a secret is itself base64, the
 /// bytes that it encodes are searched for too. If a text ends within a secret, the first eight bytes are enough to find
 /// it. A secret of a few bytes is found only as a word of its own.
