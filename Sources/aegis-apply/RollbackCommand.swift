@@ -23,10 +23,18 @@ struct RollbackCommand: ParsableCommand {
     @Option(help: "With --dry-run: how to print the plan: text or json.")
     var format = OutputFormat.text
 
+    @Flag(help: "With --dry-run: exit with 2 when there are changes.")
+    var detailedExitcode = false
+
+    @Flag(help: "With --dry-run: warnings count as errors.")
+    var strict = false
+
     @OptionGroup var options: StateOptions
 
     func validate() throws {
         try ArgumentRules.check {
+            if strict, !dryRun { throw ValidationError("--strict goes with --dry-run.") }
+            if detailedExitcode, !dryRun { throw ValidationError("--detailed-exitcode goes with --dry-run.") }
             if format == .json, !dryRun { throw ValidationError("--format json goes with --dry-run.") }
         }
     }
@@ -45,8 +53,8 @@ struct RollbackCommand: ParsableCommand {
             let early = EarlyState(path: configuration.statePath)
             if dryRun {
                 try DryRun(
-                    file: file, configuration: configuration, early: early, format: format,
-                    allowsDeletions: allowDeletions
+                    file: file, configuration: configuration, early: early, format: format, isStrict: strict,
+                    tellsChanges: detailedExitcode, allowsDeletions: allowDeletions
                 ).run()
             } else {
                 try ApplyRun(

@@ -104,6 +104,12 @@ import Testing
         #expect(plan.output.contains("respond.body  two → one\n"), "\(plan.output)")
         #expect(plan.output.contains("headers.request.set.Authorization  (hidden) → (hidden, changed)\n"))
         #expect(try run("rollback", "1", "--format", "json").status == 64)
+        #expect(try run("rollback", "1", "--strict").status == 64)
+        #expect(try run("rollback", "1", "--detailed-exitcode").status == 64)
+        #expect(try run("rollback", "1", "--dry-run", "--detailed-exitcode").status == 2)
+        #expect(try run("rollback", "2", "--dry-run", "--detailed-exitcode").status == 0)
+        // The header's secret in plain text causes a warning.
+        #expect(try run("rollback", "2", "--dry-run", "--strict", "--detailed-exitcode").status == 3)
         #expect(try run("history").output.split(separator: "\n").count == 3, "nothing was applied")
         let shown = try run("history", "show", "1")
         #expect(shown.status == 0)
