@@ -19,12 +19,21 @@ package enum PrivateDirectory {
         }
     }
 
+    /// Whether a directory belongs to /proc or /sys. Not even root can make a file there, though access(2) allows it.
+    private static func isOfKernel(_ path: FilePath) -> Bool {
+        guard let device = try? path.stat().deviceID, device != (try? FilePath("/").stat().deviceID) else {
+            return false
+        }
+        return ["/proc", "/sys"].contains { (try? FilePath($0).stat().deviceID) == device }
+    }
+
     /// The reason why a directory can't be made or written in; nil when none is known. Creates nothing.
     package static func obstacle(at path: FilePath) -> String? {
         var path = path.isEmpty ? "." : path
         while true {
             do {
                 guard try path.stat().type == .directory else { return "'\(path)' is no directory" }
+                guard !isOfKernel(path) else { return "nothing can be written in '\(path)', which is the kernel's" }
                 // This is safe, since access(2) only reads the path, which outlives the call.
                 let mayWrite = unsafe path.withPlatformString { unsafe access($0, W_OK | X_OK) } == 0
                 return mayWrite ? nil : "nothing can be written in '\(path)': \(Errno(rawValue: errno))"

@@ -157,6 +157,18 @@ import Testing
         #expect(try run().status == 1)
     }
 
+    @Test("A dry run reports a state folder in which not even root can write", arguments: ["/proc/x", "/sys", "/proc"])
+    func kernelFolder(_ folder: String) throws {
+        try write(Self.local.replacing("path: state/state.db", with: "path: \(folder)/state.db"))
+        let plan = try run("--dry-run")
+        #expect(plan.status == 3)
+        #expect(
+            plan.errors.contains(
+                "error: the state '\(folder)/state.db' can't be written: nothing can be written in '/"),
+            "\(plan.errors)")
+        #expect(try run().status == 1)
+    }
+
     @Test("A dry run reports a state folder of another user, and one that others can read")
     func rights() throws {
         try write(Self.local.replacing("state/state.db", with: "state.db"))
