@@ -2,7 +2,10 @@ extension Rules {
     mutating func checkGateway() {
         let gateway = configuration.gateway
         let node = reader.value(of: "gateway", in: root)
-        if gateway.https.isEmpty, configuration.hosts.contains(where: { $0.sslMode != .none }) {
+        if gateway.http.isEmpty, gateway.https.isEmpty, configuration.hosts.contains(where: \.enabled) {
+            report(
+                .warning, "http", in: node, "no host is reachable: there is neither an http nor an https listener")
+        } else if gateway.https.isEmpty, configuration.hosts.contains(where: { $0.sslMode != .none }) {
             report(.warning, "https", in: node, "hosts with TLS are not reachable: there is no https listener")
         }
         if gateway.trustedProxies.contains(where: { $0.prefixLength == 0 }) {
