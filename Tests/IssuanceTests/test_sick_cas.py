@@ -115,6 +115,30 @@ def test_changes_without_certificates_are_in_force_while_a_ca_fails(stand, silen
         gateway.stop()
 
 
+def test_a_served_name_changes_while_a_new_alias_waits_for_its_certificate(stand, silence):
+    gateway = stand.gateway([host("own.test", respond={"body": "old"}), plain("plain.test", "old")])
+    gateway.apply()
+    gateway.start()
+    try:
+        gateway.config["hosts"] = [
+            host("own.test", respond={"body": "new"}, aliases=["more.test"]), host("plain.test", respond={"body": "new"})]
+        stand.proxy.arm(None, silence, "/order-plz")
+        with applying(gateway) as apply:
+            for name in ("own.test", "plain.test"):
+                eventually(f"{name} is changed", lambda: shown_by(gateway, name) == "new")
+            assert silence.calls.acquire(timeout=PATIENCE)
+            assert "more.test" not in record(gateway, "own.test") and apply.poll() is None
+            apply.send_signal(signal.SIGINT)
+            apply.communicate(timeout=PATIENCE)
+        silence.over.set()
+        stand.proxy.arm(None, None)
+        gateway.reload()
+        for name in ("own.test", "more.test", "plain.test"):
+            assert shown(gateway, stand.ca, name) == "new"
+    finally:
+        gateway.stop()
+
+
 def shown_by(gateway, name):
     with Client(gateway.https, tls_context(), name) as client:
         return client.get(name).body.decode()

@@ -58,15 +58,21 @@ import Testing
     private static func order(
         from before: String, to after: String, without missing: Set<String> = [], expired: Set<String> = []
     ) throws -> [String] {
-        let configuration = try configuration(after)
-        let snapshot = snapshot(of: try Self.configuration(before), without: missing, expired: expired)
-        let plan = Planner(configuration, against: snapshot, now: now).plan()
-        var schedule = HostSchedule(plan, of: configuration, now: now)
+        var (plan, schedule) = try schedule(from: before, to: after, without: missing, expired: expired)
         var steps = [Self.step("at once", schedule.ready)]
         for change in plan.changes where change.item.kind == .certificate && change.action != .delete {
             steps.append(step(change.item.name, schedule.release(by: change.item.name)))
         }
         return steps
+    }
+
+    private static func schedule(
+        from before: String, to after: String, without missing: Set<String> = [], expired: Set<String> = []
+    ) throws -> (Plan, HostSchedule) {
+        let configuration = try configuration(after)
+        let snapshot = snapshot(of: try Self.configuration(before), without: missing, expired: expired)
+        let plan = Planner(configuration, against: snapshot, now: now).plan()
+        return (plan, HostSchedule(plan, of: configuration, now: now))
     }
 
     private static func step(_ name: String, _ changes: [Change]) -> String {
@@ -118,6 +124,45 @@ import Testing
         // The host itself is unchanged.
         let larger = named.replacing("[a.test]", with: "[a.test, b.test]")
         #expect(try Self.order(from: named, to: larger) == ["at once: ", "site: "])
+    }
+
+    @Test(
+        "Changes that need no certificate are in force at once, though the host waits for one",
+        arguments: [
+            // A new alias, and an alias that another host gives.
+            ("a.test, aliases: [b.test], respond: { body: new }, ssl_mode: letsencrypt", "letsencrypt"),
+            ("a.test, aliases: [x.test], respond: { body: new }, ssl_mode: letsencrypt", "letsencrypt"),
+            ("a.test, respond: { body: new }, ssl_mode: letsencrypt, hsts: { enabled: true }", "none"),
+        ])
+    func earlyForm(_ host: String, _ mode: String) throws {
+        let before = """
+            hosts:
+              - { domain: a.test, respond: { body: old }, ssl_mode: \(mode) }
+              - { domain: c.test, aliases: [x.test], respond: { body: old } }
+            """
+        let alias = host.contains("x.test") ? "" : "aliases: [x.test], "
+        let after = """
+            hosts:
+              - { domain: \(host) }
+              - { domain: c.test, \(alias)respond: { body: new } }
+            """
+        let schedule = try Self.schedule(from: before, to: after).1
+        // The host that gives up a name waits as a whole.
+        #expect(schedule.early.map(\.change.item.name) == ["a.test"])
+        let early = try #require(schedule.early.first?.host)
+        #expect(early.respond?.body == "new" && early.names.map(\.text) == ["a.test"])
+        #expect(early.sslMode.rawValue == mode && early.hsts == nil)
+        // Without another change there is no early form.
+        #expect(try Self.schedule(from: before.replacing("old", with: "new"), to: after).1.early.isEmpty)
+    }
+
+    @Test("New answers that need HTTPS or clients' certificates wait for these")
+    func noEarlyForm() throws {
+        let before = "hosts: [{ domain: a.test, respond: { body: old } }]"
+        for key in ["force_https: true", "client_auth: { ca_file: clients.pem }"] {
+            let after = "hosts: [{ domain: a.test, respond: { body: new }, ssl_mode: letsencrypt, \(key) }]"
+            #expect(try Self.schedule(from: before, to: after).1.early.isEmpty)
+        }
     }
 
     @Test("A name moves between hosts in one commit, together with dependent changes")
@@ -230,9 +275,10 @@ import Testing
             names.removeFirst(own.count)
             let mode = Bool.random(using: &random) ? "letsencrypt" : "none"
             let isEnabled = Int.random(in: 0..<6, using: &random) > 0
+            let status = Int.random(in: 200...201, using: &random)
             let aliases = own.dropFirst().map { "'\($0)'" }.joined(separator: ", ")
             hosts.append(
-                "{ domain: '\(own[own.startIndex])', aliases: [\(aliases)], respond: {}, ssl_mode: \(mode), enabled: \(isEnabled) }"
+                "{ domain: '\(own[own.startIndex])', aliases: [\(aliases)], respond: { status: \(status) }, ssl_mode: \(mode), enabled: \(isEnabled) }"
             )
         }
         return "hosts: [\(hosts.joined(separator: ", "))]"
@@ -282,6 +328,7 @@ import Testing
                 world.certificates[change.item.name] = end.certificates[change.item.name]
             }
             for change in plan.changes where change.isPassedOn { world.certificates[change.item.name] = nil }
+            for (change, host) in schedule.early { world.hosts[change.item.name] = host }
             make(schedule.ready)
             for change in order {
                 world.certificates[change.item.name] = end.certificates[change.item.name]

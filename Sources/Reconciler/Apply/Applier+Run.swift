@@ -74,8 +74,9 @@ extension Applier {
 
         // MARK: Changes that need no certificate
 
-        /// Commits the changes that need no certificate of this plan. Also records the edge certificates that `orders`
-        /// will order: if the process is killed after ordering, the next apply can follow or delete their packs.
+        /// Commits the changes that need no certificate of this plan, and the early forms of hosts that wait for one.
+        /// Also records the edge certificates that `orders` will order: if the process is killed after ordering, the
+        /// next apply can follow or delete their packs.
         mutating func putFirst(
             _ changes: [Change], announcing orders: [Change], besides standIns: [StateMutation]
         ) throws {
@@ -83,6 +84,11 @@ extension Applier {
             batch.mutations = standIns + puts(changes + orders) + (try secrets(of: changes + orders))
             batch.changes = changes
             try add(hosts.ready, to: &batch)
+            for (change, host) in hosts.early
+            where try refused[change.item] == nil && coverage.failure(of: change, in: configuration) == nil {
+                batch.mutations.append(
+                    .putItem(change.item, owner: .file, record: host.record(.compact).json()))
+            }
             try commit(batch)
         }
 

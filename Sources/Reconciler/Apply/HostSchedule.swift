@@ -7,9 +7,14 @@ import State
 /// So no host gets worse while the apply runs. A host that is new or changes its certificate is not served with the
 /// fallback certificate while its own is being obtained. A host whose certificate is only renewed or extended does not
 /// wait. A name that moves from one host to another moves in one commit, so that clients always find it.
+///
+/// A host that waits for new names, or for TLS at all, has an early form for the time until then, unless that would do
+/// harm: its present names and certificate, and the file's other settings.
 struct HostSchedule {
     /// The changes that need not wait.
     private(set) var ready: [Change] = []
+    /// The early forms of changes that wait.
+    private(set) var early: [(change: Change, host: Host)] = []
     private var groups: [Group] = []
     private var groupsByCertificate: [String: [Int]] = [:]
 
@@ -57,6 +62,7 @@ struct HostSchedule {
             numbers[set] = number
             if number == groups.count { groups.append(Group()) }
             groups[number].changes.append(change)
+            if let host = change.early(in: configuration) { early.append((change, host)) }
             guard let name = awaited[index], groups[number].awaited.insert(name).inserted else { continue }
             groupsByCertificate[name, default: []].append(number)
         }
@@ -165,4 +171,21 @@ extension Change {
     }
 
     fileprivate var formerHost: Host? { former.flatMap { Host(record: $0.record) } }
+
+    /// The form in which a host that waits for a certificate can be in force at once. Nil if that changes nothing, or
+    /// would show the host's new answers to the wrong clients: under names that the host gives up and another host may
+    /// get, over plain HTTP before `force_https`, or before `client_auth`.
+    fileprivate func early(in configuration: Configuration) -> Host? {
+        guard let former, var host = host(in: configuration), let old = formerHost, old.enabled, host.enabled,
+            Set(old.names).isSubset(of: host.names), old.forceHTTPS || !host.forceHTTPS,
+            old.sslMode != .none || host.clientAuth == nil
+        else { return nil }
+        host.aliases = old.aliases
+        host.sslMode = old.sslMode
+        host.issuers = old.issuers
+        host.certificate = old.certificate
+        // HSTS needs TLS.
+        if old.sslMode == .none { host.hsts = old.hsts }
+        return host.record(.compact).json() == former.record ? nil : host
+    }
 }
