@@ -6,6 +6,8 @@ package enum ACMEError: Error, Equatable {
     case refused(ACMEProblem, status: Int, retryAfter: Duration?)
     /// The named part of the CA's answer can't be used.
     case malformed(String, reason: String)
+    /// The CA has accepted the order, but its answer does not say where the order is, so that nobody can find it.
+    case orderWithoutPlace(reason: String)
     /// The CA has announced the named resource but can't deliver it yet. `retryAfter` is the delay that the CA asks
     /// for.
     case notYet(String, reason: String, retryAfter: Duration?)
@@ -31,6 +33,7 @@ extension ACMEError: CustomStringConvertible {
         case .malformed(let thing, let reason): "the CA's \(thing) can't be used: \(reason)"
         case .notYet(let thing, let reason, let wait):
             "the CA's \(thing) is not there yet: \(reason)\(Self.advice(wait))"
+        case .orderWithoutPlace(let reason): reason
         case .externalAccountRequired: "the CA takes only accounts with external account binding: set 'eab'"
         case .badExternalAccountKey: "the HMAC key of the external account is no base64"
         case .unknownProfile(let profile, let offered):

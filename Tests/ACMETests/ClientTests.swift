@@ -192,9 +192,8 @@ import Testing
         let client = try edge.client(hasAccount: false)
         #expect(try client.account(contact: []).text == "https://ca.test/a/9")
         #expect(try client.newOrder(identifiers: Self.names).url.text == "https://ca.test/order/7")
-        #expect(throws: ACMEError.malformed("order's URL", reason: "'http://other.test/order/7' is no https URL")) {
-            try client.newOrder(identifiers: Self.names)
-        }
+        let reason = "the CA's order's URL can't be used: 'http://other.test/order/7' is no https URL"
+        #expect(throws: ACMEError.orderWithoutPlace(reason: reason)) { try client.newOrder(identifiers: Self.names) }
         // A plain http URL at the same host becomes https.
         #expect(try client.newOrder(identifiers: Self.names).url.text == "https://ca.test/order/7")
         #expect(client.takeOddities() == ["the CA's account can't be used: it is no JSON"])

@@ -13,7 +13,10 @@ def test_an_unreadable_order_is_not_placed_again(odd):
     recovers(gateway, ca)
 
 
-@pytest.mark.parametrize("change", [lambda answer: setattr(answer, "hangs_up", True), gave_up], ids=["cut off", "504"])
+@pytest.mark.parametrize("change", [
+    lambda answer: setattr(answer, "hangs_up", True), gave_up, lambda answer: answer.fields.pop("Location"),
+    lambda answer: answer.fields.update(Location="http://other.test/1")],
+    ids=["cut off", "504", "no Location", "odd Location"])
 def test_an_order_whose_answer_is_lost_is_reported_as_lost(odd, change):
     gateway, ca = odd(once("new-order", change))
     code, said = tried(gateway)

@@ -48,7 +48,12 @@ extension ACMEClient {
             replaces: directory.renewalInfo == nil ? nil : replaces)
         let response = try post(RemoteJSON.encode(request), to: directory.newOrder, isRepeatable: false)
         let base = directory.newOrder
-        let url = try Self.location(of: response, from: base, "order")
+        let url: ACMEURL
+        do throws(ACMEError) {
+            url = try Self.location(of: response, from: base, "order")
+        } catch {
+            throw ACMEError.orderWithoutPlace(reason: "\(error)")
+        }
         return ACMEPlacedOrder(
             url: url, answer: Result { () throws(ACMEError) in try order(response, at: url, from: base) })
     }

@@ -219,6 +219,7 @@ struct ACMEOrderRun {
         switch error {
         case let error as any ACMEEdgeError: error.mayHaveArrived
         case ACMEError.refused(_, let status, _): 500...599 ~= status
+        case ACMEError.orderWithoutPlace: true
         default: false
         }
     }
