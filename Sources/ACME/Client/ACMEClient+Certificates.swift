@@ -54,14 +54,7 @@ extension ACMEClient {
             let response = try self.read(url, accept: Self.chainType)
             let own = Result { try read(response.body, false) }
             if case .failure(let error) = own, PEM.endOfFirstBlock(in: response.body) == nil {
-                let (size, type) = (
-                    response.body.count, response.contentType.map { " of type '\($0.oneLine(limit: 60))'" }
-                )
-                let reason =
-                    size == 0
-                    ? "the answer (HTTP \(response.status)) is empty"
-                    : "\(error); the answer (HTTP \(response.status)) has \(size) bytes\(type ?? "")"
-                throw ACMEError.notYet("certificate", reason: reason, retryAfter: self.retryAfter(response))
+                throw withoutPEM(response, error)
             }
             return (response, own)
         }
@@ -86,6 +79,25 @@ extension ACMEClient {
             doubts.append("has an alternate chain of the CA, since clients would refuse its own one: \(reason)")
         }
         return (chosen.chain, doubts)
+    }
+
+    /// The error for an answer without a PEM block. If the certificate is there in another form, another request would
+    /// get it in the same form. Otherwise the certificate is not there yet.
+    private func withoutPEM(_ response: ACMEHTTPResponse, _ error: any Error) -> ACMEError {
+        let type = response.contentType.map { " of type '\($0.oneLine(limit: 60))'" } ?? ""
+        let (answer, size) = ("the answer (HTTP \(response.status))", "\(response.body.count) bytes\(type)")
+        if let form = Self.otherForm(of: response.body) {
+            return .malformed("certificate", reason: "\(answer) is \(form), and has \(size)")
+        }
+        let reason = response.body.isEmpty ? "\(answer) is empty" : "\(error); \(answer) has \(size)"
+        return .notYet("certificate", reason: reason, retryAfter: retryAfter(response))
+    }
+
+    /// The form of a certificate that is not PEM, such as `DER, not PEM`. Nil if there seems to be no certificate.
+    private static func otherForm(of body: [UInt8]) -> String? {
+        if let form = ForeignForm(of: body.span, key: false) { return form.name }
+        let isJSON = body.first.map { "{[\"".utf8.contains($0) } ?? false
+        return isJSON && body.firstRange(of: Array("BEGIN CERTIFICATE".utf8)) != nil ? "JSON, not PEM" : nil
     }
 
     private static func fault<Chain>(of own: Result<Offer<Chain>, any Error>) -> String? {

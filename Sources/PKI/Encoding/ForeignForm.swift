@@ -14,7 +14,7 @@ package enum ForeignForm: Sendable, Hashable {
 
     /// Recognizes the form of a file without PEM blocks. `key` says whether the file should contain a key. Returns nil
     /// if the form is unknown.
-    init?(of text: Span<UInt8>, key: Bool) {
+    package init?(of text: Span<UInt8>, key: Bool) {
         guard text.count > 16 else { return nil }
         if (text[0], text[1]) == (0xFF, 0xFE) || (text[0], text[1]) == (0xFE, 0xFF) {
             self = .utf16
