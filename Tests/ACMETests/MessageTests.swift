@@ -331,6 +331,17 @@ import Testing
         #expect(told("<h1>Bad\ngateway</h1>") == "about:blank: <h1>Bad\u{FFFD}gateway</h1>")
         #expect(told("{}") == "about:blank: {}")
         #expect(told(#"{"title": "Out of order"}"#) == "about:blank: Out of order")
+        #expect(told(String(repeating: "x", count: 9000)).utf8.count < 150)
+    }
+
+    @Test("A redirect is described by its target, and its body is not quoted")
+    func redirect() {
+        let told = { (location: String?) in
+            let answer = ACMEHTTPResponse(status: 302, location: location, body: Array("-----BEGIN CERT".utf8))
+            return ACMEProblem(of: answer).description
+        }
+        #expect(told("/new") == "about:blank: it redirects to '/new', and redirects are not followed")
+        #expect(told(nil) == "about:blank: HTTP status 302")
         #expect(told(String(repeating: "x", count: 9000)).utf8.count < 300)
     }
 

@@ -19,17 +19,20 @@ package struct ACMEProblem: Sendable, Hashable {
     package var kind: String? { type.hasPrefix(Self.prefix) ? String(type.dropFirst(Self.prefix.count)) : nil }
 
     /// Reads the error document in an answer. If there is none, the start of the body becomes the `detail`, or the HTTP
-    /// status if the body is empty.
+    /// status if the body is empty. Of a redirect only the target is of interest.
     package init(of response: ACMEHTTPResponse) {
         if let wire = try? ACMEJSON.decode(Wire.self, from: response.body, of: "problem"),
             wire.type != nil || wire.detail != nil || wire.title != nil
         {
             self.init(wire)
         } else {
-            let text = String(decoding: response.body.prefix(200), as: UTF8.self).oneLine(limit: 200)
-            self.init(
-                type: "about:blank", detail: text.isEmpty ? "HTTP status \(response.status)" : text, identifier: nil,
-                subproblems: [])
+            let isRedirect = 300...399 ~= response.status
+            let text = isRedirect ? "" : String(decoding: response.body.prefix(100), as: UTF8.self).oneLine(limit: 100)
+            var detail = text.isEmpty ? "HTTP status \(response.status)" : text
+            if isRedirect, let target = response.location {
+                detail = "it redirects to '\(target.oneLine(limit: 200))', and redirects are not followed"
+            }
+            self.init(type: "about:blank", detail: detail, identifier: nil, subproblems: [])
         }
     }
 
