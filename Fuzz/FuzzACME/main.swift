@@ -28,7 +28,7 @@ func take(_ bytes: [UInt8]) {
             precondition(1...256 ~= challenge.token.utf8.count && Base64URL.isText(challenge.token.utf8))
             check([challenge.error?.description ?? ""])
         }
-        check(authorization.offeredTypes)
+        check(authorization.offeredTypes + authorization.faults.values)
     }
     if let advice = try? ACMERenewalInfo(bytes, retryAfter: nil) {
         precondition(advice.start < advice.end && advice.start..<advice.end ~= advice.instant())

@@ -3,7 +3,7 @@
 import pytest
 
 from hosts import host, tried
-from twists import always, fails, has_one_certificate, leave_out, recovers
+from twists import always, fails, gave_up, has_one_certificate, leave_out, recovers
 
 
 def two_names(odd, twist):
@@ -38,18 +38,30 @@ def test_an_unusable_only_challenge_of_its_type_is_reported(odd):
     gateway, ca = odd(always("authorization", lambda answer: answer.body["challenges"][0].pop("url")), validates=True)
     code, said = tried(gateway)
     assert code == 3, said
-    assert "does not offer http-01 for app.test: only http-01 (the CA's challenge can't be used: 'url' is missing)" in said
+    assert "the CA offers http-01 for app.test, but the CA's challenge can't be used: 'url' is missing" in said
 
 
-@pytest.mark.parametrize("change", [{"type": "dns-01"}, {"token": "abcd=="}, {"url": "http://ca.test/"}])
-def test_an_order_without_a_usable_challenge_is_kept(odd, change):
+@pytest.mark.parametrize("change, words", [
+    ({"type": "dns-01"}, "the CA does not offer http-01 for app.test: only dns-01"),
+    ({"token": "abcd=="}, "its token ends with '='"), ({"url": "http://ca.test/"}, "is no https URL")])
+def test_an_order_without_a_usable_challenge_is_kept(odd, change, words):
     gateway, ca = odd(always("authorization", lambda answer: answer.body["challenges"][0].update(change)), validates=True)
     for _ in range(2):
         code, said = tried(gateway)
-        assert code == 3 and "the CA does not offer http-01 for app.test" in said
+        assert code == 3 and words in said
     assert ca.new_orders == 1
     ca.twist = lambda kind, answer: None
     has_one_certificate(gateway, ca, gateway.apply(everything=True))
+
+
+@pytest.mark.parametrize("change", [
+    lambda answer: answer.problem("serverInternal", status=500), lambda answer: setattr(answer, "hangs_up", True),
+    gave_up], ids=["500", "cut off", "504"])
+def test_a_challenge_whose_answer_is_always_lost_costs_no_certificate(odd, change):
+    gateway, ca = odd(always("challenge", change), validates=True)
+    said = gateway.apply(everything=True)
+    assert "its answer to a challenge was lost: " in said and ca.calls["challenge"] == 1
+    has_one_certificate(gateway, ca, said)
 
 
 def listing(*others):

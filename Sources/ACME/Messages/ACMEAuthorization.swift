@@ -55,8 +55,10 @@ package struct ACMEAuthorization: Sendable, Hashable {
     package let status: Status
     /// The challenges of known types.
     package let challenges: [Challenge]
-    /// The types of all challenges, for messages. An unusable challenge's type is followed by the reason.
+    /// The types of all challenges, for messages.
     package let offeredTypes: [String]
+    /// Why challenges of known types can't be used.
+    package let faults: [ACMEChallengeType: String]
     /// The time when the authorization expires, in seconds since 1970.
     package let expires: Int64?
     /// The delay that the CA asks for before the next request.
@@ -79,14 +81,14 @@ package struct ACMEAuthorization: Sendable, Hashable {
         var oddities = (list?.faults ?? []).map { "a challenge that can't be read: \($0.reason)" }
         var challenges: [Challenge] = []
         var types: [String] = []
+        var faults: [ACMEChallengeType: String] = [:]
         for wire in list?.elements ?? [] {
-            let type = wire.type?.oneLine(limit: 100)
+            if let type = wire.type?.oneLine(limit: 100) { types.append(type) }
             do throws(ACMEError) {
                 if let challenge = try Challenge(wire, from: url) { challenges.append(challenge) }
-                if let type { types.append(type) }
                 if let oddity = wire.oddity { oddities.append("a challenge \(oddity)") }
             } catch {
-                if let type { types.append("\(type) (\(error))") }
+                if let type = wire.knownType { faults[type] = "\(error)" }
                 oddities.append("a challenge that is left out: \(error)")
             }
         }
@@ -102,6 +104,7 @@ package struct ACMEAuthorization: Sendable, Hashable {
         isWildcard = false
         self.challenges = challenges
         offeredTypes = types
+        self.faults = faults
         expires = wire.expires.flatMap(RemoteTime.rfc3339)
         self.retryAfter = retryAfter
         self.oddities = oddities.map { "the CA's authorization has \($0)" }
@@ -145,8 +148,12 @@ extension ACMEAuthorization.Challenge {
             guard let value else { throw .malformed("challenge", reason: "'\(member)' is missing") }
             return value
         }
-        guard let type = ACMEChallengeType(rawValue: try required(wire.type, "type").lowercased()) else { return nil }
+        _ = try required(wire.type, "type")
+        guard let type = wire.knownType else { return nil }
         let token = try required(wire.token, "token")
+        guard !token.hasSuffix("=") else {
+            throw .malformed("challenge", reason: "its token ends with '=', which ACME does not allow")
+        }
         guard 1...256 ~= token.utf8.count, Base64URL.isText(token.utf8) else {
             throw .malformed("challenge", reason: "its token is not 1 to 256 digits of base64url")
         }
@@ -165,9 +172,11 @@ extension ACMEAuthorization.Challenge {
         @IfReadable var token: String?
         @IfReadable var error: ACMEProblem.Wire?
 
+        var knownType: ACMEChallengeType? { type.flatMap { ACMEChallengeType(rawValue: $0.lowercased()) } }
+
         /// A note about an unusual member. Nil if there is none, or if the challenge's type is unknown.
         var oddity: String? {
-            guard type.flatMap({ ACMEChallengeType(rawValue: $0.lowercased()) }) != nil else { return nil }
+            guard knownType != nil else { return nil }
             if let url, let oddity = ACMEURL.oddity(of: url) { return "with \(oddity)" }
             guard let status else { return "without a 'status' that can be read" }
             return status.oddity.map { "whose 'status' is \($0)" }

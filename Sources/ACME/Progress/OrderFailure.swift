@@ -12,6 +12,9 @@ package enum OrderFailure: Error, Hashable {
     case refused([Complaint])
     /// For this name, the CA does not offer the configured challenge type. `offered` are the types that it offers.
     case notOffered(ACMEChallengeType, name: String, offered: [String])
+    /// The CA offers the configured challenge type for this name, but the challenge can't be used. `fault` is the
+    /// reason.
+    case unusable(ACMEChallengeType, name: String, fault: String)
     /// The authorization of the name ended before the certificate was issued, for example because it expired.
     case ended(name: String, ACMEAuthorization.Status)
     /// The CA did not finish in time. `names` are the names that the CA was still validating. If there are none, the CA
@@ -28,7 +31,7 @@ extension OrderFailure {
     /// Whether a new order would probably fail for the same reason, so that the order should be kept.
     package var wouldRecur: Bool {
         switch self {
-        case .notOffered, .noAuthorizations(fault: _?): true
+        case .notOffered, .unusable, .noAuthorizations(fault: _?): true
         case .refused, .ended, .timedOut, .noAuthorizations(fault: nil), .noCertificate: false
         }
     }
@@ -37,7 +40,7 @@ extension OrderFailure {
     package var isForNow: Bool {
         switch self {
         case .timedOut, .noCertificate: true
-        case .refused, .notOffered, .ended, .noAuthorizations: false
+        case .refused, .notOffered, .unusable, .ended, .noAuthorizations: false
         }
     }
 }
@@ -49,6 +52,7 @@ extension OrderFailure: CustomStringConvertible {
         case .notOffered(let type, let name, let offered):
             "the CA does not offer \(type.rawValue) for \(name)"
                 + (offered.isEmpty ? " nor anything else" : ": only \(offered.joined(separator: ", "))")
+        case .unusable(let type, let name, let fault): "the CA offers \(type.rawValue) for \(name), but \(fault)"
         case .ended(let name, let status): "the authorization of \(name) is \(status.rawValue)"
         case .timedOut(let names):
             "the CA has not come to an end with "

@@ -100,8 +100,10 @@ package struct OrderMachine: Sendable {
                 let challenge = openChallenge(of: authorization)
                     ?? authorization.challenges.first(where: { $0.type == type })
             else {
-                let offered = authorization.offeredTypes
-                return .failed(.notOffered(type, name: authorization.name, offered: offered))
+                let (name, offered) = (authorization.name, authorization.offeredTypes)
+                return .failed(
+                    authorization.faults[type].map { .unusable(type, name: name, fault: $0) }
+                        ?? .notOffered(type, name: name, offered: offered))
             }
             if challenge.status == .pending, !answered.contains(challenge.url) {
                 answers.append(Answer(authorization: authorization, challenge: challenge))
