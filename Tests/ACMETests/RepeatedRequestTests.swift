@@ -74,6 +74,31 @@ import Testing
         #expect(edge.isDone)
     }
 
+    @Test("A challenge whose answer is lost is sent again only if the CA does not validate yet")
+    func lostChallenge() throws {
+        let authorization = { (status: String) in
+            ScriptedEdge.Answer.json(
+                Samples.authorization("a.test", challenges: [Samples.challenge("http-01", 1, status: status)]))
+        }
+        for lost in [ScriptedEdge.Answer.json("", status: 500), .lost(mayHaveArrived: true)] {
+            let edge = ScriptedEdge([
+                authorization("pending"), lost, authorization("pending"), lost, authorization("processing"),
+            ])
+            let client = try edge.client()
+            let pending = try client.authorization(at: ACMEURL("https://ca.test/authz/1"))
+            let answer = OrderMachine.Answer(authorization: pending, challenge: pending.challenges[0])
+            #expect(try client.answer(answer)?.hasPrefix("its answer to a challenge was lost: ") == true)
+            #expect(edge.isDone && edge.waits == [.seconds(1)])
+        }
+        let untold = ScriptedEdge([authorization("pending")] + Array(repeating: .json("", status: 503), count: 14))
+        let client = try untold.client()
+        let pending = try client.authorization(at: ACMEURL("https://ca.test/authz/1"))
+        #expect(throws: ACMEError.self) {
+            try client.answer(OrderMachine.Answer(authorization: pending, challenge: pending.challenges[0]))
+        }
+        #expect(untold.isDone && untold.waits.reduce(.zero, +) == .seconds(47))
+    }
+
     @Test("A resource that is not available yet is requested again for about a minute")
     func notThereYet() throws {
         let url = try ACMEURL("https://ca.test/order/1")

@@ -69,15 +69,31 @@ extension ACMEClient {
     ///   validating. Nil if there is nothing to report.
     @discardableResult
     package func answer(_ answer: OrderMachine.Answer) throws -> String? {
-        do {
-            let body = try post(RemoteJSON.encode(Nothing()), to: answer.challenge.url).body
-            return Self.oddity(of: body, "answer to a challenge")
-        } catch let error as ACMEError where error.isLasting {
-            let current = try authorization(at: answer.authorization.url)
-            let challenge = current.challenges.first { $0.url == answer.challenge.url }
-            guard current.status != .pending || challenge.map({ $0.status != .pending }) ?? false else { throw error }
-            return Self.done(error)
+        var backoff = Backoff(budget: patience)
+        while true {
+            let begun = now()
+            do {
+                let body = try post(RemoteJSON.encode(Nothing()), to: answer.challenge.url, isSentOnce: true).body
+                return Self.oddity(of: body, "answer to a challenge")
+            } catch let error as ACMEError where error.isLasting {
+                guard isUnderWay(try authorization(at: answer.authorization.url), answer) else { throw error }
+                return Self.done(error)
+            } catch  where Self.mayPass(error) {
+                // The CA may validate all the same, so the authorization shows whether the call is still needed.
+                let current = try? authorization(
+                    read(answer.authorization.url, isWish: true), at: answer.authorization.url)
+                if let current, isUnderWay(current, answer) { return "its answer to a challenge was lost: \(error)" }
+                backoff.note(.seconds(now() - begun))
+                guard let delay = backoff.delay(retryAfter: (error as? ACMEError)?.retryAfter) else { throw error }
+                try wait(delay, Self.cause(error))
+            }
         }
+    }
+
+    /// Whether the CA validates the challenge, or has done so.
+    private func isUnderWay(_ current: ACMEAuthorization, _ answer: OrderMachine.Answer) -> Bool {
+        let challenge = current.challenges.first { $0.url == answer.challenge.url }
+        return current.status != .pending || challenge.map { $0.status != .pending } ?? false
     }
 
     @discardableResult
