@@ -164,9 +164,6 @@ FRAMES = {
     "a stream's window beyond 2^31-1": (OPEN + window_update(1, (1 << 31) - 1), FLOW | stream(FLOW_CONTROL_ERROR)),
     "a stream's window beyond 2^31-1 by SETTINGS": (
         OPEN + window_update(1, 1 << 30) + settings((4, (1 << 31) - 1)), FLOW | stream(FLOW_CONTROL_ERROR)),
-    "DATA beyond the stream's window": (
-        headers(1, *request("POST"), end=False) + b"".join(data(1, bytes(16384)) for _ in range(9)),
-        FLOW | stream(FLOW_CONTROL_ERROR)),
     # CONTINUATION (section 6.10).
     "a head in three frames": (split(*(block(*request())[a:b] for a, b in ((0, 1), (1, 20), (20, 999)))), {"200"}),
     "an empty HEADERS frame, then CONTINUATION": (split(b"", block(*request())), {"200"}),

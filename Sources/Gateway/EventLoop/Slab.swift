@@ -87,10 +87,12 @@ struct Slab<Element: ~Copyable>: ~Copyable {
         return unsafe (chunks[chunk].elements + offset).move()
     }
 
+    /// This is checked at each use of an element, so it does without a look at the lowest bit of the generation: every ID
+    /// that a slab has given out has an odd one, and `none` has an index that no slab has.
     func contains(_ id: SlotID) -> Bool {
+        assert(id.isNone || id.generation & 1 == 1, "an ID that no slab has given out")
         let (chunk, offset) = Self.place(id.index)
         return unsafe chunk < tally.pointee.chunkCount && chunks[chunk].generations[offset] == id.generation
-            && id.generation & 1 == 1
     }
 
     /// Returns nil when the slot at the index is free.

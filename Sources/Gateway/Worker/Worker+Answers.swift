@@ -265,14 +265,15 @@ extension Worker {
     private func record(_ id: SlotID) {
         let status = exchanges[id].status == 0 ? 499 : Int(exchanges[id].status)
         metrics.countResponse(status)
-        if exchanges[id].callStatus != CallStatus.unknown { metrics.countCall(exchanges[id].callStatus) }
+        let callStatus = exchanges[id].callStatus
+        if callStatus != CallStatus.unknown { metrics.countCall(callStatus) }
         countAnswer(id, status: status)
         metrics.observe(.request, nanoseconds: clock.nanoseconds - exchanges[id].startedAt)
         let number = exchanges[id].logNumber
         guard !exchanges[id].logLine.isEmpty, let log = accessLogs[number] else { return }
         let pool = exchanges[id].pool
         log.end(
-            exchanges[id].logLine.bytes, status: status, callStatus: exchanges[id].callStatus,
+            exchanges[id].logLine.bytes, status: status, callStatus: callStatus,
             bytes: exchanges[id].bytesSent,
             isCut: exchanges[id].isCut, nanoseconds: clock.nanoseconds - exchanges[id].startedAt,
             exchanges[id].requestID, upstream: pool.isNone ? nil : tables.pools[pool].definition.logName)
