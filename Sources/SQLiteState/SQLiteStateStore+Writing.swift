@@ -122,16 +122,23 @@ extension SQLiteStateStore {
                 database, "UPDATE generations SET outcome = ?, summary = ? WHERE number = ?",
                 [outcome.rawValue, summary, number])
         case .appendEvent(let event): try append(event, in: database)
-        case .requestRenewal(let name, nil, _):
-            try execute(database, "UPDATE renewals SET next_try_at = NULL WHERE certificate = ?", [name])
+        case .requestRenewal(let name, nil, let now):
+            try execute(
+                database,
+                """
+                INSERT INTO renewals (certificate, failures, next_try_at) VALUES (?, 0, ?)
+                ON CONFLICT DO UPDATE SET next_try_at = excluded.next_try_at
+                """, [name, now])
         case .requestRenewal(let name, let fingerprint?, let now):
             try execute(
                 database,
                 """
-                INSERT INTO renewals (certificate, failures, advised_fingerprint, advised_at, next_advice_at)
-                SELECT name, 0, fingerprint, ?3, ?3 + 3600 FROM certificates WHERE name = ?1 AND fingerprint = ?2
-                ON CONFLICT DO UPDATE SET next_try_at = NULL, advised_fingerprint = excluded.advised_fingerprint,
-                    advised_at = excluded.advised_at, next_advice_at = excluded.next_advice_at
+                INSERT INTO renewals
+                    (certificate, failures, next_try_at, advised_fingerprint, advised_at, next_advice_at)
+                SELECT name, 0, ?3, fingerprint, ?3, ?3 + 3600 FROM certificates WHERE name = ?1 AND fingerprint = ?2
+                ON CONFLICT DO UPDATE SET next_try_at = excluded.next_try_at,
+                    advised_fingerprint = excluded.advised_fingerprint, advised_at = excluded.advised_at,
+                    next_advice_at = excluded.next_advice_at
                 """, [name, fingerprint, now])
         case .rememberAnswer(let answer): try remember(answer, revision, in: database)
         case .prune(let retention, let now): try prune(retention, now: now, in: database)

@@ -207,10 +207,10 @@ package enum StateMutation: Sendable {
     case closeGeneration(Int, Generation.Outcome, summary: String)
     case appendEvent(AuditEvent)
     /// Makes a gateway renew the certificate soon, as if its CA advised that. Does nothing if the certificate has
-    /// another leaf by now. Ends a pause after a failed try, and the CA is not asked for advice within the next hour.
-    /// `now` is in seconds since 1970.
+    /// another leaf by now. The next try is due at `now`, in seconds since 1970, even during a pause after a failed try.
+    /// The CA is not asked for advice within the next hour.
     ///
-    /// Without a fingerprint, for a certificate that was never issued, it only ends the pause.
+    /// Without a fingerprint, for a certificate that was never issued, there is no advice: only the next try is due.
     case requestRenewal(certificate: String, fingerprint: String?, now: Int64)
     /// Remembers the answer to the request that causes this commit. Must come after the mutations that change the item.
     case rememberAnswer(RememberedAnswer)

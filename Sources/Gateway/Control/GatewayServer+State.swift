@@ -143,6 +143,8 @@ extension GatewayServer {
         }
         let size = update.sites.count + update.certificates.count
         mustGiveBackMemory = mustGiveBackMemory || size >= IdleMemory.largeChange
+        // A change of nothing that is served may be a request to renew a certificate, so a search is due now.
+        if size == 0 { issuance.nextLook = 0 }
         log.info(
             "generation \(position.generation) is being put in force: \(size) hosts and certificates changed",
             [("revision", "\(position.revision)"), ("took", "\(ContinuousClock.now - change.started)")])
