@@ -3,9 +3,10 @@
 import threading
 import time
 
+from admin_api import ask, make_token
 from client import Client, tls_context
 from gateway import eventually
-from hosts import age, forget, host, nothing_is_left, serial
+from hosts import age, forget, host, nothing_is_left, rows, serial, shown
 
 
 def without_certificate(site, hosts, **options):
@@ -72,3 +73,33 @@ def test_a_due_certificate_is_renewed_and_served(site):
     eventually("the new certificate", lambda: serial(gateway, "app.test") != before, patience=60)
     assert len(ca.issued) == 2
     eventually("the end of the order", lambda: nothing_is_left(gateway))
+
+
+def test_a_handshake_orders_the_certificate_although_another_one_stands_in(site):
+    wild = {"issuers": {"lan": {"type": "local_ca"}}, "certificates": {"wild": {"issuer": "lan", "domains": ["*.test"]}}}
+    gateway, ca, before = without_certificate(site, [host("app.test")], **wild)
+    # The other certificate serves the client, which does not wait.
+    standing_in = serial(gateway, "app.test")
+    eventually("its own certificate", lambda: serial(gateway, "app.test") != standing_in, patience=60)
+    assert shown(gateway, ca, "app.test") == "app.test"
+    assert gateway.log.count("having the certificate 'app.test'") == 1
+    assert len(ca.issued) == before + 1
+
+
+def test_a_request_to_renew_obtains_a_certificate_that_nobody_has_visited(site):
+    gateway, ca, before = without_certificate(site, [host("app.test")])
+    token = make_token(gateway, "ops", "--scope", "write")
+    asked = ask(gateway, "/api/v1/hosts/app.test/renew", token, method="POST", send={})
+    assert asked.status == 202, asked.body
+    eventually("the certificate", lambda: len(ca.issued) == before + 1, patience=60)
+
+
+def test_a_request_to_renew_ends_the_pause_after_a_failure(site):
+    gateway, ca, before = without_certificate(site, [host("app.test")], issuer={"on_demand_wait": "1s"})
+    token = make_token(gateway, "ops", "--scope", "write")
+    super(type(ca), ca).stop()
+    serial(gateway, "app.test")
+    eventually("the failure", lambda: rows(gateway, "SELECT failures FROM renewals WHERE failures > 0"), patience=60)
+    ca.start()
+    assert ask(gateway, "/api/v1/hosts/app.test/renew", token, method="POST", send={}).status == 202
+    eventually("the certificate", lambda: rows(gateway, "SELECT 1 FROM certificates WHERE name = 'app.test'"), patience=60)

@@ -104,8 +104,16 @@ extension Worker {
         clients[id].hasAwaited = true
         clients[id].transport.keepUndecrypted(memory.wire)
         setDeadline(client: id, inMilliseconds: Self.longestWaitMilliseconds)
-        if awaitingCertificate[name] == nil { reports.post(.certificateWanted(name: name)) }
+        requestCertificate(name)
         awaitingCertificate[name, default: []].append(id)
+    }
+
+    /// Reports that a handshake needs a certificate which the state does not have, unless the worker still waits for
+    /// the reply to the previous report.
+    private func requestCertificate(_ name: String) {
+        guard awaitingCertificate[name] == nil else { return }
+        awaitingCertificate[name] = []
+        reports.post(.certificateWanted(name: name))
     }
 
     /// Queues the handshakes that have waited for a certificate. The certificate may or may not have been obtained.
@@ -155,10 +163,12 @@ extension Worker {
                 metrics.add(.certificateFailures, 1)
                 report(.certificateFailed(name: failure.name, reason: failure.reason))
             }
-            if !clients[id].hasAwaited, let site, let key, tables.sites[site].view.ordersCertificate,
-                stored == nil || tables.isUncovered(key, by: site)
-            {
-                return .awaited(name: tables.sites[site].site.name)
+            if !clients[id].hasAwaited, let site, let key, tables.sites[site].view.ordersCertificate {
+                if stored == nil || tables.isUncovered(key, by: site) {
+                    return .awaited(name: tables.sites[site].site.name)
+                }
+                // Another certificate covers the name, so this client need not wait until the host has its own.
+                if !tables.hasOwnCertificate(site) { requestCertificate(tables.sites[site].site.name) }
             }
             credential = stored ?? tables.fallback.credential(for: key, now: clock.seconds)
         }

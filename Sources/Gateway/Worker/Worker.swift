@@ -50,8 +50,8 @@ final class Worker {
     /// The TLS sessions of connections to upstreams.
     let sessions = TLSSessionCache()
     var listeners: [Listener] = []
-    /// The clients whose handshakes wait for a certificate. The key is the certificate's name. Some clients may no
-    /// longer exist.
+    /// The clients whose handshakes wait for a certificate. The key is the name of the certificate, which the worker has
+    /// requested. Some clients may no longer exist. No client waits while another certificate covers the host's name.
     var awaitingCertificate: [String: [SlotID]] = [:]
     /// Whether accepting connections is paused for a moment, since there is no descriptor or place for another one.
     var isAcceptingPaused = false

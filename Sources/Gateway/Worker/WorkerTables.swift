@@ -122,6 +122,10 @@ final class WorkerTables {
         return nil
     }
 
+    /// Whether the certificate that belongs to the site is in the state. Until it is, other certificates may cover the
+    /// site's names.
+    func hasOwnCertificate(_ site: SlotID) -> Bool { certificate(named: sites[site].view.certificateName) != nil }
+
     /// Whether the site has its own certificate, but no certificate covers this name. That happens if the site got the
     /// name after its certificate was issued.
     func isUncovered(_ key: HostKey, by site: SlotID) -> Bool {
