@@ -33,6 +33,8 @@ extension Worker {
             toldShortages.removeAll(keepingCapacity: true)
             sessions.forgetExpired(now: clock.seconds)
             if clock.seconds >= tunnelsProvenUntil { endUnprovenTunnels() }
+            // A stream has no next request that would be checked.
+            endStreams { clients[$0].listener == .node && clients[$0].proof.lastsUntil <= clock.seconds }
             reportTraffic()
         case .drain(let handedOver): drain(handedOver: handedOver)
         case .checkHealth(let probe): checkHealth(probe)
