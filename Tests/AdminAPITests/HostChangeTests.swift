@@ -93,11 +93,59 @@ import Testing
         #expect(read.contains(#""certificate_failure":"the CA refuses it","next_try_at":"2"#), "\(read)")
         let answer = fixture.ask("/api/v1/hosts/a.test/renew", token, method: "POST")
         #expect(answer.status == 202, "\(answer.text)")
-        #expect(try fixture.store.renewal(of: "a.test")?.nextTryAt == nil)
+        #expect(try fixture.store.renewal(of: "a.test")?.nextTryAt == fixture.now)
         #expect(try fixture.store.renewal(of: "a.test")?.failures == 2)
+        // A certificate that nobody has tried to obtain is tried now, too.
+        #expect(post(#"{"domain":"new.test","respond":{},"ssl_mode":"letsencrypt"}"#).status == 201)
+        #expect(fixture.ask("/api/v1/hosts/new.test/renew", token, method: "POST").status == 202)
+        #expect(try fixture.store.renewal(of: "new.test")?.nextTryAt == fixture.now)
+        #expect(try fixture.store.renewal(of: "new.test")?.failures == 0)
         #expect(post(#"{"domain":"b.test","respond":{}}"#).status == 201)
         #expect(fixture.ask("/api/v1/hosts/b.test/renew", token, method: "POST").problem == "not-possible")
         #expect(fixture.ask("/api/v1/hosts/c.test/renew", token, method: "POST").problem == "not-found")
+    }
+
+    @Test("A host of the API verifies peers only by files that the file names for the same use")
+    func files() throws {
+        func item(_ kind: ItemKind, _ name: String, _ record: String) -> StateMutation {
+            .putItem(ItemID(kind, name), owner: .file, record: Array(record.utf8))
+        }
+        try fixture.commit(
+            item(.issuer, "letsencrypt", #"{"type":"acme","directory":"https://ca.test/dir"}"#),
+            item(.identity, "mesh", #"{"source":"file","cert_file":"a","key_file":"b","ca_file":"/etc/mesh.pem"}"#),
+            item(
+                .host, "file.test",
+                """
+                {"domain":"file.test","upstreams":["https://127.0.0.1:1"],"upstream_tls":{"ca_file":"up.pem"},\
+                "client_auth":{"ca_file":"clients.pem","crl_files":["one.crl"]}}
+                """))
+        func make(_ name: String, _ upstreamTLS: String, _ clientAuth: String) -> AdminResponse {
+            post(
+                """
+                {"domain":"\(name)","ssl_mode":"letsencrypt","upstreams":["https://127.0.0.1:1"],\
+                "upstream_tls":{\(upstreamTLS)},"client_auth":{\(clientAuth)}}
+                """)
+        }
+        let made = make("a.test", #""ca_file":"/etc/mesh.pem""#, #""ca_file":"up.pem","crl_files":["one.crl"]"#)
+        #expect(made.status == 201, "\(made.text)")
+        for (tls, auth, pointers) in [
+            (#""ca_file":"/etc/passwd""#, #""identity":"mesh""#, ["/upstream_tls/ca_file"]),
+            (#""ca_file":"one.crl""#, #""ca_file":"./up.pem""#, ["/upstream_tls/ca_file", "/client_auth/ca_file"]),
+            (
+                #""ca_file":"up.pem""#, #""ca_file":"up.pem","crl_files":["one.crl","up.pem"]"#,
+                ["/client_auth/crl_files/1"]
+            ),
+        ] {
+            let refused = make("b.test", tls, auth)
+            #expect(refused.problem == "invalid", "\(refused.text)")
+            for pointer in pointers { #expect(refused.text.contains(#""pointer":"\#(pointer)""#), "\(refused.text)") }
+            #expect(refused.text.contains("since no item of aegis.yaml names this path"), "\(refused.text)")
+        }
+        // What a host already has may stay, but no other host gets it.
+        try fixture.commit(.deleteItem(ItemID(.host, "file.test")))
+        #expect(patch("a.test", #"{"enabled":false}"#).status == 200)
+        #expect(patch("a.test", #"{"upstream_tls":{"ca_file":"clients.pem"}}"#).problem == "invalid")
+        #expect(make("b.test", #""ca_file":"up.pem""#, #""identity":"mesh""#).problem == "invalid")
     }
 
     @Test("No answer quotes a word that may be a key or a token")

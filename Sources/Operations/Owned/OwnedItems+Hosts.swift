@@ -16,7 +16,7 @@ extension OwnedItems {
         _ name: String, to settings: PlainValue, with certificate: StoredCertificate? = nil
     ) throws -> Change {
         let former = try ownedHost(name)
-        let host = try check(settings, former: name, with: certificate)
+        let host = try check(settings, former: former, with: certificate)
         guard host.domain.text == name else {
             throw OperationFailure(
                 .invalid, "a host keeps its domain", hint: "create another host, and delete this one",
@@ -74,11 +74,11 @@ extension OwnedItems {
 
     // MARK: Rules
 
-    /// Reads and checks a host. `former` is the domain of the host that it replaces; nil for a new one.
-    private func check(_ settings: PlainValue, former: String?, with certificate: StoredCertificate?) throws -> Host {
+    /// Reads and checks a host. `former` is the host that it replaces; nil for a new one.
+    private func check(_ settings: PlainValue, former: Host?, with certificate: StoredCertificate?) throws -> Host {
         let record = settings.json()
         let faults = try file(of: settings, record, with: certificate).faults()
-        let claims = try claims(on: Self.names(in: settings), former: former)
+        let claims = try claims(on: Self.names(in: settings), former: former?.domain.text)
         guard faults.isEmpty, let host = Host(record: record) else {
             throw OperationFailure(
                 .invalid, "the host breaks rules",
@@ -92,6 +92,7 @@ extension OwnedItems {
             throw OperationFailure(.nameTaken, "another host has a name of this one", faults: claims)
         }
         try refuseUncovered(host, with: certificate)
+        try refuseUnknownFiles(of: host, former: former)
         return host
     }
 
