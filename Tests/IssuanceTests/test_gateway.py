@@ -76,13 +76,13 @@ def test_a_due_certificate_is_renewed_and_served(site):
 
 
 def test_a_handshake_orders_the_certificate_although_another_one_stands_in(site):
-    wild = {"issuers": {"lan": {"type": "local_ca"}}, "certificates": {"wild": {"issuer": "lan", "domains": ["*.test"]}}}
-    gateway, ca, before = without_certificate(site, [host("app.test")], **wild)
+    wild = {"issuers": {"lan": {"type": "local_ca"}}, "certificates": {"wild": {"issuer": "lan", "domains": ["*.shop.test"]}}}
+    gateway, ca, before = without_certificate(site, [host("app.shop.test")], **wild)
     # The other certificate serves the client, which does not wait.
-    standing_in = serial(gateway, "app.test")
-    eventually("its own certificate", lambda: serial(gateway, "app.test") != standing_in, patience=60)
-    assert shown(gateway, ca, "app.test") == "app.test"
-    assert gateway.log.count("having the certificate 'app.test'") == 1
+    standing_in = serial(gateway, "app.shop.test")
+    eventually("its own certificate", lambda: serial(gateway, "app.shop.test") != standing_in, patience=60)
+    assert shown(gateway, ca, "app.shop.test") == "app.shop.test"
+    assert gateway.log.count("having the certificate 'app.shop.test'") == 1
     assert len(ca.issued) == before + 1
 
 
