@@ -8,6 +8,7 @@ package final class HTTP2Server: HTTP2Connection {
     private var resets: FrameBudget
     /// The head that is being received.
     private var request: RequestText?
+    private var refusesNewStreams = false
 
     /// - Parameter scheme: The scheme that requests must have: "https" over TLS, else "http".
     package init?(owner: UInt64, memory: HTTP2Memory, scheme: StaticString, limits: HTTP2Limits) {
@@ -45,12 +46,15 @@ package final class HTTP2Server: HTTP2Connection {
 
     /// Announces by a first GOAWAY that the connection will end, without refusing any request yet (RFC 9113 section 6.8).
     package func announceEnd() {
+        guard !refusesNewStreams else { return }
         _ = unsafe nghttp2_submit_shutdown_notice(session)
         haveOutput()
     }
 
     /// Refuses streams that the client begins from now on, by a second GOAWAY. Those that have begun continue.
     package func refuseNewStreams() {
+        guard !refusesNewStreams else { return }
+        refusesNewStreams = true
         _ = unsafe nghttp2_submit_goaway(
             session, Self.noFlags, nghttp2_session_get_last_proc_stream_id(session),
             HTTP2Code.noError.rawValue, nil, 0)

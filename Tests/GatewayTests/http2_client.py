@@ -243,10 +243,13 @@ class Http2Client:
 
     `window`: of each stream. Unless `reads` is false for a stream, its window opens again as its body is read."""
 
-    def __init__(self, port, name="app.test", tls=None, window=1 << 20, address="127.0.0.1", connection_window=1 << 24):
+    def __init__(
+            self, port, name="app.test", tls=None, window=1 << 20, address="127.0.0.1", connection_window=1 << 24,
+            session=None):
         connection = socket.create_connection((address, port), timeout=PATIENCE)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket = (tls or tls_context(alpn=["h2", "http/1.1"])).wrap_socket(connection, server_hostname=name)
+        self.socket = (tls or tls_context(alpn=["h2", "http/1.1"])).wrap_socket(
+            connection, server_hostname=name, session=session)
         assert self.socket.selected_alpn_protocol() == "h2"
         self.socket.setblocking(False)
         self.http2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="latin-1"))

@@ -5,13 +5,14 @@ import itertools
 import json
 import select
 import signal
+import ssl
 import threading
 from hashlib import sha256
 
 import pytest
 
 from access_log import lines
-from client import BrokenTransfer
+from client import BrokenTransfer, Client, tls_context
 from gateway import PATIENCE, eventually, settled
 from http2_client import (
     CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM, FrameClient, Http2Client, data, headers, is_served, request, window_update)
@@ -631,3 +632,68 @@ def test_a_load_that_ends_with_the_gateway_loses_no_request(run, make_origin):
         thread.join(PATIENCE)
         assert not thread.is_alive() and client.goaways
     gateway.stop()
+
+
+# A handshake whose host is no longer the one that serves the name.
+
+MOVES = {"an alias": "www.one.test", "a name under a wildcard": "b.wild.test", "a name without a host": "new.test"}
+
+
+@pytest.fixture
+def moving(run, origin):
+    """A gateway, and what gives a name a host of its own, with a certificate of its own."""
+    names = list(MOVES.values())
+    shared = {"ssl_mode": "custom", "certificate": "all", "upstreams": [origin.url]}
+    gateway = run(
+        [{"domain": "one.test", "aliases": ["www.one.test"], **shared}, {"domain": "*.wild.test", **shared}],
+        issuers={"lan": {"type": "local_ca"}}, certificates={
+            "all": {"issuer": "lan", "domains": ["one.test", "*.wild.test", *names]},
+            "own": {"issuer": "lan", "domains": names}})
+
+    def move(name):
+        if "aliases" in gateway.config["hosts"][0] and name == "www.one.test":
+            del gateway.config["hosts"][0]["aliases"]
+        gateway.config["hosts"].append({**shared, "domain": name, "certificate": "own"})
+        gateway.reload()
+    return gateway, move
+
+
+@pytest.mark.parametrize("what", MOVES)
+def test_a_connection_ends_when_its_name_has_moved_to_another_host(moving, what):
+    """No request on it could succeed again; the client needs a new handshake."""
+    (gateway, move), name = moving, MOVES[what]
+    before = 404 if what == "a name without a host" else 200
+    with Client(gateway.https, tls_context(), name) as plain, Http2Client(gateway.https, name) as client:
+        assert (plain.get(name).status, client.ask(host=name).status) == (before, before)
+        move(name)
+        response = plain.get(name)
+        assert (response.status, response["Connection"]) == (421, "close") and plain.is_closed()
+        assert client.ask(host=name).status == 421 and set(client.await_end()) == {NO_ERROR}
+    with Client(gateway.https, tls_context(), name) as plain, Http2Client(gateway.https, name) as client:
+        assert (plain.get(name).status, client.ask(host=name).status) == (200, 200)
+
+
+@pytest.mark.parametrize("change", ["removed", "a newer TLS"])
+def test_a_connection_ends_when_its_host_is_out_of_its_reach(moving, change):
+    gateway, _ = moving
+    old = tls_context(versions=ssl.TLSVersion.TLSv1_2)
+    both = tls_context(versions=ssl.TLSVersion.TLSv1_2, alpn=["h2"])
+    with Client(gateway.https, old, "one.test") as plain, Http2Client(gateway.https, "one.test", both) as client:
+        assert (plain.get("one.test").status, client.ask(host="one.test").status) == (200, 200)
+        if change == "removed":
+            del gateway.config["hosts"][0]
+        else:
+            gateway.config["hosts"][0]["tls_min_version"] = "1.3"
+        gateway.reload()
+        assert plain.get("one.test").status == 421 and plain.is_closed()
+        assert client.ask(host="one.test").status == 421 and set(client.await_end()) == {NO_ERROR}
+
+
+def test_a_connection_stays_when_another_name_is_misdirected(moving):
+    gateway, move = moving
+    with Client(gateway.https, tls_context(), "a.wild.test") as plain, \
+            Http2Client(gateway.https, "a.wild.test") as client:
+        move("b.wild.test")
+        for name, status in (("b.wild.test", 421), ("a.wild.test", 200)):
+            assert (plain.get(name).status, client.ask(host=name).status) == (status, status)
+        assert not client.goaways

@@ -5,11 +5,12 @@ struct ConnectionProof {
     /// The site that the handshake selected, and whose TLS policy was applied; `none` if there was no such site. The
     /// table counts the connection as a user of the site.
     var site = SlotID.none
-    /// Whether the client named a host in its handshake.
-    var hasNamedHost = false
+    /// The hash of the host's name that the client sent in its handshake; nil if it sent none.
+    var namedHost: UInt32?
     /// The version of TLS; nil without TLS, or before the handshake is complete.
     var version: TLSConnection.Version?
-    /// The rules by which the client's certificate was verified; nil if the handshake asked for no certificate.
+    /// The rules by which the client's certificate was verified; nil if the handshake asked for no certificate, or if a later
+    /// check has refused the certificate. The connection then ends, and the certificate is not verified again.
     var trust: PeerTrust?
     /// The client's certificate; nil if the client has shown none.
     var certificate: ClientCertificate?
@@ -17,6 +18,9 @@ struct ConnectionProof {
     var verifiedAt: Int64 = 0
     /// Whether the TLS session was resumed. If so, OpenSSL has the client's own certificate, but not its intermediates.
     var isResumed = false
+
+    /// Whether the handshake named this host.
+    func isFor(_ host: Bytes) -> Bool { namedHost != nil && namedHost == HostKey(host)?.hash(suffixFrom: 0) }
 }
 
 /// Whether a request may use its connection.
@@ -43,7 +47,7 @@ extension WorkerTables {
         if proof.site == site { return view.asksForCertificates ? proves(&proof, for: site, now, chain) : .admitted }
         // The handshake did not apply the TLS policy of this site.
         guard (proof.version ?? .v1_2) >= view.leastVersion else { return .misdirected }
-        guard proof.hasNamedHost || view.asksForCertificates else { return .admitted }
+        guard proof.namedHost != nil || view.asksForCertificates else { return .admitted }
         guard isSuccessor(site, of: proof.site) else {
             return isHTTP2 && isAlike(site, proof.site) ? .admitted : .misdirected
         }
@@ -90,6 +94,7 @@ extension ConnectionProof {
         }
         if self.trust !== trust || now >= trust.rules.nextTurnOfLists(after: verifiedAt) {
             if let refusal = trust.refusal(of: chain()) {
+                self.trust = nil
                 // In a resumed session the intermediates are missing, so a valid certificate may seem to have an
                 // unknown issuer. In a new handshake the client sends them again.
                 return .outdated(isResumed && refusal.reason == .unknownAuthority ? nil : refusal)
@@ -97,6 +102,7 @@ extension ConnectionProof {
             (self.trust, verifiedAt) = (trust, now)
         }
         guard trust.rules.allowsExpired || now < certificate.notAfter else {
+            self.trust = nil
             return .outdated(trust.recheck(leaf: certificate.der, now: now))
         }
         return .admitted

@@ -149,7 +149,7 @@ extension Worker {
             return clients[id].transport.tls?.choose(challenge: credential) ?? false
                 ? .chosen : .none(.handshakesWithoutCertificate)
         }
-        clients[id].proof.hasNamedHost = key != nil
+        clients[id].proof.namedHost = key?.hash(suffixFrom: 0)
         if clients[id].listener == .node { return chooseNodeCertificate(id) }
         var site: SlotID?
         if clients[id].listener != .admin, let key { site = tables.site(for: key) }

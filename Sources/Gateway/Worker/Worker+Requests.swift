@@ -68,10 +68,12 @@ extension Worker {
         if !clients[id].isTLS, answerChallenge(head, exchange, from: id) { return }
         let provenSite = clients[connection(of: id)].proof.site
         guard let site = tables.site(of: head[requestHead.host.range], likely: provenSite) else {
-            return answer(exchange, provenSite.isNone ? 404 : 421)
+            return provenSite.isNone ? answer(exchange, 404) : misdirect(head, exchange, from: id)
         }
         let view = tables.sites[site].view
-        if clients[id].isTLS, !isAdmitted(exchange, to: site, from: id) { return answer(exchange, 421) }
+        if clients[id].isTLS, !isAdmitted(exchange, to: site, from: id) {
+            return misdirect(head, exchange, from: id)
+        }
         exchanges[exchange].site = site
         tables.use(site: site)
         if view.forcesHTTPS, !clients[id].isTLS, !sender.cameByHTTPS {
@@ -113,9 +115,25 @@ extension Worker {
         case .misdirected: return false
         case .outdated(let refusal):
             if let refusal { refuseCertificate(refusal, of: id) }
-            exchanges[exchange].keepsClient = false
+            endConnection(id, after: exchange)
             return false
         }
+    }
+
+    /// Answers a request that its connection may not carry (RFC 9110 section 15.5.20). The connection ends if its handshake
+    /// named the same host, since it can't carry any later request for this host either. That happens when the name has
+    /// moved to another host, or the host was removed or now needs a newer TLS.
+    private func misdirect(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
+        let id = connection(of: id)
+        if clients[id].proof.isFor(head[requestHead.host.range]) { endConnection(id, after: exchange) }
+        answer(exchange, 421)
+    }
+
+    /// Lets a connection end after an exchange, so that the client makes a new handshake. Other streams of HTTP/2 that have
+    /// begun are finished.
+    private func endConnection(_ id: SlotID, after exchange: SlotID) {
+        exchanges[exchange].keepsClient = false
+        clients[id].http2?.refuseNewStreams()
     }
 
     /// The reason that the access log gives for status 413.
