@@ -1,8 +1,12 @@
 """Unusable files of CAs and revocation lists: hosts keep the last good content, and let nobody in without it."""
 
+import datetime
 import subprocess
+import threading
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 from authority import Holder, pem, revocation_list
 from client_auth import LOCAL, ask, certified, connect, context, in_force, leaf, changing_gateway, replace, root
@@ -89,3 +93,47 @@ def test_a_host_whose_cas_were_never_usable_refuses_everybody(run, make_origin, 
     assert ask(gateway, settings, "open.test", "any.test")[0] == 421
     replace(file, pem(root.certificate))
     in_force(gateway, settings, 200)
+
+
+@pytest.fixture(scope="module")
+def long_lists():
+    """Lists of `root` that take long to parse, none of which names a client of these tests."""
+    now, lists = datetime.datetime.now(datetime.timezone.utc), []
+    for number in range(1, 5):
+        builder = x509.CertificateRevocationListBuilder().issuer_name(root.subject).last_update(
+            now - datetime.timedelta(days=1)).next_update(now + datetime.timedelta(days=9)).add_extension(
+            x509.CRLNumber(number), critical=False)
+        for serial in range(1, 10_000):
+            builder = builder.add_revoked_certificate(x509.RevokedCertificateBuilder().serial_number(
+                (number << 40) + serial).revocation_date(now - datetime.timedelta(days=2)).build())
+        lists.append(builder.sign(root.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER))
+    return lists
+
+
+@pytest.mark.parametrize("change", ["reload", "restart", "upgrade"])
+def test_no_client_is_refused_while_lists_are_parsed(changing, long_lists, tmp_path, change):
+    for number, content in enumerate(long_lists):
+        (tmp_path / f"{number}.crl").write_bytes(content)
+    changing.config["hosts"][0]["client_auth"]["crl_files"] = [
+        str(tmp_path / f"{number}.crl") for number in range(len(long_lists))]
+    settings, answers, is_over = context(leaf(), folder=tmp_path), [], threading.Event()
+
+    def load():
+        while not is_over.is_set():
+            answers.append(ask(changing, settings, "any.test")[0])
+
+    client = threading.Thread(target=load)
+    client.start()
+    try:
+        changing.reload()
+        if change == "upgrade":
+            changing.upgrade()
+        eventually("more requests", lambda count=len(answers): len(answers) > count + 5)
+    finally:
+        is_over.set()
+        client.join()
+    if change == "restart":
+        changing.stop()
+        changing.start()
+        answers.append(ask(changing, settings, "any.test")[0])
+    assert set(answers) == {200}

@@ -114,10 +114,12 @@ struct ClientTrusts {
         _ entry: inout Entry, _ materials: inout PeerMaterials, former: @autoclosure () -> Materials?
     ) {
         let settings = entry.settings
+        // This starts the parsing of all lists, even if another file can't be used or its lists are not parsed yet.
+        let lists = settings.revocationLists.map { path in Result { try materials.lists(in: path) } }
         do {
             let present = Materials(
                 authorities: try materials.authorities(of: entry.authorities),
-                lists: try settings.revocationLists.flatMap { try materials.lists(in: $0) })
+                lists: try lists.flatMap { try $0.get() })
             try put(present, in: &entry, materials)
             let files = [settings.caFile].compactMap(\.self) + settings.revocationLists
             entry.failure = materials.fault(of: files).map { complaint("\($0)", entry) }

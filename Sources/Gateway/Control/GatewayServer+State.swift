@@ -106,15 +106,14 @@ extension GatewayServer {
         putHeldChangeInForce()
     }
 
-    /// Puts the held change in force if its upstreams' names are resolved and its new revocation lists are parsed, or
-    /// if its deadline has passed.
+    /// Puts the held change in force if its new revocation lists are parsed, and its upstreams' names are resolved or its
+    /// deadline has passed.
     ///
     /// - Returns: Whether a change was put in force. If so, the caller looks for changes that arrived in the meantime.
     @discardableResult
     func putHeldChangeInForce() -> Bool {
-        guard !isEnding, let change = heldChange,
-            change.names.allSatisfy({ resolutions[$0] != nil }) && !compiler.materials.isReadingLists
-                || Self.uptime >= change.deadline
+        guard !isEnding, let change = heldChange, !compiler.materials.isReadingLists,
+            change.names.allSatisfy({ resolutions[$0] != nil }) || Self.uptime >= change.deadline
         else { return false }
         heldChange = nil
         var update = change.update
@@ -308,11 +307,11 @@ extension GatewayServer {
     }
 }
 
-/// A change of the state that was read but is not in force yet. The change waits for the names of new upstreams to be
-/// resolved, so that the first request finds an address, and for new revocation lists to be parsed, so that their hosts
-/// answer handshakes. The waiting time is limited.
+/// A change of the state that was read but is not in force yet. The change waits for new revocation lists to be parsed,
+/// since their hosts would answer no handshake before that. It also waits for the names of new upstreams to be resolved,
+/// so that the first request finds an address, but not for long: a name server may be silent, whereas parsing always ends.
 struct HeldChange {
-    /// The longest time that a change waits, in seconds.
+    /// The longest time that a change waits for names, in seconds.
     static let longestSeconds: Int64 = 3
 
     var update: TableUpdate
@@ -321,7 +320,7 @@ struct HeldChange {
     let started: ContinuousClock.Instant
     /// The host names of the change's new upstreams.
     let names: Set<String>
-    /// At this time the change is put in force even if names are not resolved. In seconds of the monotonic clock.
+    /// From this time on the change does not wait for names. In seconds of the monotonic clock.
     let deadline: Int64
 }
 
