@@ -87,7 +87,7 @@ package final class GatewayServer {
     var listening: [String: Listening] = [:]
     var retiring: [String: Retiring] = [:]
     var listenFailures: [String: String] = [:]
-    /// A change that waits for names of upstreams or for revocation lists. No later change is read while it waits.
+    /// A change that waits for revocation lists or for names of upstreams. No later change is read while it waits.
     var heldChange: HeldChange?
     /// The latest revision that each worker has put in force. The key is the worker's number.
     var appliedRevisions: [Int: Int] = [:]
@@ -237,7 +237,8 @@ package final class GatewayServer {
             nextFileEvent = Self.monotonicMilliseconds + 100
         }
         let drained = events.drain()
-        var isTouched = false
+        var (isTouched, isDelivered) = (false, false)
+        var lists: [ListFiles.Reading] = []
         for event in drained {
             switch event {
             case .stateTouched: isTouched = true
@@ -248,13 +249,15 @@ package final class GatewayServer {
             case .resolved(let answer): nameResolved(answer)
             case .certificateDone(let name, let outcome): certificateDone(name, outcome)
             case .adviceTaken(let directory): adviceTaken(from: directory)
-            case .identityDelivered: lookAtFiles()
-            case .listsRead(let reading): lookAtFiles(lists: [reading])
+            case .identityDelivered: isDelivered = true
+            case .listsRead(let reading): lists.append(reading)
             case .revocationsDone: issuance.isRevoking = false
             case .packsFollowed: issuance.isFollowing = false
             case .webhookCalled: alerting.called()
             }
         }
+        // One look for all, since each look concerns all files.
+        if isDelivered || !lists.isEmpty { lookAtFiles(lists: lists) }
         if putHeldChangeInForce() || isTouched {
             reload()
             settleWaits()
