@@ -28,7 +28,8 @@ extension Rules {
     ) {
         guard values.count > 1, let node else { return }
         var seen: Set<Value> = []
-        for (index, value) in values.enumerated() where !seen.insert(value).inserted {
+        // A value that could not be read is empty here, and already reported.
+        for (index, value) in values.enumerated() where !seen.insert(value).inserted && !text(value).isEmpty {
             reader.report(
                 .warning, at: item(index, of: key, in: node) ?? node, "'\(text(value))' stands twice in '\(key)'")
         }
