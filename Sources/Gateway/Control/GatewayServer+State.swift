@@ -112,7 +112,8 @@ extension GatewayServer {
     /// - Returns: Whether a change was put in force. If so, the caller looks for changes that arrived in the meantime.
     @discardableResult
     func putHeldChangeInForce() -> Bool {
-        guard !isEnding, let change = heldChange, !compiler.materials.isReadingLists,
+        guard !isEnding, let change = heldChange,
+            !compiler.materials.isReadingLists || Self.uptime >= change.deadline + HeldChange.longestSecondsForLists,
             change.names.allSatisfy({ resolutions[$0] != nil }) || Self.uptime >= change.deadline
         else { return false }
         heldChange = nil
@@ -309,10 +310,13 @@ extension GatewayServer {
 
 /// A change of the state that was read but is not in force yet. The change waits for new revocation lists to be parsed,
 /// since their hosts would answer no handshake before that. It also waits for the names of new upstreams to be resolved,
-/// so that the first request finds an address, but not for long: a name server may be silent, whereas parsing always ends.
+/// so that the first request finds an address, but not for long, since a name server may be silent.
 struct HeldChange {
     /// The longest time that a change waits for names, in seconds.
     static let longestSeconds: Int64 = 3
+    /// How much longer a change waits for revocation lists, in seconds: one that is replaced again and again is parsed again
+    /// and again.
+    static let longestSecondsForLists: Int64 = 60
 
     var update: TableUpdate
     let position: StatePosition
