@@ -1,4 +1,5 @@
-/// What a connection's peer may do.
+/// What a connection's peer may do. The gateway takes those for clients from `gateway.limits.http2` (`WorkerSettings`), and
+/// those for upstreams from `ofUpstreams`.
 package struct HTTP2Limits: Sendable {
     /// The largest number of streams at once.
     package var streams = 128

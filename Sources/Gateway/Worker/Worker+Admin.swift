@@ -1,9 +1,9 @@
 import HTTP1
 
 extension Worker {
-    /// Answers a request to the admin listener. If the Host field names another machine, the answer is 421. The path
-    /// must be spelled exactly as in `AdminHandler`. So a client can't bypass a filter in front of the listener by
-    /// another spelling. The admin API has paths and rules of its own (`AdminService`).
+    /// Answers a request to the admin listener. If the Host field names another machine, the answer is 421. The gateway
+    /// answers only the exact paths of `AdminHandler.Endpoint`, so another spelling can't bypass a filter in front of the
+    /// listener. Paths of the admin API go to the API, and any other path goes to the page if it is on.
     func answerAsAdmin(_ head: Bytes, _ exchange: SlotID, from id: SlotID) {
         let host = head[requestHead.host.range].text
         guard adminHandler?.hosts.contains(host) ?? false else { return self.answer(exchange, 421) }

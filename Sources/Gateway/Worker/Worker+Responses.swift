@@ -104,7 +104,7 @@ extension Worker {
     /// The largest number of interim responses before the final response. Some servers send interim responses to show
     /// progress.
     private static let mostInterimAnswers = 1000
-    /// How many interim responses give the upstream the full time for the next head.
+    /// After each of so many interim responses, the time limit for the next head starts again. Later ones don't extend it.
     private static let interimAnswersThatRenew = 10
 
     /// Passes on an interim response (RFC 9110 section 15.2). Status 100 is left out, since the gateway never asks an
