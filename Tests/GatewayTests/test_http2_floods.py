@@ -153,7 +153,6 @@ COUNTED = {
     "PING": (b"", lambda n: frame(PING, 0, 0, bytes(8)), "control_frames"),
     "PRIORITY": (b"", lambda n: frame(PRIORITY, 0, ids(n), number(0) + b"\x10"), "control_frames"),
     "PRIORITY of one stream": (OPEN, lambda n: frame(PRIORITY, 0, 1, number(ids(n + 1)) + b"\x10"), "control_frames"),
-    "PRIORITY_UPDATE": (b"", lambda n: frame(PRIORITY_UPDATE, 0, 0, number(ids(n)) + b"u=1"), "control_frames"),
     "PRIORITY_UPDATE of one stream": (OPEN, lambda n: frame(PRIORITY_UPDATE, 0, 0, number(1) + b"u=%d" % (n % 8)), "control_frames"),
     "empty DATA": (OPEN, lambda n: data(1), "control_frames"),
     "DATA of padding": (OPEN, lambda n: data(1, b"\x07" + bytes(7), flags=PADDED), "control_frames"),
@@ -191,6 +190,15 @@ def test_a_flood_ends_the_connection(gateway, origin, name, at_once, figures):
     key = {"resets": "resets_per_second", "control_frames": "control_frames_per_second"}[reason]
     if not told:
         gateway.await_log("the HTTP/2 connection of 127.0.0.1 was ended", key)
+
+
+@pytest.mark.parametrize("at_once", [1, 50])
+def test_priorities_of_more_streams_than_there_may_be_end_the_connection(gateway, at_once, figures):
+    # RFC 9218 section 7.1.
+    with watched(gateway, "priorities", figures), FrameClient(gateway.https) as client:
+        client.await_settings()
+        flood(client, lambda n: frame(PRIORITY_UPDATE, 0, 0, number(ids(n)) + b"u=1"), 20_000, at_once)
+        assert client.to_end() == PROTOCOL_ERROR
 
 
 @pytest.mark.parametrize("at_once", [1, 50])
