@@ -34,9 +34,9 @@ package enum HTTP2Failure: Equatable, Sendable {
 /// The memory of all HTTP/2 connections of one thread. Only one thread uses it, and no call that changes a property in place uses
 /// that property again, so the checks for this are off.
 package final class HTTP2Memory {
-    /// What the last call of `receive` or `fill` has reported. The caller must handle the events before the next such call
-    /// of any connection.
+    /// What the last call of `receive` or `fill` has reported.
     @safe @exclusivity(unchecked) package internal(set) var events: [HTTP2Event] = []
+    private var isHandlingEvents = false
     /// The heads that `events` refers to.
     @safe @exclusivity(unchecked) package internal(set) var heads: [UInt8] = []
     /// The owners of the connections that have something to send.
@@ -54,9 +54,19 @@ package final class HTTP2Memory {
 
     /// Forgets what the last call has left, which may concern another connection.
     func begin() {
+        assert(!isHandlingEvents, "the events of the last call are still being handled")
         events.removeAll(keepingCapacity: true)
         heads.removeAll(keepingCapacity: true)
         output.removeAll(keepingCapacity: true)
+    }
+
+    /// Calls `handle` with each event. It must not call `receive` or `fill` of any connection with this memory, which would
+    /// lose the events that follow. Debug builds check that.
+    package func handleEvents(_ handle: (HTTP2Event) -> Void) {
+        assert(!isHandlingEvents, "the events are being handled already")
+        isHandlingEvents = true
+        for index in events.indices { handle(events[index]) }
+        isHandlingEvents = false
     }
 
     /// How many streams were reset since the last call, by the peers and by the gateway.

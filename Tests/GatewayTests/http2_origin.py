@@ -138,14 +138,21 @@ class Link:
 
 class HTTP2Origin:
     """`answer` is called with each `Call`: when its request is complete, or, with `answers_at_once`, when its head has come.
-    `streams`: the most streams at once that it allows. `takes`: whether it reads bodies."""
+    `streams`: the most streams at once that it allows. `path`: a Unix socket to listen on in place of a port. `takes`: whether
+    it reads bodies."""
 
-    def __init__(self, tls=None, streams=None, at=("127.0.0.1", 0)):
+    def __init__(self, tls=None, streams=None, path=None):
         self.tls = tls
         self.settings = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: streams} if streams else {}
-        self.listener = socket.create_server(at)
-        self.port = self.listener.getsockname()[1]
-        self.url = f"{'https' if tls else 'h2c'}://127.0.0.1:{self.port}"
+        if path:
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(str(path))
+            self.listener.listen()
+            self.url = f"unix:{path}"
+        else:
+            self.listener = socket.create_server(("127.0.0.1", 0))
+            self.port = self.listener.getsockname()[1]
+            self.url = f"{'https' if tls else 'h2c'}://127.0.0.1:{self.port}"
         self.forget()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -183,7 +190,8 @@ class HTTP2Origin:
 
     def _serve(self, connection):
         connection.settimeout(PATIENCE * 3)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.tls:
             try:
                 connection = self.tls.wrap_socket(connection, server_side=True)

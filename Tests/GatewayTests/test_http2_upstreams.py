@@ -10,9 +10,9 @@ import pytest
 
 from client import BrokenTransfer, Client, tls_context
 from clocks import needs_faketime
-from gateway import eventually
+from gateway import PATIENCE, eventually, settled
 from http2_origin import HTTP2Origin
-from process import memory_bytes
+from process import held, memory_bytes
 from tls_server import make_certificate
 
 MIB = 1 << 20
@@ -123,13 +123,13 @@ def test_interim_responses_and_trailers_pass(gateway, origin):
 
 
 def test_many_requests_share_a_connection(gateway, origin):
-    held = []
-    origin.answer = held.append
+    waiting = []
+    origin.answer = waiting.append
     with concurrent.futures.ThreadPoolExecutor(60) as pool:
         answers = [pool.submit(ask, gateway, [f"/{number}"]) for number in range(60)]
         origin.await_calls(60)
-        eventually("all are complete", lambda: len(held) == 60)
-        for call in held:
+        eventually("all are complete", lambda: len(waiting) == 60)
+        for call in waiting:
             call.respond(body=call[":path"].encode())
         assert [answer.result().body for answer in answers] == [b"/%d" % number for number in range(60)]
     assert len({call.link for call in origin.calls}) == 1
@@ -140,15 +140,15 @@ def test_an_upstreams_limit_of_streams_is_kept(run):
     try:
         gateway = run([{"domain": "app.test", "upstreams": [upstream.url]}], gateway={"workers": 1})
         assert ask(gateway, ["/"]).status == 200
-        held = []
-        upstream.answer = held.append
+        waiting = []
+        upstream.answer = waiting.append
         with concurrent.futures.ThreadPoolExecutor(40) as pool:
             answers = [pool.submit(ask, gateway, ["/"]) for _ in range(40)]
-            eventually("all are complete", lambda: len(held) == 40)
-            for call in held:
+            eventually("all are complete", lambda: len(waiting) == 40)
+            for call in waiting:
                 call.respond(body=b"x")
             assert all(answer.result().status == 200 for answer in answers)
-        assert all(len([call for call in held if call.link is link]) <= 10 for link in upstream.links)
+        assert all(len([call for call in waiting if call.link is link]) <= 10 for link in upstream.links)
         assert not any(link.error for link in upstream.links)
     finally:
         upstream.stop()
@@ -168,6 +168,33 @@ def test_a_slow_client_holds_up_nobody_else(gateway, origin):
         assert [len(answer.body) for answer in pool.map(lambda client: client.response("GET"), slow)] == [12 * MIB] * 8
     for client in slow:
         client.close()
+
+
+def test_a_body_that_waited_mixes_with_no_other(gateway, origin):
+    """In one turn a client takes what has waited for it, its response ends, and another client's response arrives."""
+    origin.answer = lambda call: call.respond(end=False)
+    with Client(gateway.http) as slow, Client(gateway.http) as other:
+        for client, path in ((slow, "/slow"), (other, "/other")):
+            client.send(f"GET {path} HTTP/1.1\r\nHost: app.test\r\n\r\n")
+            client.until(b"\r\n\r\n")
+        first, second = origin.calls
+        assert first.link is second.link
+        first.send(b"a" * (64 * MIB))
+        left = settled("the windows are used up", lambda: len(first.unsent), looks=50)
+        assert left > 0
+        with first.link.lock:
+            first.unsent, left = b"", len(first.unsent)
+        with held(gateway.process.pid):
+            slow.socket.settimeout(1)
+            with pytest.raises(TimeoutError):
+                while True:
+                    slow.more()
+            with first.link.sending() as connection:
+                connection.end_stream(first.stream)
+                connection.send_data(second.stream, b"b" * 1000, end_stream=True)
+        slow.socket.settimeout(PATIENCE)
+        assert other.chunks() == b"b" * 1000
+        assert slow.chunks() == b"a" * (64 * MIB - left)
 
 
 def test_an_upstream_that_does_not_take_a_body_stops_its_client(gateway, origin):
@@ -209,22 +236,45 @@ def test_a_request_sent_before_the_goaway_is_sent_again(gateway, origin):
 
 
 def test_streams_that_the_goaway_covers_go_on(gateway, origin):
-    held = []
-    origin.answer = held.append
+    waiting = []
+    origin.answer = waiting.append
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(ask, gateway, ["/"]) for _ in range(3)]
-        eventually("all are complete", lambda: len(held) == 3)
-        link = held[0].link
-        link.go_away(max(call.stream for call in held))
+        eventually("all are complete", lambda: len(waiting) == 3)
+        link = waiting[0].link
+        link.go_away(max(call.stream for call in waiting))
         late = pool.submit(ask, gateway, ["/late"])
-        eventually("another connection", lambda: len(held) == 4)
-        assert held[3].link is not link
+        eventually("another connection", lambda: len(waiting) == 4)
+        assert waiting[3].link is not link
         # The h2 package lets a connection that it closed send nothing more.
         link.h2.state_machine.state = h2.connection.ConnectionState.SERVER_OPEN
-        for call in held:
+        for call in waiting:
             call.respond(body=b"whole")
         assert [answer.result().body for answer in [*answers, late]] == [b"whole"] * 4
     eventually("the old connection ends", lambda: link.is_over)
+
+
+def test_a_refused_request_costs_other_streams_nothing(run, tmp_path):
+    """A Unix socket connects at once, while the frames behind the refusal are still to be handled."""
+    upstream = HTTP2Origin(path=tmp_path / "upstream")
+    try:
+        gateway = run([{"domain": "app.test", "upstreams": [upstream.url], "upstream_protocol": "h2"}],
+                      gateway={"workers": 1})
+        waiting = []
+        upstream.answer = waiting.append
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            answers = [pool.submit(ask, gateway, ["/"]) for _ in range(2)]
+            eventually("both are complete", lambda: len(waiting) == 2)
+            refused, other = waiting
+            assert refused.link is other.link
+            upstream.answer = lambda call: call.respond(body=b"second")
+            with refused.link.sending() as connection:
+                connection.reset_stream(refused.stream, 7)
+                connection.send_headers(other.stream, [(":status", "200")])
+                connection.send_data(other.stream, b"first", end_stream=True)
+            assert sorted(answer.result().body for answer in answers) == [b"first", b"second"]
+    finally:
+        upstream.stop()
 
 
 @pytest.mark.parametrize("method, expected", [("GET", 200), ("POST", 502)])
@@ -242,10 +292,10 @@ def test_a_connection_that_breaks_before_an_answer(gateway, origin, method, expe
 
 
 def test_a_reset_within_an_answer_breaks_it_off_and_nothing_else(gateway, origin):
-    held = []
+    waiting = []
 
     def answer(call):
-        held.append(call)
+        waiting.append(call)
         call.respond(200, ("content-length", "100"), end=False)
         call.send(b"some")
 
@@ -254,7 +304,7 @@ def test_a_reset_within_an_answer_breaks_it_off_and_nothing_else(gateway, origin
         for one in (client, other):
             one.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n")
             one.until(b"some")
-        first, second = held
+        first, second = waiting
         first.reset(2)
         with pytest.raises((BrokenTransfer, ConnectionError)):
             client.exactly(1)

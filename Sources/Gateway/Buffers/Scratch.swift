@@ -4,16 +4,20 @@
 struct Scratch: ~Copyable {
     private let memory: UnsafeMutableBufferPointer<UInt8>
     private let used: UnsafeMutablePointer<Int>
+    private let mustStay: UnsafeMutablePointer<Bool>
 
     init(capacity: Int) {
         unsafe memory = .allocate(capacity: capacity)
         unsafe used = .allocate(capacity: 1)
         unsafe used.initialize(to: 0)
+        unsafe mustStay = .allocate(capacity: 1)
+        unsafe mustStay.initialize(to: false)
     }
 
     deinit {
         unsafe memory.deallocate()
         unsafe used.deallocate()
+        unsafe mustStay.deallocate()
     }
 
     var capacity: Int { unsafe memory.count }
@@ -27,7 +31,17 @@ struct Scratch: ~Copyable {
         unsafe Bytes(UnsafePointer(memory.baseAddress.unsafelyUnwrapped), count: count)
     }
 
-    func clear() { unsafe used.pointee = 0 }
+    func clear() {
+        unsafe assert(!mustStay.pointee, "the bytes are in use")
+        unsafe used.pointee = 0
+    }
+
+    /// Runs `body`, which uses the contents, so nothing may clear them meanwhile. Debug builds check that.
+    func keeping(while body: () -> Void) {
+        unsafe mustStay.pointee = true
+        body()
+        unsafe mustStay.pointee = false
+    }
 
     /// Lets `body` write into the free part of the memory. `body` returns how many bytes it has written.
     @unsafe

@@ -42,11 +42,7 @@ extension Worker {
 
     /// Handles what a connection of HTTP/2 has reported.
     private func handleEvents(of id: SlotID) {
-        var index = 0
-        while index < memory.http2.events.count {
-            handle(memory.http2.events[index], on: id)
-            index += 1
-        }
+        memory.plain.keeping { memory.http2.handleEvents { handle($0, on: id) } }
         let resets = memory.http2.takeResets()
         metrics.add(.http2ResetsByClient, resets.received)
         metrics.add(.http2ResetsByGateway, resets.sent)

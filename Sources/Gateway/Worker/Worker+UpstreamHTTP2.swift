@@ -47,7 +47,8 @@ extension Worker {
         if case .bytes = received, memory.plain.count > 0 { takeFrames(fromUpstream: id) }
         guard upstreams.contains(id) else { return }
         switch received {
-        case .nothing, .bytes: sendFrames(toUpstream: id)
+        // The events of another connection may be under way, so the frames are sent later.
+        case .nothing, .bytes: memory.upstreamHTTP2.outgoing.append(id.number)
         case .ended, .truncated: upstreamBroke(id, "the connection was closed")
         case .failed(let failure): upstreamBroke(id, failure.reason)
         }
@@ -99,11 +100,13 @@ extension Worker {
     func endWhenIdle(_ id: SlotID) {
         upstreams[id].isOutdated = true
         removeFromPool(id)
-        if upstreams[id].streams == 0 { end(carrier: id) }
+        guard upstreams[id].streams == 0 else { return }
+        // The events of another connection may be under way, so the last frames are sent later.
+        upstreams[id].phase == .multiplexed ? enqueue(upstream: id) : close(upstream: id)
     }
 
-    /// Closes a connection without streams, and tells the upstream so.
-    private func end(carrier id: SlotID) {
+    /// Closes a connection without streams, and tells the upstream so. No events may be under way.
+    func end(carrier id: SlotID) {
         if upstreams[id].phase == .multiplexed, upstreams[id].transport.isFlushed, let http2 = upstreams[id].http2 {
             http2.terminate(.noError)
             _ = http2.fill(atLeast: .max)
@@ -266,11 +269,7 @@ extension Worker {
 
     /// Handles what a connection has reported.
     private func handleEvents(ofUpstream id: SlotID) {
-        var index = 0
-        while index < memory.upstreamHTTP2.events.count {
-            handle(memory.upstreamHTTP2.events[index], ofUpstream: id)
-            index += 1
-        }
+        memory.plain.keeping { memory.upstreamHTTP2.handleEvents { handle($0, ofUpstream: id) } }
         let resets = memory.upstreamHTTP2.takeResets()
         metrics.add(.http2ResetsByUpstream, resets.received)
         metrics.add(.http2ResetsOfUpstream, resets.sent)
@@ -297,7 +296,8 @@ extension Worker {
         case .end(let stream):
             guard let id = self.stream(ofUpstream: stream) else { return }
             upstreams[id].transport.noteEnd()
-            pumpUpstream(id)
+            // What waits for the client would go through `memory.plain`, where the next events' bytes are.
+            upstreams[id].inbox.isEmpty ? pumpUpstream(id) : enqueue(upstream: id)
         case .taken(let stream):
             if let id = self.stream(ofUpstream: stream) { upstreamFlushed(id) }
         case .closed(let stream, let code):

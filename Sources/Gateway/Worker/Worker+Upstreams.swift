@@ -59,7 +59,7 @@ extension Worker {
     /// Reads from an upstream once, if there may be something to read. Other connections have their turn before the
     /// next read.
     func pumpUpstream(_ id: SlotID) {
-        if upstreams[id].phase == .multiplexed, mustEnd(id) { return endWhenIdle(id) }
+        if upstreams[id].phase == .multiplexed, mustEnd(id) { return end(carrier: id) }
         guard mayRead(upstream: id) else { return }
         switch upstreams[id].phase {
         case .connecting: return
