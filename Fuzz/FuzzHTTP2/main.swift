@@ -1,6 +1,7 @@
 import Foundation
 import FuzzDriver
 import HTTP1
+import HTTP1Checks
 import HTTP2
 
 // Gives any bytes to a connection of HTTP/2, behind the preface. However they are split, the same requests begin, and each head
@@ -22,9 +23,8 @@ func requests(_ bytes: [UInt8], step: Int) -> (heads: [String], failed: Bool) {
         let piece = Array(bytes[start..<min(start + step, bytes.count)])
         start += step
         var failure = server.receive(piece.span, now: 0)
-        var next = 0
-        while next < memory.events.count {
-            switch memory.events[next] {
+        memory.handleEvents { event in
+            switch event {
             case .head(let stream, let range):
                 let isComplete = !stream.hasBody
                 let head = memory.heads[range]
@@ -41,7 +41,6 @@ func requests(_ bytes: [UInt8], step: Int) -> (heads: [String], failed: Bool) {
             case .closed(let stream, _): stream.release()
             case .trailers, .taken: break
             }
-            next += 1
         }
         failure = server.fill(atLeast: .max) ?? failure
         memory.outgoing.removeAll(keepingCapacity: true)
@@ -50,15 +49,11 @@ func requests(_ bytes: [UInt8], step: Int) -> (heads: [String], failed: Bool) {
     return (heads, false)
 }
 
-/// The scanner of HTTP/1.1 finds the end of a head at its last byte, and parsing the head does not trap.
+/// The head is one of HTTP/1.1, as a whole, and parsing it does not trap.
 func check(_ head: [UInt8]) {
-    var scanner = HeadScanner.request
-    guard
-        case .complete(let count) = scanner.scan(head.span, limits: HeadLimits(maxHeadBytes: 1 << 20, maxFields: 2000))
-    else { preconditionFailure("a head has no end") }
-    precondition(count == head.count, "a head has another one inside")
+    precondition(wholeHead(head, .request, wideLimits) == head, "a head has no end, or has another one inside")
     var parsed = RequestHead()
-    _ = parsed.parse(head.span, limits: HeadLimits(maxHeadBytes: 1 << 20, maxFields: 2000))
+    _ = parsed.parse(head.span, limits: wideLimits)
 }
 
 func take(_ bytes: [UInt8]) {

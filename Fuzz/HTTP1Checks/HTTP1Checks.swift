@@ -6,7 +6,7 @@ import HTTP1
 package let fuzzLimits = HeadLimits(maxHeadBytes: 2048, maxFields: 40, maxTargetBytes: 512)
 
 /// Limits that a rewritten head always meets.
-package let wideLimits = HeadLimits(maxHeadBytes: 1 << 20, maxFields: 1000, maxTargetBytes: 1 << 20)
+package let wideLimits = HeadLimits(maxHeadBytes: 1 << 20, maxFields: 2000, maxTargetBytes: 1 << 20)
 
 /// The bytes of a complete head at the start; nil if there is none. Scanning in pieces must give the same result.
 package func wholeHead(_ bytes: [UInt8], _ start: HeadScanner, _ limits: HeadLimits) -> [UInt8]? {
