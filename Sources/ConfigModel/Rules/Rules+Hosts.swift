@@ -214,7 +214,9 @@ extension Rules {
             reportUnknown("certificate", name, among: configuration.certificates, in: "certificates", at: place)
             return
         }
-        guard let domains = certificate.knownDomains, let owner = certificate.origin.node else { return }
+        // A certificate without names has a fault of its own, which is reported.
+        guard let domains = certificate.knownDomains, !domains.isEmpty, let owner = certificate.origin.node
+        else { return }
         if let list = reader.value(of: "domains", in: owner), reader.isFaulty(list) { return }
         let covered = covered(by: name, domains)
         let missing = host.names.filter { host in
