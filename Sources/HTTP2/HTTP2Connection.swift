@@ -48,10 +48,11 @@ package class HTTP2Connection {
         controlFrames = FrameBudget(rate: limits.controlFrames.rate, burst: limits.controlFrames.burst)
         var made: OpaquePointer?
         let shared = HTTP2Callbacks.shared
-        let code =
+        let code = unsafe memory.sessions.making { functions in
             unsafe isServer
-            ? nghttp2_session_server_new2(&made, shared.callbacks, nil, shared.options)
-            : nghttp2_session_client_new2(&made, shared.callbacks, nil, shared.options)
+                ? nghttp2_session_server_new3(&made, shared.callbacks, nil, shared.options, functions)
+                : nghttp2_session_client_new3(&made, shared.callbacks, nil, shared.options, functions)
+        }
         guard code == 0, let made = unsafe made else { return nil }
         unsafe session = made
         unsafe nghttp2_session_set_user_data(session, Unmanaged.passUnretained(self).toOpaque())

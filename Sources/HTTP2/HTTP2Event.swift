@@ -47,6 +47,7 @@ package final class HTTP2Memory {
     @safe @exclusivity(unchecked) var resets: (received: UInt64, sent: UInt64) = (0, 0)
     /// A message's fields for nghttp2, while they are passed.
     @safe @exclusivity(unchecked) var fields = MessageFields()
+    let sessions = SessionMemory()
     /// The memory of a head that is complete, for the next head.
     @safe @exclusivity(unchecked) var spare: RequestText?
 

@@ -66,7 +66,7 @@ enum Event: Equatable {
 /// A client of an `HTTP2Server`: it writes frames as a test wants them, and reads the server's.
 @safe
 final class Client {
-    let memory = HTTP2Memory()
+    let memory: HTTP2Memory
     let server: HTTP2Server
     var now: Int64 = 0
     private(set) var failure: HTTP2Failure?
@@ -89,7 +89,8 @@ final class Client {
         }
     }
 
-    init(limits: HTTP2Limits = HTTP2Limits()) {
+    init(limits: HTTP2Limits = HTTP2Limits(), memory: HTTP2Memory = HTTP2Memory()) {
+        self.memory = memory
         guard let server = HTTP2Server(owner: 7, memory: memory, scheme: "https", limits: limits) else {
             preconditionFailure("a server can't be made")
         }
@@ -173,10 +174,10 @@ final class Client {
 
     // MARK: Receiving
 
-    /// The frames that the server has sent since the last call.
-    func received() -> [Frame] {
+    /// The frames that the server has sent since the last call: all, or at least `count` bytes of them.
+    func received(atLeast count: Int = .max) -> [Frame] {
         var frames: [Frame] = []
-        failure = server.fill(atLeast: .max) ?? failure
+        failure = server.fill(atLeast: count) ?? failure
         memory.outgoing = []
         noteEvents()
         var rest = memory.output[...]

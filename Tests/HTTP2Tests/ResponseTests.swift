@@ -176,6 +176,33 @@ import Testing
         #expect(client.memory.events.isEmpty && client.memory.heads.isEmpty)
     }
 
+    @Test("Connections of one thread that send by turns don't mix their frames")
+    func turns() {
+        let memory = HTTP2Memory()
+        // The heads need several frames each.
+        let clients = ["a", "b"].map { letter in
+            let client = Client(memory: memory)
+            client.request(Client.get)
+            let field = "X-A: " + String(repeating: letter, count: 20_000)
+            let body = String(repeating: letter, count: 60_000)
+            client.answer(1, Self.head("HTTP/1.1 200 OK", "Content-Length: 60000", field, field, field), body)
+            return client
+        }
+        var frames: [[Frame]] = [[], []]
+        while frames.contains(where: { $0.last?.flags != Frame.endStream || $0.last?.kind != .data }) {
+            for (number, client) in clients.enumerated() { frames[number] += client.received(atLeast: 1) }
+        }
+        for (number, letter) in ["a", "b"].enumerated() {
+            let heads = frames[number].filter { $0.kind != .data }
+            #expect(heads.map(\.kind) == [.headers] + Array(repeating: .continuation, count: heads.count - 1))
+            let fields = clients[number].fields(Frame(kind: .headers, payload: heads.flatMap(\.payload)))
+            #expect(fields.dropFirst(2).allSatisfy { $0 == "x-a: " + String(repeating: letter, count: 20_000) })
+            #expect(fields.count == 5 && heads.count > 1)
+            let body = frames[number].filter { $0.kind == .data }.flatMap(\.payload)
+            #expect(body == Array(String(repeating: letter, count: 60_000).utf8))
+        }
+    }
+
     @Test("What is sent on a stream that no longer exists is dropped")
     func lateAnswer() {
         let client = Client()
