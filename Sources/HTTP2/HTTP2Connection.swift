@@ -48,11 +48,12 @@ package class HTTP2Connection {
         controlFrames = FrameBudget(rate: limits.controlFrames.rate, burst: limits.controlFrames.burst)
         var made: OpaquePointer?
         let shared = HTTP2Callbacks.shared
-        let code = unsafe memory.sessions.making { functions in
+        let code =
             unsafe isServer
-                ? nghttp2_session_server_new3(&made, shared.callbacks, nil, shared.options, functions)
-                : nghttp2_session_client_new3(&made, shared.callbacks, nil, shared.options, functions)
-        }
+            ? memory.sessions.making {
+                unsafe nghttp2_session_server_new3(&made, shared.callbacks, nil, shared.options, $0)
+            }
+            : nghttp2_session_client_new2(&made, shared.callbacks, nil, shared.options)
         guard code == 0, let made = unsafe made else { return nil }
         unsafe session = made
         unsafe nghttp2_session_set_user_data(session, Unmanaged.passUnretained(self).toOpaque())

@@ -1,10 +1,11 @@
 import CNghttp2
 import Glibc
 
-/// The memory of nghttp2's sessions that belong to one thread.
+/// The memory of nghttp2's sessions of servers that belong to one thread.
 ///
 /// Each session has one block for the frame that it writes, by far its largest. The block holds nothing that matters once
-/// `nghttp2_session_mem_send` has returned the frame and the caller has copied it, so all sessions share one block.
+/// `nghttp2_session_mem_send` has returned the frame and the caller has copied it, so all sessions share one block. Sessions of
+/// clients can't: from the start, their block holds the connection preface (RFC 9113 section 3.4) until it is sent.
 @safe
 final class SessionMemory {
     /// The size of the block: a frame's header, the length of its padding, and the largest payload. If another version of
@@ -17,7 +18,7 @@ final class SessionMemory {
 
     deinit { unsafe frame.deallocate() }
 
-    /// Calls `make`, which must make one session with the functions that it is given. They remain valid as long as this object.
+    /// Calls `make`, which must make one session of a server with the functions that it is given. They remain valid as long as this object.
     @unsafe
     func making(_ make: (UnsafeMutablePointer<nghttp2_mem>) -> Int32) -> Int32 {
         awaitsFrame = true

@@ -94,6 +94,20 @@ final class Pair {
 struct ClientTests {
     private let get = "GET /a?b HTTP/1.1\r\nHost: up.test\r\nX-One: 1\r\nTE: trailers\r\n\r\n"
 
+    @Test("A connection that has sent nothing yet is not harmed by what another one of the same thread sends")
+    func waitingPreface() throws {
+        let memory = HTTP2Memory()
+        let clients = (1...2).compactMap { HTTP2Client(owner: $0, memory: memory, scheme: "https", limits: .ofUpstreams) }
+        let server = try #require(HTTP2Server(owner: 3, memory: memory, scheme: "https", limits: HTTP2Limits()))
+        server.terminate(.noError)
+        #expect(server.fill(atLeast: .max) == nil)
+        for client in clients {
+            client.ping()
+            #expect(client.fill(atLeast: .max) == nil)
+            #expect(memory.output.starts(with: Client.preface))
+        }
+    }
+
     @Test("A request and its response keep their meaning")
     func exchange() {
         let pair = Pair()
