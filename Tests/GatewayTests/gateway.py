@@ -31,6 +31,13 @@ _given = set()
 _ports = open(pathlib.Path(tempfile.gettempdir()) / "aegis-test-ports", "ab")
 
 
+def stop_listening(listener):
+    """Closes a listening socket, and ends an `accept` that waits in another thread."""
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
 def free_port():
     """A port where nothing listens, below those that the system uses for outgoing connections. None is returned twice, or
     to two test processes at once."""

@@ -10,7 +10,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from gateway import PATIENCE, eventually
+from gateway import PATIENCE, eventually, stop_listening
 
 
 class Call:
@@ -138,10 +138,10 @@ class Link:
 
 class HTTP2Origin:
     """`answer` is called with each `Call`: when its request is complete, or, with `answers_at_once`, when its head has come.
-    `streams`: the most streams at once that it allows. `path`: a Unix socket to listen on in place of a port. `takes`: whether
-    it reads bodies."""
+    `streams`: the most streams at once that it allows. `at`: the address to listen on. `path`: a Unix socket to listen on in its
+    place. `takes`: whether it reads bodies."""
 
-    def __init__(self, tls=None, streams=None, path=None):
+    def __init__(self, tls=None, streams=None, at=("127.0.0.1", 0), path=None):
         self.tls = tls
         self.settings = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: streams} if streams else {}
         if path:
@@ -150,7 +150,7 @@ class HTTP2Origin:
             self.listener.listen()
             self.url = f"unix:{path}"
         else:
-            self.listener = socket.create_server(("127.0.0.1", 0))
+            self.listener = socket.create_server(at)
             self.port = self.listener.getsockname()[1]
             self.url = f"{'https' if tls else 'h2c'}://127.0.0.1:{self.port}"
         self.forget()
@@ -170,7 +170,7 @@ class HTTP2Origin:
         return self.calls
 
     def stop(self):
-        self.listener.close()
+        stop_listening(self.listener)
         self.hang_up()
 
     def hang_up(self):

@@ -4,7 +4,7 @@ import socket
 import threading
 from dataclasses import dataclass, field
 
-from gateway import PATIENCE, eventually
+from gateway import PATIENCE, eventually, stop_listening
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -148,11 +148,7 @@ class Origin:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def stop(self):
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.listener.close()
+        stop_listening(self.listener)
         for connection in list(self.connections):
             connection.close()
 

@@ -154,6 +154,26 @@ def test_an_upstreams_limit_of_streams_is_kept(run):
         upstream.stop()
 
 
+def test_the_addresses_of_a_name_share_the_requests(names, run):
+    first = HTTP2Origin()
+    second = HTTP2Origin(at=("127.0.0.9", first.port))
+    try:
+        gateway = run([{"domain": "app.test", "upstreams": [f"h2c://up.two.test:{first.port}"]}], gateway={"workers": 1})
+        with Client(gateway.http) as client:
+            for _ in range(10):
+                assert client.get("app.test").status == 200
+            assert [len(upstream.calls) for upstream in (first, second)] == [5, 5]
+            assert [len(upstream.links) for upstream in (first, second)] == [1, 1]
+            # Nothing listens at one of the addresses, which is then left out for a while.
+            second.stop()
+            for _ in range(10):
+                assert client.get("app.test").status == 200
+        assert len(first.calls) == 15 and len(first.links) == 1
+    finally:
+        first.stop()
+        second.stop()
+
+
 def test_a_slow_client_holds_up_nobody_else(gateway, origin):
     origin.answer = lambda call: call.respond(body=bytes(12 * MIB) if call[":path"] == "/large" else b"hello")
     before = memory_bytes(gateway.process.pid)

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gateway import PATIENCE
+from gateway import PATIENCE, stop_listening
 from tls_records import Sealer, log_secrets
 
 
@@ -50,11 +50,7 @@ class Server:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def stop(self):
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.listener.close()
+        stop_listening(self.listener)
 
     def _accept(self):
         while True:

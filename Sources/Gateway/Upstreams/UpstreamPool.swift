@@ -149,8 +149,9 @@ struct UpstreamPool: ~Copyable {
         return true
     }
 
-    /// Returns the index of the next address that is not skipped. There must be at least one address.
-    mutating func chooseAddress(at milliseconds: Int64) -> Int {
+    /// Returns the index of the next address that is not skipped. Nil if there is no address.
+    mutating func chooseAddress(at milliseconds: Int64) -> Int? {
+        guard !addresses.isEmpty else { return nil }
         let first = nextAddress % addresses.count
         var turn = first
         while skippedUntil[turn] > milliseconds {

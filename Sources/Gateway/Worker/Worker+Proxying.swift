@@ -107,11 +107,14 @@ extension Worker {
 
     // MARK: Connecting
 
-    /// Gets a connection for an exchange: an idle connection of the pool, or a new one.
+    /// Gets a connection for an exchange: an idle connection of the pool, or a new one. With HTTP/2, each exchange gets a stream
+    /// of a connection to the next address.
     func connect(_ exchange: SlotID) {
         let pool = exchanges[exchange].pool
+        var turn: Int?
         if exchanges[exchange].usesHTTP2 {
-            if let carrier = carrier(of: pool) { return beginStream(exchange, on: carrier) }
+            turn = tables.pools[pool].chooseAddress(at: clock.milliseconds)
+            if let carrier = carrier(of: pool, to: turn) { return beginStream(exchange, on: carrier) }
         } else if !exchanges[exchange].attempts.wantsNewConnection, let idle = takeIdle(from: pool) {
             exchanges[exchange].upstream = idle
             upstreams[idle].exchange = exchange
@@ -119,12 +122,12 @@ extension Worker {
             metrics.add(.upstreamReuses, 1)
             return sendRequest(exchange)
         }
-        guard !tables.pools[pool].addresses.isEmpty else {
+        guard let turn = turn ?? tables.pools[pool].chooseAddress(at: clock.milliseconds) else {
             return attemptFailed(
                 exchange, Attempts.Failure(isBeforeRequest: true), tables.pools[pool].resolutionFailure, .resolve)
         }
         do throws(SystemFailure) {
-            let (id, isConnected) = try openConnection(to: pool, for: exchange)
+            let (id, isConnected) = try openConnection(to: pool, turn, for: exchange)
             if exchanges[exchange].usesHTTP2 {
                 guard beginHTTP2(on: id) else { throw SystemFailure("connect", code: ENOMEM) }
                 beginStream(exchange, on: id)
@@ -139,11 +142,10 @@ extension Worker {
         }
     }
 
-    /// Begins a connection to the next address of an upstream.
+    /// Begins a connection to an upstream's address with the index `turn`.
     private func openConnection(
-        to pool: SlotID, for exchange: SlotID
+        to pool: SlotID, _ turn: Int, for exchange: SlotID
     ) throws(SystemFailure) -> (SlotID, isConnected: Bool) {
-        let turn = tables.pools[pool].chooseAddress(at: clock.milliseconds)
         exchanges[exchange].address = turn
         let address = tables.pools[pool].addresses[turn]
         let descriptor = try makeUpstreamSocket(family: address.family)
@@ -223,9 +225,12 @@ extension Worker {
         let id = exchanges[exchange].upstream
         exchanges[exchange].sentAt = clock.nanoseconds
         upstreams[id].sentBeforeRequest = upstreams[id].transport.sentBytes
-        let (failure, isUntouched) =
-            upstreams[id].isStream ? (sendOnStream(exchange), false) : sendOnConnection(exchange)
-        if let failure { return upstreamBroke(id, failure.reason, isUntouched: isUntouched) }
+        if upstreams[id].isStream {
+            sendOnStream(exchange)
+        } else {
+            let (failure, isUntouched) = sendOnConnection(exchange)
+            if let failure { return upstreamBroke(id, failure.reason, isUntouched: isUntouched) }
+        }
         let client = exchanges[exchange].client
         guard !client.isNone else {
             let view = tables.sites[exchanges[exchange].site].view
@@ -269,8 +274,7 @@ extension Worker {
     /// was sent on the connection. `fault` is counted in the metrics; if nil, the connection's phase determines it.
     func upstreamBroke(
         _ id: SlotID, _ reason: String, _ fault: UpstreamFault? = nil, timedOut: Bool = false,
-        isUntouched: Bool = false,
-        isRefused: Bool = false
+        isUntouched: Bool = false, isRefused: Bool = false
     ) {
         let phase = upstreams[id].phase
         let known: UpstreamFault =

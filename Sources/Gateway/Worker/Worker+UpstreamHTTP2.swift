@@ -12,9 +12,14 @@ extension Worker {
 
     // MARK: Connections
 
-    /// A connection of an upstream that may get another stream. It may still be connecting.
-    func carrier(of pool: SlotID) -> SlotID? {
-        tables.pools[pool].carriers.first { upstreams[$0].http2?.mayOpen ?? false }
+    /// A connection that may get another stream, to the upstream's address with the index `turn`. It may still be connecting.
+    func carrier(of pool: SlotID, to turn: Int?) -> SlotID? {
+        // All connections of a pool with one address are to that address.
+        let isAny = tables.pools[pool].addresses.count < 2
+        return tables.pools[pool].carriers.first { id in
+            upstreams[id].http2?.mayOpen ?? false
+                && (isAny || turn.map { upstreams[id].address == tables.pools[pool].addresses[$0] } ?? true)
+        }
     }
 
     /// Prepares a new connection for streams. Returns false if there is no memory; the connection is then closed.
@@ -107,12 +112,16 @@ extension Worker {
 
     /// Closes a connection without streams, and tells the upstream so. No events may be under way.
     func end(carrier id: SlotID) {
-        if upstreams[id].phase == .multiplexed, upstreams[id].transport.isFlushed, let http2 = upstreams[id].http2 {
-            http2.terminate(.noError)
-            _ = http2.fill(atLeast: .max)
-            memory.upstreamHTTP2.output.lendingBytes { _ = upstreams[id].transport.send($0, memory.wire) }
-        }
+        upstreams[id].http2?.terminate(.noError)
+        sendLastFrames(of: id)
         close(upstream: id)
+    }
+
+    /// Sends the frames of a connection that ends, but for those that the socket does not take at once.
+    private func sendLastFrames(of id: SlotID) {
+        guard upstreams[id].transport.isFlushed, let http2 = upstreams[id].http2 else { return }
+        _ = http2.fill(atLeast: .max)
+        memory.upstreamHTTP2.output.lendingBytes { _ = upstreams[id].transport.send($0, memory.wire) }
     }
 
     private func renewDeadline(ofCarrier id: SlotID) {
@@ -170,8 +179,8 @@ extension Worker {
         sendRequest(exchange)
     }
 
-    /// Writes a request on its stream, as far as it has arrived. Returns nil: a stream breaks only with its connection.
-    func sendOnStream(_ exchange: SlotID) -> TransportFailure? {
+    /// Writes a request on its stream, as far as it has arrived.
+    func sendOnStream(_ exchange: SlotID) {
         let request = exchanges[exchange].request.bytes
         let (host, end) = (exchanges[exchange].hostOffset, exchanges[exchange].headBytes)
         memory.output.clear()
@@ -185,7 +194,6 @@ extension Worker {
         stream?.begin(memory.output.bytes.span, hasBody: hasBody)
         if request.count > end { stream?.write(request.from(end).span) }
         if isComplete { endRequest(exchange) }
-        return nil
     }
 
     /// Ends a request on its stream, with the trailers that may be passed on.
@@ -231,9 +239,7 @@ extension Worker {
             if memory.plain.count > 0 { takeFrames(fromUpstream: id) }
         case .ended, .truncated: upstreamBroke(id, "the connection was closed")
         case .failed(let failure):
-            if case .tls(let failure) = failure {
-                metrics.add(BrokenTLS.counter(.upstream, BrokenTLS.Reason(failure)), 1)
-            }
+            noteBrokenTLS(failure)
             upstreamBroke(id, failure.reason)
         }
     }
@@ -256,10 +262,7 @@ extension Worker {
 
     /// Ends a connection that can't continue, and tells the upstream why.
     private func end(carrier id: SlotID, after failure: HTTP2Failure) {
-        if let http2 = upstreams[id].http2 {
-            _ = http2.fill(atLeast: .max)
-            memory.upstreamHTTP2.output.lendingBytes { _ = upstreams[id].transport.send($0, memory.wire) }
-        }
+        sendLastFrames(of: id)
         switch failure {
         case .flood: upstreamBroke(id, "it sent too many frames that carry nothing", .malformed)
         case .malformed: upstreamBroke(id, "its frames break the rules of HTTP/2", .malformed)

@@ -208,11 +208,15 @@ extension Worker {
         case .ended: upstreamEnded(id, isTruncated: false)
         case .truncated: upstreamEnded(id, isTruncated: true)
         case .failed(let failure):
-            if case .tls(let failure) = failure {
-                metrics.add(BrokenTLS.counter(.upstream, BrokenTLS.Reason(failure)), 1)
-            }
+            noteBrokenTLS(failure)
             upstreams[id].phase == .tunnel ? upstreamEnded(id, isTruncated: true) : upstreamBroke(id, failure.reason)
         }
+    }
+
+    /// Counts a failure of TLS behind the handshake.
+    func noteBrokenTLS(_ failure: TransportFailure) {
+        guard case .tls(let failure) = failure else { return }
+        metrics.add(BrokenTLS.counter(.upstream, BrokenTLS.Reason(failure)), 1)
     }
 
     /// Handles the end of an upstream's stream, which may also be the end of a response's body.
