@@ -63,7 +63,8 @@ struct Rules {
         reader.report(severity, at: node, message, hint: hint, notes: notes)
     }
 
-    /// Reports that `key` is missing from `owner`, at the value of the key `place` if given.
+    /// Reports that `key` is missing from `owner`. The report points at the value of the key `place`, such as the mode
+    /// that requires `key`, or else at `owner`.
     mutating func reportMissing(
         _ key: String, at place: String? = nil, in owner: NodeID?, unlessFaulty others: [String], _ message: String,
         hint: String
@@ -74,7 +75,8 @@ struct Rules {
         reader.report(.error, at: node, message, hint: hint)
     }
 
-    /// Whether a key's value is faulty, or the key is missing from a mapping that has unknown keys.
+    /// Whether rules can't rely on a key: its value was reported as faulty, or the key is absent while the mapping has
+    /// an unknown key, which may be a misspelling of it.
     private func isDoubtful(_ key: String, in mapping: NodeID) -> Bool {
         if let value = reader.value(of: key, in: mapping) { return reader.isFaulty(value) }
         return reader.hasUnknownKeys(mapping)
