@@ -3,8 +3,8 @@ import Operations
 import PKI
 import State
 
-/// The form of a host in the API: the settings of a host in the file, but with the HSTS policy in members of its own,
-/// and with the number of a certificate in place of its name.
+/// How a host looks in the API: as in the file, except for two things. Each setting of the file's `hsts` is a member of
+/// the host itself, such as `hsts_max_age`. And the host refers to its certificate by number, not by name.
 enum HostBody {
     static let certificateNumber = "ssl_cert_id"
     static let chain = "ssl_cert_pem"
@@ -34,7 +34,8 @@ enum HostBody {
         }
     }
 
-    /// All settings of a host that may be shown, with their defaults.
+    /// A host's settings for an answer of the API, without the certificate. Settings that the file leaves out have
+    /// their defaults, and `(hidden)` replaces the values of headers that the host sets for its upstreams.
     static func shown(_ host: Host) -> [PlainValue.Entry] {
         var host = host.withoutUpstreamValues
         let hasPolicy = host.hsts != nil
@@ -45,15 +46,18 @@ enum HostBody {
 
     // MARK: To the file
 
-    /// A host that was sent.
+    /// A host that a client has sent.
     struct Sent {
-        /// In the language of the file.
+        /// The settings in the form that they have in the file.
         var settings: PlainValue
-        /// A certificate that was sent with the host.
+        /// The certificate that the client has sent with the host, with its chain and key in PEM. Nil if there is none.
         var certificate: (chain: String, key: String)?
     }
 
-    /// Reads a host. `certificateName` finds the name of the certificate with a number.
+    /// Reads a host that a client has sent. `certificateName` returns the name of the certificate with a number, or nil
+    /// if no certificate in force has this number.
+    ///
+    /// - Throws: A `Problem` that lists all faults, or an error of `certificateName`.
     static func read(_ value: PlainValue, certificateName: (Int64) throws -> String?) throws -> Sent {
         guard case .object(let entries) = value else {
             throw Problem(.invalid, "Send a JSON object.", errors: [(.pointer(""), "must be an object")])
@@ -115,20 +119,21 @@ enum HostBody {
         return sent
     }
 
-    /// Whether a client sends back the word that the API shows in place of a value.
+    /// Whether the client sends `(hidden)` as the value of a header. It has probably copied the host from an answer of
+    /// the API, so this word would overwrite the true value.
     private static func hidesValues(_ settings: [PlainValue.Entry], _ direction: String) -> Bool {
         let set = PlainValue.object(settings)["headers"]?[direction]?["set"]
         guard case .object(let fields)? = set else { return false }
         return fields.contains { $0.value == .string(hidden) }
     }
 
-    /// Gives a host the certificate of that name.
+    /// Returns the settings of a host with `name` as the name of its certificate.
     static func use(_ name: String, in settings: PlainValue) -> PlainValue {
         settings.merged(with: .map([(certificate, .string(name))]))
     }
 
-    /// Converts a JSON pointer into a host as the file has it to one into a host as the API has it. `sendsCertificate`:
-    /// whether the client has sent a certificate, not the number of one.
+    /// Converts the JSON pointer to a setting of a host in the file into the pointer to the same setting in the API.
+    /// `sendsCertificate` says whether the client has sent a certificate in PEM instead of a certificate's number.
     static func pointer(_ pointer: String, sendsCertificate: Bool) -> String {
         let parts = pointer.split(separator: "/", omittingEmptySubsequences: true)
         switch parts.first.map(String.init) {
