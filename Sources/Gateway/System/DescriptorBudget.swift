@@ -2,8 +2,8 @@ import ConfigModel
 
 /// How many clients may be connected at the same time, given the process's limit of open descriptors.
 package struct DescriptorBudget: Equatable {
-    /// How many descriptors are kept for uses other than connections to clients and upstreams: files, the state, name
-    /// resolution, calls to CAs, and admin requests.
+    /// How many descriptors are not counted for client connections and the upstream connection of each. They are for
+    /// files, the state, name resolution, calls to CAs, admin requests, and idle connections to upstreams.
     static let kept = 256
     /// How many descriptors each worker needs for its own use, such as its event loop and its mailbox.
     private static let eachWorker = 4
@@ -57,8 +57,8 @@ package struct DescriptorBudget: Equatable {
 }
 
 extension DescriptorBudget {
-    /// The fewest descriptors with which a gateway starts. The factor 4/3 is for the quarter above `ceiling`, which
-    /// client connections can't use.
+    /// The fewest descriptors with which a gateway starts. Of so few descriptors, `init` keeps one half, and `ceiling`
+    /// is at three quarters. So client connections can't use the last quarter, hence the factor 4/3.
     package static func needed(workers: Int, listeners: Int) -> Int {
         let own = ofProcess + workers * (eachWorker + listeners)
         return (own + 2 * leastConnections) * 4 / 3
