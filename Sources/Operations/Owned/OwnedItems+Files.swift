@@ -3,8 +3,9 @@ import State
 
 /// The files with CAs and revocation lists that hosts of the API may use.
 extension OwnedItems {
-    /// Refuses a host that names a file which neither the host before the change nor an item of the file names for the
-    /// same purpose. Otherwise a client of the API could learn which files the machine has, and what is in them.
+    /// Throws if the host names a file that it may not use. A host may use a file for a purpose if it did so before the
+    /// change (`former`), or if a host or an identity of aegis.yaml names the file for the same purpose. Otherwise a
+    /// client of the API could learn which files the machine has, and what is in them.
     func refuseUnknownFiles(of host: Host, former: Host?) throws {
         let known = Set(former?.peerFiles.map(\.file) ?? [])
         let unknown = try host.peerFiles.filter { try !known.contains($0.file) && !isNamedByTheFile($0.file) }
@@ -28,7 +29,7 @@ extension OwnedItems {
     }
 }
 
-/// A file that a host or an identity verifies its peers by.
+/// A file with which a host or an identity verifies its peers.
 private struct PeerFile: Hashable {
     enum Use: String {
         case authorities = "a list of CAs"
@@ -40,7 +41,8 @@ private struct PeerFile: Hashable {
 }
 
 extension Host {
-    /// The files that it verifies upstreams and clients by, with their JSON pointers.
+    /// The files with which the host verifies upstreams and clients. `pointer` is the JSON pointer of the setting that
+    /// names the file.
     fileprivate var peerFiles: [(pointer: String, file: PeerFile)] {
         let authorities = [
             ("/upstream_tls/ca_file", upstreamTLS?.caFile), ("/client_auth/ca_file", clientAuth?.caFile),
