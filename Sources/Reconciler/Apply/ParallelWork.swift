@@ -4,7 +4,7 @@ import Synchronization
 
 /// Runs work on several threads, and passes all results to the calling thread. So `receive` need not be `Sendable`.
 package struct ParallelWork: Sendable {
-    /// How many threads work at once.
+    /// How many threads work at once, as long as no further place needs a thread (`init`).
     private let count: Int
     private let stop: StopRequest?
 
@@ -14,8 +14,9 @@ package struct ParallelWork: Sendable {
     /// The time between two calls of the closure `stillWaiting`.
     private static let patience = DispatchTimeInterval.seconds(5)
 
-    /// Uses `count` threads, and more threads if otherwise no input of some place could begin (`run`). After a request
-    /// to stop (`stop`), no further input begins.
+    /// `count` is how many inputs run at once. More run only if a place (see `run`) has no running input: then the
+    /// place may begin one, even if inputs of other places occupy all `count` threads. After a request to stop
+    /// (`stop`), no further input begins.
     package init(count: Int, stop: StopRequest? = nil) {
         self.count = count
         self.stop = stop
