@@ -238,7 +238,8 @@ struct ACMEOrderRun {
         return (try place(client, replacing: nil), false)
     }
 
-    /// Places the order. If the CA no longer knows the account, makes the account again first.
+    /// Places the order. If the CA answers that it does not know the account, registers the account again and repeats
+    /// the request. `former` is the CA's identifier of the certificate to replace (`replaced`), or nil.
     private func place(_ client: ACMEClient, replacing former: String?) throws -> ACMEPlacedOrder {
         let names = try identifiers()
         let limits = ACMELimits(settings, store: store)
