@@ -75,13 +75,15 @@ final class DNSChallengeRecords: Sendable {
         }
     }
 
-    /// Removes only this value at the name. Does nothing if the latest failed call got no answer.
+    /// Removes only this value at the name. Does nothing if the latest failed call to the name server, or any call to
+    /// the webhook, got no answer.
     func cleanup(name: String, value: String) throws(IssuanceFailure) {
         guard !isUnanswered.withLock({ $0 }) else { return }
         try write("cleanup", name, value) { (updater) throws(DNSFailure) in try updater.remove(txt: value, at: name) }
     }
 
-    /// Waits until all name servers that must see the value do so.
+    /// Waits until the value is visible at the `resolvers` in aegis.yaml, or else at each name server of the zone.
+    /// Throws if that takes longer than `propagation_timeout`.
     func awaitPropagation(name: String, value: String) throws(IssuanceFailure) {
         try propagation.await(name: name, value: value)
     }
