@@ -12,7 +12,8 @@ package struct DomainName: Sendable, Hashable, Comparable {
         text.utf8.firstIndex(of: UInt8(ascii: ".")).map { text[text.index(after: $0)...] } ?? ""
     }
 
-    /// Whether a certificate for this name is valid for `other`: the same name, or a wildcard one level above it.
+    /// Whether a certificate for this name is valid for `other`: the names are equal, or this name is a wildcard whose
+    /// `*` stands for the first label of `other`.
     package func covers(_ other: DomainName) -> Bool {
         self == other || (isWildcard && !other.isWildcard && !other.parent.isEmpty && parent == other.parent)
     }
@@ -81,8 +82,7 @@ package struct DomainName: Sendable, Hashable, Comparable {
         return false
     }
 
-    /// The name in lower case when its labels are letters, digits and hyphens (RFC 1123 section 2.1); nil for any
-    /// other.
+    /// The name in lower case when its labels are letters, digits and hyphens (RFC 1123 section 2.1), otherwise nil.
     private static func plainForm(ofASCII text: String) -> String? {
         var labelLength = 0
         var last: UInt8 = UInt8(ascii: ".")
@@ -118,7 +118,7 @@ package struct DomainName: Sendable, Hashable, Comparable {
         return hasUpperCase ? text.lowercased() : text
     }
 
-    /// The reason why an ASCII name is no host name.
+    /// The reason why an ASCII name is no host name. Nil if none of the checks below finds one.
     private static func faultOfASCII(_ text: String) -> String? {
         if text.isEmpty { return "it is empty" }
         if text.utf8.count > 253 { return "it is longer than 253 characters" }
@@ -135,7 +135,7 @@ package struct DomainName: Sendable, Hashable, Comparable {
 }
 
 extension ValueShape where Value == DomainName {
-    /// The shape of a host name, an international name or a wildcard.
+    /// Reads internationalized names and wildcards too, and writes each name back in its wire form.
     static let domain = text(
         "a host name",
         .string("A host name; *. in front stands for one label", examples: ["app.example.com", "*.example.com"]),
