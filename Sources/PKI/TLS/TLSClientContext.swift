@@ -12,7 +12,7 @@ package final class TLSClientContext: @unchecked Sendable {
 
     /// The CAs that the context trusts. They are used for connections without rules of their own.
     package enum Trust: Sendable {
-        /// The CAs that the system trusts.
+        /// The CAs in OpenSSL's default places. The variables SSL_CERT_FILE and SSL_CERT_DIR name other places.
         case system
         /// No CA, so a connection without rules of its own fails.
         case nobody
