@@ -22,7 +22,7 @@ struct Attempts {
 
     enum Next: Equatable {
         /// The same upstream, by a new connection. Other idle connections are not tried, since the upstream may have
-        /// closed them too. With HTTP/2, another connection will do.
+        /// closed them too. With HTTP/2, any connection that can get another stream is used.
         case newConnection
         /// The next address of the same upstream.
         case nextAddress

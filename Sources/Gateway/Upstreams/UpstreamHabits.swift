@@ -18,7 +18,8 @@ struct UpstreamHabits {
     /// How long a new connection listens, in milliseconds, while it is unknown whether the upstream speaks first. It
     /// listens longer if connecting took longer.
     static let listeningMilliseconds: Int64 = 100
-    /// How long a connection is watched after a response to HEAD, in milliseconds.
+    /// How long a connection is watched after a response to HEAD, in milliseconds. Meanwhile the connection gets no
+    /// request.
     static let watchMilliseconds: Int64 = 2000
 
     /// Whether the upstream was seen to send nothing before the first request.
@@ -30,8 +31,8 @@ struct UpstreamHabits {
     /// Whether some connection to this upstream is watched at present.
     private var isWatching = false
 
-    /// Whether a connection may be kept after a response of this kind. False for a response to HEAD while another connection to
-    /// this upstream is watched.
+    /// Whether a connection may be kept after a response of this kind. False for a response to HEAD while another
+    /// connection to this upstream is watched.
     func mayKeep(after response: BodilessResponses) -> Bool {
         speaksAfter.isDisjoint(with: response) && !(response == .toHEAD && isWatching)
     }

@@ -79,7 +79,7 @@ struct UpstreamPool: ~Copyable {
     static let failuresToEject = 3
     /// How long an ejected upstream gets no requests, in milliseconds.
     static let ejectionMilliseconds: Int64 = 10_000
-    /// The largest number of idle connections that are kept.
+    /// The largest number of idle connections that each worker keeps to an upstream.
     static let maxIdle = 256
     /// How long an idle connection is kept, in milliseconds.
     static let idleMilliseconds: Int64 = 60_000

@@ -29,7 +29,7 @@ enum Admission {
     /// The connection's handshake was for another site: 421 (RFC 9110 section 15.5.20).
     case misdirected
     /// The handshake is no longer sufficient for the site. The answer is 421 and the connection is closed, so that the
-    /// client makes a new handshake.
+    /// client makes a new handshake. The refusal is why the certificate is refused; nil if there is nothing to report.
     case outdated(PeerRefusal?)
 }
 
@@ -62,8 +62,8 @@ extension WorkerTables {
         !former.isNone && sites[former].isRetired && sites[former].view.domain.equals(sites[site].view.domain)
     }
 
-    /// Whether both hosts have the same certificate, and ask for none of the client. A host without HTTP/2 shares no
-    /// connections.
+    /// Whether both hosts have the same certificate, and neither asks for the client's certificate. A host without
+    /// HTTP/2 shares no connections.
     private func isAlike(_ site: SlotID, _ other: SlotID) -> Bool {
         guard !other.isNone else { return false }
         let (view, other) = (sites[site].view, sites[other].view)

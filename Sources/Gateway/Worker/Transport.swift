@@ -8,9 +8,10 @@ import PKI
 /// more.
 struct Transport: ~Copyable {
     let descriptor: Int32
-    /// The stream, if this is the end of one. Its connection has a transport of its own.
+    /// The stream of HTTP/2 that this transport reads and writes; nil for a connection. The connection that carries the
+    /// stream has a transport of its own.
     let stream: HTTP2Stream?
-    /// Whether this is the end of a stream. Looking at a number costs less than looking at a reference.
+    /// Whether `stream` is not nil. Testing this flag costs less than testing a reference.
     private let isStream: Bool
     var tls: TLSConnection?
     /// Bytes that could not be sent yet, in encrypted form if the connection uses TLS.
@@ -62,7 +63,7 @@ struct Transport: ~Copyable {
         if readiness.intersects(.ended) { isEnding = true }
     }
 
-    /// Notes that the client has sent all of its request on a stream. The next `receive` returns the end.
+    /// Notes that the peer has sent its whole message on a stream of HTTP/2. The next `receive` returns the end.
     mutating func noteEnd() { mayRead = true }
 
     /// Whether there is nothing to read. The end of the stream also counts as something to read, even if no event has

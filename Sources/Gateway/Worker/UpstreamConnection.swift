@@ -58,7 +58,7 @@ struct UpstreamConnection: ~Copyable {
     /// of the event loop's clock.
     var heardAt: Int64 = 0
     var idleSince: Int64 = 0
-    /// Whether a PING was sent that nothing has answered yet.
+    /// Whether a PING was sent, and nothing has arrived since.
     var awaitsPing = false
     /// The index of the address among those of the pool when the connection was opened.
     var addressIndex = 0

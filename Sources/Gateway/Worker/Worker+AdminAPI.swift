@@ -132,8 +132,8 @@ extension Worker {
 
     // MARK: Streams
 
-    /// The most bytes of a stream that wait for a client that reads slowly. Beyond, the client is cut off, and can
-    /// continue at the last event that it has read.
+    /// The most bytes of a stream that wait for a client that reads slowly. If more bytes would wait, the client is cut
+    /// off. It can connect again and continue after the last event that it has read.
     private static let mostUnsent = 256 << 10
 
     /// Sends the beginning of an answer that continues until its client closes the connection or the gateway ends. The

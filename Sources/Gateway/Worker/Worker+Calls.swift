@@ -32,7 +32,7 @@ extension Worker {
 
     /// Answers a call that no upstream has answered, in gRPC's own form: a head with the call's status, and no body.
     ///
-    /// - Parameter status: The status that another client would get.
+    /// - Parameter status: The HTTP status that the client would get if its request were no call of gRPC.
     func answerCall(_ exchange: SlotID, _ status: Int) {
         let code = CallStatus.code(for: status)
         memory.output.clear()

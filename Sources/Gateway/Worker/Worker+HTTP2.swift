@@ -139,7 +139,8 @@ extension Worker {
 
     // MARK: Sending
 
-    /// Sends the frames of all connections that have some. Sending to one side can make the other have frames.
+    /// Sends the frames of all connections that have some. Sending frames to upstreams can cause frames to clients, and
+    /// the reverse, so this is repeated until no connection has any.
     func sendFrames() {
         while !memory.http2.outgoing.isEmpty || !memory.upstreamHTTP2.outgoing.isEmpty {
             while let owner = memory.upstreamHTTP2.outgoing.popLast() {

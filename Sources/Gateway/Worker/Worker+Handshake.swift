@@ -134,7 +134,7 @@ extension Worker {
 
     private enum Choice {
         case chosen
-        /// The client must wait until this certificate was ordered.
+        /// The client must wait until this certificate is obtained, or until the wait takes too long.
         case awaited(name: String)
         /// The handshake is refused, for the reason that the counter names.
         case none(WorkerMetrics.Counter)
@@ -204,8 +204,8 @@ extension Worker {
 
     private static let nodeScope = TLSScope("node")
     private static let adminPolicy = TLSPolicy(scope: TLSScope("admin"))
-    /// The scope of handshakes that name no host, or a host that is not served. It keeps their sessions from being
-    /// resumed for a site.
+    /// The scope of handshakes that name no host, or a host that is not served. A session of such a handshake can't be
+    /// resumed for a site, since sites have other scopes.
     private static let scopeWithoutSite = TLSScope("no site")
 
     private func finishHandshake(_ id: SlotID) {
@@ -233,7 +233,7 @@ extension Worker {
     /// Stores the client's certificate in the connection's proof.
     ///
     /// OpenSSL verifies nothing when a session is resumed, so the certificate is checked here. The session is bound to
-    /// the rules, so only its age can have made the certificate invalid.
+    /// the rules, so the certificate can be invalid only because time has passed since the full handshake.
     ///
     /// - Returns: False if the certificate of a resumed session is no longer valid.
     private func recordClientCertificate(of id: SlotID, _ trust: PeerTrust, isResumed: Bool) -> Bool {

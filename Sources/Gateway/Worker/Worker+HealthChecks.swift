@@ -33,8 +33,8 @@ extension Worker {
         connect(id)
     }
 
-    /// Called for the head of the answer, which is in `responseHead`. A status from 200 to 399 means that the upstream is
-    /// healthy. The answer to a call says so in its body.
+    /// Called for the head of the answer, which is in `responseHead`. A status from 200 to 399 means that the upstream
+    /// is healthy. If the check is a call of gRPC, status 200 is not enough: the call's status and the body decide.
     func healthCheckAnswered(_ exchange: SlotID, _ head: Bytes) {
         let status = responseHead.status
         if exchanges[exchange].isGRPC, status == 200 {
@@ -45,10 +45,10 @@ extension Worker {
         healthCheckEnded(exchange, isHealthy: 200...399 ~= status, "it answered \(status)")
     }
 
-    /// The largest answer to a call, in bytes.
+    /// The largest body of an answer to a call of gRPC, in bytes.
     private static let mostAnswerBytes = 1024
 
-    /// Keeps a part of the answer to a call.
+    /// Keeps a part of the body of the answer to a call, in the exchange's `request`, which is no longer needed.
     func collectHealth(_ bytes: Bytes, _ exchange: SlotID) {
         guard exchanges[exchange].request.count + bytes.count <= Self.mostAnswerBytes else {
             return healthCheckEnded(exchange, isHealthy: false, "its answer is too large")

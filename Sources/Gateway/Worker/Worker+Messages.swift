@@ -16,7 +16,8 @@ extension Worker {
         case .part(let exchange, let part): deliver(part, to: exchange)
         case .node(let access):
             nodeAccess = access
-            // Another client may no longer read. Those who may open the stream again.
+            // Some clients may no longer be allowed to read. So all streams end, and clients that are still allowed
+            // begin new ones.
             endStreams { clients[$0].listener == .node }
         case .trust(let renewed):
             renewed.upstreams.forEach(setTrust)

@@ -250,7 +250,8 @@ extension Worker {
 
     /// Writes a request in the form of HTTP/1.1.
     ///
-    /// - Returns: Why the connection is broken, and whether no byte of the request was sent then.
+    /// - Returns: Why the connection is broken, or nil. If the connection is broken, `isUntouched` says that no byte of
+    ///   the request was sent.
     private func sendOnConnection(_ exchange: SlotID) -> (TransportFailure?, isUntouched: Bool) {
         let id = exchanges[exchange].upstream
         let request = exchanges[exchange].request.bytes
@@ -342,7 +343,8 @@ extension Worker {
         answer(exchange, timedOut ? 504 : 502)
     }
 
-    /// Counts a failure of an upstream. A server may close an idle connection at any time, so that is none.
+    /// Counts a failure of an upstream. The failure of a connection that was used before does not count, since a server
+    /// may close an idle connection at any time.
     private func noteFailure(of pool: SlotID, _ failure: Attempts.Failure) {
         guard !failure.wasReused, tables.pools[pool].noteFailure(at: clock.milliseconds) else { return }
         metrics.add(.upstreamEjections, 1)

@@ -102,7 +102,7 @@ extension Worker {
         }
     }
 
-    /// Whether the request is an extended CONNECT (RFC 8441), which HTTP/1.1 asks for by an upgrade.
+    /// Whether the request is an extended CONNECT (RFC 8441). The upstream gets a GET that asks for an upgrade instead.
     func isConnect(_ exchange: SlotID) -> Bool {
         exchanges[exchange].clientVersion == .http2
             && clients[exchanges[exchange].client].transport.stream?.isConnect == true
@@ -229,7 +229,8 @@ extension Worker {
     /// Writes a field's line. If the field was sent in the usual form, its line is copied at once.
     func writeLine(_ field: HeaderField, of head: Bytes) {
         let (name, value) = (field.name.range, field.value.range)
-        // Behind a value the parser has found blanks or the line's end, and behind CR always LF.
+        // The byte behind a value exists, since the parser has found a blank or the line's end there. Behind CR there
+        // is always LF.
         guard value.lowerBound == name.upperBound + 2, head[name.upperBound + 1] == UInt8(ascii: " "),
             head[value.upperBound] == UInt8(ascii: "\r")
         else { return writeField(head[name], head[value]) }

@@ -16,7 +16,7 @@ extension Worker {
             keepsClient: requestHead.keepAlive && !isDraining && !clients[id].isStream,
             startedAt: clock.nanoseconds)
         if clients[id].isStream {
-            // A stream of HTTP/2 has frames of its own, and its end is the end of the body, whatever its length.
+            // HTTP/2 has frames, and the end of the stream is the end of the body. So the decoder needs no length.
             if clients[id].transport.stream?.hasBody == true { exchange.requestBody = BodyDecoder(.untilClose) }
         } else if requestHead.framing.hasBody {
             exchange.requestBody = BodyDecoder(requestHead.framing)
@@ -79,7 +79,8 @@ extension Worker {
         if view.forcesHTTPS, !clients[id].isTLS, !sender.cameByHTTPS {
             return redirect(head, exchange)
         }
-        // Another server ended TLS before this gateway, so the gateway has not verified the client's certificate.
+        // The request came without TLS, perhaps from a server that ends TLS in front of this gateway. So the gateway
+        // has not verified the client's certificate.
         if view.clientCertificates.mode == .require, !clients[id].isTLS { return answer(exchange, 403) }
         if case .length(let length) = requestHead.framing, length > bodyLimit(view) {
             logError(exchange, Self.tooLarge)

@@ -104,7 +104,8 @@ extension Worker {
     /// The largest number of interim responses before the final response. Some servers send interim responses to show
     /// progress.
     private static let mostInterimAnswers = 1000
-    /// After each of so many interim responses, the time limit for the next head starts again. Later ones don't extend it.
+    /// After each of the first ten interim responses, the time limit for the next head starts again. Later ones don't
+    /// extend the limit.
     private static let interimAnswersThatRenew = 10
 
     /// Passes on an interim response (RFC 9110 section 15.2). Status 100 is left out, since the gateway never asks an
@@ -290,7 +291,8 @@ extension Worker {
         relayBody(memory.plain.bytes, of: id)
     }
 
-    /// Passes bytes of a response's body on to the client. Those of a stream of HTTP/2 count against its window until then.
+    /// Passes bytes of a response's body on to the client. If they came on a stream of HTTP/2, the stream's window
+    /// opens again by the bytes that were passed on.
     func relayBody(_ bytes: Bytes, of id: SlotID) {
         let stream = upstreams[id].transport.stream
         memory.output.clear()

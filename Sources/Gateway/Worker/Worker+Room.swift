@@ -28,7 +28,8 @@ extension Worker {
     }
 
     /// Closes a connection that has no request in progress, so that another client can connect. Some connections are
-    /// compared. The connection that has used most of the time for its handshake, head, body or next request is closed.
+    /// compared. Each has a time limit for its handshake, head, body or next request, and the connection that has used
+    /// the largest share of its limit is closed.
     ///
     /// - Parameters:
     ///   - politely: Whether an idle connection is closed in an orderly way, which uses the worker's memory.
@@ -91,7 +92,8 @@ extension Worker {
             id, max(1, allowed - min(left, allowed)), of: allowed, least: isIdle ? 0 : Self.leastWaitMilliseconds)
     }
 
-    /// How long a connection of HTTP/2 has waited whose streams all collect bodies, by the stream that has waited least.
+    /// How long a connection of HTTP/2 has waited if all its streams are collecting bodies: as long as the stream that
+    /// has waited least. Nil if some stream is not collecting a body, since the connection must not be closed then.
     private func collectingStream(of id: SlotID) -> Waiting? {
         var least: Int64?
         for stream in clients[id].http2?.streams ?? [] {

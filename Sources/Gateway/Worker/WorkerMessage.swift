@@ -63,8 +63,9 @@ struct TableUpdate: Sendable {
     var challengeCertificates: [ChallengeEntry] = []
     var removedChallenges: [[UInt8]] = []
 
-    /// Puts renewed definitions into this update, for numbers that the update defines, and removes them from `renewed`.
-    /// An update may define a number several times, since free numbers are reused. The last definition counts.
+    /// For each number that both define, replaces the definitions of this update by the one in `renewed`, and removes
+    /// that one from `renewed`. An update may define a number several times, since free numbers are reused. The last
+    /// definition counts.
     mutating func replace(_ renewed: inout [ClientTrustDefinition]) {
         let defined = Set(clientTrusts.map(\.number))
         let taken = renewed.filter { defined.contains($0.number) }
@@ -104,8 +105,8 @@ enum WorkerReport: Sendable {
     /// The name of the node listener, where reports and metrics otherwise name a host.
     static let nodeListener = "(node)"
 
-    /// A peer's certificate was refused: a client's by the rules of a host or of the node listener, or that of a host's
-    /// upstream. `peer` is the peer's address.
+    /// A peer's certificate was refused. The peer is a client of `host` or of the node listener, or an upstream of
+    /// `host`. `peer` is its address.
     case peerRefused(PeerRole, host: String, peer: String, PeerRefusal)
     /// A certificate of the state can't be used.
     case certificateFailed(name: String, reason: String)

@@ -8,7 +8,7 @@ import HTTP2
 /// values of `GatewaySettings`, whose defaults are in ConfigModel.
 struct WorkerSettings: Sendable {
     var http2 = HTTP2Limits()
-    /// Whether clients may speak HTTP/2 with hosts that say nothing else.
+    /// Whether clients may speak HTTP/2 with hosts that do not set `protocols` themselves.
     var offersHTTP2 = true
     var headLimits = HeadLimits()
     var trustedProxies: [NetworkBlock] = []
@@ -59,7 +59,7 @@ struct WorkerSettings: Sendable {
 }
 
 extension HTTP2Limits {
-    /// The limits for clients: those of `gateway.limits`, with the bursts that they allow.
+    /// The limits for clients, from `gateway.limits`. The bursts are multiples of the rates.
     init(_ limits: GatewayLimits) {
         self.init()
         (headBytes, fields) = (limits.headerBytes, limits.headerFields)

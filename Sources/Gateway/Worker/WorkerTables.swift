@@ -74,7 +74,8 @@ final class WorkerTables {
         return site(key, suffixFrom: parent)
     }
 
-    /// The site of a name. `id` is a guess. If the guess is right, only the first name of that site is compared.
+    /// The site of a name. `id` is a guess, such as the site of the handshake, or `none`. If the name is the first name
+    /// of that site, the tables of names are not searched.
     func site(of name: Bytes, likely id: SlotID) -> SlotID? {
         if !id.isNone, !sites[id].isRetired, sites[id].view.names.isFirst(name) { return id }
         return HostKey(name).flatMap { site(for: $0) }
@@ -260,7 +261,7 @@ final class WorkerTables {
 
     // MARK: Changing the tables
 
-    /// Sets the rules for client certificates that have this number.
+    /// Sets the rules for client certificates. Sites refer to the rules by the number of the definition.
     func set(_ definition: ClientTrustDefinition) {
         while clientTrusts.count <= definition.number { clientTrusts.append(nil) }
         clientTrusts[Int(definition.number)] = definition.trust
