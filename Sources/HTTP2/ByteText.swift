@@ -13,7 +13,6 @@ extension Array<UInt8> {
 }
 
 extension ArraySlice<UInt8> {
-    /// Whether the bytes are equal when each letter is taken as lower-case.
     func equalsIgnoringCase(_ other: ArraySlice<UInt8>) -> Bool {
         count == other.count && zip(self, other).allSatisfy { $0.lowercased == $1.lowercased }
     }
@@ -39,7 +38,6 @@ extension Span<UInt8> {
 }
 
 extension StaticString {
-    /// Calls `body` with the text's bytes.
     func withSpan(_ body: (Span<UInt8>) -> Void) {
         // This is safe, since the literal's bytes live as long as the program.
         unsafe body(UnsafeBufferPointer(start: utf8Start, count: utf8CodeUnitCount).span)

@@ -1,9 +1,9 @@
-/// Limits how often a peer may do something that costs more than it carries. Each second adds `rate`, and at most `burst` can
-/// be saved.
+/// Limits how often a peer may send something that costs work but carries no data, such as a reset. Each second adds
+/// `rate` to the budget, and at most `burst` can be saved.
 struct FrameBudget {
     private let rate: Int
     private let burst: Int
-    /// What is left, in thousandths.
+    /// What is left of the budget, in thousandths of a frame.
     private var left: Int
     private var updatedAt: Int64?
 

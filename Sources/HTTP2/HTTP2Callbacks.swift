@@ -1,7 +1,7 @@
 import CNghttp2
 
-/// nghttp2's table of callbacks, which pass what they are told to the connection, and its options. Both are made once and never
-/// freed.
+/// nghttp2's table of callbacks and its options. The callbacks pass what nghttp2 reports to the connection. Both are
+/// made once and never freed.
 @safe
 struct HTTP2Callbacks: @unchecked Sendable {
     // `@unchecked Sendable` is sound: nghttp2 only reads both after they are made.
@@ -33,7 +33,7 @@ struct HTTP2Callbacks: @unchecked Sendable {
     }
 
     private static func stream(_ source: UnsafeMutablePointer<nghttp2_data_source>?) -> HTTP2Stream {
-        // This is safe for the same reason.
+        // This is safe, since the connection keeps the stream until nghttp2 has closed it.
         unsafe Unmanaged<HTTP2Stream>.fromOpaque(source.unsafelyUnwrapped.pointee.ptr).takeUnretainedValue()
     }
 
@@ -50,10 +50,10 @@ struct HTTP2Callbacks: @unchecked Sendable {
         unsafe nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(options, 1)
         // The connection counts resets itself (`HTTP2Limits.resets`). nghttp2's own limit is 33 in a second.
         unsafe nghttp2_option_set_stream_reset_rate_limit(options, .max, .max)
-        // nghttp2 counts each read of a part of a CONTINUATION frame's header as a frame. `HTTP2Limits.headBytes` bounds the
-        // fields in any case.
+        // If a CONTINUATION frame's header arrives in parts, nghttp2 counts each part as a frame. So its usual limit is
+        // too low for honest clients. `HTTP2Limits.headBytes` bounds the fields in any case.
         unsafe nghttp2_option_set_max_continuations(options, 64)
-        // The gateway's own fields can be added to the largest head that an upstream may send.
+        // An upstream's head has at most 64 KiB, so there is room for the fields that the gateway adds.
         unsafe nghttp2_option_set_max_send_header_block_length(options, 256 << 10)
         // Frames of unknown types (RFC 9113 section 4.1) are ignored. nghttp2 reports only those of types named here, and
         // the connection counts them.

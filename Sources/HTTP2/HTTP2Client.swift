@@ -4,7 +4,7 @@ import CNghttp2
 /// request.
 @safe
 package final class HTTP2Client: HTTP2Connection {
-    /// The most streams at once, whatever the server allows.
+    /// The most streams at once, even if the server allows more. Becomes smaller when the server refuses a stream.
     private var mostStreams = 512
     private let scheme: StaticString
     /// The head that is being received.
@@ -56,7 +56,7 @@ package final class HTTP2Client: HTTP2Connection {
         haveOutput()
     }
 
-    /// Notes that the server has refused a stream, so it allows fewer than it has announced.
+    /// Notes that the server has refused a stream. From now on fewer streams are open at once than at present.
     package func noteRefusal() { mostStreams = max(1, streams.count - 1) }
 
     /// Sends a PING frame, which the server answers at once (RFC 9113 section 6.7).

@@ -1,18 +1,19 @@
 /// One thing that has happened on a connection. Events that the peer's bytes cause come in the order of the bytes.
 package enum HTTP2Event {
-    /// A request has begun, or a response or an interim one. The head is this range of `HTTP2Memory.heads`, in the form of
-    /// HTTP/1.1.
+    /// The head of a request, a response or an interim response has arrived: this range of `HTTP2Memory.heads`, in the
+    /// form of HTTP/1.1.
     case head(HTTP2Stream, Range<Int>)
-    /// A request or a response has begun whose head exceeds the limits.
+    /// The head of a request or a response exceeds the limits.
     case oversizedHead(HTTP2Stream)
     /// A part of the peer's body: this range of the bytes given to `receive`.
     case body(HTTP2Stream, Range<Int>)
-    /// Trailers follow the peer's body: this range of `HTTP2Memory.heads`, as field lines and an empty line. Those that
-    /// concern framing or routing are not left out.
+    /// Trailers follow the peer's body: this range of `HTTP2Memory.heads`, as field lines and an empty line. They
+    /// are not filtered, so the caller must leave out fields for framing or routing (RFC 9110 section 6.5.1).
     case trailers(HTTP2Stream, Range<Int>)
     /// The peer's message is complete.
     case end(HTTP2Stream)
-    /// No more bytes of the body that is sent wait. The body is not complete yet.
+    /// All bytes written so far for a body that the gateway sends are on their way. The body is not complete yet, so
+    /// the caller can write more.
     case taken(HTTP2Stream)
     /// The stream no longer exists. Each stream ends like this. If both messages are complete, the code is `noError`.
     case closed(HTTP2Stream, HTTP2Code)
@@ -20,7 +21,7 @@ package enum HTTP2Event {
 
 /// Why a connection must end.
 package enum HTTP2Failure: Equatable, Sendable {
-    /// The client has sent more frames of this kind than `HTTP2Limits` allows.
+    /// The peer has sent more frames of this kind than `HTTP2Limits` allows.
     case flood(Flood)
     /// The bytes are not HTTP/2, or break a rule that concerns the whole connection.
     case malformed
@@ -31,8 +32,8 @@ package enum HTTP2Failure: Equatable, Sendable {
     }
 }
 
-/// The memory of all HTTP/2 connections of one thread. Only one thread uses it, and no call that changes a property in place uses
-/// that property again, so the checks for this are off.
+/// Memory that HTTP/2 connections of one thread share. Only this thread uses it, and no call that changes a property in
+/// place uses that property again. So Swift's checks for such uses are off.
 package final class HTTP2Memory {
     /// What the last call of `receive` or `fill` has reported.
     @safe @exclusivity(unchecked) package internal(set) var events: [HTTP2Event] = []
@@ -45,15 +46,15 @@ package final class HTTP2Memory {
     @safe @exclusivity(unchecked) package internal(set) var output: [UInt8] = []
     /// How many streams the peers have reset, and how many the gateway, since the last call of `takeResets`.
     @safe @exclusivity(unchecked) var resets: (received: UInt64, sent: UInt64) = (0, 0)
-    /// A message's fields for nghttp2, while they are passed.
+    /// The fields of the message that is being passed to nghttp2.
     @safe @exclusivity(unchecked) var fields = MessageFields()
     let sessions = SessionMemory()
-    /// The memory of a head that is complete, for the next head.
+    /// The memory of the last head, kept for the next one.
     @safe @exclusivity(unchecked) var spare: RequestText?
 
     package init() {}
 
-    /// Forgets what the last call has left, which may concern another connection.
+    /// Forgets the events and bytes of the last call, which may belong to another connection.
     func begin() {
         assert(!isHandlingEvents, "the events of the last call are still being handled")
         events.removeAll(keepingCapacity: true)
@@ -61,8 +62,8 @@ package final class HTTP2Memory {
         output.removeAll(keepingCapacity: true)
     }
 
-    /// Calls `handle` with each event. It must not call `receive` or `fill` of any connection with this memory, which would
-    /// lose the events that follow. Debug builds check that.
+    /// Calls `handle` with each event. `handle` must not call `receive` or `fill` of any connection with this memory,
+    /// since these calls discard the events that follow. Debug builds check that.
     package func handleEvents(_ handle: (HTTP2Event) -> Void) {
         assert(!isHandlingEvents, "the events are being handled already")
         isHandlingEvents = true

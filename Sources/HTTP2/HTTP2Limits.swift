@@ -1,7 +1,8 @@
-/// What a connection's peer may do. The gateway takes those for clients from `gateway.limits.http2` (`WorkerSettings`), and
-/// those for upstreams from `ofUpstreams`.
+/// What a connection's peer may do. The limits for clients come from `gateway.limits` (`WorkerSettings`), and those for
+/// upstreams are `ofUpstreams`.
 package struct HTTP2Limits: Sendable {
-    /// The largest number of streams at once.
+    /// The largest number of streams that a client may have open at once. `HTTP2Client.streamLimit` bounds the streams
+    /// to an upstream.
     package var streams = 128
     /// How many bytes of a stream's body the peer may send before the gateway has passed them on. 65,535 at least.
     package var streamWindow = 65_536
@@ -20,7 +21,7 @@ package struct HTTP2Limits: Sendable {
 
     package init() {}
 
-    /// The limits for upstreams, which the operator has chosen.
+    /// The limits for upstreams. Some are larger than the initial values, since the operator chooses the upstreams.
     package static let ofUpstreams = {
         var limits = HTTP2Limits()
         limits.connectionWindow = 4 << 20

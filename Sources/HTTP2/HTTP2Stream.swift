@@ -7,7 +7,6 @@ package final class HTTP2Stream {
     /// A number by which the caller knows the stream.
     package var owner = UInt64.max
     private weak var connection: HTTP2Connection?
-    /// Whether the request's method is HEAD.
     private(set) var isHEAD: Bool
     /// Whether the request is an extended CONNECT (RFC 8441). The final head with status 101 then becomes one with status
     /// 200, and what follows belongs to the other protocol.
@@ -55,8 +54,9 @@ package final class HTTP2Stream {
         (connection as? HTTP2Client)?.begin(self, head, hasBody: hasBody)
     }
 
-    /// Sends heads of responses, and after the final one bytes of its body; or bytes of a request's body. A head comes in one
-    /// piece. Does nothing if the stream has ended.
+    /// Sends a part of the gateway's message. To a client, these are heads of responses, each in one piece, and after
+    /// the final head bytes of its body. To an upstream, these are bytes of the request's body, since `begin` sends the
+    /// head. Does nothing if the stream has ended.
     package func write(_ bytes: Span<UInt8>) {
         guard isOpen, let connection else { return }
         var offset = 0
@@ -95,7 +95,7 @@ package final class HTTP2Stream {
     /// Removes the stream from its connection's list. Each stream must be released, after it was closed or reset.
     package func release() { connection?.remove(self) }
 
-    /// Lets the client send more of its request's body. Called when the caller has taken bytes that were received.
+    /// Lets the peer send more of its body. Called when the caller has taken `count` bytes that were received.
     package func consume(_ count: Int) { connection?.consume(count, of: id) }
 
     /// How many bytes of the body were sent since the last call.

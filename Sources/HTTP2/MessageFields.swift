@@ -1,7 +1,8 @@
 import CNghttp2
 import HTTP1
 
-/// The fields of a message for nghttp2, made of a head in the form of HTTP/1.1, as the gateway writes heads itself.
+/// The fields of a message in the form that nghttp2 takes. They are read from a head in the form of HTTP/1.1. The
+/// gateway has written this head itself, so its syntax is not checked.
 @safe
 struct MessageFields {
     private var names: [UInt8] = []

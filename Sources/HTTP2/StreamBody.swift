@@ -1,8 +1,8 @@
-/// The part of a response's body that waits until the client can take it.
+/// The part of a message's body that waits until the peer can take it.
 struct StreamBody {
     private var bytes: [UInt8] = []
     private var start = 0
-    /// Whether no bytes follow.
+    /// Whether no more bytes will be appended.
     var isEnding = false
     /// How many bytes were moved in total.
     private(set) var moved: Int64 = 0

@@ -1,12 +1,12 @@
-/// The identifiers that a client has used for its streams. nghttp2 ignores HEADERS frames for streams that no longer exist, but
-/// most of them are errors of the connection (RFC 9113 sections 5.1 and 5.1.1).
+/// The identifiers that a client has used for its streams. nghttp2 ignores HEADERS frames for streams that no longer
+/// exist, but most such frames must end the connection with an error (RFC 9113 sections 5.1 and 5.1.1).
 struct StreamIDs {
     private static let most = 32
 
     private var last: Int32 = 0
-    /// The latest ranges that the client has left out.
+    /// The latest ranges of identifiers that the client has skipped. The client must not use them later.
     private var leftOut: [ClosedRange<Int32>] = []
-    /// The streams that the gateway has reset last. The client may have sent frames before it knew.
+    /// The streams that the gateway has reset last. The client may have sent frames before it learned of the reset.
     private var reset: [Int32] = []
 
     /// Notes that the gateway has reset a stream.
