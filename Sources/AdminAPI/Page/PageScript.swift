@@ -2,13 +2,14 @@
 enum PageScript {
     static let text = """
         'use strict';
-        // Asks before what can't be undone.
+        // Asks for confirmation before a form is sent whose change can't be undone.
         for (const form of document.querySelectorAll('form[data-question]')) {
           form.addEventListener('submit', event => {
             if (!confirm(form.dataset.question)) event.preventDefault();
           });
         }
-        // A file that is chosen or dropped on a field becomes its text. A file with a key and a chain fills both fields.
+        // Puts the private key and the certificates of a chosen or dropped file into their fields, whichever field the
+        // file was dropped on.
         const areas = document.querySelectorAll('textarea[data-file]');
         const fill = (text, area) => {
           const key = text.match(/-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*?-----END [A-Z ]*PRIVATE KEY-----/);
@@ -22,8 +23,9 @@ enum PageScript {
           area.setCustomValidity('This file has neither a certificate nor a private key in PEM or DER.');
           area.reportValidity();
         };
-        // The label of DER by its first bytes: a certificate begins with a sequence, PKCS #8 with 0 and a sequence, keys of
-        // RSA with 0 and a number, those of EC with 1. Other files are texts.
+        // The label that PEM uses for the content of a file in DER; null for any other file, which is read as a text.
+        // Certificates and keys in DER are sequences. The first elements tell which: another sequence in a certificate,
+        // 0 and a sequence in a key of PKCS #8, 0 and a number in an RSA key, and 1 in an EC key.
         const label = bytes => {
           if (bytes[0] !== 0x30) return null;
           const start = bytes[1] < 0x80 ? 2 : 2 + (bytes[1] & 0x7f);
@@ -44,7 +46,7 @@ enum PageScript {
           }
           fill(text, area);
         };
-        // Says what is wrong before anything is sent.
+        // Tells the user that a field does not have the expected key or certificate, before the form is sent.
         const check = area => {
           const wanted = area.name === 'key_pem' ? /-----BEGIN [A-Z ]*PRIVATE KEY-----/ : /-----BEGIN CERTIFICATE-----/;
           const text = area.value.trim();
@@ -72,7 +74,8 @@ enum PageScript {
             read(event.dataTransfer.files, area);
           });
         }
-        // Shows what has changed: asks for the page again when something happens, and takes its live parts over.
+        // Keeps the page up to date: after each event, fetches the page again, and replaces the elements with data-live
+        // that have changed.
         let last = document.body.dataset.event, stream, timer;
         const refresh = async () => {
           const answer = await fetch(location.href);
@@ -86,7 +89,7 @@ enum PageScript {
             if (focused) next.querySelector(`a[href="${focused}"]`)?.focus();
           }
         };
-        // Browsers open few connections to a server, so a page in the background has none.
+        // Browsers open only few connections to one server, so a page in the background has no stream of events.
         const follow = () => {
           stream?.close();
           if (!last || document.visibilityState === 'hidden') return;
