@@ -2,10 +2,10 @@ import HTTP1
 import HTTP2
 import PKI
 
-/// Connections of HTTP/2 to upstreams. Each stream is an upstream connection of its own, which carries one exchange, so the
-/// code for connections of HTTP/1.1 sends its request and passes its response on.
+/// Connections of HTTP/2 to upstreams. Each stream is an `UpstreamConnection` of its own, which carries one exchange.
+/// So the code for connections of HTTP/1.1 sends requests and passes responses on here too.
 extension Worker {
-    /// After this time without bytes, a connection without streams is sent a PING, in milliseconds.
+    /// If a connection without streams receives nothing for this time, in milliseconds, the gateway sends a PING.
     private static let quietMilliseconds: Int64 = 30_000
     /// How long the upstream may take to answer a PING, in milliseconds.
     private static let pingMilliseconds: Int64 = 5_000
@@ -39,8 +39,8 @@ extension Worker {
         return true
     }
 
-    /// Called when a connection is ready for frames. Requests wait until the upstream's settings have arrived, since it could
-    /// refuse some otherwise.
+    /// Called when a connection is ready for frames. Requests wait until the upstream's settings have arrived. Before
+    /// that, the gateway does not know how many streams the upstream accepts.
     ///
     /// - Parameter received: What has arrived behind the TLS handshake. The bytes are in `memory.plain`.
     func beginMultiplexing(upstream id: SlotID, after received: Transport.Received = .nothing) {
@@ -59,8 +59,8 @@ extension Worker {
         }
     }
 
-    /// Called when the upstream's settings have arrived. The requests that have waited are sent, but for those that the
-    /// upstream does not take at the same time, which get another connection.
+    /// Called when the upstream's settings have arrived. The requests that have waited are sent. If there are more of
+    /// them than the upstream accepts at once, the other requests get another connection.
     private func beginStreams(of id: SlotID) {
         guard let http2 = upstreams[id].http2 else { return }
         (upstreams[id].isReady, upstreams[id].idleSince) = (true, clock.milliseconds)
@@ -133,7 +133,8 @@ extension Worker {
         setDeadline(upstream: id, inMilliseconds: max(1, next - clock.milliseconds))
     }
 
-    /// Called when the deadline of a connection is over: nothing has arrived for some time, or it has had no stream for long.
+    /// Called when the deadline of a connection is over. Either the upstream has sent no settings or no answer to a
+    /// PING in time, or the connection has had no stream for long, or a PING is due.
     func carrierTimedOut(_ id: SlotID) {
         guard upstreams[id].isReady else {
             return upstreamBroke(id, "it sent no settings of HTTP/2", .timeout, timedOut: true)
