@@ -130,8 +130,8 @@ extension Worker {
                 metrics.add(isResumed ? .upstreamHandshakesResumed : .upstreamHandshakesFull, 1)
                 if let group = upstreams[id].transport.tls?.group { tables.pools[upstreams[id].pool].group = group }
                 // Session tickets may have arrived. A response can't have arrived, since no request was sent. So if
-                // there are any other bytes, the connection is not used.
-                // A server of HTTP/2 may send its settings at once.
+                // there are any other bytes, the connection is not used, unless it speaks HTTP/2: its server may send
+                // settings at once.
                 let received = upstreams[id].transport.decrypt(memory, second: clock.seconds)
                 if upstreams[id].http2 != nil { return beginMultiplexing(upstream: id, after: received) }
                 guard case .bytes = received, memory.plain.count == 0 else { return hearSomething(id) }
@@ -269,8 +269,8 @@ extension Worker {
     func park(_ id: SlotID) {
         if upstreams[id].isStream { return close(upstream: id) }
         let pool = upstreams[id].pool
-        // A doubtful connection is closed. If it had unread bytes, for example, the next request could get a wrong
-        // response.
+        // A connection is closed if the next request on it could get a wrong response, for example because of unread
+        // bytes.
         guard upstreams[id].inbox.isEmpty, upstreams[id].transport.isFlushed, !upstreams[id].isOutdated,
             !upstreams[id].isDoubtful, !tables.pools[pool].isRetired, !isDraining,
             tables.pools[pool].habits.mayKeep(after: upstreams[id].bodiless)
