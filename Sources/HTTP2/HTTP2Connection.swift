@@ -16,14 +16,15 @@ package class HTTP2Connection {
     package private(set) var streams: [HTTP2Stream] = []
     /// Whether `owner` is in the list of those that have something to send.
     private var isOutgoing = false
-    /// The code with which a connection ends that nghttp2 can't continue.
+    /// The code of the GOAWAY that the connection must still send, if nghttp2 can't continue and so can't send it.
     private var lastWords: HTTP2Code?
     private var hasSentError = false
     /// The code of a connection error that nghttp2 does not see.
     var brokenRule: HTTP2Code?
     /// Whether a head or trailers have begun to arrive and are not complete.
     package private(set) var isInHead = false
-    /// Whether the peer's settings have arrived, or its reply to the gateway's. A peer sends its settings first.
+    /// Whether a SETTINGS frame has arrived. The first one has the peer's settings, since a peer must send them before
+    /// anything else (RFC 9113 section 3.4).
     package private(set) var knowsPeer = false
     /// Whether the fields that arrive belong to a head, not to trailers.
     private var readsHead = false
@@ -37,7 +38,7 @@ package class HTTP2Connection {
     /// The bytes that are being received.
     private var input: UnsafePointer<UInt8>?
     private var controlFrames: FrameBudget
-    /// How many WINDOW_UPDATE frames the data sent so far explains.
+    /// How many more WINDOW_UPDATE frames cost nothing of the budget, since they may answer data that was sent.
     private var explainedUpdates = 0
     var flood: HTTP2Failure.Flood?
 
@@ -78,8 +79,8 @@ package class HTTP2Connection {
     /// Processes bytes from the peer. All of them are read.
     ///
     /// - Parameter now: Milliseconds of the monotonic clock.
-    /// - Returns: Why the connection must end; nil if it continues. What it has to send must still be sent, and no
-    ///   further bytes may be given to this function.
+    /// - Returns: Why the connection must end; nil if it continues. If it must end, the caller still sends what `fill`
+    ///   writes, and gives no further bytes to this function.
     package func receive(_ bytes: Span<UInt8>, now: Int64) -> HTTP2Failure? {
         memory.begin()
         refillBudgets(at: now)
@@ -122,9 +123,9 @@ package class HTTP2Connection {
 
     // MARK: Sending
 
-    /// Writes at least `count` bytes into `HTTP2Memory.output`, or all that can be sent now. More may follow after the
-    /// next call, which the connection does not announce again. What was in `output` before is lost: it could belong to
-    /// another connection.
+    /// Writes at least `count` bytes into `HTTP2Memory.output`, or all that can be sent now. If the call has written
+    /// `count` bytes, the connection may have more. It does not put its owner into `outgoing` again for these, so the
+    /// caller calls `fill` again. The former content of `output`, perhaps of another connection, is lost.
     ///
     /// - Returns: Why the connection must end; nil if it continues.
     package func fill(atLeast count: Int) -> HTTP2Failure? {
@@ -169,7 +170,7 @@ package class HTTP2Connection {
         memory.outgoing.append(owner)
     }
 
-    /// Called when bytes of a stream's body, or its end, have become known.
+    /// Called when there are more bytes of a stream's body to send, or when the body has ended.
     func resume(_ stream: Int32) {
         _ = unsafe nghttp2_session_resume_data(session, stream)
         haveOutput()
@@ -180,7 +181,7 @@ package class HTTP2Connection {
         haveOutput()
     }
 
-    /// Lets the peer send more of a stream's body, and of other bodies.
+    /// Opens the windows of the stream and of the connection again by `count` bytes, so the peer can send more.
     func consume(_ count: Int, of stream: Int32) {
         _ = unsafe nghttp2_session_consume(session, stream, count)
         haveOutput()
@@ -233,7 +234,7 @@ package class HTTP2Connection {
     /// Called when a stream must end because of what the peer has sent.
     func countFault() {}
 
-    /// Sends the head of a response that was read last.
+    /// Sends the head of a response. `HTTP2Memory.fields` has read its fields just now.
     func submit(_ head: MessageFields.ResponseHead, on stream: HTTP2Stream, hasBody: Bool) {}
 
     /// Called when the last frame of a message was written.
@@ -303,7 +304,7 @@ package class HTTP2Connection {
         isInHead = false
         if type == NGHTTP2_SETTINGS.rawValue { knowsPeer = true }
         if type == NGHTTP2_HEADERS.rawValue, readsHead { return endHead(of: header.stream_id, isEnd: isEnd) }
-        // Frames of padding alone are as empty as others.
+        // A DATA frame that has only padding counts as an empty one.
         if type == NGHTTP2_DATA.rawValue, header.length > 0, bytesOfFrame == 0, !isEnd { spendControlFrame() }
         guard isEnd, type == NGHTTP2_DATA.rawValue || type == NGHTTP2_HEADERS.rawValue,
             let stream = stream(header.stream_id)
@@ -339,7 +340,7 @@ package class HTTP2Connection {
     @unsafe
     func received(_ data: UnsafePointer<UInt8>, _ count: Int, on id: Int32) {
         bytesOfFrame += count
-        // The stream may be released already, and its reset not sent yet.
+        // Data can still arrive on a released stream while its reset is not sent yet.
         guard let input = unsafe input, let stream = stream(id) else { return consume(count, of: id) }
         let start = unsafe data - input
         memory.events.append(.body(stream, start..<start + count))
