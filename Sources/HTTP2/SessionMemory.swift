@@ -3,9 +3,9 @@ import Glibc
 
 /// The memory of nghttp2's sessions of servers that belong to one thread.
 ///
-/// Each session has one block for the frame that it writes, by far its largest. The block holds nothing that matters once
-/// `nghttp2_session_mem_send` has returned the frame and the caller has copied it, so all sessions share one block. Sessions of
-/// clients can't: from the start, their block holds the connection preface (RFC 9113 section 3.4) until it is sent.
+/// Each session needs a block for the frame that it writes, which is by far its largest block. Its content is no longer
+/// needed once `nghttp2_session_mem_send` has returned the frame and the caller has copied it. So all these sessions
+/// share one block. Sessions of clients can't: at first, their block holds the connection preface (RFC 9113 section 3.4).
 @safe
 final class SessionMemory {
     /// The size of the block: a frame's header, the length of its padding, and the largest payload. If another version of
@@ -13,12 +13,14 @@ final class SessionMemory {
     private static let frameBytes = 9 + 1 + (16 << 10)
 
     private let frame = UnsafeMutableRawPointer.allocate(byteCount: frameBytes, alignment: 16)
-    /// Whether the next block of that size is the first one of a session. Larger heads take more, which stay the session's own.
+    /// Whether a session is being made that has not yet asked for its block of `frameBytes`. Only the first such block
+    /// is the shared one. If a session needs a larger block for a long head, it gets one of its own (`reallocate`).
     private var awaitsFrame = false
 
     deinit { unsafe frame.deallocate() }
 
-    /// Calls `make`, which must make one session of a server with the functions that it is given. They remain valid as long as this object.
+    /// Calls `make`, which must make one session of a server with the given functions. The session may use them as long
+    /// as this object exists.
     @unsafe
     func making(_ make: (UnsafeMutablePointer<nghttp2_mem>) -> Int32) -> Int32 {
         awaitsFrame = true
