@@ -97,7 +97,9 @@ struct ClientTests {
     @Test("A connection that has sent nothing yet is not harmed by what another one of the same thread sends")
     func waitingPreface() throws {
         let memory = HTTP2Memory()
-        let clients = (1...2).compactMap { HTTP2Client(owner: $0, memory: memory, scheme: "https", limits: .ofUpstreams) }
+        let clients = (1...2).compactMap {
+            HTTP2Client(owner: $0, memory: memory, scheme: "https", limits: .ofUpstreams)
+        }
         let server = try #require(HTTP2Server(owner: 3, memory: memory, scheme: "https", limits: HTTP2Limits()))
         server.terminate(.noError)
         #expect(server.fill(atLeast: .max) == nil)
