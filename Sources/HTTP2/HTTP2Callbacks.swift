@@ -53,8 +53,8 @@ struct HTTP2Callbacks: @unchecked Sendable {
         // If a CONTINUATION frame's header arrives in parts, nghttp2 counts each part as a frame. So its usual limit is
         // too low for honest clients. `HTTP2Limits.headBytes` bounds the fields in any case.
         unsafe nghttp2_option_set_max_continuations(options, 64)
-        // An upstream's head has at most 64 KiB, so there is room for the fields that the gateway adds.
-        unsafe nghttp2_option_set_max_send_header_block_length(options, 256 << 10)
+        // A client's head has at most 1 MiB, and its target may become three times as long. Upstreams' heads are smaller.
+        unsafe nghttp2_option_set_max_send_header_block_length(options, 4 << 20)
         // Frames of unknown types (RFC 9113 section 4.1) are ignored. nghttp2 reports only those of types named here, and
         // the connection counts them.
         let priorityUpdate = UInt8(NGHTTP2_PRIORITY_UPDATE.rawValue)

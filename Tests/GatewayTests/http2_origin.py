@@ -8,6 +8,7 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
+import h2.frame_buffer
 import h2.settings
 
 from gateway import PATIENCE, eventually, stop_listening
@@ -63,6 +64,9 @@ class Link:
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(
             client_side=False, validate_inbound_headers=False, validate_outbound_headers=False,
             normalize_outbound_headers=False))
+        # The library's own limit is 64 KiB in fewer than 64 frames.
+        h2.frame_buffer.CONTINUATION_BACKLOG = 256
+        self.h2.decoder.max_header_list_size = 4 << 20
         self.error, self.is_over = None, False
 
     @contextlib.contextmanager
