@@ -77,6 +77,16 @@ def test_the_upstreams_own_name_and_the_hosts_header_rules_count(gateway, origin
     assert origin.last["x-added"] == "1" and origin.last["x-secret"] is None
 
 
+def test_the_largest_head_passes(run, upstream):
+    gateway = run([{"domain": "app.test", "upstreams": [upstream.url]}],
+                  gateway={"limits": {"header_bytes": "1MiB", "header_fields": 1000}})
+    # Each of the target's bytes is passed on as three.
+    target, fields = "/" + "|" * 340_000, [f"X-Long: {'x' * 8000}"] * 80
+    assert ask(gateway, [target, *fields]).status == 200
+    assert upstream.last[":path"] == "/" + "%7C" * 340_000
+    assert [value for name, value in upstream.last.fields if name == "x-long"] == ["x" * 8000] * 80
+
+
 @pytest.mark.parametrize("size", [0, 1, 70_000, 3 * MIB])
 @pytest.mark.parametrize("is_chunked", [False, True])
 def test_bodies_pass_in_both_directions(gateway, origin, size, is_chunked):
@@ -439,3 +449,14 @@ def test_health_checks_go_by_http2(run, upstream):
     statuses["/"] = 200
     gateway.await_log(f"{upstream.url} is well again")
     assert upstream.calls[0]["user-agent"] == "aegis-health-check"
+
+
+@pytest.mark.parametrize("answer, reason", [
+    (lambda call: call.respond(204), "it answered 204"),
+    (lambda call: call.respond(200, body=b"\0\0\0\0\2\x08\1"), "it answered the call with no status"),
+    (lambda call: call.respond(200, ("grpc-status", "0")), "its service is not serving")])
+def test_only_a_whole_answer_to_a_call_says_that_a_service_is_well(run, upstream, answer, reason):
+    upstream.answer = answer
+    gateway = run([{"domain": "app.test", "upstreams": [upstream.url],
+                    "health_check": {"grpc_service": "shop", "interval": "1s"}}])
+    gateway.await_log(f"{upstream.url} is not well: {reason}")

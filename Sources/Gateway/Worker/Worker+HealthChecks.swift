@@ -34,7 +34,7 @@ extension Worker {
     }
 
     /// Called for the head of the answer, which is in `responseHead`. A status from 200 to 399 means that the upstream
-    /// is healthy. If the check is a call of gRPC, status 200 is not enough: the call's status and the body decide.
+    /// is healthy. If the check is a call of gRPC, it must be 200, and the call's status and the body decide.
     func healthCheckAnswered(_ exchange: SlotID, _ head: Bytes) {
         let status = responseHead.status
         if exchanges[exchange].isGRPC, status == 200 {
@@ -42,7 +42,8 @@ extension Worker {
             exchanges[exchange].hasResponseHead = true
             return exchanges[exchange].request.clear()
         }
-        healthCheckEnded(exchange, isHealthy: 200...399 ~= status, "it answered \(status)")
+        let isHealthy = !exchanges[exchange].isGRPC && 200...399 ~= status
+        healthCheckEnded(exchange, isHealthy: isHealthy, "it answered \(status)")
     }
 
     /// The largest body of an answer to a call of gRPC, in bytes.
