@@ -57,6 +57,9 @@ class Load:
         self._stopping = threading.Event()
         jobs = [(self._keep, n % 2 == 0) for n in range(kept)] + [(self._renew, n % 2 == 0) for n in range(new)]
         jobs += [(self._talk, n % 2 == 0) for n in range(sockets)]
+        self._begin(jobs)
+
+    def _begin(self, jobs):
         self._threads = [threading.Thread(target=self._run, args=job, daemon=True) for job in jobs]
 
     def __enter__(self):
@@ -73,11 +76,11 @@ class Load:
             assert self.requests > 100 and self.messages > 20
             assert not any(thread.is_alive() for thread in self._threads)
 
-    def _run(self, job, is_tls):
+    def _run(self, job, argument):
         try:
-            job(is_tls)
+            job(argument)
         except Exception as fault:  # any error means that something was lost
-            self.faults.append(f"{time.strftime('%H:%M:%S')} {job.__name__} tls={is_tls}: {fault!r}")
+            self.faults.append(f"{time.strftime('%H:%M:%S')} {job.__name__} {argument}: {fault!r}")
 
     def _connect(self, is_tls):
         port = self.gateway.https if is_tls else self.gateway.http
