@@ -11,6 +11,7 @@ import pytest
 from client import BrokenTransfer, Client, tls_context
 from clocks import needs_faketime
 from gateway import PATIENCE, eventually, settled
+from http2_client import Http2Client
 from http2_origin import HTTP2Origin
 from process import held, memory_bytes
 from tls_server import make_certificate
@@ -143,6 +144,27 @@ def test_many_requests_share_a_connection(gateway, origin):
             call.respond(body=call[":path"].encode())
         assert [answer.result().body for answer in answers] == [b"/%d" % number for number in range(60)]
     assert len({call.link for call in origin.calls}) == 1
+
+
+def test_metrics_tell_how_many_connections_and_streams_are_open(run):
+    def are_open():
+        return tuple(int(gateway.metric(f"aegis_http2_{kind}_open")) for kind in
+                     ("connections", "streams", "upstream_connections"))
+
+    upstream = HTTP2Origin()
+    gateway = run([{"domain": "app.test", "upstreams": [upstream.url]}])
+    upstream.answer = lambda call: None
+    with Http2Client(gateway.https) as client:
+        for _ in range(3):
+            client.begin()
+        upstream.await_calls(3)
+        assert are_open() == (1, 3, len(upstream.links))
+        client.reset(1)
+        eventually("the end of a stream", lambda: are_open() == (1, 2, len(upstream.links)))
+        upstream.stop()
+        assert client.answer(3).status == 502
+        eventually("the end of all streams", lambda: are_open() == (1, 0, 0))
+    eventually("the end of the connection", lambda: are_open() == (0, 0, 0))
 
 
 def test_an_upstreams_limit_of_streams_is_kept(run):

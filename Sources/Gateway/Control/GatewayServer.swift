@@ -399,12 +399,7 @@ package final class GatewayServer {
 
     /// Logs how many connections are cut off at the end of a drain.
     private func tellOfCut() {
-        let open = workers.reduce(UInt64(0)) { count, worker in
-            let (accepted, closed) = (
-                worker.metrics.value(.connectionsAccepted), worker.metrics.value(.connectionsClosed)
-            )
-            return count + (accepted > closed ? accepted - closed : 0)
-        }
+        let open = workers.reduce(0) { $0 + $1.metrics.openConnections }
         if open > 0 { log.warning("the time to drain is over: \(open) connections are cut off") }
     }
 

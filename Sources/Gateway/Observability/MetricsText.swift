@@ -41,6 +41,8 @@ struct MetricsText {
     private mutating func writeHTTP2() {
         counter("aegis_http2_connections_total", "Connections of clients that speak HTTP/2", .http2Connections)
         counter("aegis_http2_requests_total", "Requests over HTTP/2", .http2Requests)
+        gauge("aegis_http2_connections_open", "Connections of HTTP/2 now", .http2Connections, .http2ConnectionsClosed)
+        gauge("aegis_http2_streams_open", "Streams of HTTP/2 now", .http2Requests, .http2StreamsClosed)
         header("aegis_http2_streams_reset_total", "Streams of HTTP/2 that ended early, by who ended them", "counter")
         sample("aegis_http2_streams_reset_total", [("by", "client")], sum(.http2ResetsByClient))
         sample("aegis_http2_streams_reset_total", [("by", "gateway")], sum(.http2ResetsByGateway))
@@ -88,8 +90,7 @@ struct MetricsText {
         counter("aegis_connections_refused_total", "Connections beyond the limit", .connectionsRefused)
         counter("aegis_connections_evicted_total", "Connections closed to make room for others", .connectionsEvicted)
         gauge("aegis_connections_limit", "Connections of clients at most", "\(status.connectionLimit)")
-        let open = workers.reduce(0) { $0 + $1.openConnections }
-        gauge("aegis_connections_open", "Connections of clients now", "\(open)")
+        gauge("aegis_connections_open", "Connections of clients now", .connectionsAccepted, .connectionsClosed)
         counter("aegis_client_timeouts_total", "Clients that were too slow", .clientTimeouts)
         counter("aegis_client_aborts_total", "Exchanges broken off with the client's connection", .clientAborts)
         counter("aegis_tunnels_total", "Connections upgraded to another protocol", .tunnelsOpened)
@@ -162,6 +163,9 @@ struct MetricsText {
         counter(
             "aegis_http2_upstream_connections_total", "Connections to upstreams that speak HTTP/2",
             .http2UpstreamConnections)
+        gauge(
+            "aegis_http2_upstream_connections_open", "Connections to upstreams that speak HTTP/2 now",
+            .http2UpstreamConnections, .http2UpstreamConnectionsClosed)
         counter(
             "aegis_http2_upstream_requests_total", "Requests that upstreams got over HTTP/2", .http2UpstreamRequests)
         header(
@@ -328,6 +332,12 @@ struct MetricsText {
     private mutating func gauge(_ name: String, _ help: String, _ value: String) {
         header(name, help, "gauge")
         text += "\(name) \(value)\n"
+    }
+
+    private mutating func gauge(
+        _ name: String, _ help: String, _ begun: WorkerMetrics.Counter, _ ended: WorkerMetrics.Counter
+    ) {
+        gauge(name, help, "\(workers.reduce(0) { $0 + $1.open(begun, ended) })")
     }
 
     private mutating func histogram(_ name: String, _ help: String, _ histogram: WorkerMetrics.Histogram) {

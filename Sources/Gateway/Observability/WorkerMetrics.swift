@@ -11,9 +11,11 @@ final class WorkerMetrics: Sendable {
         case handshakesWithoutCertificate, handshakesPlain, handshakesAlerted, handshakesOfOtherVersions
         case handshakesWithoutAlgorithms, handshakesMalformed, handshakesWithoutTrust, handshakesOfRefusedClients
         case clientsFlooding, clientsAlerting, clientsMalformed, upstreamsFlooding, upstreamsAlerting, upstreamsGarbled
-        case http2Connections, http2Requests, http2ResetsByClient, http2ResetsByGateway
+        case http2Connections, http2ConnectionsClosed, http2Requests, http2StreamsClosed
+        case http2ResetsByClient, http2ResetsByGateway
         case http2FloodsOfResets, http2FloodsOfFrames, http2Malformed, http2WithoutMemory
-        case http2UpstreamConnections, http2UpstreamRequests, http2ResetsByUpstream, http2ResetsOfUpstream
+        case http2UpstreamConnections, http2UpstreamConnectionsClosed, http2UpstreamRequests
+        case http2ResetsByUpstream, http2ResetsOfUpstream
         /// Calls of gRPC, by their status.
         case calls0, calls1, calls2, calls3, calls4, calls5, calls6, calls7, calls8, calls9, calls10, calls11, calls12
         case calls13, calls14, calls15, calls16
@@ -77,11 +79,14 @@ final class WorkerMetrics: Sendable {
 
     func value(_ counter: Counter) -> UInt64 { unsafe places[counter.rawValue].load(ordering: .relaxed) }
 
-    var openConnections: Int {
-        // `closed` is read before `accepted`. In the other order, a connection that begins and ends between the two
-        // reads would make the result too low.
-        let closed = value(.connectionsClosed)
-        return max(0, Int(value(.connectionsAccepted)) - Int(closed))
+    var openConnections: Int { open(.connectionsAccepted, .connectionsClosed) }
+
+    /// How many of the things that `begun` has counted were not counted by `ended` yet.
+    func open(_ begun: Counter, _ ended: Counter) -> Int {
+        // `ended` is read first. In the other order, a thing that begins and ends between the two reads would make the
+        // result too low.
+        let ended = value(ended)
+        return max(0, Int(value(begun)) - Int(ended))
     }
 
     /// The count of each bucket does not include lower buckets. The sum is in nanoseconds.

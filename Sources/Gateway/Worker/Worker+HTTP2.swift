@@ -122,6 +122,7 @@ extension Worker {
         client.transport.stream?.consume(client.inbox.count)
         client.transport.stream?.reset(client.phase == .closing ? .cancel : .internalError)
         client.transport.stream?.release()
+        metrics.add(.http2StreamsClosed, 1)
         let connection = client.carrier
         clients[connection].streams -= 1
         guard clients[connection].streams == 0, clients[connection].phase == .multiplexed else { return }
@@ -135,6 +136,7 @@ extension Worker {
             if let client = client(of: stream) { abort(client) }
         }
         clients[id].http2 = nil
+        metrics.add(.http2ConnectionsClosed, 1)
     }
 
     // MARK: Sending

@@ -93,6 +93,7 @@ extension Worker {
     func forget(carrier id: SlotID) {
         removeFromPool(id)
         upstreams[id].http2 = nil
+        if upstreams[id].phase == .multiplexed { metrics.add(.http2UpstreamConnectionsClosed, 1) }
     }
 
     private func removeFromPool(_ id: SlotID) {
