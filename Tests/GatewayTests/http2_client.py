@@ -281,6 +281,11 @@ class Http2Client:
         """Ends the connection by a reset."""
         _break_off(self.socket)
 
+    def forget(self):
+        """Forgets all answers and events so far."""
+        self.answers.clear()
+        self.events.clear()
+
     # Requests.
 
     def begin(self, path="/", *fields, host="app.test", method=None, body=b"", ends=True, reads=True):

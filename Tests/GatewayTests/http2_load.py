@@ -44,6 +44,7 @@ class Http2Load(Load):
             with Http2Client(self.gateway.https, host) as client:
                 while not client.goaways and not self._stopping.is_set():
                     self._ask_together(client, host)
+                    client.forget()
                 if client.goaways:
                     assert set(client.await_end()) == {NO_ERROR}
                     self.ended += 1
