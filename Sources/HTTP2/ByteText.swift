@@ -10,6 +10,14 @@ extension Array<UInt8> {
         // This is safe, since the bytes are copied before the closure returns.
         unsafe bytes.withUnsafeBufferPointer { unsafe append(contentsOf: $0) }
     }
+
+    /// Appends a field in the form of HTTP/1.1.
+    mutating func appendLine(_ name: Span<UInt8>, _ value: Span<UInt8>) {
+        append(name)
+        append(": ")
+        append(value)
+        append("\r\n")
+    }
 }
 
 extension ArraySlice<UInt8> {

@@ -287,10 +287,7 @@ package class HTTP2Connection {
             return true
         }
         trailerFields += 1
-        trailerLines.append(name)
-        trailerLines.append(": ")
-        trailerLines.append(value)
-        trailerLines.append("\r\n")
+        trailerLines.appendLine(name, value)
         guard trailerFields <= limits.fields, trailerLines.count <= Self.mostTrailerBytes else {
             countFault()
             return false

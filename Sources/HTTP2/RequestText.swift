@@ -18,8 +18,7 @@ struct RequestText {
         case `protocol`
     }
 
-    private let maximumBytes: Int
-    private let maximumFields: Int
+    private var size: HeadSize
     /// The values of the pseudo-fields and of `host`, one after another.
     private var values: [UInt8] = []
     private var pseudo = InlineArray<5, Range<Int>>(repeating: 0..<0)
@@ -27,12 +26,10 @@ struct RequestText {
     /// The lines of the other fields, but for Cookie.
     private var lines: [UInt8] = []
     private var cookie: [UInt8] = []
-    private var bytes = 0
-    private var fields = 0
     private var isMalformed = false
     private var hasLength = false
 
-    init(limits: HTTP2Limits) { (maximumBytes, maximumFields) = (limits.headBytes, limits.fields) }
+    init(limits: HTTP2Limits) { size = HeadSize(limits: limits) }
 
     /// Forgets the head. Its memory is kept for the next one.
     mutating func clear() {
@@ -40,17 +37,14 @@ struct RequestText {
         pseudo = InlineArray(repeating: 0..<0)
         lines.removeAll(keepingCapacity: true)
         cookie.removeAll(keepingCapacity: true)
-        (host, bytes, fields) = (nil, 0, 0)
+        size.clear()
+        host = nil
         (isMalformed, hasLength) = (false, false)
     }
 
-    private var isTooLarge: Bool { bytes > maximumBytes || fields > maximumFields }
-
     mutating func add(name: Span<UInt8>, value: Span<UInt8>) {
-        fields += 1
-        // In HTTP/1.1 a line has a colon, a space and a line end too.
-        bytes += name.count + value.count + 4
-        guard !isTooLarge else { return }
+        size.add(name: name, value: value)
+        guard !size.isTooLarge else { return }
         let value = value.trimmed
         if name.count > 1, name[0] == UInt8(ascii: ":") { return addPseudo(name, value) }
         if name.equals("cookie") {
@@ -67,7 +61,7 @@ struct RequestText {
         // The gateway makes a key of its own for an extended CONNECT, and needs none otherwise.
         if name.equals("sec-websocket-key") { return }
         if name.equals("content-length") { hasLength = true }
-        append(name, value)
+        lines.appendLine(name, value)
     }
 
     private mutating func addPseudo(_ name: Span<UInt8>, _ value: Span<UInt8>) {
@@ -93,13 +87,6 @@ struct RequestText {
 
     private func value(_ field: PseudoField) -> ArraySlice<UInt8> { values[pseudo[field.rawValue]] }
 
-    private mutating func append(_ name: Span<UInt8>, _ value: Span<UInt8>) {
-        lines.append(name)
-        lines.append(": ")
-        lines.append(value)
-        lines.append("\r\n")
-    }
-
     /// Appends the whole head to `text`. An extended CONNECT becomes a GET that asks for an upgrade.
     ///
     /// - Parameters:
@@ -107,7 +94,7 @@ struct RequestText {
     ///   - hasBody: Whether a body follows. If the head has no length, it then says `Transfer-Encoding: chunked`, the form
     ///     in which HTTP/1.1 has bodies without a length. The body itself has no chunks.
     func finish(scheme: StaticString, hasBody: Bool, into text: inout [UInt8]) -> Outcome {
-        guard !isTooLarge else { return .tooLarge }
+        guard !size.isTooLarge else { return .tooLarge }
         let named = host.map { values[$0] }
         let authority = value(.authority)
         guard !isMalformed, value(.scheme).span.equals(scheme), !authority.contains(UInt8(ascii: "@")),

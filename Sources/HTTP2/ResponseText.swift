@@ -10,37 +10,28 @@ struct ResponseText {
         case tooLarge
     }
 
-    private let maximumBytes: Int
-    private let maximumFields: Int
+    private var size: HeadSize
     private var status: [UInt8] = []
     private var lines: [UInt8] = []
-    private var bytes = 0
-    private var fields = 0
     private var hasLength = false
 
-    init(limits: HTTP2Limits) { (maximumBytes, maximumFields) = (limits.headBytes, limits.fields) }
+    init(limits: HTTP2Limits) { size = HeadSize(limits: limits) }
 
     /// Forgets the head. Its memory is kept for the next one.
     mutating func clear() {
         status.removeAll(keepingCapacity: true)
         lines.removeAll(keepingCapacity: true)
-        (bytes, fields, hasLength) = (0, 0, false)
+        size.clear()
+        hasLength = false
     }
 
-    private var isTooLarge: Bool { bytes > maximumBytes || fields > maximumFields }
-
     mutating func add(name: Span<UInt8>, value: Span<UInt8>) {
-        fields += 1
-        // In HTTP/1.1 a line has a colon, a space and a line end too.
-        bytes += name.count + value.count + 4
-        guard !isTooLarge else { return }
+        size.add(name: name, value: value)
+        guard !size.isTooLarge else { return }
         let value = value.trimmed
         if name.equals(":status") { return status.append(value) }
         if name.equals("content-length") { hasLength = true }
-        lines.append(name)
-        lines.append(": ")
-        lines.append(value)
-        lines.append("\r\n")
+        lines.appendLine(name, value)
     }
 
     /// Appends the whole head to `text`.
@@ -48,7 +39,7 @@ struct ResponseText {
     /// - Parameter isEmpty: The response has no body, and the request's method is not HEAD. If the head has no length, it
     ///   then says `Content-Length: 0`, the form in which HTTP/1.1 says so.
     func finish(isEmpty: Bool, into text: inout [UInt8]) -> Outcome {
-        guard !isTooLarge else { return .tooLarge }
+        guard !size.isTooLarge else { return .tooLarge }
         text.append("HTTP/1.1 ")
         text += status
         text.append(" \r\n")
