@@ -87,6 +87,37 @@ extension GatewayServer {
         admin.mailbox.post(.update(part))
         admin.mailbox.post(.api(compiler.settings.admin.api))
     }
+
+    /// Handles what a worker has reported.
+    func handle(_ report: WorkerReport) {
+        switch report {
+        case .applied(let worker, let revision):
+            appliedRevisions[worker] = revision
+            if workers.allSatisfy({ (appliedRevisions[$0.number] ?? 0) >= position.revision }) { inForce() }
+        case .upstreamFailed(let host, let upstream, let reason, let requestID):
+            log.error(
+                "no answer from \(upstream): \(reason)",
+                [("host", host), ("upstream", upstream), ("request_id", requestID)])
+        case .upstreamUnreachable(let number): upstreamUnreachable(number)
+        case .upstreamEjected(let upstream, let seconds):
+            log.warning(
+                "\(upstream) has failed \(UpstreamPool.failuresToEject) times in a row and is left out for \(seconds) s"
+            )
+        case .certificateFailed(let name, let reason):
+            log.error("the certificate '\(name)' can't be used: \(reason)")
+        case .certificateWanted(let name): certificateWanted(name)
+        case .peerRefused(let role, let host, let peer, let refusal): peerRefused(role, host: host, peer: peer, refusal)
+        case .traffic(let report): metrics.traffic.add(report)
+        case .acceptFailed(let code):
+            if mayComplain(of: nil) { log.error("no connection can be accepted: \(SystemFailure.text(code))") }
+        case .short(let shortage, let client):
+            if mayComplain(of: shortage) { tell(of: shortage, client: client) }
+        case .health(let upstream, let isHealthy, let reason):
+            recordHealth(upstream, isHealthy, reason)
+        case .drained(let worker):
+            if worker >= 0 { drained += 1 }
+        }
+    }
 }
 
 /// The metrics that the admin listener shows. The list of workers is filled after the admin listener has started.
