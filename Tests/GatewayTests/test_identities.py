@@ -87,6 +87,21 @@ def test_requirements_for_upstreams_are_enforced(run, tmp_path, upstream, what, 
     assert status(gateway) == expected
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def test_the_log_says_that_an_upstream_refuses_the_identity(run, tmp_path, make_origin, version):
+    """In TLS 1.3 its alert comes after the handshake."""
+    settings = Holder("upstream", root, names=[HOST], purposes=[SERVER]).server(tmp_path / "upstream.pem")
+    (tmp_path / "wanted.pem").write_bytes(pem(other.certificate))
+    settings.load_verify_locations(tmp_path / "wanted.pem")
+    settings.verify_mode, settings.maximum_version = ssl.CERT_REQUIRED, version
+    gateway = serve(run, tmp_path, make_origin(tls=settings), files())
+    assert status(gateway) == 502
+    line = gateway.await_log("no answer from")
+    assert "TLS" in line and "alert unknown ca" in line
+    if version == ssl.TLSVersion.TLSv1_3:
+        assert "it may refuse the certificate of the gateway's identity" in line
+
+
 def test_an_identitys_requirements_apply_to_upstreams_and_follow_the_file(run, tmp_path, upstream):
     gateway = serve(run, tmp_path, upstream, files(required_sans=["*.mesh.test"]))
     assert status(gateway) == 502

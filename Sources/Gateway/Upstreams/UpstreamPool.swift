@@ -28,6 +28,11 @@ enum UpstreamTrust: Sendable {
         }
     }
 
+    /// Whether the gateway shows a certificate of its own.
+    var showsCertificate: Bool {
+        if case .known(_, _, .some) = self { true } else { false }
+    }
+
     /// Why the CAs or the identity can't be used; nil if they can.
     var failure: String? {
         switch self {

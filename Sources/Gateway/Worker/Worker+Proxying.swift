@@ -174,7 +174,7 @@ extension Worker {
         guard let serverName = tables.pools[pool].definition.serverName else {
             if upstreams[id].http2 != nil { return beginMultiplexing(upstream: id) }
             // The bytes are not read, since `memory.plain` may hold a client's bytes.
-            return upstreams[id].transport.isSilent() ? upstreamReady(id) : hearSomething(id)
+            return upstreams[id].transport.isSilent() ? upstreamReady(id) : hearSomething(id, .bytes)
         }
         guard case .known(let context, let rules, let shown)? = tables.pools[pool].definition.trust else {
             return upstreamBroke(id, tables.pools[pool].definition.trust?.failure ?? "nobody is trusted", .tls)

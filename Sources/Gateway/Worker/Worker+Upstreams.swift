@@ -134,7 +134,7 @@ extension Worker {
                 // settings at once.
                 let received = upstreams[id].transport.decrypt(memory, second: clock.seconds)
                 if upstreams[id].http2 != nil { return beginMultiplexing(upstream: id, after: received) }
-                guard case .bytes = received, memory.plain.count == 0 else { return hearSomething(id) }
+                guard case .bytes = received, memory.plain.count == 0 else { return hearSomething(id, received) }
                 return hearsNothing(id) ? upstreamReady(id) : ()
             }
         }
@@ -181,20 +181,28 @@ extension Worker {
     /// Reads from a connection that has had no request. If anything but TLS's own messages has arrived, the connection
     /// is closed, and the result is false.
     func hearsNothing(_ id: SlotID) -> Bool {
-        switch upstreams[id].transport.receive(memory, second: clock.seconds) {
+        let received = upstreams[id].transport.receive(memory, second: clock.seconds)
+        switch received {
         case .nothing: return true
         case .bytes where memory.plain.count == 0: return true
         case .bytes, .ended, .truncated, .failed:
-            hearSomething(id)
+            hearSomething(id, received)
             return false
         }
     }
 
     /// Closes a connection on which bytes or the end arrived before the first request. The bytes would be mistaken for
     /// the response.
-    func hearSomething(_ id: SlotID) {
+    func hearSomething(_ id: SlotID, _ received: Transport.Received) {
         // In TLS 1.2, only a full handshake shows that an upstream speaks before the request.
         upstreams[id].transport.tls?.forgetSessions()
+        if case .failed(.tls(let failure)) = received {
+            // In TLS 1.3, an upstream's alert about the gateway's certificate comes after the handshake.
+            let shown = tables.pools[upstreams[id].pool].definition.trust?.showsCertificate ?? false
+            let hint =
+                shown && failure.cause == .alert ? " (it may refuse the certificate of the gateway's identity)" : ""
+            return upstreamBroke(id, "TLS, after the handshake: \(failure.reason)\(hint)", .tls)
+        }
         upstreamBroke(id, "it sent something, or closed the connection, before the request", .malformed)
     }
 
