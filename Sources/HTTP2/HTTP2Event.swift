@@ -37,7 +37,7 @@ package enum HTTP2Failure: Equatable, Sendable {
 package final class HTTP2Memory {
     /// What the last call of `receive` or `fill` has reported.
     @safe @exclusivity(unchecked) package internal(set) var events: [HTTP2Event] = []
-    private var isHandlingEvents = false
+    package private(set) var isHandlingEvents = false
     /// The heads that `events` refers to.
     @safe @exclusivity(unchecked) package internal(set) var heads: [UInt8] = []
     /// The owners of the connections that have something to send.

@@ -57,7 +57,10 @@ package final class HTTP2Stream {
     /// Sends a part of the gateway's message. To a client, these are heads of responses, each in one piece, and after
     /// the final head bytes of its body. To an upstream, these are bytes of the request's body, since `begin` sends the
     /// head. Does nothing if the stream has ended.
-    package func write(_ bytes: Span<UInt8>) {
+    ///
+    /// - Parameter fill: Must call `HTTP2Connection.fill` of the stream's connection, if not nil. What the call writes into
+    ///   frames is not copied into the stream's memory first. So no other bytes of the body may wait.
+    package func write(_ bytes: Span<UInt8>, fill: (() -> Void)? = nil) {
         guard isOpen, let connection else { return }
         var offset = 0
         while !hasHead, offset < bytes.count {
@@ -67,9 +70,22 @@ package final class HTTP2Stream {
             sendsBody = !isHEAD && head.hasBody
             connection.submit(head, on: self, hasBody: sendsBody)
         }
-        guard sendsBody, offset < bytes.count else { return }
-        body.append(bytes.extracting(offset...))
-        connection.resume(id)
+        let rest = bytes.extracting(offset...)
+        guard sendsBody, !rest.isEmpty else {
+            fill?()
+            return
+        }
+        guard let fill else {
+            body.append(rest)
+            return connection.resume(id)
+        }
+        // This is safe, since `keepLent` copies what is left before the closure returns.
+        unsafe rest.withUnsafeBufferPointer {
+            unsafe body.lend($0)
+            connection.resume(id)
+            fill()
+            body.keepLent()
+        }
     }
 
     /// Sets the trailers to send, as field lines. `finish` sends them.

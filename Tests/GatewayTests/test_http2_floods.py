@@ -2,8 +2,8 @@
 metric say so, memory stays bounded, and honest clients are served meanwhile."""
 
 import contextlib
-import os
 import itertools
+import os
 import select
 import threading
 

@@ -176,6 +176,26 @@ import Testing
         #expect(client.memory.events.isEmpty && client.memory.heads.isEmpty)
     }
 
+    @Test("A part that is sent at once leaves as far as the window allows, and the rest follows in order")
+    func atOnce() {
+        let client = Client()
+        client.request(Client.get)
+        let body = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 / 7) }
+        var bytes: [UInt8] = []
+        func note(_ frames: [Frame]) { bytes += frames.filter { $0.kind == .data }.flatMap(\.payload) }
+
+        let start = Self.head("HTTP/1.1 200 OK") + body[..<40_000]
+        client.stream(1).write(start.span) { note(client.received()) }
+        #expect(bytes.count == 40_000 && client.stream(1).waiting == 0)
+        let rest = Array(body[40_000...])
+        client.stream(1).write(rest.span) { note(client.received()) }
+        #expect(bytes.count == 65_535 && client.stream(1).waiting == 34_465)
+        client.send(Frame.windowUpdate(0, by: 50_000), Frame.windowUpdate(1, by: 50_000))
+        client.stream(1).finish()
+        note(client.received())
+        #expect(bytes == body && client.events.last == .closed(stream: 1, .noError))
+    }
+
     @Test("Connections of one thread that send by turns don't mix their frames")
     func turns() {
         let memory = HTTP2Memory()

@@ -38,9 +38,10 @@ struct Scratch: ~Copyable {
 
     /// Runs `body`, which uses the contents, so nothing may clear them meanwhile. Debug builds check that.
     func keeping(while body: () -> Void) {
+        let before = unsafe mustStay.pointee
         unsafe mustStay.pointee = true
         body()
-        unsafe mustStay.pointee = false
+        unsafe mustStay.pointee = before
     }
 
     /// Lets `body` write into the free part of the memory. `body` returns how many bytes it has written.

@@ -141,6 +141,35 @@ extension Worker {
 
     // MARK: Sending
 
+    /// A part of a body that is at least this large is sent at once, as the payload of a whole frame.
+    static let largePart = 16 << 10
+
+    /// Whether `sendAtOnce` may be called for a client.
+    func maySendAtOnce(to client: SlotID) -> Bool {
+        clients[client].isStream && clients[client].transport.isFlushed && !memory.http2.isHandlingEvents
+            && clients[clients[client].carrier].transport.isFlushed
+    }
+
+    /// Sends a large part of a response while it is in the processor's cache. Other parts are copied, and wait for the end
+    /// of the round, so that the frames of many streams leave together.
+    ///
+    /// - Returns: False if the connection is broken, or the stream has ended. The client and its exchange then no longer
+    ///   exist.
+    func sendAtOnce(_ bytes: Bytes, to client: SlotID) -> Bool {
+        let id = clients[client].carrier
+        guard let http2 = clients[id].http2 else { return false }
+        var failure: HTTP2Failure?
+        clients[client].transport.stream?.write(bytes.span) { failure = http2.fill(atLeast: bytes.count) }
+        guard memory.http2.output.lendingBytes({ $0.isEmpty || send($0, to: id) }) else { return false }
+        handleEvents(of: id)
+        if let failure { endMultiplexed(id, after: failure) }
+        guard clients.contains(client) else { return false }
+        if !clients[client].transport.isFlushed {
+            setDeadline(client: client, inMilliseconds: settings.bodyProgressMilliseconds)
+        }
+        return true
+    }
+
     /// Sends the frames of all connections that have some. Sending frames to upstreams can cause frames to clients, and
     /// the reverse, so this is repeated until no connection has any.
     func sendFrames() {
