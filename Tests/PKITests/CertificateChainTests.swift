@@ -1,3 +1,4 @@
+import COpenSSL
 import Testing
 
 @testable import PKI
@@ -167,6 +168,23 @@ struct TestChain {
         #expect(!leaf.isIssued(by: second.certificate))
     }
 
+    @Test("A leaf may have 19 certificates above it, and others beside them")
+    func many() throws {
+        let (key, leafKey) = (try Forge.Key(.p256), try Forge.Key(.p256))
+        let roots = try (1...20).map { serial in
+            try Forge.certificate("r", key: key, serial: serial, [.text(NID_basic_constraints, "critical,CA:TRUE")])
+        }
+        let leaf = try Forge.certificate("leaf", key: leafKey, from: roots[0], serial: 99, [.names("DNS:a.test")])
+        func find(_ above: Int) throws -> CertificateChain.Found {
+            let text = ([leaf] + roots.prefix(above)).map(\.pem).joined() + String(repeating: roots[0].pem, count: 30)
+            return try CertificateChain.inOrder(
+                certificatesOf: Array((text + chain.alien.pem).utf8), key: leafKey.privateKey(), now: testNow)
+        }
+        let found = try find(19)
+        #expect(found.chain.certificates.count == 2 && found.others == [chain.alien])
+        #expect(throws: PKIError.tooLarge("chain", limit: "20 certificates")) { try find(20) }
+    }
+
     @Test("Text without certificates, with too many, or cut off, is an error")
     func limits() throws {
         #expect(throws: PKIError.noCertificate) { try CertificateChain(pem: []) }
@@ -174,9 +192,10 @@ struct TestChain {
         #expect(throws: PKIError.noCertificate) {
             try CertificateChain(pem: chain.leafKey.pem().array)
         }
-        let many = try (0..<21).map { _ in try CertificateAuthority.makeRoot(commonName: "r", now: testNow).certificate
+        let many = String(repeating: chain.alien.pem, count: 101)
+        #expect(throws: PKIError.tooLarge("text", limit: "100 certificates")) {
+            try CertificateChain(pem: Array(many.utf8))
         }
-        #expect(throws: PKIError.tooLarge("chain", limit: "20 certificates")) { try CertificateChain(pem: pem(many)) }
         #expect(throws: PKIError.tooLarge("PEM text", limit: "1 MiB")) {
             try CertificateChain(pem: [UInt8](repeating: 0x20, count: 1 << 20 + 1))
         }

@@ -19,8 +19,10 @@ package struct CertificateChain: Sendable, Hashable {
         for certificate in certificates { try certificate.checkStrength() }
     }
 
-    /// An input with more certificates is rejected.
+    /// A leaf with more certificates above it, and those counted, is rejected.
     package static let maximumCertificates = 20
+    /// A text with more certificates is rejected. Some CAs send all their certificates beside a chain.
+    package static let maximumInText = 100
 
     /// The earliest expiry among the certificates, in seconds since 1970. From then on, clients reject the chain.
     package var expiresAt: Int64 { certificates.reduce(.max) { min($0, $1.notAfter) } }
@@ -93,9 +95,6 @@ package struct CertificateChain: Sendable, Hashable {
     private static func inOrder(
         _ certificates: [Certificate], key: PrivateKey?, now: Int64?
     ) throws(PKIError) -> (chain: CertificateChain, others: [Certificate]) {
-        guard certificates.count <= maximumCertificates else {
-            throw .tooLarge("chain", limit: "\(maximumCertificates) certificates")
-        }
         var known: Set<Certificate> = []
         let distinct = certificates.filter { known.insert($0).inserted }
         guard let first = distinct.first else { throw .noCertificate }
@@ -106,7 +105,7 @@ package struct CertificateChain: Sendable, Hashable {
         } else {
             leaf = self.leaf(of: distinct) ?? first
         }
-        let search = ChainSearch(from: leaf, among: distinct, now: now)
+        let search = try ChainSearch(from: leaf, among: distinct, now: now)
         let path = search.best()
         let chain = CertificateChain(
             inOrder: path, leftOut: distinct.filter { search.contains($0) && !path.contains($0) })
@@ -125,10 +124,9 @@ package struct CertificateChain: Sendable, Hashable {
 
     private static func blocks(ofPEM pem: [UInt8]) throws(PKIError) -> [PEM.Block] {
         let blocks = try PEM.certificateBlocks(in: pem.span)
-        // Parsing certificates is slow, so their number is checked first. Twice the limit is allowed, since the text
-        // may contain each certificate twice.
-        guard blocks.count <= 2 * maximumCertificates else {
-            throw .tooLarge("chain", limit: "\(maximumCertificates) certificates")
+        // Parsing certificates is slow, so their number is checked first.
+        guard blocks.count <= maximumInText else {
+            throw .tooLarge("text", limit: "\(maximumInText) certificates")
         }
         return blocks
     }

@@ -28,7 +28,9 @@ struct ChainSearch {
 
     /// Finds the issuers of each certificate. `all` must not contain duplicates, and callers bound its size. `now` is
     /// in seconds since 1970. If `now` is nil, all certificates count as valid, and only their expiry decides.
-    init(from leaf: Certificate, among all: [Certificate], now: Int64?) {
+    ///
+    /// - Throws: `PKIError.tooLarge` if there are more than `CertificateChain.maximumCertificates` above the leaf.
+    init(from leaf: Certificate, among all: [Certificate], now: Int64?) throws(PKIError) {
         var certificates = [leaf]
         var rest = all.filter { $0 != leaf }
         var issuers: [[Int]] = []
@@ -43,6 +45,10 @@ struct ChainSearch {
             }
             issuers.append(known + above.indices.map { certificates.count + $0 })
             certificates += above
+            // Checking who has issued which is slow.
+            guard certificates.count <= CertificateChain.maximumCertificates else {
+                throw .tooLarge("chain", limit: "\(CertificateChain.maximumCertificates) certificates")
+            }
         }
         let qualities = certificates.map { certificate in
             Quality(
