@@ -43,29 +43,6 @@ import Testing
         #expect(error?.description == bad.says)
     }
 
-    @Test(
-        "Valid URLs are used as they are written",
-        arguments: [
-            "https://ca.test", "https://CA.test:14000/dir", "HTTPS://ca.test/a?b=c&d=%2F", "https://[::1]:14000/dir",
-            "https://127.0.0.1/~a/(b)/c;d",
-        ])
-    func url(_ text: String) throws {
-        #expect(try ACMEURL(text).text == text)
-    }
-
-    @Test(
-        "Other URLs are refused",
-        arguments: [
-            "", "https://", "https:///path", "ftp://ca.test/", "https://user@ca.test/", "https://ca.test/#a",
-            "https://ca.test/a b", "https://ca.test/\u{E9}", "https://ca.test/%2", "https://ca.test/%zz",
-            "https://ca.test/\r\nHost: x", "https://ca.test:/", "https://ca.test:123456/", "https://ca.test:80x/",
-            "https://[::1/", "https://[]/", "https://[::1]x/", "https://ca.test\\x/", "https://ca.test/\"", "//ca.test",
-            "https://ca.test/" + String(repeating: "a", count: 2048),
-        ])
-    func badURL(_ text: String) {
-        #expect(throws: ACMEError.self) { try ACMEURL(text) }
-    }
-
     @Test("An order is read")
     func order() throws {
         let text = Samples.order("valid", more: #", "certificate": "https://ca.test/cert/1""#)
@@ -166,43 +143,6 @@ import Testing
         // A profile can be ordered even if nobody can read its description.
         #expect(directory.profiles.keys.sorted() == ["classic", "short"])
         #expect(directory.newOrder.text == "https://ca.test/order")
-    }
-
-    @Test(
-        "References are resolved as in the examples of RFC 3986 section 5.4",
-        arguments: [
-            ("https://other.test/x", "https://other.test/x"), ("//g", "https://g"), ("/g", "https://ca.test/g"),
-            ("g", "https://ca.test/b/c/g"), ("./g", "https://ca.test/b/c/g"), ("g/", "https://ca.test/b/c/g/"),
-            ("?y", "https://ca.test/b/c/d;p?y"), ("g?y/../z", "https://ca.test/b/c/g?y/../z"),
-            ("g;x", "https://ca.test/b/c/g;x"), (".", "https://ca.test/b/c/"), ("..", "https://ca.test/b/"),
-            ("../g", "https://ca.test/b/g"), ("../../g", "https://ca.test/g"), ("../../../g", "https://ca.test/g"),
-            ("/./g", "https://ca.test/g"), ("/../g", "https://ca.test/g"), ("g.", "https://ca.test/b/c/g."),
-            ("..g", "https://ca.test/b/c/..g"), ("./g/.", "https://ca.test/b/c/g/"),
-            ("g/./h", "https://ca.test/b/c/g/h"),
-            ("g#s", "https://ca.test/b/c/g"), ("g?y#s", "https://ca.test/b/c/g?y"),
-            ("g;x=1/../y", "https://ca.test/b/c/y"),
-            ("./a:b", "https://ca.test/b/c/a:b"),
-        ])
-    func reference(_ reference: String, _ url: String) throws {
-        #expect(try ACMEURL(reference, from: ACMEURL("https://ca.test/b/c/d;p?q"), of: "URL").text == url)
-    }
-
-    @Test("A URL without a path can be a base, and no reference leads to another scheme than https")
-    func badReference() throws {
-        let bare = try ACMEURL("https://ca.test")
-        #expect(try ACMEURL("g", from: bare, of: "URL").text == "https://ca.test/g")
-        // A CA behind a proxy may not know that it is reached by https.
-        #expect(try ACMEURL("http://ca.test/g", from: bare, of: "URL").text == "https://ca.test/g")
-        #expect(
-            try ACMEURL("HTTP://CA.test:14000/g?h", from: ACMEURL("https://ca.test:14000/x"), of: "URL").text
-                == "https://CA.test:14000/g?h")
-        #expect(try ACMEURL("?g", from: ACMEURL("https://ca.test?q"), of: "URL").text == "https://ca.test?g")
-        for text in [
-            "", "#s", "http://a.test/", "http://ca.test:80/", "http://ca.test.b.test/", "g:h", "ftp:x", "//",
-            "//user@x/", "a b", "\r\nx", "\u{E9}",
-        ] {
-            #expect(throws: ACMEError.self) { try ACMEURL(text, from: bare, of: "URL") }
-        }
     }
 
     @Test(

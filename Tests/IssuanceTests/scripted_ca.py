@@ -111,7 +111,7 @@ class ScriptedCA:
     # MARK: Answers
 
     def answer(self, method, path, body):
-        kind, *rest = path.strip("/").split("/")
+        kind, *rest = path.split("?")[0].strip("/").split("/")
         payload = None
         if method == "POST":
             text = json.loads(body)["payload"]

@@ -10,6 +10,12 @@ from twists import (
     leave_out, missing, once, only_leaf, plain, preceded, put, relative, relative_challenge, relative_location, replaced,
     shouted, warnings)
 
+
+def odd_certificate_url(kind, answer):
+    if kind in ("order", "finalize") and "certificate" in answer.body:
+        answer.body["certificate"] += "?a|b c"
+
+
 ODD = {
     # name: (twist, words of the warning, options)
     "authorizations are null once ready": (always("order", put(authorizations=None)), "'authorizations'", {}),
@@ -143,6 +149,15 @@ ODD = {
     "an unrelated certificate is in the chain": (
         always("certificate", lambda answer: setattr(
             answer, "body", answer.body + pem(Authority("Stranger").certificate))), "'Stranger'", {}),
+    "all certificates of a company are in the chain": (
+        always("certificate", lambda answer: setattr(answer, "body", answer.body + pem(
+            *(Authority(f"Stranger {number}").certificate for number in range(25))))), "'Stranger 0'", {}),
+    "the issuer comes thirty times": (
+        always("certificate", changed(lambda body: body + 29 * blocks(body)[1])), None, {}),
+    "the certificate's URL has characters that belong encoded": (
+        odd_certificate_url, "a URL with characters that must be percent-encoded", {}),
+    "an order's place has characters that belong encoded": (
+        always("new-order", lambda answer: answer.fields.update(Location=answer.fields["Location"] + "?x=[1]|2")), None, {}),
     "a block that is no certificate ends the chain": (
         always("certificate", followed(UNREADABLE)), "came with unreadable parts, which are left out: the ", {}),
     "a block that is no base64 ends the chain": (

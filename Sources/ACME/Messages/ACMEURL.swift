@@ -1,7 +1,7 @@
 import PKI
 
-/// An https URL at a CA (RFC 3986), at most 2048 bytes, without user name and fragment. The text is never normalized,
-/// since signatures cover it.
+/// An https URL at a CA (RFC 3986), at most 2048 bytes, without user name and fragment. The text is never normalized
+/// later, since signatures cover it.
 package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
     /// The URL as the CA or the operator wrote it.
     package let text: String
@@ -28,7 +28,37 @@ package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
     static func oddity(of text: String) -> String? {
         let isRelative = text.firstIndex { ":/?#".contains($0) }.map { text[$0] != ":" } ?? true
         if isRelative { return "a relative URL" }
-        return text.prefix(7).lowercased() == "http://" ? "an http URL" : nil
+        if text.prefix(7).lowercased() == "http://" { return "an http URL" }
+        return encoded(text[...]) == text ? nil : "a URL with characters that must be percent-encoded"
+    }
+
+    /// The text as URLs are written: without white space at its ends, and with the bytes of its path and query
+    /// percent-encoded that have no place there (RFC 3986 section 2.1), as curl and browsers do. Control characters
+    /// within the text stay, and make it invalid.
+    private static func encoded(_ text: Substring) -> String {
+        let isBlank = { (byte: UInt8) in byte <= 0x20 }
+        let bytes = text.utf8.drop(while: isBlank)
+        guard let last = bytes.lastIndex(where: { !isBlank($0) }) else { return "" }
+        let trimmed = String(Substring(bytes[...last]))
+        // What is before the path is not changed.
+        let scheme = trimmed.firstRange(of: "//").map { trimmed[..<$0.lowerBound] }
+        let hasHost = scheme.map { $0.isEmpty || $0.hasSuffix(":") && !$0.contains { "/?".contains($0) } } ?? false
+        let start =
+            hasHost
+            ? trimmed.dropFirst((scheme?.count ?? 0) + 2).firstIndex { "/?".contains($0) } ?? trimmed.endIndex
+            : trimmed.startIndex
+        var rest = trimmed[start...].utf8
+        var encoded = Array(trimmed[..<start].utf8)
+        while let byte = rest.popFirst() {
+            let isEncoded = byte == UInt8(ascii: "%") && rest.count >= 2 && rest.prefix(2).allSatisfy(isHex)
+            if isEncoded || isPlain(byte) || isBlank(byte) && byte != 0x20 || byte == 0x7F {
+                encoded.append(byte)
+            } else {
+                let digits = String(byte, radix: 16, uppercase: true)
+                encoded += "%\(digits.count < 2 ? "0" : "")\(digits)".utf8
+            }
+        }
+        return String(decoding: encoded, as: UTF8.self)
     }
 
     /// Reads a URL in an answer from `base`. The URL may be relative (RFC 3986 section 5.2). A fragment is dropped,
@@ -36,10 +66,10 @@ package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
     /// in front of the CA, the CA may not know that it is reached by https.
     package init(_ reference: String, from base: ACMEURL, of thing: String) throws(ACMEError) {
         guard reference.utf8.count <= 2048 else { throw .malformed(thing, reason: "it is longer than 2048 bytes") }
-        let target = reference.prefix { $0 != "#" }
+        let target = Self.encoded(reference.prefix { $0 != "#" })
         guard !target.isEmpty else { throw .malformed(thing, reason: "it is empty") }
         let isPlain = target.lowercased().hasPrefix("http://\(base.authority.lowercased())/")
-        try self.init(isPlain ? "https://\(target.dropFirst(7))" : base.resolved(target), of: thing)
+        try self.init(isPlain ? "https://\(target.dropFirst(7))" : base.resolved(target[...]), of: thing)
     }
 
     /// The host, and the port if there is one.
@@ -100,11 +130,16 @@ package struct ACMEURL: Sendable, Hashable, CustomStringConvertible {
                 guard let high = rest.popFirst(), let low = rest.popFirst(), isHex(high), isHex(low) else {
                     return false
                 }
-            } else if !isAlphanumeric(byte), !"/?:@-._~!$&'()*+,;=".utf8.contains(byte) {
+            } else if !isPlain(byte) {
                 return false
             }
         }
         return true
+    }
+
+    /// Whether a byte may stand in a path or a query as it is.
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        isAlphanumeric(byte) || "/?:@-._~!$&'()*+,;=".utf8.contains(byte)
     }
 
     private static func isDigit(_ byte: UInt8) -> Bool { UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte }
