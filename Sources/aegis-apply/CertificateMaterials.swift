@@ -85,7 +85,7 @@ enum CertificateMaterials {
     /// The errors and warnings that an apply would give for the certificates that the plan uploads. Files that are not
     /// on this machine are left out.
     static func refusals(_ plan: Plan, of configuration: Configuration, in file: ConfigurationFile) -> [Diagnostic] {
-        let uploads = Set(plan.changes.filter { $0.action == .upload }.map(\.item.name))
+        let uploads = Set(plan.changes.filter { $0.work == .upload }.map(\.item.name))
         let reader = SecretReader(directory: file.directory)
         return configuration.certificates.filter { uploads.contains($0.name) }.flatMap { certificate in
             guard case .custom(let custom) = certificate.source else { return [Diagnostic]() }

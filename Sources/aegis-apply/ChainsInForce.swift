@@ -14,7 +14,7 @@ enum ChainsInForce {
         guard let store else { return [] }
         let reader = SecretReader(directory: file.directory)
         var chains = ChainFaults(now: currentTime()) { reader.authorities(of: configuration.issuers, for: $0) }
-        let changed = Set(plan.changes.filter { ![.update, .adopt].contains($0.action) }.map(\.item))
+        let changed = Set(plan.changes.filter { ![.update, .adopt].contains($0.work) }.map(\.item))
         var faults: [String: String] = [:]
         try store.forEachCertificate { stored in
             guard stored.facts.source != .custom, stored.facts.loss == nil,

@@ -130,15 +130,39 @@ extension PlannerTests {
                 autoRenew: false, createdAt: 0, fingerprint: "", sourceDigest: [1]))
         let configuration = try Self.configuration(
             "version: 1\ncertificates: { site: { source: custom, cert: { file: a }, key: { file: b } } }")
-        for (digest, action) in [([UInt8(1)], Action.adopt), ([2], .upload)] {
+        for (digest, work) in [([UInt8(1)], Action.adopt), ([2], .upload)] {
             let plan = Planner(
                 configuration, against: before, materials: ["site": .readable(digest: digest)], now: 0
             ).plan()
             let change = try #require(plan.changes.first { $0.item == id })
-            #expect(change.action == action && change.isAtHand == (action == .adopt))
+            #expect(change.action == .adopt && change.work == work && change.isAtHand == (work == .adopt))
             #expect(change.reason?.hasPrefix("the admin API owns it so far") == true)
             #expect(plan.conflicts.isEmpty)
         }
+    }
+
+    @Test("A certificate of the admin API that the file declares with another source is adopted, and is issued")
+    func adoptedWithAnotherSource() throws {
+        let id = ItemID(.certificate, "mine")
+        var before = StateSnapshot.empty
+        before.items[id] = StoredItem(
+            owner: .api, record: Array(#"{"source":"custom","cert":{"inline":"0"},"key":{"inline":"0"}}"#.utf8),
+            certificate: CertificateFacts(
+                domains: ["a.test"], source: .custom, issuerCommonName: "CA", notBefore: 0, expiresAt: 90 * Self.day,
+                autoRenew: false, createdAt: 0, fingerprint: "", sourceDigest: [1]))
+        let configuration = try Self.configuration(
+            """
+            version: 1
+            issuers: { lan: { type: local_ca } }
+            certificates: { mine: { issuer: lan, domains: [a.test] } }
+            """)
+        let plan = Planner(configuration, against: before, now: 0).plan()
+        let change = try #require(plan.changes.first { $0.item == id })
+        #expect(change.action == .adopt && change.work == .issue && !change.isAtHand)
+        #expect(plan.count(of: .adopt) == 1 && plan.count(of: .issue) == 0)
+        #expect(Set(change.fields.map(\.path)).isSuperset(of: ["issuer", "domains"]), "\(change.fields)")
+        let text = String(decoding: PlanTextRenderer().text(plan), as: UTF8.self)
+        #expect(text.contains("certificate mine: adopt (the admin API owns it so far; it is issued"), "\(text)")
     }
 
     @Test("Items that an item of the admin API depends on are not deleted")

@@ -65,7 +65,7 @@ extension Applier {
                 result.plan.changes[index].isKept = false
                 if change.exists, change.predecessor != nil {
                     result.plan.changes[index].predecessor = nil
-                    result.plan.changes[index].action = declared.replacement
+                    result.plan.changes[index].work = declared.replacement
                     continue
                 }
                 result.plan.changes[index].predecessor = nil

@@ -177,7 +177,7 @@ extension Applier {
                     if change.item.kind == .certificate { settled.append(change.item.name) }
                 case .failed(let change, let failure):
                     // Gateways retry this certificate too. The state tells them when the next attempt is due.
-                    if change.item.kind == .certificate, [.issue, .renew].contains(change.action) {
+                    if change.item.kind == .certificate, [.issue, .renew].contains(change.work) {
                         try applier.store.noteFailure(failure, of: change.item.name, now: applier.now())
                     }
                     batch.failed.append(self.event(change, failure: failure.reason))

@@ -112,7 +112,7 @@ extension Configuration {
 
     /// Whether the change orders a certificate from this issuer, and from no other.
     fileprivate func asks(_ issuer: String, _ change: Change) -> Bool {
-        guard change.item.kind == .certificate, [.issue, .renew].contains(change.action), let item = change.declared
+        guard change.item.kind == .certificate, [.issue, .renew].contains(change.work), let item = change.declared
         else { return false }
         return issuers(of: item) == [issuer]
     }

@@ -57,13 +57,16 @@ package enum Action: String, Sendable, CaseIterable {
     case upload
     /// Orders a certificate pack at Cloudflare.
     case order
-    /// Transfers an item from the admin API to the file. Fields that differ get the file's values.
+    /// Transfers an item from the admin API to the file. Fields that differ get the file's values, and a certificate is
+    /// replaced if that is needed.
     case adopt
 }
 
 /// The action of an apply for one item, and its reason.
 package struct Change: Sendable, Equatable {
     package var action: Action
+    /// For an adoption that also replaces the certificate: how it is replaced. Nil for all other changes.
+    var replacement: Action?
     package var item: ItemID
     /// Whether the state has the item already.
     package var exists: Bool
@@ -95,10 +98,16 @@ package struct Change: Sendable, Equatable {
 }
 
 extension Change {
+    /// What is done to the item: how an adopted certificate is replaced, else `action`.
+    package var work: Action {
+        get { replacement ?? action }
+        set { if action == .adopt { replacement = newValue } else { action = newValue } }
+    }
+
     /// Whether the change reuses a certificate, so that none has to be issued.
     var isAtHand: Bool {
         item.kind == .certificate && action != .delete
-            && (isKept || predecessor != nil || action == .update || action == .adopt)
+            && (isKept || predecessor != nil || work == .update || work == .adopt)
     }
 }
 

@@ -26,24 +26,31 @@ extension Planner {
         }
     }
 
-    /// The change that transfers an item of the API to the file. It is always planned, so that the owner never changes
-    /// unnoticed. A certificate is issued or read again only if that would also happen to an item of the file.
+    /// The change of an item of the API that the file declares too. It is always planned, so that the owner never
+    /// changes unnoticed. A certificate is issued or read again only if that would also happen to an item of the file.
     func adoption(of item: DeclaredItem, _ stored: StoredItem?) -> Change? {
         guard let stored else { return nil }
         if let digest = item.sourceDigest, digest == stored.certificate?.sourceDigest {
             return Change(
                 action: .adopt, item: item.id, exists: true,
-                fields: difference(stored.record, configuration.value(of: item)), reason: Self.adopted, declared: item)
+                fields: difference(stored.record, configuration.value(of: item)), declared: item)
         }
-        var change =
-            self.change(for: item, stored)
+        return change(for: item, stored)
             ?? Change(action: .adopt, item: item.id, exists: true, fields: [], declared: item)
-        if change.action == .update { change.action = .adopt }
-        change.reason = change.reason.map { "\(Self.adopted); \($0)" } ?? Self.adopted
-        return change
     }
 
-    private static let adopted = "the admin API owns it so far"
+    /// Makes the changes of the API's items adoptions, with a reason that says how a certificate is replaced.
+    func markAdoptions(_ changes: inout [Change]) {
+        for index in changes.indices where snapshot.items[changes[index].item]?.owner == .api {
+            var clauses = ["the admin API owns it so far"]
+            if ![.update, .adopt].contains(changes[index].action) {
+                changes[index].replacement = changes[index].action
+                clauses.append("it is \(changes[index].action.past)")
+            }
+            changes[index].action = .adopt
+            changes[index].reason = (clauses + [changes[index].reason].compactMap(\.self)).joined(separator: "; ")
+        }
+    }
 
     /// Errors for names that both a host of the file and another host of the API have.
     private func claims(_ owned: [ItemID: StoredItem]) -> [Diagnostic] {

@@ -63,6 +63,7 @@ package struct Planner: Sendable {
         changes += deletions(of: others.filter { !kept.contains($0.key) }) + leftovers()
         passOn(&changes)
         useKept(&changes)
+        markAdoptions(&changes)
         changes += purges(besides: changes)
         return Plan(
             generation: snapshot.generation, changes: changes,

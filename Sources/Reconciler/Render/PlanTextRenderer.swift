@@ -79,7 +79,7 @@ package struct PlanTextRenderer {
 
 extension Change {
     fileprivate var symbol: String {
-        switch action {
+        switch work {
         case .delete: "-"
         case .create: "+"
         case .update, .adopt: "~"
