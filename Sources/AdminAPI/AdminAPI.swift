@@ -96,7 +96,10 @@ package final class AdminAPI: AdminService {
         } catch {
             return Self.problem(error).response(to: request.requestID)
         }
-        if response.status == 200, !request.isChange { response.addTag(unlessIn: request.values(of: "if-none-match")) }
+        // A stream has no version that a client could have already.
+        if response.status == 200, response.stream == nil, !request.isChange {
+            response.addTag(unlessIn: request.values(of: "if-none-match"))
+        }
         response.fields += [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
         return response
     }

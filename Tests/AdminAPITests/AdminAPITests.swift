@@ -128,6 +128,14 @@ import Testing
         #expect(fixture.ask("/api/v1/hosts", read, fields: [("if-none-match", tag)]).status == 200)
     }
 
+    @Test("A stream of events has no ETag, and is never answered by 304")
+    func streams() {
+        for known in [[], [("if-none-match", "*")]] {
+            let answer = fixture.ask("/api/v1/events/stream", read, fields: known)
+            #expect(answer.status == 200 && answer["ETag"] == nil && answer.stream != nil)
+        }
+    }
+
     @Test("HEAD gets the same fields as GET")
     func head() {
         let (get, head) = (fixture.ask("/api/v1/nodes", read), fixture.ask("/api/v1/nodes", read, method: "HEAD"))
