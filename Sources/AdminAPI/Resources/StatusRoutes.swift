@@ -48,7 +48,7 @@ enum StatusRoutes {
             JSONMember("reason", .optional(.text), "Why it is not good, or what gateways report of it") { $0.reason },
             JSONMember("subject", .optional(.text), "The certificate's subject") { $0.chain.first?.subject },
             JSONMember("sans", .list(of: .text), "The certificate's names") { $0.chain.first?.names ?? [] },
-            JSONMember("expires_at", .optional(.time), "When the first certificate of its chain expires") {
+            JSONMember("expires_at", .optional(.time), "The earliest expiry among the certificates of its chain") {
                 $0.expiresAt
             },
             JSONMember("problem", .optional(.text), "What must be mended") { $0.problem },
