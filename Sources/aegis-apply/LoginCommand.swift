@@ -54,15 +54,3 @@ struct LoginCommand: ParsableCommand {
         }
     }
 }
-
-extension ListenAddress {
-    /// The host and port for a URL by which this machine reaches itself; nil if the address is of no loopback
-    /// interface.
-    fileprivate var loopbackAuthority: String? {
-        guard let address, !address.isUnspecified else {
-            let own = address?.family == .v6 ? "::1" : "127.0.0.1"
-            return ListenAddress(address: IPAddress(own), port: port).text
-        }
-        return address.isLoopback ? text : nil
-    }
-}

@@ -35,7 +35,9 @@ struct AdminPage: Sendable {
 
     private func respond(to request: AdminRequest, _ path: RequestPath) throws -> AdminResponse {
         let credentials = Credentials(request)
-        guard case .session(let secret) = credentials else { return LoginPages.isNeeded(hadSession: false) }
+        guard case .session(let secret) = credentials else {
+            return try LoginPages(dependencies, gate).loginIsNeeded()
+        }
         let isChange = request.isChange
         if isChange { try gate.checkOrigin(request) }
         let answer = try dependencies.withStore { store in
@@ -43,7 +45,7 @@ struct AdminPage: Sendable {
             do {
                 caller = try gate.identify(credentials, request, in: store)
             } catch let problem as Problem where problem.kind == .unauthorized {
-                return LoginPages.isNeeded(hadSession: true)
+                return try LoginPages.loginIsNeeded(in: store, hadSession: true)
             }
             let form = try PageForm(request)
             if isChange {

@@ -87,7 +87,7 @@ struct LoginPages {
         let credentials = Credentials(request)
         try gate.checkOrigin(request)
         guard case .session(let secret) = credentials, let digest = AccessSecret.session.digest(of: secret) else {
-            return Self.isNeeded(hadSession: false)
+            return try loginIsNeeded()
         }
         try gate.checkPage(request, credentials, token: PageForm(request)[PageForm.changeToken])
         let response = try dependencies.withStore { store in
@@ -99,23 +99,40 @@ struct LoginPages {
                         item: ItemID(single: .gateway),
                         details: ["client": request.client, "request_id": request.requestID]))
             }
-            return Self.isNeeded(hadSession: true)
+            return try Self.loginIsNeeded(in: store, hadSession: true)
         }
         guard let response else { throw AdminAPI.noState }
         return response
     }
 
+    /// The page for browsers without a session.
+    func loginIsNeeded() throws -> AdminResponse {
+        try dependencies.withStore { try Self.loginIsNeeded(in: $0, hadSession: false) }
+            ?? Self.loginIsNeeded(forwarding: nil, hadSession: false)
+    }
+
     /// The page for those without a session. `hadSession`: whether the browser has a cookie, which the answer then
     /// removes.
-    static func isNeeded(hadSession: Bool) -> AdminResponse {
+    static func loginIsNeeded(in store: any StateStore, hadSession: Bool) throws -> AdminResponse {
+        let record = try store.items(of: .gateway).first?.item.record
+        let address = (record.flatMap { GatewaySettings(record: $0) } ?? GatewaySettings()).admin.address
+        let forwarding = address.loopbackAuthority.map { authority -> HTML in
+            """
+            <p class="quiet">From another machine, forward the port first:
+            <code>ssh -L \(address.port):\(authority) HOST</code></p>
+            """
+        }
+        return loginIsNeeded(forwarding: forwarding, hadSession: hadSession)
+    }
+
+    private static func loginIsNeeded(forwarding: HTML?, hadSession: Bool) -> AdminResponse {
         PageShell.page(
             "Log in",
             """
             <h1>\(hadSession ? "You are logged out" : "Log in")</h1>
             <p>On the gateway's machine, make a link and open it in a browser there:</p>
             <pre><code>aegis-apply admin login</code></pre>
-            <p class="quiet">From another machine, forward the port first:
-            <code>ssh -L 9443:127.0.0.1:9443 HOST</code></p>
+            \(forwarding)
             """, status: 401, fields: hadSession ? [SessionCookie.removal] : [])
     }
 }

@@ -97,6 +97,16 @@ package struct ListenAddress: Sendable, Hashable {
         }
     }
 
+    /// The host and port for a URL by which this machine reaches itself; nil if the address is of no loopback
+    /// interface.
+    package var loopbackAuthority: String? {
+        guard let address, !address.isUnspecified else {
+            let own = address?.family == .v6 ? "::1" : "127.0.0.1"
+            return ListenAddress(address: IPAddress(own), port: port).text
+        }
+        return address.isLoopback ? text : nil
+    }
+
     static func parse(_ text: String) throws(ValueFault) -> ListenAddress {
         if !text.isEmpty, text.allSatisfy(\.isNumber) {
             throw ValueFault("'\(text)' has no colon", hint: "write \":\(text)\"")
