@@ -130,7 +130,8 @@ struct PageCall {
     /// Whether the configuration lets the page change anything.
     var mayChange: Bool { context.request.mayChange }
 
-    /// A page with the navigation for the person who is logged in.
+    /// A whole page around `content`. Its script replaces the parts with `data-live` after each event later than
+    /// `latestEvent`.
     func page(_ title: String, _ content: HTML, status: Int = 200) -> AdminResponse {
         PageShell.page(title, content, status: status, navigation: PageShell.navigation(self), event: latestEvent)
     }
