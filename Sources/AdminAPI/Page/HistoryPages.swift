@@ -23,10 +23,13 @@ enum HistoryPages {
     }
 
     /// A link to a certificate. One that was never issued has no page yet, so the link leads to the host of the same
-    /// name.
+    /// name, if there is one.
     private static func certificate(_ name: String, in store: any StateStore) throws -> HTML {
         let number = try store.number(ofCertificate: name)
-        return number == nil ? "<a href=\"/hosts/\(name)\">\(name)</a>" : PageParts.certificateLink(name, number)
+        guard try number == nil && store.item(ItemID(.host, name)) != nil else {
+            return PageParts.certificateLink(name, number)
+        }
+        return "<a href=\"/hosts/\(name)\">\(name)</a>"
     }
 
     private static func renewals(_ call: PageCall) throws -> AdminResponse {
