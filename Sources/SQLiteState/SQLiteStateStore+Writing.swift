@@ -9,8 +9,11 @@ extension SQLiteStateStore {
     ) throws(StateError) -> Int {
         try write { database in
             try checkLease(lease, of: holder, in: database)
+            let step = if mutations.count == 1, case .rememberAnswer = mutations[0] { 0 } else { 1 }
             let revision =
-                try Int.fetchOne(database, sql: "UPDATE position SET revision = revision + 1 RETURNING revision") ?? 0
+                try Int.fetchOne(
+                    database, sql: "UPDATE position SET revision = revision + ? RETURNING revision", arguments: [step])
+                ?? 0
             for mutation in mutations { try carryOut(mutation, revision, by: holder, in: database) }
             return revision
         }

@@ -41,12 +41,12 @@ package protocol StateStore: IssuanceJournal, IdentityJournal, AdminRecords, Exp
     ///   are no longer kept or an earlier state has replaced the state. Then the caller must read since revision 0.
     func readChanges(since revision: Int, _ body: (StateChange) -> Void) throws(StateError) -> StatePosition?
 
-    /// Commits mutations in one transaction that increments the revision. Rows that the mutations write have the new
-    /// revision.
+    /// Commits mutations in one transaction that increments the revision, unless it only remembers an answer. Rows that
+    /// the mutations write have the new revision.
     ///
     /// Throws `StateError.leaseLost` and changes nothing when `holder` does not hold the lease.
     ///
-    /// - Returns: The new revision.
+    /// - Returns: The revision after the commit.
     @discardableResult
     func commit(_ mutations: [StateMutation], by holder: LeaseHolder, under lease: Lease.Name) throws(StateError) -> Int
 

@@ -66,6 +66,58 @@ import Testing
         #expect(events.map { $0.details["changed"] } == [nil, "aliases, enabled", "aliases, enabled", nil])
     }
 
+    @Test("A change that changes nothing keeps the revision, and has no event")
+    func noChange() throws {
+        #expect(post(Self.simple).status == 201)
+        let revision = try fixture.store.revision()
+        let events = try fixture.store.events(EventQuery()).count
+        let key = [("idempotency-key", "once")]
+        for (body, fields) in [
+            ("{}", []), (#"{"enabled":true,"upstreams":["http://127.0.0.1:1"]}"#, []), (#"{"enabled":true}"#, key),
+        ] {
+            let answer = patch("a.test", body, fields: fields)
+            #expect(answer.status == 200 && answer["Aegis-Revision"] == "\(revision)", "\(body)")
+        }
+        #expect(try fixture.store.revision() == revision && fixture.store.events(EventQuery()).count == events)
+        // A request that is repeated changes nothing, even if the host has changed meanwhile.
+        #expect(patch("a.test", #"{"enabled":false}"#).status == 200)
+        #expect(patch("a.test", #"{"enabled":true}"#, fields: key)["Aegis-Revision"] == "\(revision)")
+        #expect(try #require(try record("a.test")).contains(#""enabled":false"#))
+    }
+
+    @Test("Messages name members of the API, not keys of the file")
+    func words() throws {
+        #expect(post(Self.simple).status == 201)
+        let unknown = patch("a.test", #"{"id":"a.test"}"#).text
+        #expect(unknown.contains(#""pointer":"/id","detail":"is unknown; there are: aliases, "#), "\(unknown)")
+        for word in ["hsts_max_age", "issuers", "ssl_cert_id", "ssl_key_pem"] { #expect(unknown.contains(word)) }
+        for word in ["hsts,", "certificate,", "issuer,", "'hsts'"] { #expect(!unknown.contains(word), "\(word)") }
+        #expect(patch("a.test", #"{"hsts_maxage":1}"#).text.contains("did you mean 'hsts_max_age'?"))
+        #expect(patch("a.test", #"{"upstreem":[]}"#).text.contains("did you mean 'upstreams'?"))
+        let custom = patch("a.test", #"{"ssl_mode":"custom"}"#).text
+        #expect(custom.contains("custom needs ssl_cert_id, or ssl_cert_pem and ssl_key_pem"), "\(custom)")
+        let issued = try Issued(names: ["a.test"], now: fixture.now)
+        #expect(fixture.ask("/api/v1/certificates", token, method: "POST", body: issued.body).status == 201)
+        let preload = patch(
+            "a.test", #"{"ssl_mode":"custom","ssl_cert_id":1,"hsts_enabled":true,"hsts_preload":true,"hsts_max_age":1}"#
+        ).text
+        #expect(preload.contains("hsts_preload needs hsts_max_age of at least"), "\(preload)")
+        #expect(preload.contains("set hsts_include_subdomains: true"), "\(preload)")
+    }
+
+    @Test("No host is given the certificate that was made for another host")
+    func certificateOfAnotherHost() throws {
+        var made = try fixture.certificate("b.test", source: .letsencrypt)
+        made.record = Array(#"{"issuers":["letsencrypt"],"domains":["b.test"]}"#.utf8)
+        try fixture.commit(.putCertificate(made))
+        let refused = post(#"{"domain":"a.test","respond":{},"ssl_mode":"custom","ssl_cert_id":1}"#)
+        #expect(refused.problem == "invalid")
+        #expect(
+            refused.text.contains(
+                #""pointer":"/ssl_cert_id","detail":"this certificate is made for host 'b.test' alone"#),
+            "\(refused.text)")
+    }
+
     @Test("The API can't change a host that the file declares")
     func fileOwned() throws {
         try fixture.commit(.putItem(ItemID(.host, "a.test"), owner: .file, record: Array(Self.simple.utf8)))

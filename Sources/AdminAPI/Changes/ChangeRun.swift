@@ -5,7 +5,7 @@ import PKI
 import State
 
 /// Carries out a change while it holds the lock for applying, so there is one change at a time. One commit contains the
-/// change, its event, and the answer to remember for a repeated request.
+/// change, its event, and the answer to remember for a repeated request. A change that changes nothing has no event.
 struct ChangeRun {
     private let call: Call
     /// The name of the route, from which the event's action is made.
@@ -83,9 +83,10 @@ struct ChangeRun {
         let answer = RememberedAnswer(
             actor: actor, key: key?.text ?? "", request: digest, status: status, item: change.item, number: former,
             at: call.now)
-        let revision = try call.store.commit(
-            change.mutations + [.appendEvent(event(change))] + (key == nil ? [] : [.rememberAnswer(answer)]),
-            by: holder)
+        let changes = change.mutations.isEmpty ? [] : change.mutations + [.appendEvent(event(change))]
+        let mutations = changes + (key == nil ? [] : [.rememberAnswer(answer)])
+        let revision =
+            try mutations.isEmpty ? call.store.revision() : call.store.commit(mutations, by: holder)
         return ChangeAnswer(
             status: status, item: change.item, number: try former ?? number(of: change.item), revision: revision)
     }

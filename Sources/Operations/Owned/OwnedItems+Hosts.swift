@@ -22,18 +22,22 @@ extension OwnedItems {
                 .invalid, "a host keeps its domain", hint: "create another host, and delete this one",
                 faults: [OperationFailure.Fault(at: "/domain", "can't change")])
         }
+        let changed = Self.changedSettings(former, host)
+        guard !changed.isEmpty || certificate != nil else {
+            return Change(item: ItemID(.host, name), mutations: [])
+        }
         let losesOwn = former.sslMode == .letsencrypt && host.sslMode != .letsencrypt
         var change = put(host, with: certificate, besides: losesOwn ? try deletionOfOwn(name) : [])
-        change.details["changed"] = Self.changedSettings(former, host)
+        change.details["changed"] = changed.joined(separator: ", ")
         return change
     }
 
     /// The names of the settings that differ. Values may be secret.
-    private static func changedSettings(_ former: Host, _ host: Host) -> String {
+    private static func changedSettings(_ former: Host, _ host: Host) -> [String] {
         let (before, after) = (former.record(.exact), host.record(.exact))
-        guard case .object(let former) = before, case .object(let entries) = after else { return "" }
+        guard case .object(let former) = before, case .object(let entries) = after else { return [] }
         let gone = former.filter { after[$0.key] == nil }
-        return (entries.filter { before[$0.key] != $0.value } + gone).map(\.key).joined(separator: ", ")
+        return (entries.filter { before[$0.key] != $0.value } + gone).map(\.key)
     }
 
     /// Deletes a host, and the certificate that was made for it.

@@ -18,6 +18,7 @@ package struct OwnedItems {
     /// A change, to be committed.
     package struct Change {
         package let item: ItemID
+        /// Empty if the item is already as it was asked for.
         package let mutations: [StateMutation]
         /// Further facts for the event about the change.
         package var details: [String: String] = [:]
