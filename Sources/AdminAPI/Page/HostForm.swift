@@ -143,7 +143,9 @@ enum HostForm {
             }
         }
         let (number, issuers) = (form.text("ssl_cert_id"), form.lines("issuers"))
-        if mode == "custom", number == nil { found.append(("ssl_cert_id", "choose one")) }
+        if mode == "custom", number == nil {
+            found += [("ssl_mode", "this needs a stored certificate"), ("ssl_cert_id", "choose one")]
+        }
         // If the form already named this certificate, the user did not choose it now.
         if mode != "custom", let number, number != before?.text("ssl_cert_id") {
             found.append(("ssl_cert_id", "this is used only if '\(label("ssl_mode"))' is '\(modes[2].1)'"))

@@ -13,6 +13,12 @@ enum HostBody {
     private static let certificate = "certificate"
     private static let policyMembers = ["enabled", "max_age", "include_subdomains", "preload"]
 
+    /// The members that a host may have, sorted. Three keys of the file are left out: those that the API has other members
+    /// for, and short or former forms.
+    private static let memberNames =
+        (Host.keys.filter { ![certificate, policy, "issuer", "ca_file"].contains($0) }
+        + policyMembers.map { "\(policy)_\($0)" } + [certificateNumber, chain, key]).sorted()
+
     /// What the API shows in place of a value that may be a secret.
     private static let hidden = "(hidden)"
 
@@ -54,11 +60,11 @@ enum HostBody {
         var certificate: (chain: String, key: String)?
     }
 
-    /// Reads a host that a client has sent. `certificateName` returns the name of the certificate with a number, or nil
-    /// if no certificate in force has this number.
+    /// Reads a host that a client has sent. `certificate` returns the certificate with a number, or nil if no certificate
+    /// in force has this number.
     ///
-    /// - Throws: A `Problem` that lists all faults, or an error of `certificateName`.
-    static func read(_ value: PlainValue, certificateName: (Int64) throws -> String?) throws -> Sent {
+    /// - Throws: A `Problem` that lists all faults, or an error of `certificate`.
+    static func read(_ value: PlainValue, certificate stored: (Int64) throws -> StoredCertificate?) throws -> Sent {
         guard case .object(let entries) = value else {
             throw Problem(.invalid, "Send a JSON object.", errors: [(.pointer(""), "must be an object")])
         }
@@ -74,15 +80,10 @@ enum HostBody {
                 errors.append((.pointer("/hsts"), "write hsts_enabled, hsts_max_age and so on"))
             case certificate: errors.append((.pointer("/certificate"), "write ssl_cert_id"))
             case certificateNumber:
-                guard case .int(let number) = entry.value else {
-                    errors.append((pointer, "must be a number: a certificate's id"))
-                    continue
+                switch try name(ofCertificate: entry.value, stored) {
+                case .success(let name): settings.append(PlainValue.Entry(certificate, .string(name)))
+                case .failure(let fault): errors.append((pointer, fault.reason))
                 }
-                guard let name = try certificateName(Int64(number)) else {
-                    errors.append((pointer, "there is no certificate in force with this id"))
-                    continue
-                }
-                settings.append(PlainValue.Entry(certificate, .string(name)))
             case chain, key:
                 guard case .string(let text) = entry.value else {
                     errors.append((pointer, "must be a text in PEM"))
@@ -91,8 +92,14 @@ enum HostBody {
                 texts[entry.key] = text
             case let name where policyMembers.contains { name == "\(policy)_\($0)" }:
                 policyEntries.append(PlainValue.Entry(String(name.dropFirst(policy.count + 1)), entry.value))
-            default: settings.append(entry)
+            default:
+                if Host.keys.contains(entry.key) { settings.append(entry) } else { errors.append(unknown(entry.key)) }
             }
+        }
+        if value["ssl_mode"] == .string(Host.SSLMode.custom.rawValue), texts.isEmpty,
+            value[certificateNumber] ?? .null == .null
+        {
+            errors.append((.pointer("/ssl_mode"), "custom needs \(certificateNumber), or \(chain) and \(key)"))
         }
         if !policyEntries.isEmpty {
             if !policyEntries.contains(where: { $0.key == "enabled" }) {
@@ -119,6 +126,34 @@ enum HostBody {
         return sent
     }
 
+    private struct Fault: Error {
+        let reason: String
+    }
+
+    /// The name of the certificate whose number a client has sent, or why no host can be given it.
+    private static func name(
+        ofCertificate number: PlainValue, _ stored: (Int64) throws -> StoredCertificate?
+    ) throws -> Result<String, Fault> {
+        guard case .int(let number) = number else {
+            return .failure(Fault(reason: "must be a number: a certificate's id"))
+        }
+        guard let found = try stored(Int64(number)) else {
+            return .failure(Fault(reason: "there is no certificate in force with this id"))
+        }
+        guard NamedCertificate(record: found.record) != nil else {
+            return .failure(Fault(reason: "this certificate is made for host '\(found.name)' alone"))
+        }
+        return .success(found.name)
+    }
+
+    private static func unknown(_ name: String) -> (place: Problem.Place, detail: String) {
+        guard let near = Suggestion.nearest(to: name, in: memberNames) else {
+            let place = HarmlessText.pointer(toMember: name)
+            return (.pointer(place), "is unknown; there are: \(memberNames.joined(separator: ", "))")
+        }
+        return (.pointer("/\(name)"), "is unknown; did you mean '\(near)'?")
+    }
+
     /// Whether the client sends `(hidden)` as the value of a header. It has probably copied the host from an answer of
     /// the API, so this word would overwrite the true value.
     private static func hidesValues(_ settings: [PlainValue.Entry], _ direction: String) -> Bool {
@@ -141,6 +176,15 @@ enum HostBody {
         case policy: return "/\(policy)_\(parts.count > 1 ? String(parts[1]) : "enabled")"
         default: return pointer
         }
+    }
+
+    /// Converts a message about a host as the file has it to one about a host as the API has it. `pointer` is the
+    /// pointer in the file's host.
+    static func message(_ message: String, at pointer: String) -> String {
+        guard pointer.hasPrefix("/\(policy)/") else {
+            return message.replacing("rename the one under 'certificates'", with: "store that one under another name")
+        }
+        return message.replacing(/\b(max_age|include_subdomains|preload)\b/) { "\(policy)_\($0.output.1)" }
     }
 
     // MARK: Description

@@ -53,7 +53,7 @@ enum HostChanges {
     private static func sendsCertificate(_ body: PlainValue) -> Bool { body[HostBody.chain] != nil }
 
     private static func read(_ value: PlainValue, _ call: Call) throws -> HostBody.Sent {
-        try HostBody.read(value) { try call.store.certificate(numbered: $0)?.certificate.name }
+        try HostBody.read(value) { try call.store.certificate(numbered: $0)?.certificate }
     }
 
     private static func carryOut(_ sent: HostBody.Sent, former: Host?, _ call: Call) throws -> OwnedItems.Change {
@@ -63,9 +63,10 @@ enum HostChanges {
             guard let former else { return try call.owned.createHost(settings, with: certificate) }
             return try call.owned.changeHost(former.domain.text, to: settings, with: certificate)
         } catch var failure as OperationFailure {
-            for index in failure.faults.indices {
-                failure.faults[index].pointer = HostBody.pointer(
-                    failure.faults[index].pointer, sendsCertificate: sent.certificate != nil)
+            failure.faults = failure.faults.map { fault in
+                OperationFailure.Fault(
+                    at: HostBody.pointer(fault.pointer, sendsCertificate: sent.certificate != nil),
+                    HostBody.message(fault.message, at: fault.pointer))
             }
             throw failure
         }

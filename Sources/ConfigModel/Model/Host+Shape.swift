@@ -1,4 +1,7 @@
 extension Host {
+    /// The keys that a host of the file may have.
+    package static var keys: [String] { shape.keys }
+
     static let shape = ObjectShape<Host>(
         "a host", "A site that the gateway serves", initial: Host(), place: { $0.origin = $1 },
         fields: [

@@ -37,6 +37,8 @@ struct ObjectShape<Value: Sendable>: Sendable {
         self.valuePlaces = fields.map(\.bytes)
     }
 
+    var keys: [String] { fields.map(\.key) }
+
     var schema: SchemaFragment {
         .object(
             summary, properties: fields.map { ($0.key, $0.schema(initial)) },
@@ -107,7 +109,6 @@ struct ObjectShape<Value: Sendable>: Sendable {
     /// Reports an unknown key. Returns the index of the field that was probably meant.
     private func failUnknown(_ entry: ModelReader.Entry, in node: NodeID, _ reader: inout ModelReader) -> Int? {
         let name = reader.document.string(of: entry.key)
-        let keys = fields.map(\.key)
         let meant = Suggestion.nearest(to: name, in: keys)
         // A lone word, as in `{ word }`, may be a value whose key is missing, so the message does not quote it.
         let isAlone = reader.type(of: entry.value) == .null && meant == nil
