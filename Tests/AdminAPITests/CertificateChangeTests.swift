@@ -53,6 +53,22 @@ import Testing
         #expect(actions.filter { $0 != "create-token" } == ["create", "delete", "create"])
     }
 
+    @Test("A key and a certificate in each other's members are told at both")
+    func swapped() throws {
+        let issued = try Issued(names: ["a.test"], now: fixture.now)
+        func errors(_ chain: String, _ key: String) -> [String] {
+            let answer = post(PlainValue.map([("cert_pem", .string(chain)), ("key_pem", .string(key))]).jsonText)
+            #expect(answer.problem == "invalid")
+            return answer.text.matches(of: /"pointer":"([^"]+)","detail":"([^"]+)"/).map { "\($0.1): \($0.2)" }
+        }
+        let faults = [
+            "/cert_pem: it is a private key, not a certificate", "/key_pem: it is a certificate, not a private key",
+        ]
+        #expect(errors(issued.key, issued.chain) == faults)
+        #expect(errors(issued.key, issued.key) == [faults[0]])
+        #expect(errors(issued.chain, issued.chain) == [faults[1]])
+    }
+
     @Test("An unusable certificate is refused with a pointer to the fault, and no answer contains a key")
     func refusals() throws {
         let good = try Issued(names: ["a.test"], now: fixture.now)

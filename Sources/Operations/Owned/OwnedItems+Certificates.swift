@@ -22,6 +22,20 @@ package struct SentCertificate: Sendable {
     }
 }
 
+extension SentCertificate {
+    /// The faults of a private key that was sent as the chain, and of a certificate that was sent as the key.
+    fileprivate func misplacedTexts(_ places: OwnedItems.Places) -> [OperationFailure.Fault] {
+        var faults: [OperationFailure.Fault] = []
+        if let chain = PEM.Content(chain), chain.hasKey, !chain.hasCertificate {
+            faults.append(.init(at: places.chain, "it is a private key, not a certificate"))
+        }
+        if let key = PEM.Content(key), key.hasCertificate, !key.hasKey {
+            faults.append(.init(at: places.key, "it is a certificate, not a private key"))
+        }
+        return faults
+    }
+}
+
 extension OwnedItems {
     /// The JSON pointers by which faults name the chain and the key.
     package struct Places: Sendable {
@@ -39,6 +53,10 @@ extension OwnedItems {
     package func examine(
         _ sent: SentCertificate, replacing name: String? = nil, at places: Places, _ sealer: Sealer
     ) throws -> StoredCertificate {
+        let misplaced = sent.misplacedTexts(places)
+        guard misplaced.isEmpty else {
+            throw OperationFailure(.invalid, "the certificate can't be used", faults: misplaced)
+        }
         let obtained: ObtainedCertificate
         do throws(OwnCertificate.Fault) {
             obtained = try OwnCertificate.examine(sent: sent.chain, key: sent.key, now: now)

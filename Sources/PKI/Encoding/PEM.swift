@@ -27,6 +27,20 @@ package enum PEM {
     private static let end = Array("-----END ".utf8)
     private static let encrypted = Array("ENCRYPTED".utf8)
 
+    /// What a text contains.
+    package struct Content {
+        package let hasCertificate: Bool
+        package let hasKey: Bool
+
+        /// Nil if the text can't be read.
+        package init?(_ text: SecretBytes) {
+            let blocks = text.withBytes { text in try? PEM.blocks(in: text) }
+            guard let blocks else { return nil }
+            hasCertificate = blocks.contains(where: \.isCertificate)
+            hasKey = blocks.contains { $0.label.hasSuffix("PRIVATE KEY") }
+        }
+    }
+
     /// Returns the DER of each certificate in a text, in the order of the text. The certificates are not parsed.
     package static func certificates(in pem: [UInt8]) throws(PKIError) -> [[UInt8]] {
         let text = pem.span
