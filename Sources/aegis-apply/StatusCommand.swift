@@ -44,16 +44,18 @@ struct StatusCommand: ParsableCommand {
                     ("revocation_lists", .list(lists.map(\.value))),
                     ("kept_certificates", kept.value),
                     ("failing", .list(failing.map(\.value))),
+                    ("certificates", .list(report.certificates.map(\.value))),
                 ])
                 try Terminal.print(document.json(indented: true) + [UInt8(ascii: "\n")])
             case .text:
                 let table = TextTable(
                     ["HOST", "CERTIFICATE", "ISSUER", "EXPIRES", "PROBLEM", "NOTE"], rows.map(\.cells))
                 let hosts = rows.isEmpty ? "no hosts\n" : table.text
-                let tries = failing.isEmpty ? "" : "\n" + failing.map(\.line).joined()
+                let lines = failing.map(\.line) + report.certificates.map(\.line)
                 try Terminal.print(
                     "generation \(snapshot.generation)\n\n" + gateways.text + hosts + EdgeStatus.text(edge)
-                        + LoadedIdentity.text(identities) + RevocationListStatus.text(lists) + kept.text + tries)
+                        + LoadedIdentity.text(identities) + RevocationListStatus.text(lists) + kept.text
+                        + (lines.isEmpty ? "" : "\n" + lines.joined()))
             }
             if check, report.hasProblem { throw ExitStatus.itemsFailed }
         }
@@ -79,6 +81,21 @@ extension HostStatus {
             ("problem", problem.map(PlainValue.string) ?? .null),
             ("warning", warning.map(PlainValue.string) ?? .null),
             ("note", note.map(PlainValue.string) ?? .null),
+        ])
+    }
+}
+
+extension CertificateStatus {
+    /// A line that says what is wrong with the certificate.
+    fileprivate var line: String {
+        let kind = condition.problem == nil ? "warning" : "problem"
+        return "\(kind): certificate \(name) \(condition.problem ?? condition.warning ?? "")\n"
+    }
+
+    fileprivate var value: PlainValue {
+        .map([
+            ("certificate", .string(name)), ("problem", condition.problem.map(PlainValue.string) ?? .null),
+            ("warning", condition.warning.map(PlainValue.string) ?? .null),
         ])
     }
 }

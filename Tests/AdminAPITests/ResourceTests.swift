@@ -114,7 +114,7 @@ import Testing
             answer.text == """
                 {"id":1,"name":"shop","owner":"file","domains":["a.test","b.test"],"source":"custom","issuer":"A CA",\
                 "not_before":"\(UTCTime.rfc3339(fixture.now - day))","expires_at":"\(UTCTime.rfc3339(fixture.now + 90 * day))",\
-                "auto_renew":false,"created_at":"\(UTCTime.rfc3339(fixture.now))","status":"valid","problem":null,\
+                "auto_renew":false,"created_at":"\(UTCTime.rfc3339(fixture.now))","status":"valid","problem":null,"warning":null,\
                 "fingerprint":"ab","hosts":["a.test"],"served_names":["b.test"],"warnings":[],"renews_at":null,"failures":0,"last_failure":null}
 
                 """)
@@ -122,11 +122,40 @@ import Testing
             #expect(fixture.ask("/api/v1/certificates/\(id)", token).problem == "not-found", "\(id)")
         }
         fixture.now += 91 * day
-        #expect(fixture.ask("/api/v1/certificates/1", token).text.contains("\"status\":\"expired\""))
+        #expect(
+            fixture.ask("/api/v1/certificates/1", token).text
+                .contains("\"status\":\"expired\",\"problem\":\"has expired\""))
         try fixture.commit(.noteLoss(certificate: "shop", fingerprint: "ab", reason: "was revoked"))
         #expect(
             fixture.ask("/api/v1/certificates/1", token).text
                 .contains("\"status\":\"unusable\",\"problem\":\"was revoked\""))
+    }
+
+    @Test("A certificate that nobody renews is a problem a week before it expires, and a warning a month before")
+    func expiringCertificates() throws {
+        try fixture.commit(
+            .putCertificate(fixture.certificate("soon", domains: ["soon.test"], days: 2)),
+            .putCertificate(fixture.certificate("later", domains: ["later.test"], days: 20)),
+            .putCertificate(fixture.certificate("taken", domains: ["a.test"], days: 2)),
+            .putCertificate(fixture.certificate("own", domains: ["a.test"])),
+            .putItem(
+                ItemID(.host, "a.test"), owner: .file,
+                record: Array(#"{"domain":"a.test","respond":{},"ssl_mode":"custom","certificate":"own"}"#.utf8)))
+        let list = fixture.ask("/api/v1/certificates", token).text
+        let states = list.matches(of: /"status":"\w+","problem":[^}]*?"warning":[^,}]+/).map { String($0.0) }
+        #expect(
+            states == [
+                #""status":"valid","problem":"is about to expire","warning":null"#,
+                #""status":"valid","problem":null,"warning":"expires soon""#,
+                #""status":"valid","problem":"is about to expire","warning":null"#,
+                #""status":"valid","problem":null,"warning":null"#,
+            ])
+        // Clients that no other certificate serves must not be left with an expired one.
+        let status = fixture.ask("/api/v1/status", token).text
+        #expect(
+            status.contains(
+                #""has_problem":true,"gateways":0,"hosts":1,"certificates":4,"problem_count":1,"problems":"#
+                    + #"[{"item":"certificate:soon","problem":"is about to expire"}]"#), "\(status)")
     }
 
     @Test("A host's answer has its settings and problems, but no values of upstream request headers")

@@ -25,6 +25,7 @@ import Testing
             \(report.snapshot.generation) \(report.snapshot.revision) \(items.map { "\($0.key) \($0.value)" })
             \(report.hosts)
             \(report.failing)
+            \(report.conditions.sorted { $0.key < $1.key }) \(report.certificates)
             \(report.problems) \(report.hasProblem)
             """
     }
@@ -50,6 +51,7 @@ import Testing
             ("a deleted host", [.deleteItem(ItemID(.host, "h3.test"))]),
             ("a kept certificate", [.keepCertificate(name: "shop", since: fixture.now)]),
             ("a restored certificate", [.restoreCertificate(name: "shop")]),
+            ("a lone certificate", [.putCertificate(try fixture.certificate("lone", domains: ["l.other"], days: 70))]),
             ("a deleted certificate", [.deleteItem(ItemID(.certificate, "w"))]),
             ("another owner", [host("h1.test", owner: .api)]),
             ("a record that can't be read", [.putItem(ItemID(.host, "h2.test"), owner: .file, record: [0x7B])]),

@@ -45,6 +45,30 @@ import Testing
         #expect(try run("status", "--format", "json").output.contains("\"gateways\": [],"))
     }
 
+    @Test("Status has a line for a certificate without a host that is about to expire", arguments: [2, 20])
+    func loneCertificates(_ days: Int64) throws {
+        try report()
+        let store = try SQLiteStateStore(path: folder.path("state.db"))
+        let holder = LeaseHolder(machine: "here", scope: "boot", process: 1, startTicks: 2, user: "ops")
+        _ = try store.acquireLease(.apply, for: holder, now: now, isFree: { _ in true })
+        let facts = CertificateFacts(
+            domains: ["lone.example.com"], source: .custom, issuerCommonName: "CA", notBefore: now - 86_400,
+            expiresAt: now + days * 86_400, autoRenew: false, createdAt: now, fingerprint: "ab")
+        try store.commit(
+            [
+                .putCertificate(
+                    StoredCertificate(
+                        name: "lone", owner: .api, record: Array("{}".utf8), facts: facts, chain: [], sealedKey: []))
+            ], by: holder)
+        store.close()
+        let status = try run("status", "--check")
+        let line = days == 2 ? "problem: certificate lone is about to expire" : "warning: certificate lone expires soon"
+        #expect(status.status == (days == 2 ? 3 : 0))
+        #expect(status.output.hasSuffix("\n\n\(line)\n"), "\(status.output)")
+        let certificates = try run("status", "--format", "json").output.components(separatedBy: "\"certificates\": ")
+        #expect(certificates.last?.contains(days == 2 ? "\"is about to expire\"" : "\"expires soon\"") == true)
+    }
+
     @Test("Status has a line for each gateway: what it serves, and whether that is up to date")
     func gateways() throws {
         // The reports come from a clock that is ahead. So they count as new, and the output does not depend on the

@@ -132,18 +132,20 @@ def test_an_upload_that_clients_refuse_is_refused_or_has_warnings(gateway):
         return post(gateway, "certificates", {
             "cert_pem": pem(holder.certificate, *(one.certificate for one in above)).decode(), "key_pem": holder.key_pem.decode()})
 
-    root = Holder("root", is_ca=True)
-    middle = Holder("middle", root, is_ca=True)
-    nameless = upload(Holder("x", root))
+    # A shorter life would be another reason for a warning.
+    lasting = {"days": (-1, 90)}
+    root = Holder("root", is_ca=True, **lasting)
+    middle = Holder("middle", root, is_ca=True, **lasting)
+    nameless = upload(Holder("x", root, **lasting))
     assert nameless.problem == "invalid" and nameless.json["errors"] == [
         {"pointer": "/cert_pem", "detail": "it is for no name (subject alternative name)"}]
-    alone = upload(Holder("alone.test", middle, names=["alone.test"]))
+    alone = upload(Holder("alone.test", middle, names=["alone.test"], **lasting))
     assert alone.status == 201 and any("intermediate" in warning for warning in alone.json["warnings"]), alone.body
-    authority = upload(Holder("ca.test", root, is_ca=True, names=["ca.test"]))
+    authority = upload(Holder("ca.test", root, is_ca=True, names=["ca.test"], **lasting))
     assert authority.status == 201 and any("of a CA" in warning for warning in authority.json["warnings"]), authority.body
-    whole = upload(Holder("whole.test", middle, names=["whole.test"]), middle)
+    whole = upload(Holder("whole.test", middle, names=["whole.test"], **lasting), middle)
     assert whole.status == 201 and whole.json["warnings"] == [], whole.body
-    again = upload(Holder("whole.test", middle, names=["whole.test"]), middle)
+    again = upload(Holder("whole.test", middle, names=["whole.test"], **lasting), middle)
     assert again.status == 201
     for made in alone, authority, whole, again:
         number = made.json["id"]

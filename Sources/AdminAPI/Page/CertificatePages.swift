@@ -2,6 +2,7 @@ import ConfigModel
 import Gateway
 import Operations
 import PKI
+import Reconciler
 import State
 
 /// The pages of a certificate, and the form that uploads one.
@@ -49,7 +50,7 @@ enum CertificatePages {
             """
             <h1>\(summary.certificate.name)</h1>
             \(failure.map { FormFaults($0, []).alert() } ?? PageParts.done(call))
-            <p data-live="state">\(state(summary)) \(summary.problem ?? "")</p>
+            <p data-live="state">\(state(summary.condition))</p>
             <ul class="problems" data-live="warnings">\(warnings)</ul>
             \(facts(details, place, call.now))
             <h2>Names</h2><ul>
@@ -103,12 +104,11 @@ enum CertificatePages {
             """)
     }
 
-    private static func state(_ summary: CertificateSummary) -> HTML {
-        switch summary.status {
-        case .valid: PageParts.mark("good", "Valid")
-        case .expired: PageParts.mark("bad", "Expired")
-        case .unusable: PageParts.mark("bad", "Unusable")
-        }
+    /// A certificate's state as a word, with its problem or warning.
+    static func state(_ condition: CertificateCondition?) -> HTML {
+        if let problem = condition?.problem { return "\(PageParts.mark("bad", "Problem")) It \(problem)" }
+        if let warning = condition?.warning { return "\(PageParts.mark("warning", "Warning")) It \(warning)" }
+        return PageParts.mark("good", "Valid")
     }
 
     /// Nil for a certificate that no CA could revoke.

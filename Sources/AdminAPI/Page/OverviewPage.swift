@@ -21,8 +21,8 @@ enum OverviewPage {
             <h1>Overview</h1>
             \(PageParts.done(call))
             \(problems(report))
-            \(try hosts(report, call))
-            \(try otherCertificates(report, call))
+            \(try hosts(report, Filter(call), call))
+            \(try otherCertificates(report, Filter(call), call))
             \(gateways(report, call))
             <section>\(try PageParts.latestEvents(latestEvents, in: call.store))</section>
             """)
@@ -51,14 +51,29 @@ enum OverviewPage {
         case name, expiry
     }
 
-    private static func hosts(_ report: StatusReport, _ call: PageCall) throws -> HTML {
-        let search = call.query("search") ?? ""
-        let isTroubled = call.query("troubled") != nil
+    /// Which hosts and certificates are shown.
+    private struct Filter {
+        /// Empty for all.
+        let search: String
+        let isForTrouble: Bool
+
+        init(_ call: PageCall) {
+            search = call.query("search") ?? ""
+            isForTrouble = call.query("troubled") != nil
+        }
+
+        /// Whether an item with one of these names is shown.
+        func shows(_ names: [String], isGood: Bool) -> Bool {
+            let word = search.lowercased()
+            return !(isForTrouble && isGood) && (word.isEmpty || names.contains { $0.lowercased().contains(word) })
+        }
+    }
+
+    private static func hosts(_ report: StatusReport, _ filter: Filter, _ call: PageCall) throws -> HTML {
         let order = call.query("sort").flatMap(Order.init) ?? .name
         let page = max(1, call.query("page").flatMap { Int($0) } ?? 1)
         var found = report.hosts.filter { host in
-            (search.isEmpty || host.name.contains(search.lowercased()))
-                && (!isTroubled || host.problem != nil || host.warning != nil)
+            filter.shows([host.name] + host.aliases.map(\.text), isGood: host.problem == nil && host.warning == nil)
         }
         if order == .expiry {
             found.sort { ($0.expiresAt ?? .max, $0.name) < ($1.expiresAt ?? .max, $1.name) }
@@ -68,12 +83,12 @@ enum OverviewPage {
             let selected: HTML? = each == order ? " selected" : nil
             return "<option\(selected)>\(each.rawValue)</option>"
         }
-        let checked: HTML? = isTroubled ? " checked" : nil
+        let checked: HTML? = filter.isForTrouble ? " checked" : nil
         let add: HTML? = call.mayChange ? "<p><a href=\"/add/host\">Add a host</a></p>" : nil
         return """
             <section>
             <form method="get" action="/" role="search">
-            <label>Search <input type="search" name="search" value="\(search)"></label>
+            <label>Search <input type="search" name="search" value="\(filter.search)"></label>
             <label>Sort by <select name="sort">\(sorts)</select></label>
             <label><input type="checkbox" name="troubled" value="yes"\(checked)> only with trouble</label>
             <button>Show</button></form>
@@ -113,15 +128,18 @@ enum OverviewPage {
 
     // MARK: The rest
 
-    /// The certificates that no host is served with.
-    private static func otherCertificates(_ report: StatusReport, _ call: PageCall) throws -> HTML {
-        let used = Set(report.hosts.compactMap(\.certificate))
-        let others = report.snapshot.items.filter { $0.key.kind == .certificate && !used.contains($0.key.name) }
-            .sorted { $0.key < $1.key }
+    /// The certificates that are no host's own.
+    private static func otherCertificates(_ report: StatusReport, _ filter: Filter, _ call: PageCall) throws -> HTML {
+        let used = Set(report.hosts.compactMap(\.ownCertificate))
+        let others = report.snapshot.items.filter { id, item in
+            guard let facts = item.certificate, !used.contains(id.name) else { return false }
+            return filter.shows([id.name] + facts.domains, isGood: report.conditions[id.name] == nil)
+        }.sorted { $0.key < $1.key }
         let rows = try others.prefix(rowsAPage).compactMap { id, item -> [HTML]? in
             guard let facts = item.certificate else { return nil }
             return [
                 PageParts.certificateLink(id.name, try call.store.number(ofCertificate: id.name)),
+                CertificatePages.state(report.conditions[id.name]),
                 "\(facts.domains.prefix(5).joined(separator: ", "))", "\(facts.issuerCommonName)",
                 PageParts.life(from: facts.notBefore, to: facts.expiresAt, now: call.now), "\(item.owner.rawValue)",
             ]
@@ -131,7 +149,7 @@ enum OverviewPage {
             ? nil
             : PageParts.table(
                 "Certificates without a host (\(others.count))",
-                ["Certificate", "Names", "Issuer", "Expires", "Owner"],
+                ["Certificate", "State", "Names", "Issuer", "Expires", "Owner"],
                 rows)
         let add: HTML? =
             call.mayChange

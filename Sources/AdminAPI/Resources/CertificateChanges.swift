@@ -76,14 +76,17 @@ enum CertificateChanges {
     private static let answer = JSONForm<Stored>.object(
         "StoredCertificate", "A certificate that was stored",
         ChangeAnswer.members.map { JSONMember(copying: $0, \Stored.change) } + [
-            JSONMember("warnings", .list(of: .text), "Why clients refuse it, or some do") { $0.warnings }
+            JSONMember("warnings", .list(of: .text), "What is wrong with it, or what some clients refuse") {
+                $0.warnings
+            }
         ])
 
     /// Empty if the certificate is deleted by now.
     private static func warnings(_ change: ChangeAnswer, _ call: Call) throws -> [String] {
         guard let number = change.number, let found = try call.store.certificate(numbered: number) else { return [] }
         let details = try CertificateDetails(found, in: call.store, now: call.now)
-        return [details.summary.problem].compactMap(\.self) + details.warnings
+        let condition = details.summary.condition
+        return [condition.problem, condition.warning].compactMap(\.self) + details.warnings
     }
 
     private static func upload(_ call: Call) throws -> OwnedItems.Change {

@@ -3,6 +3,7 @@ import Gateway
 import Issuers
 import Operations
 import PKI
+import Reconciler
 import State
 
 /// The certificates in force, without their keys.
@@ -54,7 +55,12 @@ enum CertificateRoutes {
         JSONMember("status", .word(CertificateSummary.Status.allCases.map(\.rawValue)), "Whether it can be used now") {
             $0.status.rawValue
         },
-        JSONMember("problem", .optional(.text), "Why clients refuse it; null when they don't") { $0.problem },
+        JSONMember("problem", .optional(.text), "What is wrong with it now; null when nothing is") {
+            $0.condition.problem
+        },
+        JSONMember("warning", .optional(.text), "A future problem, unless somebody acts; null without one") {
+            $0.condition.warning
+        },
     ]
 
     private static let summary = JSONForm<CertificateSummary>.object("Certificate", "A certificate in force", members)
@@ -118,22 +124,25 @@ struct CertificateSummary: Sendable {
     enum Status: String, CaseIterable {
         case valid
         case expired
-        /// Clients refuse it although it has not expired; `problem` says why.
+        /// Clients refuse it although it has not expired; the condition's problem says why.
         case unusable
     }
 
     let number: Int64
     let certificate: StoredCertificate
     let status: Status
-    let problem: String?
+    let condition: CertificateCondition
 
     var facts: CertificateFacts { certificate.facts }
 
     init(_ numbered: NumberedCertificate, _ chains: inout ChainFaults, now: Int64) {
         number = numbered.number
         certificate = numbered.certificate
-        problem = certificate.facts.loss ?? chains.fault(of: certificate)
-        status = problem != nil ? .unusable : certificate.facts.expiresAt <= now ? .expired : .valid
+        let facts = certificate.facts
+        let fault = chains.fault(of: certificate)
+        condition = CertificateCondition(of: facts, chainFault: fault, now: now)
+        let hasExpired = facts.loss == nil && fault == nil && facts.expiresAt <= now
+        status = hasExpired ? .expired : condition.isRefused ? .unusable : .valid
     }
 }
 

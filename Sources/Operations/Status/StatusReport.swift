@@ -10,6 +10,10 @@ package struct StatusReport: Sendable {
     package let gateways: FleetStatus
     /// Sorted by name.
     package let hosts: [HostStatus]
+    /// What is wrong with the certificates in force, by name. Those with nothing wrong are left out.
+    package let conditions: [String: CertificateCondition]
+    /// The certificates with something wrong that clients get although they are no host's own. Sorted by name.
+    package let certificates: [CertificateStatus]
     /// Sorted by name.
     package let failing: [FailingCertificate]
     package let edge: [EdgeStatus]
@@ -29,26 +33,31 @@ package struct StatusReport: Sendable {
         let chains = try store.chainFindings(now: now, files: files)
         let hosts = HostStatus.all(in: snapshot, chainFaults: chains.faults, chainDoubts: chains.doubts, now: now)
         let failing = try FailingCertificate.all(in: store, gateways, now: now)
-        try self.init(snapshot, hosts, failing, gateways, others: snapshot, store, machine: machine, now: now)
+        let conditions = snapshot.conditions(chainFaults: chains.faults, now: now)
+        try self.init(
+            snapshot, hosts, conditions, failing, gateways, others: snapshot, store, machine: machine, now: now)
     }
 
     /// `others` has the items that are no hosts and no certificates, and the hosts with revocation lists.
     init(
-        _ snapshot: StateSnapshot, _ hosts: [HostStatus], _ failing: [FailingCertificate], _ gateways: FleetStatus,
-        others: StateSnapshot, _ store: any StateStore, machine: String, now: Int64
+        _ snapshot: StateSnapshot, _ hosts: [HostStatus], _ conditions: [String: CertificateCondition],
+        _ failing: [FailingCertificate], _ gateways: FleetStatus, others: StateSnapshot, _ store: any StateStore,
+        machine: String, now: Int64
     ) throws {
         (self.snapshot, self.hosts, self.failing, self.gateways) = (snapshot, hosts, failing, gateways)
+        self.conditions = conditions
+        certificates = try CertificateStatus.all(conditions, besides: hosts, in: store)
         edge = try EdgeStatus.all(in: others, store.edgePacks())
         let directory = FilePath(try store.directory() ?? ".")
         identities = try IdentityList(store, others, gateways, directory: directory, machine: machine, now: now)
             .identities
         lists = RevocationListStatus.all(in: others, directory: directory, now: now)
-        problems = Self.problems(gateways, identities, failing, edge, lists, hosts)
+        problems = Self.problems(gateways, identities, failing, edge, lists, certificates, hosts)
     }
 
     private static func problems(
         _ gateways: FleetStatus, _ identities: [LoadedIdentity], _ failing: [FailingCertificate], _ edge: [EdgeStatus],
-        _ lists: [RevocationListStatus], _ hosts: [HostStatus]
+        _ lists: [RevocationListStatus], _ certificates: [CertificateStatus], _ hosts: [HostStatus]
     ) -> [(item: String, problem: String)] {
         let running = gateways.alive.filter { $0.problems > 0 }.flatMap { reported(by: $0, identities) }
         let missing = gateways.haveRun && gateways.alive.isEmpty ? [("gateway:gateway", "no gateway is running")] : []
@@ -62,6 +71,9 @@ package struct StatusReport: Sendable {
             + edge.compactMap { edge in edge.problem.map { ("edge_certificate:\(edge.name)", $0) } }
             + identities.compactMap { identity in identity.problem.map { ("identity:\(identity.name)", $0) } }
             + lists.flatMap { list in list.problems.map { ("revocation_list:\(list.path)", $0) } }
+            + certificates.compactMap { status in
+                status.condition.problem.map { ("certificate:\(status.name)", $0) }
+            }
             + hosts.compactMap { host in host.problem.map { ("host:\(host.name)", $0) } }
     }
 

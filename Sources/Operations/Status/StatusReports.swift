@@ -29,7 +29,8 @@ package final class StatusReports: Sendable {
             others.items[id] = found.snapshot.items[id]
         }
         return try StatusReport(
-            found.snapshot, found.hosts, failing, gateways, others: others, store, machine: machine, now: now)
+            found.snapshot, found.hosts, found.conditions, failing, gateways, others: others, store, machine: machine,
+            now: now)
     }
 
     /// The status of a host; nil if there is none of this name.
@@ -84,6 +85,8 @@ private struct KeptFindings {
     private(set) var hosts: [HostStatus] = []
     /// The names of the hosts that use files of revocation lists.
     private(set) var hostsWithLists: Set<String> = []
+    /// What is wrong with certificates, by name. Those with nothing wrong are left out.
+    private(set) var conditions: [String: CertificateCondition] = [:]
     private let file: StateFileID?
     private var now: Int64
     private var settings: [String: HostStatus.Settings?] = [:]
@@ -99,6 +102,7 @@ private struct KeptFindings {
         (snapshot.kept, snapshot.renewals) = ([:], [:])
         faults = try store.chainFindings(now: now).faults
         others = CertificatesByDomain(snapshot)
+        conditions = snapshot.conditions(chainFaults: faults, now: now)
         for (id, item) in snapshot.items where id.kind == .host { note(host: id.name, item) }
         hosts = settings.keys.sorted().map(status)
     }
@@ -114,6 +118,7 @@ private struct KeptFindings {
         guard var changed = try readChanges(in: store, &chains) else { return nil }
         if isNewMinute {
             changed.formUnion(try examineAgain(since: then, &chains, store))
+            conditions = snapshot.conditions(chainFaults: faults, now: now)
             for host in hosts where isOther(host, since: then) { changed.insert(ItemID(.host, host.name)) }
         }
         update(changed)
@@ -135,10 +140,12 @@ private struct KeptFindings {
                 snapshot.items[id] = StoredItem(
                     owner: stored.owner, record: stored.record, certificate: stored.facts)
                 faults[stored.name] = chains.fault(of: stored)
+                let condition = CertificateCondition(of: stored.facts, chainFault: faults[stored.name], now: now)
+                conditions[stored.name] = condition.isGood ? nil : condition
             case .deleted(let id):
                 changed.insert(id)
                 snapshot.items[id] = nil
-                if id.kind == .certificate { faults[id.name] = nil }
+                if id.kind == .certificate { (faults[id.name], conditions[id.name]) = (nil, nil) }
                 guard id.kind == .host else { return }
                 settings[id.name] = nil
                 hostsWithLists.remove(id.name)

@@ -5,11 +5,14 @@ import State
 /// A host and its certificate, as a line of `status`.
 package struct HostStatus: Sendable {
     package let name: String
+    package let aliases: [DomainName]
     /// Whether the host is enabled. Gateways serve only enabled hosts.
     package let isEnabled: Bool
     /// The name of the stored certificate that clients of the host get: its own certificate, else another one that
     /// covers the host's domain. Nil for the fallback certificate.
     package let certificate: String?
+    /// The name of the host's own certificate, whether or not it is in force; nil if the host has none.
+    package let ownCertificate: String?
     /// The common name of the certificate's issuer.
     package let issuer: String?
     /// When the certificate expires, in seconds since 1970.
@@ -75,8 +78,10 @@ package struct HostStatus: Sendable {
     ) {
         func facts(_ name: String) -> CertificateFacts? { snapshot.items[ItemID(.certificate, name)]?.certificate }
         self.name = name
+        aliases = host?.aliases ?? []
         isEnabled = host?.isEnabled ?? false
         let wanted = host?.certificateName
+        ownCertificate = wanted
         let own = wanted.flatMap(facts)
         let served = own == nil ? host.flatMap { others.certificate(for: $0.domain) } : wanted
         let shown = own ?? served.flatMap(facts)
@@ -91,6 +96,9 @@ package struct HostStatus: Sendable {
             return
         }
         note = nil
+        let condition = own.map {
+            CertificateCondition(of: $0, chainFault: wanted.flatMap { chainFaults[$0] }, now: now)
+        }
         problem =
             switch (host, wanted, own) {
             case (nil, _, _): "its record can't be read"
@@ -98,17 +106,11 @@ package struct HostStatus: Sendable {
                 "certificate '\(wanted)' is missing" + others.standIn(for: host)
             case (let host?, _, let own?) where !own.covers(host.names):
                 "its certificate does not cover all its names"
-            case (_?, _, let own?) where own.loss != nil: "its certificate \(own.loss ?? "")"
-            case (_?, let wanted?, _) where chainFaults[wanted] != nil: "its certificate \(chainFaults[wanted] ?? "")"
-            case (_?, _, let own?) where own.expiresAt <= now: "its certificate has expired"
-            case (_?, _, let own?) where own.isLeft(toExpireWithin: Self.problemDays, now):
-                "its certificate is about to expire"
-            case (_?, _, _): nil
+            case (_?, _, _): condition?.problem.map { "its certificate \($0)" }
             }
-        let isExpiring = own?.isLeft(toExpireWithin: OwnCertificate.warningDays, now) ?? false
-        let doubt = wanted.flatMap { chainDoubts[$0] }.map { "its certificate \($0)" }
+        let doubt = condition?.warning ?? wanted.flatMap { chainDoubts[$0] }
         let lax = host?.allowsExpired == true ? "accepts expired certificates of clients" : nil
-        let fault = problem != nil ? nil : isExpiring ? "its certificate expires soon" : doubt
+        let fault = problem == nil ? doubt.map { "its certificate \($0)" } : nil
         let warnings = [fault, lax].compactMap(\.self)
         warning = warnings.isEmpty ? nil : warnings.joined(separator: "; it ")
     }
@@ -118,15 +120,6 @@ package struct HostStatus: Sendable {
         guard let own, let fault = own.loss ?? (own.expiresAt <= now ? "has expired" : nil) else { return "" }
         let isReplaced = host.sslMode == .letsencrypt
         return "; its certificate \(fault)" + (isReplaced ? " and is replaced when the host is enabled" : "")
-    }
-}
-
-extension CertificateFacts {
-    /// Whether the certificate expires within `days` days, and nothing will renew it in time: automatic renewal is off,
-    /// or the renewal is overdue.
-    fileprivate func isLeft(toExpireWithin days: Int64, _ now: Int64) -> Bool {
-        expiresAt - now < days * 86_400
-            && !(autoRenew && now < dueAt)
     }
 }
 
