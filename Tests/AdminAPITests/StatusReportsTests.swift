@@ -1,6 +1,8 @@
 import ConfigModel
 import Operations
+import PKI
 import State
+import TestSupport
 import Testing
 
 @testable import AdminAPI
@@ -72,6 +74,55 @@ import Testing
         }
         fixture.now -= 500 * 86_400
         try expectCurrent("a clock that was set back")
+    }
+
+    @Test("A kept report follows what the time changes, although a commit came just afterwards")
+    func expiryBeforeCommit() throws {
+        fixture.now = 1_800_000_000
+        #expect(fixture.now % 60 == 0)
+        let custom = #""ssl_mode":"custom","certificate":"shop""#
+        var certificate = try fixture.certificate("shop", domains: ["a.test"])
+        certificate.facts.expiresAt = fixture.now + 30
+        try fixture.commit(host("a.test", custom), .putCertificate(certificate))
+        fixture.now += 10
+        try expectCurrent("before its end")
+        fixture.now += 30
+        try fixture.commit(host("b.test"))
+        _ = try reports.report(of: fixture.store, machine: "here", now: fixture.now)
+        fixture.now += 60
+        try expectCurrent("a minute later")
+    }
+
+    @Test("A host has a problem while a file of CAs that it verifies peers by can't be used")
+    func authorityFiles() throws {
+        let folder = try TemporaryFolder()
+        let authority = try CertificateAuthority.makeRoot(commonName: "CA", now: fixture.now)
+        let path = try folder.file("ca.pem", authority.certificate.pem)
+        try fixture.commit(
+            host("a.test", #""upstreams":["https://127.0.0.1:1"],"upstream_tls":{"ca_file":"\#(path)"}"#),
+            host("b.test", #""respond":{},"client_auth":{"ca_file":"\#(path)"}"#, owner: .api),
+            host("c.test", #""enabled":false,"respond":{},"client_auth":{"ca_file":"\#(path)"}"#), host("d.test"))
+        func problems() throws -> [String?] {
+            fixture.now += 1
+            try expectCurrent("\(fixture.now)")
+            let hosts = try reports.report(of: fixture.store, machine: "here", now: fixture.now).hosts
+            let single = try hosts.map { host in
+                try reports.host(host.name, of: fixture.store, now: fixture.now)?.problem
+            }
+            #expect(hosts.map(\.problem) == single)
+            return single
+        }
+        #expect(try problems() == [nil, nil, nil, nil])
+        for content in ["nothing", ""] {
+            _ = try folder.file("ca.pem", content)
+            #expect(
+                try problems() == [
+                    "'\(path)' of upstream_tls.ca_file can't be used as a list of CAs",
+                    "'\(path)' of client_auth.ca_file can't be used as a list of CAs", nil, nil,
+                ])
+        }
+        _ = try folder.file("ca.pem", authority.certificate.pem)
+        #expect(try problems() == [nil, nil, nil, nil])
     }
 
     @Test("A kept report has failures that were recorded without a commit")

@@ -31,7 +31,14 @@ package struct StatusReport: Sendable {
         let snapshot = try store.snapshot()
         let gateways = FleetStatus(try store.nodes(), revision: snapshot.revision, now: now)
         let chains = try store.chainFindings(now: now, files: files)
-        let hosts = HostStatus.all(in: snapshot, chainFaults: chains.faults, chainDoubts: chains.doubts, now: now)
+        let paths = snapshot.items.filter { $0.key.kind == .host }.flatMap { _, item in
+            HostStatus.Settings(record: item.record)?.authorityFiles.map(\.path) ?? []
+        }
+        let directory = FilePath(try store.directory() ?? ".")
+        let findings = HostStatus.Findings(
+            chainFaults: chains.faults, chainDoubts: chains.doubts,
+            unusableFiles: AuthorityFiles.unusable(among: Set(paths), in: directory))
+        let hosts = HostStatus.all(in: snapshot, findings, now: now)
         let failing = try FailingCertificate.all(in: store, gateways, now: now)
         let conditions = snapshot.conditions(chainFaults: chains.faults, now: now)
         try self.init(

@@ -3,12 +3,13 @@ import Issuers
 import Reconciler
 import State
 import Synchronization
+import SystemPackage
 
 /// Makes the reports on a state that a gateway's admin API shows.
 ///
 /// The findings about hosts and certificates are kept between reports. The cost of an update depends on the number of
 /// changes to the state. Once a minute, the findings that depend on the time are updated too; these are few. Facts
-/// about gateways, identities and files are read for each report.
+/// about gateways, identities and revocation lists are read for each report, and files of CAs once a second.
 package final class StatusReports: Sendable {
     private let kept = Mutex<KeptFindings?>(nil)
     private let keptCalendar = Mutex<KeptCalendar?>(nil)
@@ -85,40 +86,54 @@ private struct KeptFindings {
     private(set) var hosts: [HostStatus] = []
     /// The names of the hosts that use files of revocation lists.
     private(set) var hostsWithLists: Set<String> = []
+    /// The names of the hosts that verify peers by files of CAs.
+    private var hostsWithAuthorities: Set<String> = []
     /// What is wrong with certificates, by name. Those with nothing wrong are left out.
     private(set) var conditions: [String: CertificateCondition] = [:]
     private let file: StateFileID?
+    /// When the files were read.
     private var now: Int64
+    /// When all that depends on the time was examined.
+    private var examinedAt: Int64
     private var settings: [String: HostStatus.Settings?] = [:]
     private var others: CertificatesByDomain
-    /// Why clients refuse the chains of certificates, by certificate name.
-    private var faults: [String: String] = [:]
+    private var findings = HostStatus.Findings()
 
     init(_ store: any StateStore, now: Int64) throws {
         file = store.file
         self.now = now
+        examinedAt = now
         // The chains are read after the snapshot, so changes in between are read again the next time.
         snapshot = try store.snapshot()
         (snapshot.kept, snapshot.renewals) = ([:], [:])
-        faults = try store.chainFindings(now: now).faults
+        findings.chainFaults = try store.chainFindings(now: now).faults
         others = CertificatesByDomain(snapshot)
-        conditions = snapshot.conditions(chainFaults: faults, now: now)
+        conditions = snapshot.conditions(chainFaults: findings.chainFaults, now: now)
         for (id, item) in snapshot.items where id.kind == .host { note(host: id.name, item) }
+        findings.unusableFiles = try unusableFiles(store)
         hosts = settings.keys.sorted().map(status)
     }
 
     /// These findings, brought up to the present state. Nil if everything must be read anew.
     consuming func following(_ store: any StateStore, now: Int64) throws -> KeptFindings? {
         guard file == store.file, file != nil, self.now <= now, snapshot.revision > 0 else { return nil }
-        let then = self.now
-        let isNewMinute = now / 60 != then / 60
-        guard try isNewMinute || store.position().revision != snapshot.revision else { return self }
+        let isNewMinute = now / 60 != examinedAt / 60
+        let isNewRevision = try store.position().revision != snapshot.revision
+        guard self.now != now || isNewRevision else { return self }
         self.now = now
         var chains = try ChainFaults(now: now, of: store)
         guard var changed = try readChanges(in: store, &chains) else { return nil }
+        let unusable = try unusableFiles(store)
+        if unusable != findings.unusableFiles {
+            let other = unusable.symmetricDifference(findings.unusableFiles)
+            findings.unusableFiles = unusable
+            changed.formUnion(hostsWithAuthorities.filter { uses(other, $0) }.map { ItemID(.host, $0) })
+        }
         if isNewMinute {
+            let then = examinedAt
+            examinedAt = now
             changed.formUnion(try examineAgain(since: then, &chains, store))
-            conditions = snapshot.conditions(chainFaults: faults, now: now)
+            conditions = snapshot.conditions(chainFaults: findings.chainFaults, now: now)
             for host in hosts where isOther(host, since: then) { changed.insert(ItemID(.host, host.name)) }
         }
         update(changed)
@@ -139,16 +154,18 @@ private struct KeptFindings {
                 changed.insert(id)
                 snapshot.items[id] = StoredItem(
                     owner: stored.owner, record: stored.record, certificate: stored.facts)
-                faults[stored.name] = chains.fault(of: stored)
-                let condition = CertificateCondition(of: stored.facts, chainFault: faults[stored.name], now: now)
+                findings.chainFaults[stored.name] = chains.fault(of: stored)
+                let condition = CertificateCondition(
+                    of: stored.facts, chainFault: findings.chainFaults[stored.name], now: now)
                 conditions[stored.name] = condition.isGood ? nil : condition
             case .deleted(let id):
                 changed.insert(id)
                 snapshot.items[id] = nil
-                if id.kind == .certificate { (faults[id.name], conditions[id.name]) = (nil, nil) }
+                if id.kind == .certificate { (findings.chainFaults[id.name], conditions[id.name]) = (nil, nil) }
                 guard id.kind == .host else { return }
                 settings[id.name] = nil
                 hostsWithLists.remove(id.name)
+                hostsWithAuthorities.remove(id.name)
             case .challenge, .challengeDeleted: break
             }
         }
@@ -163,6 +180,26 @@ private struct KeptFindings {
         let read = HostStatus.Settings(record: item.record)
         settings[name] = .some(read)
         if read?.usesRevocationLists == true { hostsWithLists.insert(name) } else { hostsWithLists.remove(name) }
+        if read?.authorityFiles.isEmpty == false {
+            hostsWithAuthorities.insert(name)
+        } else {
+            hostsWithAuthorities.remove(name)
+        }
+    }
+
+    /// The files of the hosts that can't be used as lists of CAs.
+    private func unusableFiles(_ store: any StateStore) throws -> Set<String> {
+        guard !hostsWithAuthorities.isEmpty else { return [] }
+        let paths = Set(hostsWithAuthorities.flatMap(authorityFiles))
+        return AuthorityFiles.unusable(among: paths, in: FilePath(try store.directory() ?? "."))
+    }
+
+    private func uses(_ paths: Set<String>, _ host: String) -> Bool {
+        authorityFiles(of: host).contains(where: paths.contains)
+    }
+
+    private func authorityFiles(of host: String) -> [String] {
+        (settings[host] ?? nil)?.authorityFiles.map(\.path) ?? []
     }
 
     /// Computes again the status of each host that depends on a changed item.
@@ -191,7 +228,7 @@ private struct KeptFindings {
     }
 
     private func status(of name: String) -> HostStatus {
-        HostStatus(name, settings[name] ?? nil, snapshot, others, faults, [:], now)
+        HostStatus(name, settings[name] ?? nil, snapshot, others, findings, now)
     }
 
     /// Whether the status of a host differs from that at `then` only because time has passed.
@@ -210,15 +247,15 @@ private struct KeptFindings {
     private mutating func examineAgain(
         since then: Int64, _ chains: inout ChainFaults, _ store: any StateStore
     ) throws -> [ItemID] {
-        var names = Set(faults.keys)
+        var names = Set(findings.chainFaults.keys)
         for (id, item) in snapshot.items {
             guard let facts = item.certificate, then < facts.expiresAt, facts.expiresAt <= now else { continue }
             names.insert(id.name)
         }
         return try names.filter { name in
             let fault = try store.certificate(named: name).flatMap { chains.fault(of: $0) }
-            defer { faults[name] = fault }
-            return faults[name] != fault
+            defer { findings.chainFaults[name] = fault }
+            return findings.chainFaults[name] != fault
         }.map { ItemID(.certificate, $0) }
     }
 }

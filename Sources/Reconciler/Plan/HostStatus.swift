@@ -40,6 +40,8 @@ package struct HostStatus: Sendable {
         package let certificateName: String?
         fileprivate let sslMode: Host.SSLMode
         fileprivate let allowsExpired: Bool
+        /// The files of CAs that it verifies its peers by.
+        package let authorityFiles: [AuthorityFile]
         /// Whether the host uses files of revocation lists.
         package let usesRevocationLists: Bool
 
@@ -55,26 +57,48 @@ package struct HostStatus: Sendable {
             sslMode = host.sslMode
             allowsExpired = host.clientAuth?.allowsExpired == true
             usesRevocationLists = host.clientAuth?.revocationLists.isEmpty == false
+            authorityFiles = [
+                ("client_auth.ca_file", host.clientAuth?.caFile), ("upstream_tls.ca_file", host.upstreamTLS?.caFile),
+            ].compactMap { key, path in path.map { AuthorityFile(key: key, path: $0) } }
+        }
+
+        package struct AuthorityFile: Sendable {
+            fileprivate let key: String
+            package let path: String
         }
     }
 
-    /// All hosts of a state, sorted by name. The keys of `chainFaults` and `chainDoubts` are names of certificates.
-    /// `chainFaults` says why all clients refuse a certificate's chain. `chainDoubts` says why some clients refuse the
-    /// chain, or why all clients will refuse it later.
-    package static func all(
-        in snapshot: StateSnapshot, chainFaults: [String: String] = [:], chainDoubts: [String: String] = [:], now: Int64
-    ) -> [HostStatus] {
+    /// What is wrong with certificates and files that hosts use, as far as the records of a state do not say it.
+    package struct Findings: Sendable {
+        /// Why all clients refuse the chains of certificates, by certificate name.
+        package var chainFaults: [String: String]
+        /// Why some clients refuse the chains of certificates, or all clients will refuse them later.
+        package var chainDoubts: [String: String]
+        /// The paths of the files that can't be used as lists of CAs.
+        package var unusableFiles: Set<String>
+
+        package init(
+            chainFaults: [String: String] = [:], chainDoubts: [String: String] = [:], unusableFiles: Set<String> = []
+        ) {
+            self.chainFaults = chainFaults
+            self.chainDoubts = chainDoubts
+            self.unusableFiles = unusableFiles
+        }
+    }
+
+    /// All hosts of a state, sorted by name.
+    package static func all(in snapshot: StateSnapshot, _ findings: Findings = Findings(), now: Int64) -> [HostStatus] {
         let hosts = snapshot.items.filter { $0.key.kind == .host }
         let others = CertificatesByDomain(snapshot)
         return hosts.sorted { $0.key < $1.key }.map { id, item in
-            HostStatus(id.name, Settings(record: item.record), snapshot, others, chainFaults, chainDoubts, now)
+            HostStatus(id.name, Settings(record: item.record), snapshot, others, findings, now)
         }
     }
 
     /// `host` is nil for a record that can't be read. `others` are the certificates of `snapshot`.
     package init(
         _ name: String, _ host: Settings?, _ snapshot: StateSnapshot, _ others: CertificatesByDomain,
-        _ chainFaults: [String: String], _ chainDoubts: [String: String], _ now: Int64
+        _ findings: Findings, _ now: Int64
     ) {
         func facts(_ name: String) -> CertificateFacts? { snapshot.items[ItemID(.certificate, name)]?.certificate }
         self.name = name
@@ -97,9 +121,9 @@ package struct HostStatus: Sendable {
         }
         note = nil
         let condition = own.map {
-            CertificateCondition(of: $0, chainFault: wanted.flatMap { chainFaults[$0] }, now: now)
+            CertificateCondition(of: $0, chainFault: wanted.flatMap { findings.chainFaults[$0] }, now: now)
         }
-        problem =
+        let ofCertificate =
             switch (host, wanted, own) {
             case (nil, _, _): "its record can't be read"
             case (let host?, let wanted?, nil):
@@ -108,7 +132,12 @@ package struct HostStatus: Sendable {
                 "its certificate does not cover all its names"
             case (_?, _, _): condition?.problem.map { "its certificate \($0)" }
             }
-        let doubt = condition?.warning ?? wanted.flatMap { chainDoubts[$0] }
+        let ofFiles = (host?.authorityFiles ?? []).filter { findings.unusableFiles.contains($0.path) }.map { file in
+            "'\(file.path)' of \(file.key) can't be used as a list of CAs"
+        }
+        let problems = [ofCertificate].compactMap(\.self) + ofFiles
+        problem = problems.isEmpty ? nil : problems.joined(separator: "; ")
+        let doubt = condition?.warning ?? wanted.flatMap { findings.chainDoubts[$0] }
         let lax = host?.allowsExpired == true ? "accepts expired certificates of clients" : nil
         let fault = problem == nil ? doubt.map { "its certificate \($0)" } : nil
         let warnings = [fault, lax].compactMap(\.self)
