@@ -60,7 +60,7 @@ enum CertificatePages {
             <p><a href="/api/v1\(base)/chain.pem" download>Download the chain</a></p>
             <div class="actions">\(renewal)\(deletion)</div>
             \(revocationForm(call, details, base, hidden))
-            \(try PageParts.latestEvents(of: id, 20, in: call.store))
+            \(try PageParts.latestEvents(of: [id], 20, in: call.store))
             """, status: failure?.kind.status ?? 200)
     }
 

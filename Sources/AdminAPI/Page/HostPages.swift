@@ -35,7 +35,9 @@ enum HostPages {
         let others = view.settings.map { entry -> (name: String, value: HTML?) in
             (entry.key, "<code>\(String(decoding: entry.value.json(), as: UTF8.self))</code>")
         }
-        let place = view.owner == .file ? try FilePlace.of(ItemID(.host, view.name), call.context) : nil
+        let id = ItemID(.host, view.name)
+        let place = view.owner == .file ? try FilePlace.of(id, call.context) : nil
+        let items = Set([id] + (view.status?.ownCertificate.map { [ItemID(.certificate, $0)] } ?? []))
         return call.page(
             view.name,
             """
@@ -52,7 +54,7 @@ enum HostPages {
             <div class="actions">\(try renewal(call, view))</div>
             \(try isOurs ? form(call, view, failure, sent) : nil)
             <details><summary>All settings</summary>\(PageParts.facts(others, as: "settings"))</details>
-            \(try PageParts.latestEvents(of: ItemID(.host, view.name), 20, in: call.store))
+            \(try PageParts.latestEvents(of: items, 20, in: call.store))
             """, status: failure?.problem.kind.status ?? 200)
     }
 

@@ -61,13 +61,18 @@ enum PageParts {
         return "<a href=\"/certificates/\(number)\">\(name)</a>"
     }
 
-    /// The latest events, of one item or of all, newest first.
-    static func latestEvents(of item: ItemID? = nil, _ limit: Int, in store: any StateStore) throws -> HTML {
+    /// The latest events, newest first. `items` are those that they concern; nil for all events.
+    static func latestEvents(of items: Set<ItemID>? = nil, _ limit: Int, in store: any StateStore) throws -> HTML {
         var query = EventQuery()
         query.item = item
         query.isNewestFirst = true
         query.limit = limit
-        return try events(try store.events(query), in: store)
+        guard let items else { return try events(try store.events(query), in: store) }
+        let found = try items.flatMap { item in
+            query.item = item
+            return try store.events(query)
+        }
+        return try events(Array(found.sorted { $0.number > $1.number }.prefix(limit)), in: store)
     }
 
     static func events(_ events: [NumberedEvent], in store: any StateStore) throws -> HTML {
