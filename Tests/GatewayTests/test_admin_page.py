@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from admin_api import ask, command
+from admin_api import ask, command, make_token
 from admin_page import add_host, link, log_in, own, send, session, token_and_cookie
 from authority import Holder, pem
 from browser import browser as start_browser
@@ -127,6 +127,56 @@ def test_pages_are_accessible(page, width, scheme):
         assert "<" not in page.inner_text("body"), path
         # Nothing is wider than the screen.
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+BROKEN_WORDS = """() => {
+  const broken = [], walk = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const node = walk.currentNode;
+    if (!node.parentElement.closest('table') || node.parentElement.closest('thead')?.offsetWidth <= 1) continue;
+    for (const word of node.data.matchAll(/[^\\s-]{1,20}/g)) {
+      const range = document.createRange();
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map(box => box.top)).size > 1) broken.push(word[0]);
+    }
+  }
+  return broken;
+}"""
+
+
+@pytest.fixture(scope="module")
+def crowded(gateway):
+    """The gateway, with many hosts, and certificates with many long names."""
+    writer = make_token(gateway, "crowd", "--scope", "write")
+    made = []
+    for number in range(6):
+        names = [f"customer-portal-{number}-{part}.long-department.example-company.test" for part in "ab"]
+        chain, key = pair(*names)
+        sent = {"name": f"certificate-of-customer-portal-{number}", "cert_pem": chain, "key_pem": key}
+        stored = ask(gateway, "/api/v1/certificates", writer, method="POST", send=sent)
+        assert stored.status == 201, stored.body
+        host = {"domain": names[0], "ssl_mode": "custom", "ssl_cert_id": stored.json["id"], "respond": {}}
+        assert ask(gateway, "/api/v1/hosts", writer, method="POST", send=host).status == 201
+        made.append((f"/api/v1/hosts/{names[0]}", f"/api/v1/certificates/{stored.json['id']}?force=true"))
+    for number in range(6):
+        host = {"domain": f"site0{number}.shop.test", "aliases": [f"www.site0{number}.shop.test"], "respond": {}}
+        assert ask(gateway, "/api/v1/hosts", writer, method="POST", send=host).status == 201
+        made.append((f"/api/v1/hosts/{host['domain']}",))
+    yield gateway
+    for paths in made:
+        for path in paths:
+            assert ask(gateway, path, writer, method="DELETE").status == 204
+
+
+@pytest.mark.parametrize("width", [360, 700, 1000, 1280])
+def test_long_names_fit_and_short_words_stay_whole(crowded, page, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    host = "/hosts/customer-portal-0-a.long-department.example-company.test"
+    for path in [*PATHS, host, "/hosts/site00.shop.test"]:
+        assert page.goto(page.base + path).status == 200
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert page.evaluate(BROKEN_WORDS) == [], path
 
 
 def test_the_browser_reports_no_error(page):

@@ -54,8 +54,7 @@ enum PageAssets {
         .quiet { color: var(--quiet); font-size: .875rem; }
         table { width: 100%; border-collapse: collapse; }
         caption { text-align: left; font-weight: 600; padding: .5rem 0; }
-        th, td { text-align: left; padding: .375rem .5rem; border-bottom: 1px solid var(--line); vertical-align: top;
-          overflow-wrap: anywhere; }
+        th, td { text-align: left; padding: .375rem .5rem; border-bottom: 1px solid var(--line); vertical-align: top; }
         th { font-size: .875rem; color: var(--quiet); }
         .mark { font-weight: 600; }
         .mark.good { color: var(--good); } .mark.warning { color: var(--warning); } .mark.bad { color: var(--bad); }
@@ -67,7 +66,7 @@ enum PageAssets {
         form label { display: inline-flex; gap: .5rem; align-items: center; }
         form[role=search] { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; }
         label.quiet { flex-wrap: wrap; } input[type=file] { min-width: 0; }
-        .field { display: grid; gap: .25rem; max-width: 40rem; }
+        .field { display: grid; grid-template-columns: minmax(0, 1fr); gap: .25rem; max-width: 40rem; }
         .box { display: flex; gap: .5rem; align-items: center; }
         input, select, textarea, button { font: inherit; color: inherit; background: var(--back);
           border: 1px solid var(--quiet); border-radius: .25rem; padding: .25rem .5rem; max-width: 100%; }
@@ -84,10 +83,10 @@ enum PageAssets {
         pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .5rem 1rem; background: var(--soft); border: 1px solid var(--line); }
         ul.problems { list-style: none; padding: 0; }
         .over { outline: 2px dashed var(--link); }
-        @media (max-width: 40rem) {
+        @media (max-width: 60rem) {
           thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
           tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line); }
-          td { display: grid; grid-template-columns: 7rem 1fr; gap: .5rem; border: 0; padding: .125rem 0; }
+          td { display: grid; grid-template-columns: 7rem minmax(0, 1fr); gap: .5rem; border: 0; padding: .125rem 0; }
           td::before { content: attr(data-label); color: var(--quiet); font-size: .875rem; }
           header nav { order: 1; flex-basis: 100%; }
           header form { margin-left: auto; }

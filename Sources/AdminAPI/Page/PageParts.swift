@@ -31,7 +31,7 @@ enum PageParts {
         let head = columns.map { column -> HTML in "<th scope=\"col\">\(column)</th>" }
         let body = rows.map { cells -> HTML in
             let cells = zip(columns, cells).map { column, cell -> HTML in
-                "<td data-label=\"\(column)\"><div>\(cell)</div></td>"
+                "<td data-label=\"\(column)\"><div>\(cell.withBreaks)</div></td>"
             }
             return "<tr>\(cells)</tr>\n"
         }
@@ -64,7 +64,6 @@ enum PageParts {
     /// The latest events, newest first. `items` are those that they concern; nil for all events.
     static func latestEvents(of items: Set<ItemID>? = nil, _ limit: Int, in store: any StateStore) throws -> HTML {
         var query = EventQuery()
-        query.item = item
         query.isNewestFirst = true
         query.limit = limit
         guard let items else { return try events(try store.events(query), in: store) }
