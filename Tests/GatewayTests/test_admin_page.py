@@ -1,5 +1,6 @@
 """The admin page, in a real browser: who gets in, what it shows, and what its forms do."""
 
+import contextlib
 import re
 import ssl
 import subprocess
@@ -14,7 +15,7 @@ from admin_page import add_host, link, log_in, own, send, session, token_and_coo
 from authority import Holder, pem
 from browser import browser as start_browser
 from client import Client, tls_context
-from gateway import PATIENCE, PROGRAMS, eventually
+from gateway import PATIENCE, PROGRAMS, eventually, free_port
 
 SITE = {"issuers": {"lan": {"type": "local_ca"}},
         "certificates": {"site": {"issuer": "lan", "domains": ["app.test", "localhost"]}}}
@@ -464,6 +465,37 @@ def test_a_certificate_is_renewed(gateway, page):
     # The gateway looks for due renewals every 20 s.
     eventually("another leaf", is_renewed, patience=3 * PATIENCE, pause=0.2)
     expect(page.get_by_role("cell", name=re.compile("renew")).first).to_be_visible()
+
+
+def test_a_failed_certificate_is_tried_again_by_a_button(run, browser):
+    away = {"type": "acme", "directory": f"https://127.0.0.1:{free_port()}/directory"}
+    gateway = run([FILE_HOST], issuers={**SITE["issuers"], "letsencrypt": away}, certificates=SITE["certificates"])
+    writer = make_token(gateway, "writer", "--scope", "write")
+    host = {"domain": "wild.test", "ssl_mode": "letsencrypt", "respond": {}}
+    assert ask(gateway, "/api/v1/hosts", writer, method="POST", send=host).status == 201
+
+    def failures():
+        events = ask(gateway, "/api/v1/events?item=certificate:wild.test", writer).json["items"]
+        return [event for event in events if event["failure"]]
+
+    def next_try():
+        return ask(gateway, "/api/v1/hosts/wild.test", writer).json["next_try_at"]
+
+    with contextlib.suppress(ssl.SSLError, OSError):
+        served(gateway, "wild.test")
+    eventually("the first try has failed", lambda: len(failures()) == 1 and next_try(), patience=60)
+    before = next_try()
+    page = log_in(gateway, browser, ignore_https_errors=True)
+    page.goto(f"https://127.0.0.1:{gateway.admin}/hosts/wild.test")
+    expect(page.get_by_role("cell", name=re.compile("issue certificate wild.test.*failed"))).to_have_count(1)
+    page.get_by_role("button", name="Try now").click()
+    expect(page.get_by_role("status").first).to_contain_text("A gateway does it within a minute")
+    eventually("another try has failed", lambda: len(failures()) == 2, patience=60)
+    # The gateway would have waited longer without the request.
+    assert failures()[1]["at"] < before
+    # The page shows the event without being loaded again.
+    expect(page.get_by_role("cell", name=re.compile("issue certificate wild.test.*failed"))).to_have_count(2)
+    page.context.close()
 
 
 def test_everything_works_without_script(gateway, browser, origin):
