@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from admin_api import make_token
 from authority import CLIENT, SERVER, Holder
 from client import Client
 from client_auth import connect, context
@@ -114,6 +115,29 @@ def test_everybody_else_is_refused_in_the_handshake(gateway, tmp_path, what, hol
 
     eventually("the refusal is counted", refused)
     gateway.await_log("client's certificate was refused", "host=(node)")
+
+
+def open_stream(gateway, settings):
+    """Opens a stream of events, and reads its beginning."""
+    gateway.https, https = gateway.node, gateway.https
+    try:
+        listener = connect(gateway, settings, None)
+    finally:
+        gateway.https = https
+    listener.send("GET /api/v1/events/stream HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert listener.head().status == 200 and listener.until(b"\n\n").startswith(b"retry: ")
+    return listener
+
+
+def test_a_stream_ends_when_its_clients_certificate_expires(gateway, tmp_path):
+    seconds = 1 / (24 * 60 * 60)
+    ends = context(client("a.ci.mesh.test", days=(-1, 10 * seconds)), folder=tmp_path)
+    stays = context(client("a.ci.mesh.test"), folder=tmp_path)
+    with open_stream(gateway, ends) as ending, open_stream(gateway, stays) as staying:
+        ending.to_end()
+        make_token(gateway, "later")
+        staying.until(b'"create-token"')
+    assert isinstance(ask(gateway, ends), str)
 
 
 def test_plain_http_is_refused(gateway):
