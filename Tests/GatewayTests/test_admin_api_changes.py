@@ -4,7 +4,6 @@ answer contains a key."""
 import concurrent.futures
 import contextlib
 import json
-import os
 import sqlite3
 import subprocess
 import threading
@@ -16,16 +15,15 @@ from ruamel.yaml import YAML
 
 from admin_api import ask, command, make_token
 from authority import Holder, pem
-from client import BrokenTransfer, Client, tls_context
-from gateway import PATIENCE, PROGRAMS, eventually
-from process import traced
+from client import Client, tls_context
+from gateway import PATIENCE, PROGRAMS, eventually, free_port
+from killed_changes import EACH_CALL, LONG, Change, kill_during
 
 CANARY = "CANARY-93aa51"
 SITE = {
     "issuers": {"lan": {"type": "local_ca"}},
     "certificates": {"site": {"issuer": "lan", "domains": ["app.test", "*.more.test"]}}}
 FILE_HOST = {"domain": "app.test", "aliases": ["www.app.test"], "ssl_mode": "none", "respond": {"body": "file\n"}}
-LONG = bool(os.environ.get("AEGIS_LONG"))
 
 root = Holder("root", is_ca=True)
 
@@ -323,18 +321,8 @@ def test_no_answer_and_no_log_has_a_key(own):
             assert not any(line.encode() in path.read_bytes() for line in lines), path
 
 
-class Change:
-    """A change that a gateway is killed in. `prepare` makes what it needs; `request` sends it with an Idempotency-Key;
-    `holds` checks what must be true afterwards, whatever has happened."""
-
-    def __init__(self, gateway, name):
-        self.gateway, self.name = gateway, name
-        self.key = f"Idempotency-Key: {name}"
-        self.item = None
-        self.prepare()
-
-    def prepare(self):
-        pass
+class ChangeOfName(Change):
+    """A change of a host or certificate with the change's name."""
 
     def make_host(self):
         assert post(self.gateway, "hosts", {"domain": self.name, "respond": {"body": "old\n"}}).status == 201
@@ -346,7 +334,7 @@ class Change:
         self.item, self.number = f"certificate:{self.name}", made.json["id"]
 
 
-class CreateHost(Change):
+class CreateHost(ChangeOfName):
     status, action = 201, "create"
 
     def request(self):
@@ -357,7 +345,7 @@ class CreateHost(Change):
         return served(self.gateway, self.name) == "new\n"
 
 
-class CreateHostWithCertificate(Change):
+class CreateHostWithCertificate(ChangeOfName):
     status, action = 201, "create"
 
     def prepare(self):
@@ -373,7 +361,7 @@ class CreateHostWithCertificate(Change):
         return leaf(self.gateway, self.name) == der(self.holder)
 
 
-class StoreCertificate(Change):
+class StoreCertificate(ChangeOfName):
     status, action = 201, "create"
 
     def prepare(self):
@@ -387,9 +375,9 @@ class StoreCertificate(Change):
         return [one for one in get(self.gateway, "certificates?limit=1000").json["items"] if one["name"] == self.name]
 
 
-class ChangeHost(Change):
+class ChangeHost(ChangeOfName):
     status, action = 200, "change"
-    prepare = Change.make_host
+    prepare = ChangeOfName.make_host
 
     def request(self):
         return change(self.gateway, f"hosts/{self.name}", {"respond": {"body": "new\n"}}, self.key)
@@ -398,9 +386,9 @@ class ChangeHost(Change):
         return served(self.gateway, self.name) == "new\n"
 
 
-class DeleteHost(Change):
+class DeleteHost(ChangeOfName):
     status, action = 204, "delete"
-    prepare = Change.make_host
+    prepare = ChangeOfName.make_host
 
     def request(self):
         return delete(self.gateway, f"hosts/{self.name}", self.key)
@@ -409,9 +397,9 @@ class DeleteHost(Change):
         return served(self.gateway, self.name) == 404
 
 
-class DeleteCertificate(Change):
+class DeleteCertificate(ChangeOfName):
     status, action = 204, "delete"
-    prepare = Change.make_certificate
+    prepare = ChangeOfName.make_certificate
 
     def request(self):
         return delete(self.gateway, f"certificates/{self.number}?force=true", self.key)
@@ -421,7 +409,7 @@ class DeleteCertificate(Change):
 
 
 class Renew(Change):
-    status, action = 202, "renew"
+    status, action, shows = 202, "renew", False
 
     def prepare(self):
         self.item = "certificate:site"
@@ -433,50 +421,46 @@ class Renew(Change):
         return get(self.gateway, "certificates/1").json["status"] == "valid"
 
 
-CHANGES = [CreateHost, CreateHostWithCertificate, StoreCertificate, ChangeHost, DeleteHost, DeleteCertificate, Renew]
+class RenewHost(Renew):
+    def prepare(self):
+        super().prepare()
+        self.host = self.name.replace(".", ".more.")
+        host = {"domain": self.host, "ssl_mode": "custom", "ssl_cert_id": 1, "respond": {}}
+        assert post(self.gateway, "hosts", host).status == 201
+
+    def request(self):
+        return post(self.gateway, f"hosts/{self.host}/renew", {}, self.key)
 
 
-@pytest.mark.parametrize("call, every", [("fdatasync", 1), ("pwrite64", 9)])
+class RenewNewHost(Change):
+    """The request for a certificate that was never obtained. Its CA does not answer."""
+    status, action, shows = 202, "renew", False
+
+    def prepare(self):
+        if "letsencrypt" not in self.gateway.config["issuers"]:
+            self.gateway.config["issuers"] = {
+                **SITE["issuers"], "letsencrypt": {"type": "acme", "directory": f"https://127.0.0.1:{free_port()}/directory"}}
+            self.gateway.apply()
+        host = {"domain": self.name, "ssl_mode": "letsencrypt", "respond": {}}
+        assert post(self.gateway, "hosts", host).status == 201
+        self.item = f"certificate:{self.name}"
+
+    def request(self):
+        return post(self.gateway, f"hosts/{self.name}/renew", {}, self.key)
+
+    def holds(self):
+        return get(self.gateway, f"hosts/{self.name}").json["ssl_mode"] == "letsencrypt"
+
+
+CHANGES = [
+    CreateHost, CreateHostWithCertificate, StoreCertificate, ChangeHost, DeleteHost, DeleteCertificate, Renew, RenewHost,
+    RenewNewHost]
+
+
+@EACH_CALL
 @pytest.mark.parametrize("kind", CHANGES, ids=lambda kind: kind.__name__)
 def test_a_gateway_killed_during_a_change_recovers(own, kind, call, every):
-    """What was answered is there, and what was not is whole or absent. A client that repeats its request gets what it asked
-    for, once, wherever the gateway was killed."""
-    kills = 0
-    for place in range(1, 400, 1 if LONG else every):
-        done = kind(own, f"k{place}.test")
-        count = len(changes_of(own, done))
-        answer = None
-        with traced(own.process.pid, "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={place}"):
-            with contextlib.suppress(OSError, BrokenTransfer):
-                answer = done.request()
-        died = answer is None or not own.is_alive()
-        if died:
-            kills += 1
-            own.process.wait(PATIENCE)
-            own.start()
-            # Either the whole change was made, with its event, or nothing of it.
-            was_made = len(changes_of(own, done)) - count
-            assert answer is None or was_made == 1
-            assert was_made in (0, 1)
-            if kind is not Renew:
-                assert bool(done.holds()) == bool(was_made)
-        again = done.request()
-        assert again.status == done.status, again.body
-        assert answer is None or (answer.status, answer.body) == (again.status, again.body)
-        assert len(changes_of(own, done)) == count + 1 and done.holds()
-        with contextlib.closing(sqlite3.connect(own.folder / "state.db")) as state:
-            assert state.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        if not died:
-            break
-    assert kills >= 2, "no place was reached"
-
-
-def changes_of(gateway, change):
-    """The events about what a change does to its item."""
-    if change.item is None:
-        return []
-    events = get(gateway, f"events?limit=1000&item={change.item}").json["items"]
-    return [event for event in events if event["action"] == change.action and event["actor"] == "token:writer"]
+    kill_during(own, kind, call, every)
 
 
 def test_applies_and_changes_at_once_lose_nothing(own, figures):

@@ -9,7 +9,8 @@ from admin_api import ask, make_token
 from client import BrokenTransfer, Client, tls_context
 from cloudflare import TOKEN, ZONE, ends_with, lose
 from gateway import Gateway, eventually
-from hosts import host, rows
+from hosts import host, nothing_is_left, rows
+from killed_changes import EACH_CALL, Change, kill_during
 from reporting import parts
 
 NAMES = ["app.example.test", "*.example.test"]
@@ -153,6 +154,43 @@ def test_a_gateway_that_is_killed_at_the_order_orders_nothing_twice(gateway, clo
     assert rows(gateway, "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM edge_packs)") == [(0, 0)]
 
 
+class OrderOrigin(Change):
+    status, action = 201, "order"
+
+    def prepare(self):
+        self.item = f"certificate:{self.name}"
+
+    def request(self):
+        return order(self.gateway, "origin", {**ORIGIN, "name": self.name}, self.key)
+
+    def holds(self):
+        return [one for one in get(self.gateway, "certificates?limit=1000").json["items"] if one["name"] == self.name]
+
+
+class OrderEdge(Change):
+    status, action, shows = 202, "order", False
+
+    def is_about(self, event):
+        return event["item"].startswith("edge_certificate:")
+
+    def request(self):
+        return order(self.gateway, "edge", EDGE, self.key)
+
+    def lasting(self, answer):
+        # The status is the present one.
+        return answer.status, answer.json["id"]
+
+    def holds(self):
+        return rows(self.gateway, "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM edge_packs)") == [(0, 0)]
+
+
+@EACH_CALL
+@pytest.mark.parametrize("kind", [OrderOrigin, OrderEdge], ids=lambda kind: kind.__name__)
+def test_a_gateway_that_is_killed_anywhere_in_an_order_orders_nothing_twice(gateway, cloudflare, kind, call, every):
+    made = kill_during(gateway, kind, call, every)
+    assert len(cloudflare.certificates) + len(cloudflare.packs) == made
+
+
 def test_a_lost_answer_is_found_again(gateway, cloudflare):
     cloudflare.on_call("POST", "/certificates", lose)
     made = order(gateway, "origin", ORIGIN)
@@ -208,3 +246,31 @@ def test_a_gateway_that_is_killed_at_the_revocation_revokes_it_when_asked_again(
     again = revoke(acme, 1, "superseded", "Idempotency-Key: k")
     assert (again.status, again.body) == (202, done.body)
     eventually("it is replaced", lambda: get(acme, "certificates/1").json["fingerprint"] != before, patience=90)
+
+
+class Revoke(Change):
+    """The revocation of a certificate, which the gateway then replaces."""
+    status, action, shows = 202, "revoke", False
+    item = "certificate:app.test"
+
+    def prepare(self):
+        def is_good():
+            return get(self.gateway, "certificates/1").json["status"] == "valid" and nothing_is_left(self.gateway)
+
+        eventually("a certificate to revoke", is_good, patience=90)
+
+    def request(self):
+        def answer():
+            # While the gateway obtains another certificate, it revokes none.
+            answer = revoke(self.gateway, 1, "superseded", self.key)
+            return answer if answer.status != 409 else None
+
+        return eventually("an answer", answer, patience=90)
+
+    def holds(self):
+        return get(self.gateway, "certificates/1").status == 200
+
+
+@EACH_CALL
+def test_a_gateway_that_is_killed_anywhere_in_a_revocation_revokes_it_when_asked_again(acme, call, every):
+    kill_during(acme, Revoke, call, every)
