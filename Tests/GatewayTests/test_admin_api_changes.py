@@ -233,6 +233,18 @@ def test_items_of_the_api_become_the_files(own):
     assert "host more.test: adopt" in plan and "respond.body  x → y" in plan
     assert "1 adopted" in own.apply()
     eventually("the change is served", lambda: served(own, "more.test") == "y")
+    # So it does if the file declares another source, and the apply issues the certificate.
+    holder, sent = pair("own.test")
+    assert post(own, "certificates", {**sent, "name": "own"}).status == 201
+    own.config["certificates"]["own"] = {"issuer": "lan", "domains": ["own.test"]}
+    (own.folder / "aegis.yaml").write_text(json.dumps(own.config, indent=1))
+    plan = command(own, "--dry-run")
+    assert "certificate own: adopt (the admin API owns it so far; it is issued)\n      issuer  " in plan, plan
+    assert "(none) → lan\n" in plan and "Plan: 1 to adopt." in plan
+    assert "1 adopted" in own.apply()
+    eventually("the new certificate is served", lambda: leaf(own, "own.test") != der(holder))
+    actions = [event["action"] for event in get(own, "events?item=certificate:own").json["items"]]
+    assert actions.count("adopt") == 1 and "issue" not in actions
     assert "owns nothing" in subprocess.run(
         [PROGRAMS / "aegis-apply", "export"], cwd=own.folder, capture_output=True, text=True).stderr
 
