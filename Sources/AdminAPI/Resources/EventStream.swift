@@ -51,16 +51,17 @@ final class EventStream: AdminStream {
 
     /// The events since the last part. Returns `.end` if the client may no longer read.
     func part(from store: any StateStore, _ gate: Gate) throws -> AdminStreamPart {
+        var query = EventQuery()
+        query.limit = Self.mostEvents
+        query.after = last.withLock { $0 }
+        let events = try store.events(query)
         do {
+            // This comes after reading, so that the client does not get the event which ends its access.
             let credentials = request.holder == nil ? Credentials(request) : .none
             _ = try gate.identify(credentials, request, in: store, notesUse: false)
         } catch is Problem {
             return .end
         }
-        var query = EventQuery()
-        query.limit = Self.mostEvents
-        query.after = last.withLock { $0 }
-        let events = try store.events(query)
         if let newest = events.last { last.withLock { $0 = newest.number } }
         return .bytes(
             events.flatMap { event in
