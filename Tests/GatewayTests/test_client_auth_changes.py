@@ -90,6 +90,34 @@ def test_open_connections_follow_changed_rules(changing, tmp_path, version):
         assert client.get("any.test").status == 421 and client.is_closed()
 
 
+@needs_faketime
+@VERSIONS
+@pytest.mark.parametrize("what", ["overdue", "begun"])
+def test_a_session_is_not_resumed_when_a_list_above_its_certificate_has_turned(
+        run, make_origin, clock, tmp_path, what, version):
+    """Threat: resumed sessions pass although a full handshake is refused, again and again with each new ticket. A resumed
+    session has only the client's own certificate, and the list is of the CA above it."""
+    second = 1 / 86400
+    (tmp_path / "ca.pem").write_bytes(pem(root.certificate))
+    # A list may begin five minutes before its time of issue.
+    (tmp_path / "root.crl").write_bytes(
+        revocation_list(root, days=(-1, 600 * second)) if what == "overdue"
+        else revocation_list(root) + revocation_list(root, issuing, days=(900 * second, 9), number=2))
+    gateway = run([certified("any.test", upstreams=[make_origin().url], client_auth={
+        "ca_file": str(tmp_path / "ca.pem"), "crl_files": [str(tmp_path / "root.crl")]})], gateway={"workers": 1}, **LOCAL)
+    gateway.stop()
+    gateway.start(*clock.wrapper)
+    settings = context(leaf(issuing), (issuing,), tmp_path, version)
+    _, _, session = ask(gateway, settings, "any.test")
+    status, is_resumed, session = ask(gateway, settings, "any.test", session=session)
+    assert (status, is_resumed) == (200, True)
+    clock.set(660)
+    in_force(gateway, settings, None)
+    status, _, session = ask(gateway, settings, "any.test", session=session)
+    assert isinstance(status, str), "the session was resumed"
+    eventually("the refusals", lambda: refusals(gateway, "any.test", "list_overdue" if what == "overdue" else "revoked") >= 2)
+
+
 SOCKET = (
     "GET /socket HTTP/1.1\r\nHost: any.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")

@@ -37,6 +37,30 @@ import Testing
         #expect(seen.count == count)
     }
 
+    @Test("A session is not resumed after a revocation list has begun or become overdue")
+    func turns() throws {
+        let key = try Forge.Key(.p256)
+        let root = try Forge.certificate(
+            "clients", key: key, days: (-10, 900), serial: 1, [.authority, .signsCertificates])
+        let lists = try [(-1, 7), (2, 9)].map { days in
+            try RevocationList(der: Forge.list(of: root, revoking: [77], days: days))
+        }
+        func contexts(acceptsOverdue: Bool) throws -> [[UInt8]] {
+            let rules = try PeerRules(
+                purpose: .client, authorities: [root.der], lists: lists, acceptsOverdueLists: acceptsOverdue)
+            return try [0, 1, 2, 6, 7, 8, 9, 10].map { (days: Int64) in
+                let trust = try PeerTrust(rules: rules, now: { testNow + days * 86400 })
+                return Self.context(
+                    TLSPolicy(scope: TLSScope("a"), clients: ClientAuthentication(trust: trust, isRequired: true)))
+            }
+        }
+        // The second list begins, then the first one becomes overdue, then the second one.
+        let strict = try contexts(acceptsOverdue: false)
+        #expect(strict[0] == strict[1] && strict[2] == strict[3] && strict[4] == strict[5] && strict[6] == strict[7])
+        #expect(Set(strict).count == 4)
+        #expect(try Set(contexts(acceptsOverdue: true)).count == 2)
+    }
+
     @Test("Equal policies share sessions")
     func equal() throws {
         let trust = try Self.trust("a.test")

@@ -14,10 +14,16 @@ struct ConnectionProof {
     var trust: PeerTrust?
     /// The client's certificate; nil if the client has shown none.
     var certificate: ClientCertificate?
-    /// When the certificate was last verified, in seconds since 1970.
+    /// When the certificate was last verified, in seconds since 1970. The handshake counts from its client hello: from
+    /// then on, a revocation list that begins or becomes overdue makes the certificate's verification out of date.
     var verifiedAt: Int64 = 0
     /// Whether the TLS session was resumed. If so, OpenSSL has the client's own certificate, but not its intermediates.
     var isResumed = false
+
+    /// Records that the handshake asks for a certificate, which these rules will verify. `now` is in seconds since 1970.
+    mutating func ask(by trust: PeerTrust?, now: Int64) {
+        (self.trust, verifiedAt) = (trust, now)
+    }
 
     /// Whether the handshake named this host.
     func isFor(_ host: Bytes) -> Bool { namedHost != nil && namedHost == HostKey(host)?.hash(suffixFrom: 0) }

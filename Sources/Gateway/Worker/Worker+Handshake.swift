@@ -181,7 +181,7 @@ extension Worker {
                 return .none(.handshakesWithoutTrust)
             }
             policy = ofSite
-            clients[id].proof.trust = policy.clients?.trust
+            clients[id].proof.ask(by: policy.clients?.trust, now: clock.seconds)
         } else {
             policy =
                 clients[id].listener == .admin
@@ -195,7 +195,7 @@ extension Worker {
     /// certificate that `node.allow` lists.
     private func chooseNodeCertificate(_ id: SlotID) -> Choice {
         guard let access = nodeAccess else { return .none(.handshakesWithoutTrust) }
-        clients[id].proof.trust = access.trust
+        clients[id].proof.ask(by: access.trust, now: clock.seconds)
         let policy = TLSPolicy(
             scope: Self.nodeScope, clients: ClientAuthentication(trust: access.trust, isRequired: true))
         return clients[id].transport.tls?.choose(access.credential, policy) ?? false
@@ -233,7 +233,8 @@ extension Worker {
     /// Stores the client's certificate in the connection's proof.
     ///
     /// OpenSSL verifies nothing when a session is resumed, so the certificate is checked here. The session is bound to
-    /// the rules, so the certificate can be invalid only because time has passed since the full handshake.
+    /// the rules and to the turns of their revocation lists, so the certificate can be invalid only because it has
+    /// expired since the full handshake.
     ///
     /// - Returns: False if the certificate of a resumed session is no longer valid.
     private func recordClientCertificate(of id: SlotID, _ trust: PeerTrust, isResumed: Bool) -> Bool {
@@ -248,7 +249,6 @@ extension Worker {
         }
         guard let notAfter = clients[id].transport.tls?.peerCertificateEnd ?? nil else { return false }
         clients[id].proof.certificate = ClientCertificate(leaf, notAfter: notAfter)
-        clients[id].proof.verifiedAt = clock.seconds
         tables.count(certificateFor: askingHost(of: id), isShown: true)
         return true
     }

@@ -13,6 +13,8 @@ final class PeerJudge: Sendable {
         self.now = now
     }
 
+    var nextTurnOfLists: Int64 { rules.nextTurnOfLists(after: now()) }
+
     /// The index under which an `X509_STORE` holds its judge (application data of OpenSSL).
     private static let index: Int32 = {
         let index = unsafe CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_X509_STORE, 0, nil, nil, nil) {

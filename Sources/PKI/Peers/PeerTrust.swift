@@ -12,6 +12,9 @@ package final class PeerTrust: Sendable {
 
     package var rules: PeerRules { judge.rules }
 
+    /// When a revocation list next begins or becomes overdue, in seconds since 1970; `max` if none does.
+    var nextTurnOfLists: Int64 { judge.nextTurnOfLists }
+
     private let judge: PeerJudge
     // Sharing the pointers is sound: neither object changes after init. OpenSSL locks the store and counts its
     // references atomically; connections get copies of the names.

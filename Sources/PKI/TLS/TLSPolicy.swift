@@ -1,5 +1,7 @@
 /// What a server demands of a connection. A session can be resumed only under a policy that is equal to the policy of
-/// its first handshake. So it can't be resumed for another scope, or after the policy has changed.
+/// its first handshake. So it can't be resumed for another scope, or after the policy has changed. It also can't be
+/// resumed after a revocation list has begun or become overdue since: a resumed session has only the client's own
+/// certificate, and the list may be of a CA above it.
 package struct TLSPolicy: Sendable {
     package let scope: TLSScope
     package let leastVersion: TLSConnection.Version
@@ -17,15 +19,19 @@ package struct TLSPolicy: Sendable {
     }
 
     /// The session ID context, which OpenSSL stores in each session and compares before it resumes one
-    /// (SSL_CTX_set_session_id_context(3)). It has the scope, one byte of flags, and the start of the rules' digest.
+    /// (SSL_CTX_set_session_id_context(3)). It has the scope, one byte of flags, when a revocation list next begins or
+    /// becomes overdue, and the start of the rules' digest.
     var sessionContext: InlineArray<32, UInt8> {
         let flags = leastVersion.rawValue | (clients == nil ? 0 : 2) | (clients?.isRequired == true ? 4 : 0)
         let rules = clients?.trust.rules.digest
+        let turn = clients?.trust.nextTurnOfLists ?? 0
         return InlineArray { index in
             switch index {
             case 0..<16: scope.bytes[index]
             case 16: flags
-            default: rules?[index - 17] ?? 0
+            // The low four bytes of seconds are the same only every 136 years.
+            case 17..<21: UInt8(truncatingIfNeeded: turn >> (8 * (index - 17)))
+            default: rules?[index - 21] ?? 0
             }
         }
     }
