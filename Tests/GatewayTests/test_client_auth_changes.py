@@ -119,7 +119,7 @@ def test_a_session_is_not_resumed_when_a_list_above_its_certificate_has_turned(
 
 
 SOCKET = (
-    "GET /socket HTTP/1.1\r\nHost: any.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "GET /socket HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 
 
@@ -133,8 +133,8 @@ def echo(connection, request):
     return False
 
 
-def open_socket(client):
-    assert client.ask(SOCKET).status == 101
+def open_socket(client, host="any.test"):
+    assert client.ask(SOCKET.format(host)).status == 101
     return client
 
 
@@ -193,6 +193,60 @@ def test_open_tunnels_follow_changed_rules(run, make_origin, tmp_path):
         host["timeouts"] = {"read": "31s"}
         gateway.reload()
         assert is_passed_on(kept)
+
+
+def _move(hosts, tmp_path):
+    hosts[0]["aliases"] = []
+    hosts.append(certified(
+        "open.test", upstreams=hosts[0]["upstreams"], client_auth={"ca_file": str(tmp_path / "ca.pem")}))
+
+
+# What happens to the host, the host of the tunnel, and whether the tunnel stays.
+HOST_CHANGES = {
+    "the host is removed": (lambda hosts, _: hosts.pop(0), "any.test", False),
+    "the alias is removed": (lambda hosts, _: hosts[0].update(aliases=[]), "open.test", False),
+    "another alias is removed": (lambda hosts, _: hosts[0].update(aliases=[]), "any.test", True),
+    "the alias moves to a host of its own": (_move, "open.test", False),
+    "a host takes a name from the wildcard": (
+        lambda hosts, _: hosts.append(certified("a.wild.test", upstreams=hosts[0]["upstreams"])), "a.wild.test", False),
+    "a host takes another name from the wildcard": (
+        lambda hosts, _: hosts.append(certified("a.wild.test", upstreams=hosts[0]["upstreams"])), "b.wild.test", True),
+    "another host is removed": (lambda hosts, _: hosts.pop(), "any.test", True),
+}
+
+
+@pytest.mark.parametrize("what", HOST_CHANGES)
+def test_open_tunnels_follow_the_name_of_their_host(run, make_origin, tmp_path, what):
+    """Threat: nobody follows the rules by which a tunnel was opened, since its name no longer leads to the host with them."""
+    origin = make_origin()
+    origin.answers["/socket"] = echo
+    (tmp_path / "ca.pem").write_bytes(pem(root.certificate))
+    asking = {"upstreams": [origin.url], "client_auth": {"ca_file": str(tmp_path / "ca.pem")}}
+    names = ["any.test", "open.test", "*.wild.test"]
+    gateway = run(
+        [certified("any.test", aliases=["open.test"], **asking), certified("*.wild.test", **asking),
+         certified("last.test", respond={"status": 200})],
+        issuers=LOCAL["issuers"], certificates={"all": {"issuer": "lan", "domains": [*names, "last.test"]}})
+    change, name, stays = HOST_CHANGES[what]
+    settings = context(leaf(), folder=tmp_path)
+    with open_socket(connect(gateway, settings, name), name) as client, open_socket(
+            connect(gateway, settings, name), name.upper()) as second:
+        assert is_passed_on(client) and is_passed_on(second)
+        change(gateway.config["hosts"], tmp_path)
+        gateway.reload()
+        for tunnel in (client, second):
+            assert is_passed_on(tunnel) if stays else tunnel.is_closed()
+
+
+def test_the_tunnel_of_a_removed_host_that_asked_for_no_certificate_stays(run, make_origin, tmp_path):
+    origin = make_origin()
+    origin.answers["/socket"] = echo
+    gateway = run([certified("any.test", upstreams=[origin.url]), certified("open.test", respond={"status": 200})], **LOCAL)
+    with open_socket(connect(gateway, context(), "any.test")) as client:
+        assert is_passed_on(client)
+        gateway.config["hosts"].pop(0)
+        gateway.reload()
+        assert is_passed_on(client)
 
 
 @needs_faketime

@@ -36,6 +36,9 @@ struct Exchange: ~Copyable {
     var hostOffset = 0
     /// The range of the Upgrade field's value in `request`. Empty if the client asks for no upgrade.
     var upgradeRange = 0..<0
+    /// The host that the request names, if the client asks for an upgrade; else empty. A tunnel has no next request that
+    /// would name its host.
+    var tunnelHost: [UInt8] = []
     /// Decodes the request's body. Nil if the request has no body, or if the whole body has arrived.
     var requestBody: BodyDecoder?
     var sendsChunks = false

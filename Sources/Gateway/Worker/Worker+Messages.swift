@@ -56,7 +56,9 @@ extension Worker {
         }
         update.places.forEach(setAddresses)
         tables.apply(update)
-        if !update.sites.isEmpty || !update.clientTrusts.isEmpty { endUnprovenTunnels() }
+        if !(update.sites.isEmpty && update.removedSites.isEmpty && update.clientTrusts.isEmpty) {
+            endUnprovenTunnels()
+        }
         for number in update.removedUpstreams {
             guard let pool = tables.pool(number) else { continue }
             tables.forget(number)

@@ -44,6 +44,7 @@ extension Worker {
         }
         // A request with a body is not upgraded, since the gateway could not find where the other protocol starts.
         if let upgrade = requestHead.upgrade, exchanges[exchange].isRequestComplete {
+            exchanges[exchange].tunnelHost = head[requestHead.host.range].copy
             writeUpgrade(head[upgrade.range], exchange, view)
         }
         memory.output.append("\r\n")

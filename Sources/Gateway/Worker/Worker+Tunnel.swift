@@ -95,18 +95,23 @@ extension Worker {
     func endUnprovenTunnels() {
         tunnelsProvenUntil = .max
         forEachClient { id in
-            guard clients[id].phase == .tunnel, !clients[id].exchange.isNone,
-                let site = tables.present(exchanges[clients[id].exchange].site),
-                tables.sites[site].view.asksForCertificates
-            else { return }
+            guard clients[id].phase == .tunnel, !clients[id].exchange.isNone else { return }
             let connection = connection(of: id)
-            guard mayTunnel(to: site, connection) else { return endTunnel(id) }
+            guard mayTunnel(clients[id].exchange, connection) else { return endTunnel(id) }
             tunnelsProvenUntil = min(tunnelsProvenUntil, clients[connection].proof.lastsUntil)
         }
     }
 
-    /// Whether a client with this connection may keep a tunnel to a site that asks for certificates.
-    private func mayTunnel(to site: SlotID, _ id: SlotID) -> Bool {
+    /// Whether an exchange may keep its tunnel over this client's connection.
+    ///
+    /// The host that the request has named may be removed since, or its name may lead to another host. Nobody would then
+    /// follow the rules by which the tunnel was opened, so a tunnel whose client was asked for a certificate ends.
+    private func mayTunnel(_ exchange: SlotID, _ id: SlotID) -> Bool {
+        let former = exchanges[exchange].site
+        let wasAsked = tables.sites[former].view.asksForCertificates
+        let present = exchanges[exchange].tunnelHost.lendingBytes { tables.site(of: $0, likely: former) }
+        guard let site = present else { return !wasAsked }
+        guard wasAsked || tables.sites[site].view.asksForCertificates else { return true }
         // Without TLS, only a site that requires no certificate can be reached.
         guard clients[id].proof.version != nil else {
             return tables.sites[site].view.clientCertificates.mode != .require

@@ -81,9 +81,6 @@ final class WorkerTables {
         return HostKey(name).flatMap { site(for: $0) }
     }
 
-    /// The version of a site that is in force now. Nil if its host was removed.
-    func present(_ id: SlotID) -> SlotID? { sites[id].isRetired ? site(named: sites[id].view.domain) : id }
-
     /// The site in force whose domain is this name.
     private func site(named name: Bytes) -> SlotID? {
         siteNames.find(NameHash.of(name)) { index in
