@@ -63,6 +63,8 @@ import Testing
             "client", key: Forge.Key(.p256), from: root, serial: 4, [.endEntity, padding])
         let result = try PeerHandshake.run([large], by: rules(), version: version)
         #expect(!result.outcome.isComplete && result.outcome.serverFailure?.reason == "excessive message size")
+        let words = "the certificate can't be read (more than 32 KiB of certificates were sent)"
+        #expect(result.refusal?.reason == .unreadable && result.refusal?.description == words)
     }
 
     @Test("A resumed session keeps the client's certificate, whose dates are checked again", arguments: versions)

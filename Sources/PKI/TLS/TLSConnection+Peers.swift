@@ -80,7 +80,12 @@ extension TLSConnection {
 
     /// The reason why Aegis refused the peer's certificate. Nil if the handshake failed for another reason.
     package borrowing func refusal(after failure: TLSFailure) -> PeerRefusal? {
-        failure.lacksCertificate ? PeerRefusal(.noCertificate) : verdict
+        if failure.lacksCertificate { return PeerRefusal(.noCertificate) }
+        // OpenSSL does not read certificates that are too large. The states mean that it expects the peer's certificates.
+        let state = unsafe SSL_get_state(ssl)
+        guard failure.isOfLargeMessage, state == TLS_ST_SR_CERT || state == TLS_ST_CR_CERT else { return verdict }
+        let limit = unsafe SSL_ctrl(ssl, SSL_CTRL_GET_MAX_CERT_LIST, 0, nil)
+        return PeerRefusal(.unreadable, detail: "more than \(limit >> 10) KiB of certificates were sent")
     }
 
     /// Stores the reason in an `SSL` whose handshake is about to fail.

@@ -297,9 +297,13 @@ package struct TLSFailure: Sendable, Equatable {
     }
 
     /// Whether the client sent no certificate although the server requires one.
-    var lacksCertificate: Bool {
-        Int32(truncatingIfNeeded: code & 0x7F_FFFF) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE
-    }
+    var lacksCertificate: Bool { openSSLReason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE }
+
+    /// Whether a message of the handshake was larger than this end accepts.
+    var isOfLargeMessage: Bool { openSSLReason == SSL_R_EXCESSIVE_MESSAGE_SIZE }
+
+    /// The bits that OpenSSL's macro ERR_GET_REASON returns.
+    private var openSSLReason: Int32 { Int32(truncatingIfNeeded: code & 0x7F_FFFF) }
 
     /// The kinds of failures that metrics distinguish.
     package enum Cause: Sendable {
@@ -317,9 +321,7 @@ package struct TLSFailure: Sendable, Equatable {
 
     package var cause: Cause {
         if self == .tooManyQuietRecords { return .flood }
-        // These are the bits that OpenSSL's macro ERR_GET_REASON returns.
-        let reason = Int32(truncatingIfNeeded: code & 0x7F_FFFF)
-        switch reason {
+        switch openSSLReason {
         case SSL_AD_REASON_OFFSET...SSL_AD_REASON_OFFSET + 255: return .alert
         case SSL_R_UNSUPPORTED_PROTOCOL, SSL_R_VERSION_TOO_LOW, SSL_R_VERSION_TOO_HIGH, SSL_R_NO_PROTOCOLS_AVAILABLE:
             return .version
