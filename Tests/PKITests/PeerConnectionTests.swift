@@ -53,7 +53,23 @@ import Testing
         #expect(result.outcome.isComplete && result.authorities == ["CN=clients", "CN=others"])
     }
 
-    @Test("A client that sends too much in a handshake is cut off", arguments: versions)
+    @Test("Names of CAs that clients could not read are left out, and certificates are verified", arguments: versions)
+    func manyAuthorities(version: TLSConnection.Version) throws {
+        let key = try Forge.Key(.p256)
+        // Each name has 75 bytes with its length.
+        let others = try (0..<900).map { number in
+            let name = "\(number)" + String(repeating: "x", count: 60)
+            return try Forge.certificate(String(name.prefix(60)), key: key, serial: 9, [.authority])
+        }
+        for (count, told) in [(200, 201), (210, 0), (900, 0)] {
+            let rules = try rules(authorities: Array(others.prefix(count)))
+            let result = try PeerHandshake.run([leaf], by: rules, version: version)
+            #expect(result.outcome.isComplete && result.authorities.count == told, "\(count)")
+            #expect(try PeerHandshake.run([], by: rules, version: version).refusal?.reason == .noCertificate)
+        }
+    }
+
+    @Test("A client that sends too much in a handshake is cut off, and the reason is known", arguments: versions)
     func size(version: TLSConnection.Version) throws {
         let padding = Forge.Extension.raw(
             CertificateExtension(

@@ -9,6 +9,10 @@ package final class PeerTrust: Sendable {
     /// The maximum size of the certificates that a client may send, in bytes. OpenSSL parses all certificates before it
     /// checks any.
     static let maximumClientBytes = 32 << 10
+    /// The maximum size of the CAs' names that a server sends to clients, in bytes. Beyond it, the server sends none:
+    /// the names are only a hint (RFC 8446 section 4.2.4, RFC 5246 section 7.4.4). TLS has room for 64 KiB. But with
+    /// this limit the request fits in one record (16 KiB), and some clients can't read a longer message.
+    private static let maximumNameBytes = 15 << 10
 
     package var rules: PeerRules { judge.rules }
 
@@ -65,10 +69,16 @@ package final class PeerTrust: Sendable {
         }
     }
 
-    /// Lists the names of the CAs. A server sends this list to clients, which choose a certificate by it.
+    /// Lists the names of the CAs. A server sends this list to clients, which choose a certificate by it. The list is
+    /// empty if the names have more than `maximumNameBytes`.
     private static func makeNames(_ authorities: [CertificateHandle]) throws(PKIError) -> OpaquePointer {
         let action = "listing authorities"
         let names = try unsafe OpenSSL.require(action, aegis_x509_names())
+        // Each name has two bytes of length before it.
+        let bytes = authorities.reduce(0) { sum, authority in
+            unsafe sum + 2 + Int(i2d_X509_NAME(X509_get_subject_name(authority.handle), nil))
+        }
+        guard bytes <= maximumNameBytes else { return unsafe names }
         do throws(PKIError) {
             for authority in authorities {
                 let name = try unsafe OpenSSL.require(action, X509_NAME_dup(X509_get_subject_name(authority.handle)))
