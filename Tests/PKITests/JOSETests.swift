@@ -38,6 +38,7 @@ import Testing
         #expect(secret("Zm8=") == Array("fo".utf8))
         // The text has white space around it, as after copying.
         for text in [" Zm8=\r\n", "Zm8\n\n", "\tZm8="] { #expect(secret(text) == Array("fo".utf8)) }
+        for text in ["Zm9v\nZm8=", "Zm9\r\nvZm8"] { #expect(secret(text) == Array("foofo".utf8)) }
         #expect(secret("-_8=") == [0xFB, 0xFF] && secret("+/8=") == [0xFB, 0xFF])
         for text in ["Z m8=", "+_8=", "\n", " = "] { #expect(secret(text).map(\.isEmpty) ?? true) }
         for text in ["Zg=", "Zg===", "Zm8==", "Zm9v=", "Zm9v==", "=", "==", "Z=g="] { #expect(secret(text) == nil) }

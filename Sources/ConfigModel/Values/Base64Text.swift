@@ -1,10 +1,12 @@
 /// Checks keys that another party has issued in base64 (RFC 4648).
 enum Base64Text {
-    /// Whether a text is base64 of at least one byte, with padding or without, and with blanks or line ends around it.
+    /// Whether a text is base64 of at least one byte, with padding or without, with line ends in it, and with blanks
+    /// around it.
     /// With `isURL` the digits of base64url are accepted too, but not both kinds in one text.
     static func isKey(_ text: String, isURL: Bool) -> Bool {
         let isBlank = { (byte: UInt8) in byte == 0x20 || 0x09...0x0D ~= byte }
-        let bytes = Array(text.utf8.drop(while: isBlank).reversed().drop(while: isBlank).reversed())
+        let line = text.utf8.filter { $0 != 0x0A && $0 != 0x0D }
+        let bytes = Array(line.drop(while: isBlank).reversed().drop(while: isBlank).reversed())
         let padding = bytes.reversed().prefix { $0 == UInt8(ascii: "=") }.count
         let digits = bytes.dropLast(padding)
         guard !digits.isEmpty, digits.count % 4 != 1, padding == 0 || padding <= 2 && bytes.count % 4 == 0,

@@ -34,9 +34,17 @@ enum Base64Alphabet {
         return values
     }
 
-    /// Decodes a text with or without padding. White space before and after the text is ignored.
+    /// Decodes a text with or without padding. White space before and after the text is ignored, and so are line ends,
+    /// since tools break lines after 64 or 76 characters.
     fileprivate func decodePadded(_ text: SecretBytes) -> SecretBytes? {
-        text.withBytes { text in
+        let line = SecretBytes(capacity: text.count) { output in
+            text.withBytes { text in
+                for index in text.indices where text[index] != 0x0A && text[index] != 0x0D {
+                    output.append(text[index])
+                }
+            }
+        }
+        return line.withBytes { text in
             let isBlank = { (byte: UInt8) in byte == 0x20 || 0x09...0x0D ~= byte }
             let start = text.indices.first { !isBlank(text[$0]) } ?? text.count
             let end = text.indices.last { !isBlank(text[$0]) }.map { $0 + 1 } ?? start
