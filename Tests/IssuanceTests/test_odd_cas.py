@@ -53,6 +53,8 @@ ODD = {
         always("authorization", shouted), "authorization has a 'status' written as 'PENDING'", {"validates": True}),
     "an authorization's status is absent": (
         always("authorization", leave_out("status")), "authorization has a 'status' that is missing", {"validates": True}),
+    "an authorization is being processed for a moment": (
+        once("authorization", put(status="processing")), "authorization has a 'status' of 'processing'", {"validates": True}),
     "an authorization's identifier is absent": (
         always("authorization", leave_out("identifier")), "authorization has no 'identifier'", {"validates": True}),
     "an authorization's identifier is odd": (

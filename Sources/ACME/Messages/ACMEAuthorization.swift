@@ -21,6 +21,9 @@ package struct ACMEAuthorization: Sendable, Hashable {
         case valid
         /// A challenge has failed.
         case invalid
+        /// RFC 8555 has this word for challenges only. For some CAs' authorizations that have it, `ACMEAuthorization.status`
+        /// is `pending`.
+        case processing
         case deactivated
         case expired
         case revoked
@@ -96,7 +99,12 @@ package struct ACMEAuthorization: Sendable, Hashable {
         if wire.identifier == nil { oddities.append("no 'identifier' that can be read") }
         if let oddity = wire.status.oddity { oddities.append("a 'status' \(oddity)") }
         self.url = url
-        status = if let word = wire.status.word { word } else { try Self.status(following: challenges) }
+        var word = wire.status.word
+        if word == .processing {
+            oddities.append("a 'status' of 'processing'")
+            word = .pending
+        }
+        status = if let word { word } else { try Self.status(following: challenges) }
         if wire.$challenges, status != .valid {
             throw .malformed("authorization", reason: "'challenges' is of the wrong type")
         }
