@@ -44,19 +44,24 @@ package struct VaultLogin: Sendable {
     /// The largest token that is read, in bytes.
     private static let maximumSecretBytes = 64 << 10
 
-    /// Obtains a new token. `former` is the token that has expired or will expire soon; nil if there is none.
-    func token(from client: VaultClient, replacing former: VaultToken?) throws(VaultError) -> VaultGrant {
+    /// Obtains a new token. `former` is the token that has expired or will expire soon; nil if there is none. If the
+    /// credentials are those of `refused`, they may not be sent, and the former refusal is thrown.
+    func token(
+        from client: VaultClient, replacing former: VaultToken?, _ refused: inout VaultRefusedLogin
+    ) throws(VaultError) -> VaultGrant {
         switch method {
         case .token(let secret):
             return try adopt(Self.read("the token", secret), replacing: former, client)
         case .appRole(let roleID, let secretID):
             var body = ["role_id": try Self.read("the role ID", roleID)]
             if let secretID { body["secret_id"] = try Self.read("the secret ID", secretID) }
-            return try logIn(client, body)
+            return try logIn(client, body, unlessIn: &refused)
         case .kubernetes(let role, let token):
-            return try logIn(client, ["jwt": Self.read("the Kubernetes token", token)], role: ("role", role))
+            let body = ["jwt": try Self.read("the Kubernetes token", token)]
+            return try logIn(client, body, role: ("role", role), unlessIn: &refused)
         case .jwt(let role, let token):
-            return try logIn(client, ["jwt": Self.read("the JWT", token)], role: role.map { ("role", $0) })
+            let body = ["jwt": try Self.read("the JWT", token)]
+            return try logIn(client, body, role: role.map { ("role", $0) }, unlessIn: &refused)
         case .certificate(let role, let credential):
             let shown: TLSCredential
             do {
@@ -65,6 +70,23 @@ package struct VaultLogin: Sendable {
                 throw VaultError(.settings, "the certificate for Vault's login can't be used: \(error)")
             }
             return try logIn(client, [:], role: role.map { ("name", $0) }, showing: shown)
+        }
+    }
+
+    /// Logs in with secrets, unless Vault has refused them.
+    private func logIn(
+        _ client: VaultClient, _ secrets: [String: SecretBytes], role: (key: String, name: String)? = nil,
+        unlessIn refused: inout VaultRefusedLogin
+    ) throws(VaultError) -> VaultGrant {
+        let credentials = Digest.sha256(
+            secrets.sorted { $0.key < $1.key }.flatMap { Digest.sha256($0.value.plainCopy()) })
+        if let error = refused.error(for: credentials, at: client.now()) { throw error }
+        do throws(VaultError) {
+            return try logIn(client, secrets, role: role)
+        } catch {
+            let isAppRole = if case .appRole = method { true } else { false }
+            refused.record(error, for: credentials, isAppRole: isAppRole, at: client.now())
+            throw error
         }
     }
 

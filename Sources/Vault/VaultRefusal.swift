@@ -88,7 +88,8 @@ struct VaultRefusal {
             namespace == nil ? "is the mount right, and does it need a 'namespace'?" : "are mount and namespace right?"
         return switch status {
         // Without a token, Vault does not even say that a mount does not exist.
-        case 403 where !hasToken: "does the role accept these credentials? If so, \(place)"
+        case 403 where !hasToken:
+            "does the role accept these credentials? If so, has Vault locked the role after refused logins, \(place)"
         case 403: "the token's policies must allow this\(namespace == nil ? "; does the path need a 'namespace'?" : "")"
         case 404: place
         case 405: "is the mount of the right kind?"
@@ -120,7 +121,8 @@ struct VaultRefusal {
         ("namespace not found", "is 'namespace' right?"),
         (
             "invalid role or secret ID",
-            "one of the two is wrong, or the secret ID has expired or has no uses left (secret_id_ttl, secret_id_num_uses)"
+            "one of the two is wrong, or the secret ID has expired or has no uses left (secret_id_ttl, secret_id_num_uses);"
+                + " Aegis logs in again when one of them changes"
         ),
         (
             "no client certificate found",

@@ -30,6 +30,7 @@ package final class VaultSession: Sendable {
         var failure: VaultError?
         /// When a token was last replaced because a call was denied, in seconds since 1970.
         var replacedAt: Int64 = .min / 2
+        var refusedLogin = VaultRefusedLogin()
         var notes: [String] = []
         /// The known kinds of KV mounts, by the mount's name.
         var engines: [String: VaultEngine] = [:]
@@ -66,6 +67,10 @@ package final class VaultSession: Sendable {
                 hasToken: state.token.map { !$0.life.hasEnded(at: now) } ?? false, notes: state.notes)
         }
     }
+
+    /// Lets the next call log in even with credentials that Vault has refused. Called when an operator may have changed
+    /// something at Vault.
+    package func allowLogin() { state.withLock { ($0.refusedLogin, $0.restsUntil) = (VaultRefusedLogin(), .min) } }
 
     /// When the token expires, in seconds since 1970. Nil if there is no token, or if it does not expire.
     package var tokenEndsAt: Int64? { state.withLock { $0.token?.life.endsAt } }
@@ -148,7 +153,7 @@ package final class VaultSession: Sendable {
 
     private func logIn(_ state: inout State) throws(VaultError) {
         do throws(VaultError) {
-            accept(try login.token(from: client, replacing: state.token), &state)
+            accept(try login.token(from: client, replacing: state.token, &state.refusedLogin), &state)
         } catch {
             throw rest(after: error, &state)
         }

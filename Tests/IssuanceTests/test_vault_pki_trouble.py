@@ -85,6 +85,19 @@ def test_a_failed_login_is_reported(site, vault):
     assert "planted-5ecret" not in said and role not in said
 
 
+def test_an_apply_sends_a_refused_secret_id_once(site, vault):
+    """Threat: one login for each certificate, five of which lock the role out of Vault."""
+    role, secret = vault.app_role(SIGN)
+    gateway = site(auth={"method": "approle", "role_id": role, "secret_id": "stale"})
+    for number in range(5):
+        gateway.config["certificates"][f"more{number}"] = {"issuer": "internal", "domains": [f"n{number}.test"]}
+    said = gateway.apply(expect=3, everything=True)
+    assert said.count("invalid role or secret ID") >= 6
+    assert sum("approle/login" in call.path for call in vault.calls) == 1
+    gateway.config["vaults"]["main"]["auth"]["secret_id"] = secret
+    gateway.apply()
+
+
 def test_a_vault_that_is_down_delays_no_other_issuer(site, vault):
     gateway = site(hosts=[PLAIN])
     vault.close()

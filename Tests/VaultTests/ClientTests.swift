@@ -194,6 +194,7 @@ import Testing
         #expect(error?.reason.hasPrefix("Vault refuses to log in at 'auth/approle' (HTTP 400)") == true)
         let mount = #"{"data":{"type":"kv","options":{"version":"1"}},"warnings":["you sent two"]}"#
         vault.add(ScriptedVault.token("two"), .answer(200, mount))
+        session.allowLogin()
         #expect(try session.version(of: Self.place) == .unknown)
         #expect(
             vault.calls.suffix(2) == ["POST auth/approle/login -", "GET sys/internal/ui/mounts/secret/a/b two"])

@@ -49,13 +49,14 @@ import Testing
         #expect(
             used.description == """
                 Vault refuses to log in at 'auth/\(mount)' (HTTP 400): invalid role or secret ID (one of the two is wrong, \
-                or the secret ID has expired or has no uses left (secret_id_ttl, secret_id_num_uses))
+                or the secret ID has expired or has no uses left (secret_id_ttl, secret_id_num_uses); Aegis logs in again \
+                when one of them changes)
                 """)
         let elsewhere = try #require(failure(session(login, mount: "none")))
         #expect(
             elsewhere.description == """
                 Vault refuses to log in at 'auth/none' (HTTP 403): permission denied (does the role accept these credentials? \
-                If so, is the mount right, and does it need a 'namespace'?)
+                If so, has Vault locked the role after refused logins, is the mount right, and does it need a 'namespace'?)
                 """)
         let namespace = VaultSession(
             try server.client(namespace: "none"), login: VaultLogin(login, mount: mount), jitter: 0)
