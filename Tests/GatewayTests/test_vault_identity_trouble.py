@@ -6,10 +6,12 @@ import threading
 
 import pytest
 
-from authority import pem
+from authority import SERVER, Holder, pem
+from client_auth import replace
 from gateway import eventually
+from vault import Front
 from vault_identities import (
-    AILMENTS, host, issued, make_upstream, node, other, put, refreshes, root, row, serves, status, stored, token, vaults)
+    AILMENTS, HOST, host, issued, make_upstream, node, other, put, refreshes, root, row, serves, status, stored, token, vaults)
 
 upstream = pytest.fixture(make_upstream)
 
@@ -252,3 +254,69 @@ def test_hosts_wait_for_a_vault_that_is_down_at_the_start(run, vault, front, ups
     assert status(gateway) == 502
     front.behave = lambda method, path, forward: forward()
     serves(gateway)
+
+
+@pytest.fixture
+def renewed_front(vault, tmp_path):
+    """A proxy that speaks TLS, and a function that gives it a certificate of another CA."""
+    front = Front(vault)
+
+    def renew(authority):
+        front.tls = Holder("vault", authority, names=[HOST], purposes=[SERVER]).server(tmp_path / "front.pem")
+
+    yield front, renew
+    front.stop()
+
+
+def test_a_vault_is_verified_by_the_present_cas(run, vault, upstream, renewed_front, tmp_path):
+    front, renew = renewed_front
+    first, second = (Holder(name, is_ca=True) for name in ("first", "second"))
+    file = tmp_path / "vault.pem"
+    renew(first)
+    file.write_bytes(pem(second.certificate))
+    config = vaults(front)
+    config["main"]["ca_file"] = str(file)
+    gateway = run([host(upstream, tmp_path)], vaults=config, identities=issued())
+    gateway.await_log("error: the identity 'mesh' can't be obtained")
+    replace(file, pem(first.certificate))
+    serves(gateway)
+    # The CAs change before Vault's certificate does.
+    replace(file, pem(first.certificate, second.certificate))
+    renew(second)
+    gateway.config["identities"] = issued(ttl="48h")
+    gateway.reload()
+    eventually("it is renewed", lambda: refreshes(gateway) == 2, patience=60)
+    # With an unusable file, the gateway uses the former CAs.
+    for content in (b"none", b"", None):
+        file.unlink() if content is None else replace(file, content)
+        gateway.await_log("error: the CAs of Vault 'main' in", "the former ones are used on")
+        calls = front.count("/sign/")
+        gateway.config["identities"] = issued(ttl=f"{50 + calls}h")
+        gateway.reload()
+        eventually("it is renewed", lambda calls=calls: front.count("/sign/") > calls)
+    assert status(gateway) == 200
+
+
+def test_a_stale_secret_id_locks_nobody_out(run, vault, front, upstream, tmp_path):
+    """Threat: five refused logins lock the role out of Vault, for all gateways and for good secret IDs too."""
+    if "approle/" not in vault.call("GET", "sys/auth")[1]["data"]:
+        vault.write("sys/auth/approle", type="approle")
+    vault.write("auth/approle/role/stale", token_policies=["gateway"])
+    role = vault.call("GET", "auth/approle/role/stale/role-id")[1]["data"]["role_id"]
+    secret = vault.write("auth/approle/role/stale/secret-id")["secret_id"]
+    (tmp_path / "secret").touch(mode=0o600)
+    (tmp_path / "secret").write_text("stale")
+    gateway = run(
+        [host(upstream, tmp_path)], identities={**issued(), **issued("other"), **issued("third")},
+        vaults=vaults(front, {"method": "approle", "role_id": role, "secret_id": {"file": str(tmp_path / "secret")}}))
+    eventually("it is tried again and again", lambda: refreshes(gateway, "failed") >= 4, patience=60)
+    assert front.count("approle/login") == 1
+    gateway.await_log("error: the identity 'mesh' can't be obtained", "invalid role or secret ID", "when one of them changes")
+    assert "HTTP 403" not in gateway.log
+    # An operator may have changed something at Vault.
+    gateway.process.send_signal(signal.SIGHUP)
+    eventually("another login", lambda: front.count("approle/login") == 2)
+    assert vault.call("POST", "auth/approle/login", {"role_id": role, "secret_id": secret}, token="")[0] == 200
+    (tmp_path / "secret").write_text(secret)
+    serves(gateway, patience=60)
+    assert front.count("approle/login") == 3

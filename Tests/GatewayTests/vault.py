@@ -107,10 +107,11 @@ class Vault:
 
 class Front:
     """A proxy before Vault. `behave(method, path, forward)` returns status, body and optionally fields, or None for no
-    answer at all; `forward()` calls Vault."""
+    answer at all; `forward()` calls Vault. With TLS settings `tls`, which tests may change, the proxy speaks TLS."""
 
-    def __init__(self, vault):
+    def __init__(self, vault, tls=None):
         front = self
+        self.tls = tls
         self.vault = vault
         self.behave = lambda method, path, forward: forward()
         self.calls = []
@@ -154,13 +155,23 @@ class Front:
             daemon_threads = True
             request_queue_size = 64
 
+            def finish_request(self, request, client_address):
+                try:
+                    if front.tls:
+                        request = front.tls.wrap_socket(request, server_side=True)
+                    super().finish_request(request, client_address)
+                except OSError:
+                    pass
+                finally:
+                    request.close()
+
         self.server = Server(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
     def address(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     def count(self, part):
         """How many calls had this text in their path."""

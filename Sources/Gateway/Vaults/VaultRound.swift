@@ -23,6 +23,9 @@ final class VaultRound {
     private var sessionFailure: String?
     private var nextTending: Int64 = .min
     private var toldTending: String?
+    /// The file of the Vault's CAs, if the settings name one.
+    private var files = WatchedFiles()
+    private var authoritiesFile: String?
     /// The store that was last read, and its data version at that time.
     var seen: (store: ObjectIdentifier, data: Int)?
 
@@ -67,23 +70,53 @@ final class VaultRound {
     }
 
     func lookNow() {
+        session?.allowLogin()
+        nextTending = .min
         for name in entries.keys { entries[name]?.plan.retryNow() }
     }
 
+    /// Makes a session for new settings.
     private func connect(_ work: VaultKeeper.Work) {
+        authoritiesFile.map { _ = files.release($0) }
+        files.directory = work.directory
+        authoritiesFile = work.settings.caFile
+        authoritiesFile.map { files.use($0) }
         (nextTending, toldTending, session) = (.min, nil, nil)
         do {
-            let desk = desk
-            let secrets = SecretReader(directory: work.directory, sealer: work.sealer) {
-                guard let store = desk.store else { throw IdentityFault("the state can't be used now") }
-                return store
-            }
-            session = try VaultSession(
-                work.settings, secrets: secrets, jitter: jitter, now: { GatewayServer.now },
-                credential: { try desk.credential(of: $0) })
+            session = try makeSession(work)
             sessionFailure = nil
         } catch {
             sessionFailure = "\(error)"
+        }
+    }
+
+    private func makeSession(_ work: VaultKeeper.Work) throws -> VaultSession {
+        let authorities = try work.settings.caFile.map { path in
+            if let failure = files[path].failure { throw IdentityFault("cannot read '\(path)': \(failure)") }
+            return files[path].content?.plainCopy() ?? []
+        }
+        let desk = desk
+        let secrets = SecretReader(directory: work.directory, sealer: work.sealer) {
+            guard let store = desk.store else { throw IdentityFault("the state can't be used now") }
+            return store
+        }
+        return try VaultSession(
+            work.settings, authorities: authorities, secrets: secrets, jitter: jitter, now: { GatewayServer.now },
+            credential: { try desk.credential(of: $0) })
+    }
+
+    /// Makes a new session when the file of the Vault's CAs has changed. If the CAs can't be used, the former session
+    /// stays, with the former CAs.
+    private func lookAtAuthoritiesFile() {
+        guard let work, let path = authoritiesFile, !files.look().isEmpty else { return }
+        do {
+            session = try makeSession(work)
+            (nextTending, sessionFailure) = (.min, nil)
+            lookNow()
+            log.info("Vault '\(vault)' is verified by other CAs now")
+        } catch {
+            guard session != nil else { return sessionFailure = "\(error)" }
+            log.error("the CAs of Vault '\(vault)' in '\(path)' can't be used: \(error); the former ones are used on")
         }
     }
 
@@ -98,8 +131,8 @@ final class VaultRound {
     func run(now: Int64) {
         readState(now)
         storeUnstored()
+        lookAtAuthoritiesFile()
         guard let session else {
-            // A file that the settings name may exist by now, so a session is tried every ten seconds.
             if let work, now >= nextTending, !entries.isEmpty {
                 connect(work)
                 nextTending = now + 10

@@ -7,19 +7,19 @@ extension VaultSession {
     /// Finds the certificate and key of an identity in aegis.yaml, for logins by certificate.
     package typealias IdentityCredential = @Sendable (_ identity: String) throws -> TLSCredential
 
-    /// Makes a session with a Vault that aegis.yaml names. Nothing is sent before the first call. The CA file is read
-    /// now. The secrets for the login are read again at each login.
+    /// Makes a session with a Vault that aegis.yaml names. Nothing is sent before the first call. The secrets for the
+    /// login are read again at each login.
     ///
     /// - Parameters:
+    ///   - authorities: The content of `settings.caFile`; nil if there is none.
     ///   - jitter: A number that differs between processes, so that they don't renew their tokens at the same time.
     ///   - now: Returns seconds since 1970.
     package convenience init(
-        _ settings: ConfigModel.VaultServer, secrets: SecretReader, jitter: UInt64,
+        _ settings: ConfigModel.VaultServer, authorities: [UInt8]?, secrets: SecretReader, jitter: UInt64,
         now: @escaping @Sendable () -> Int64, credential: @escaping IdentityCredential
     ) throws(IssuanceFailure) {
         let server = Vault.VaultServer(
-            address: settings.address.text, authorities: try settings.caFile.map(secrets.authorities),
-            namespace: settings.namespace)
+            address: settings.address.text, authorities: authorities, namespace: settings.namespace)
         do throws(VaultError) {
             let client = try VaultClient(
                 server, jitter: jitter, wait: WaitNote.beforeRepeating(to: "Vault '\(settings.name)'"), now: now)

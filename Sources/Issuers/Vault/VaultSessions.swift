@@ -35,7 +35,8 @@ final class VaultSessions: Sendable {
                 return known.session
             }
             let session = try VaultSession(
-                settings, secrets: context.secrets, jitter: .random(in: .min ... .max), now: context.now
+                settings, authorities: authorities, secrets: context.secrets, jitter: .random(in: .min ... .max),
+                now: context.now
             ) { try Self.credential(of: $0, context) }
             kept[name] = Kept(settings: settings, authorities: authorities, session: session)
             return session
