@@ -9,7 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from authority import Holder, pem, revocation_list
-from client_auth import LOCAL, ask, certified, connect, context, in_force, leaf, changing_gateway, replace, root
+from client_auth import (
+    LOCAL, ask, certified, changing_gateway, connect, context, in_force, issuing, leaf, mate, replace, root, stranger)
 from gateway import PATIENCE, PROGRAMS, eventually
 
 changing = pytest.fixture(changing_gateway)
@@ -137,3 +138,93 @@ def test_no_client_is_refused_while_lists_are_parsed(changing, long_lists, tmp_p
         changing.start()
         answers.append(ask(changing, settings, "any.test")[0])
     assert set(answers) == {200}
+
+
+@pytest.mark.parametrize("content", [
+    b"an error page", b"", None, revocation_list(Holder("issuing", is_ca=True))],
+    ids=["no list", "empty", "missing", "of another key"])
+def test_an_unusable_list_holds_up_no_other_file(run, make_origin, tmp_path, content):
+    """Threat: a client or a CA that is withdrawn by one file stays in, since another file can't be used."""
+    gone, revoked, good, foreign = leaf(), leaf(issuing), leaf(issuing), leaf(stranger)
+    (tmp_path / "ca.pem").write_bytes(pem(root.certificate, issuing.certificate, stranger.certificate))
+    (tmp_path / "root.crl").write_bytes(revocation_list(root))
+    (tmp_path / "issuing.crl").write_bytes(revocation_list(issuing, revoked))
+    gateway = run([certified("any.test", upstreams=[make_origin().url], client_auth={
+        "ca_file": str(tmp_path / "ca.pem"),
+        "crl_files": [str(tmp_path / "issuing.crl"), str(tmp_path / "root.crl")]})], **LOCAL)
+    shown = {holder: context(holder, folder=tmp_path) for holder in (gone, revoked, good, foreign)}
+    assert [ask(gateway, settings, "any.test")[0] == 200 for settings in shown.values()] == [True, False, True, True]
+    if content is None:
+        (tmp_path / "issuing.crl").unlink()
+    else:
+        replace(tmp_path / "issuing.crl", content)
+    gateway.await_log("error: clients' certificates can't be verified", "issuing.crl", "the former ones are used on")
+    replace(tmp_path / "root.crl", revocation_list(root, gone, number=2))
+    in_force(gateway, shown[gone], None)
+    replace(tmp_path / "ca.pem", pem(root.certificate, issuing.certificate))
+    in_force(gateway, shown[foreign], None)
+    # A change of the CAs has no effect on the last good lists of the unusable file.
+    assert isinstance(ask(gateway, shown[revoked], "any.test")[0], str)
+    assert ask(gateway, shown[good], "any.test")[0] == 200
+    replace(tmp_path / "issuing.crl", revocation_list(issuing, good, number=2))
+    in_force(gateway, shown[good], None)
+    eventually("no problem is left", lambda: gateway.metric("aegis_state_problems") == 0)
+
+
+LOST = {
+    "another CA's list": lambda: revocation_list(stranger),
+    "an older list": lambda: revocation_list(root, days=(-2, 10), number=9),
+    "both": lambda: revocation_list(stranger) + revocation_list(root, days=(-2, 10)),
+}
+
+
+@pytest.mark.parametrize("content", LOST)
+def test_a_list_that_a_file_has_lost_stays_in_force(changing, tmp_path, content):
+    """Threat: a wrong or an old file turns off revocation without a word."""
+    revoked = context(holder := leaf(), folder=tmp_path)
+    good = context(mate, folder=tmp_path)
+    replace(tmp_path / "root.crl", revocation_list(root, holder, number=5))
+    in_force(changing, revoked, None)
+    replace(tmp_path / "root.crl", LOST[content]())
+    changing.await_log("error: clients' certificates", "root.crl' has no list of 'CN=clients' any more, or only an older one")
+    eventually("the problem is counted", lambda: changing.metric("aegis_state_problems") == 1)
+    assert isinstance(ask(changing, revoked, "any.test")[0], str)
+    assert ask(changing, good, "any.test")[0] == 200
+    status = subprocess.run(
+        [PROGRAMS / "aegis-apply", "status", "--check"], cwd=changing.folder, capture_output=True, text=True, timeout=PATIENCE)
+    assert status.returncode != 0 and "has no list of 'CN=clients' any more" in status.stdout, status
+    # Other rules of the host don't make the file a new one.
+    changing.config["hosts"][0]["client_auth"]["required_sans"] = ["*.clients.test"]
+    changing.reload()
+    assert isinstance(ask(changing, revoked, "any.test")[0], str)
+    replace(tmp_path / "root.crl", revocation_list(root, number=6))
+    in_force(changing, revoked, 200)
+    eventually("no problem is left", lambda: changing.metric("aegis_state_problems") == 0)
+
+
+def test_an_apply_may_remove_a_list(changing, tmp_path):
+    holder = leaf()
+    settings = context(holder, folder=tmp_path)
+    replace(tmp_path / "root.crl", revocation_list(root, holder, number=5))
+    in_force(changing, settings, None)
+    del changing.config["hosts"][0]["client_auth"]["crl_files"]
+    changing.reload()
+    assert ask(changing, settings, "any.test")[0] == 200
+    # The list was forgotten, so an older one counts.
+    replace(tmp_path / "root.crl", revocation_list(root, days=(-2, 10)))
+    changing.config["hosts"][0]["client_auth"]["crl_files"] = [str(tmp_path / "root.crl")]
+    changing.reload()
+    assert ask(changing, settings, "any.test")[0] == 200
+    assert changing.metric("aegis_state_problems") == 0
+
+
+def test_lists_follow_a_ca_that_gets_another_key(changing, tmp_path):
+    """A list of the CA's former key is no list of a CA that the file has lost."""
+    new = Holder("clients", is_ca=True, usages=["key_cert_sign", "crl_sign"])
+    settings = context(leaf(new), folder=tmp_path)
+    replace(tmp_path / "ca.pem", pem(new.certificate))
+    changing.await_log("error: clients' certificates can't be verified", "root.crl", "has not signed it")
+    assert isinstance(ask(changing, settings, "any.test")[0], str)
+    replace(tmp_path / "root.crl", revocation_list(new))
+    in_force(changing, settings, 200)
+    eventually("no problem is left", lambda: changing.metric("aegis_state_problems") == 0)

@@ -64,12 +64,20 @@ struct ListFilesTests {
         let meanwhile = try ends(3, "no list")
         #expect(meanwhile == [Self.newerEnd])
         _ = read()
-        #expect(throws: PKIError.self) { try ends(3, "no list") }
+        let former = try ends(3, "no list")
+        #expect(former == [Self.newerEnd] && files.fault(of: "a.crl") != nil)
         #expect(files.nextUpdates == ["a.crl": Self.newerEnd])
         _ = try? ends(4, Self.newer)
         _ = read()
         let mended = try ends(4, Self.newer)
-        #expect(mended == [Self.newerEnd])
+        #expect(mended == [Self.newerEnd] && files.fault(of: "a.crl") == nil)
+    }
+
+    @Test("Without former lists, content that can't be used is an error")
+    mutating func unusable() throws {
+        _ = try ends(1, "no list")
+        _ = read()
+        #expect(throws: PKIError.self) { try ends(1, "no list") }
     }
 
     @Test("A result that arrives late, or for a file without users, changes nothing")

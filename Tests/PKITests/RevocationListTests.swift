@@ -154,6 +154,36 @@ import Testing
         }
     }
 
+    @Test("A list is lost unless one of the same CA covers as much and is not older")
+    func lost() throws {
+        let other = try Forge.certificate("Other", key: Forge.Key(.p256), serial: 2, [.authority, .signsCertificates])
+        func list(
+            _ issuer: Forge.Made, _ from: Int64 = -1, hasKey: Bool = true, scope: String? = nil
+        ) throws -> RevocationList {
+            let scopes = scope.map { [Forge.Extension.text(NID_issuing_distribution_point, "critical,\($0)")] }
+            return try RevocationList(
+                der: Forge.list(
+                    of: issuer, revoking: [], days: (from, 7), hasKeyIdentifier: hasKey, scopes ?? []))
+        }
+        let users = "onlyuser:TRUE"
+        let cases: [(String, former: RevocationList, present: [RevocationList], isLost: Bool)] = [
+            ("nothing", try list(root), [], true),
+            ("another CA's", try list(root), [try list(other, 0)], true),
+            ("an older one", try list(root), [try list(root, -2)], true),
+            ("one of the same time", try list(root), [try list(root)], false),
+            ("a newer one", try list(root), [try list(other), try list(root, 0)], false),
+            ("one without key", try list(root), [try list(root, 0, hasKey: false)], false),
+            ("one with key", try list(root, hasKey: false), [try list(root, 0)], false),
+            ("one for a part", try list(root), [try list(root, 0, scope: users)], true),
+            ("one for all", try list(root, scope: users), [try list(root, 0)], false),
+            ("one for the same part", try list(root, scope: users), [try list(root, 0, scope: users)], false),
+            ("one for another part", try list(root, scope: users), [try list(root, 0, scope: "onlyCA:TRUE")], true),
+        ]
+        for (what, former, present, isLost) in cases {
+            #expect(RevocationList.lost(of: [former], in: present).isEmpty == !isLost, "\(what)")
+        }
+    }
+
     @Test("A serial number is found in a list of a hundred thousand")
     func many() throws {
         let numbers = Array(2...100_001)

@@ -93,8 +93,8 @@ extension GatewayServer {
 }
 
 extension StateCompiler {
-    /// The names of the hosts that verify clients by the rules with these numbers, for the log: at most 20, sorted.
-    fileprivate func namesOfHosts(verifyingBy numbers: Set<ClientTrustNumber>) -> String {
+    /// The names of the hosts that verify clients by the rules with these numbers, for messages: at most 20, sorted.
+    func namesOfHosts(verifyingBy numbers: Set<ClientTrustNumber>) -> String {
         let names = sites.values.filter { site in
             let rule = site.view.clientCertificates
             return rule.mode != .none && numbers.contains(rule.trust)

@@ -113,6 +113,11 @@ struct PeerMaterials {
         return declared.kept.failure?.reason ?? IdentityFault.notObtained.description
     }
 
+    /// Why the identity of this name has no CAs.
+    func reasonForLackOfAuthorities(of identity: String) -> String {
+        identities[identity]?.kept.source.reasonForLackOfAuthorities ?? "the state has no such identity"
+    }
+
     /// What the keepers must obtain: declarations by the Vault's name and the identity's name.
     var declarationsByVault: [String: [String: VaultIdentityDeclaration]] {
         var declarations: [String: [String: VaultIdentityDeclaration]] = [:]
@@ -275,7 +280,7 @@ struct PeerMaterials {
         switch source {
         case .file(let path):
             guard let certificates = authorityFiles[path]?.certificates else {
-                throw fault(of: [path]) ?? fault(path, "it is not read yet")
+                throw fault(of: path) ?? fault(path, "it is not read yet")
             }
             return certificates
         case .identity(let name):
@@ -291,9 +296,10 @@ struct PeerMaterials {
 
     mutating func useList(_ path: String) { files.use(path, atMost: 2 * RevocationList.maximumBytes) }
 
-    /// The revocation lists in a file, as they were last parsed.
+    /// The last revocation lists of a file that can be used.
     ///
-    /// - Throws: `ListFiles.Pending` while the first lists are being parsed, or the reason why the lists can't be used.
+    /// - Throws: If there were none yet: `ListFiles.Pending` while the first lists are being parsed, or the reason why
+    ///   the lists can't be used.
     mutating func lists(in path: String) throws -> [RevocationList] {
         let content = try content(of: path)
         do {
@@ -318,13 +324,11 @@ struct PeerMaterials {
         return content
     }
 
-    /// The reason why one of these files can't be read now, or has no CAs; nil if all can be used.
-    func fault(of paths: [String]) -> Fault? {
-        for path in paths {
-            let reason = files[path].failure?.reason ?? authorityFiles[path]?.fault
-            if let reason { return fault(path, reason) }
-        }
-        return nil
+    /// Why a file can't be read now, or has no CAs or no revocation lists that can be used; nil if it can be used.
+    func fault(of path: String) -> Fault? {
+        let reason =
+            files[path].failure?.reason ?? authorityFiles[path]?.fault ?? listFiles.fault(of: path).map { "\($0)" }
+        return reason.map { fault(path, $0) }
     }
 
     private func fault(_ path: String, _ reason: String) -> Fault {

@@ -133,7 +133,9 @@ struct StateCompiler {
     var filesAreChanging: Bool { materials.isChanging }
 
     /// Why some peers can't be verified by the files and identities as they are now.
-    var trustFailures: Set<String> { upstreams.trustFailures.union(clientTrusts.failures) }
+    var trustFailures: Set<String> {
+        upstreams.trustFailures.union(clientTrusts.failures { namesOfHosts(verifyingBy: [$0]) })
+    }
 
     /// All items that are in force or have a problem.
     private var knownItems: Set<ItemID> {

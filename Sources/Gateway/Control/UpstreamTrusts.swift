@@ -1,4 +1,5 @@
 import ConfigModel
+import Materials
 import PKI
 
 /// How the gateway verifies upstreams, and which certificate it shows them. Upstreams with the same settings share one
@@ -71,7 +72,7 @@ struct UpstreamTrusts {
 
     /// Why the CA file can't be used now, although its last content is still in use; nil if it can be used.
     private func complaint(about settings: UpstreamTLS, _ materials: PeerMaterials) -> String? {
-        settings.caFile.flatMap { materials.fault(of: [$0]) }.map { "\(Self.text(of: $0))\(Self.staying)" }
+        settings.caFile.flatMap { materials.fault(of: $0) }.map { "\(Self.text(of: $0))\(Self.staying)" }
     }
 
     private static func text(of fault: PeerMaterials.Fault) -> String {
@@ -96,8 +97,12 @@ struct UpstreamTrusts {
             if authorities == nil, requirements == PeerRequirements() {
                 return .known(try contextOfSystem(), nil, shown)
             }
+            let trusted = try authorities.map { try materials.authorities(of: $0) } ?? []
+            if trusted.isEmpty, requirements.verifiesChain, case .identity(let name)? = authorities {
+                throw IdentityFault("the identity '\(name)': \(materials.reasonForLackOfAuthorities(of: name))")
+            }
             let rules = try PeerRules(
-                purpose: .server, authorities: authorities.map { try materials.authorities(of: $0) } ?? [],
+                purpose: .server, authorities: trusted,
                 requiredNames: requirements.requiredSANs, verifiesChain: requirements.verifiesChain,
                 allowsExpired: requirements.allowsExpired, trustsSystem: authorities == nil)
             let context = try context ?? TLSClientContext(trust: .nobody)

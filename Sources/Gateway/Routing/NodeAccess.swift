@@ -23,6 +23,9 @@ struct NodeAccess: Sendable {
         guard let identity = materials.identity(name) else {
             throw NodeAccessFault("the identity '\(name)' can't be used: \(materials.reasonForLack(of: name))")
         }
+        guard !identity.authorities.isEmpty else {
+            throw NodeAccessFault("the identity '\(name)': \(materials.reasonForLackOfAuthorities(of: name))")
+        }
         try self.init(
             credential: identity.credential, identityVersion: identity.version, authorities: identity.authorities,
             allowsExpired: materials.settings(of: name)?.peers.allowsExpired ?? false, allowed: node.allowed)

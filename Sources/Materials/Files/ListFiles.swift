@@ -56,21 +56,23 @@ package struct ListFiles: Sendable {
         entries.compactMapValues { $0.lists?.compactMap(\.nextUpdate).min() }
     }
 
-    /// The lists of a file. For a new version, adds a request to parse the content.
+    /// The last lists of a file that can be used. For a new version, adds a request to parse the content.
     ///
     /// - Parameters:
     ///   - version: The version of the content; more than 0.
     ///   - content: The file's content.
-    /// - Throws: `Pending`, or a `PKIError` if the content can't be used.
+    /// - Throws: If there were none yet: `Pending`, or a `PKIError` if the content can't be used.
     package mutating func lists(in path: String, version: Int, _ content: SecretBytes) throws -> [RevocationList] {
         if entries[path]?.asked != version {
             entries[path, default: Entry(asked: version)].asked = version
             requests.append(Request(path, version, content))
         }
-        if let fault = entries[path]?.fault { throw fault }
-        guard let lists = entries[path]?.lists else { throw Pending() }
-        return lists
+        if let lists = entries[path]?.lists { return lists }
+        throw entries[path]?.fault ?? Pending()
     }
+
+    /// Why the content that was last parsed can't be used; nil if it can.
+    package func fault(of path: String) -> PKIError? { entries[path]?.fault }
 
     /// Returns the requests since the last call.
     package mutating func takeRequests() -> [Request] {

@@ -19,6 +19,17 @@ package enum IdentitySource: Sendable, Equatable {
 }
 
 extension IdentitySource {
+    /// Why an identity that could be read has no CAs of peers.
+    package var reasonForLackOfAuthorities: String {
+        let reason =
+            switch self {
+            case .files, .development: "it has no ca_file"
+            case .variables(_, _, let authorities): "the variable \(authorities) is not set"
+            case .vault: "its Vault has given none"
+            }
+        return "it has no CAs of peers: \(reason)"
+    }
+
     /// The files that the identity is read from.
     var paths: [String] {
         switch self {

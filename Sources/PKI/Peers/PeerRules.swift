@@ -105,6 +105,17 @@ package struct PeerRules: Sendable {
         }
     }
 
+    /// Why the lists can't be used with the CAs: a list has the name of one of the CAs but no signature of that
+    /// CA. Nil if the lists can be used.
+    package func fault(of lists: [RevocationList]) -> PKIError? {
+        do throws(PKIError) {
+            for list in lists { try Self.check(list, against: authorities) }
+            return nil
+        } catch {
+            return error
+        }
+    }
+
     /// Why none of the CAs can be used at `now` (in seconds since 1970), so that every peer would be refused. An
     /// example is that the only CA has expired. Nil if one of the CAs can be used.
     package func reasonForNoAuthority(at now: Int64) -> String? {

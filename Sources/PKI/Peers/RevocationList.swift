@@ -115,9 +115,27 @@ package final class RevocationList: Sendable {
     func replaces(_ other: RevocationList, at now: Int64) -> Bool {
         let isBegun = (hasBegun(at: now), other.hasBegun(at: now))
         guard isBegun.0 == isBegun.1 else { return isBegun.0 }
+        return isNewer(than: other)
+    }
+
+    /// Whether the list was issued later, or at the same time with a greater number.
+    private func isNewer(than other: RevocationList) -> Bool {
         guard thisUpdate == other.thisUpdate else { return thisUpdate > other.thisUpdate }
         guard number.count == other.number.count else { return number.count > other.number.count }
         return other.number.lexicographicallyPrecedes(number)
+    }
+
+    /// The former lists without a successor among the present ones. A successor is a list of the same CA that covers at
+    /// least as much and is not older. A key identifier that one of two lists leaves out makes no difference.
+    package static func lost(of former: [RevocationList], in present: [RevocationList]) -> [RevocationList] {
+        former.filter { list in
+            !present.contains { other in
+                other.hasIssuer(of: list) && (other.scope == .everything || other.scope == list.scope)
+                    && (other.authorityKey == nil || list.authorityKey == nil
+                        || other.authorityKey == list.authorityKey)
+                    && !list.isNewer(than: other)
+            }
+        }
     }
 
     /// The lists that count: those that no other list of the same CA and scope replaces. Of lists that were issued at
