@@ -72,6 +72,8 @@ struct PeerFiles {
     private var together: [[String]: Together] = [:]
     /// Why the CAs of a file accept no certificate, by `allow_expired` and path; nil if they accept some.
     private var useless: [String: String?] = [:]
+    /// Why identities that can be read have no CAs, by name.
+    private var lacksOfAuthorities: [String: String] = [:]
     private let directory: FilePath
     private let identities: [String: NamedIdentity]
     /// The hosts that change, as the state has them; nil for new ones.
@@ -127,6 +129,7 @@ struct PeerFiles {
             let inForce = Set(former(of: host).map(Self.files) ?? [])
             for wanted in Self.files(of: host) { check(wanted, of: host, isInForce: inForce.contains(wanted)) }
             guard refused[ItemID(.host, host.domain.text)] == nil else { continue }
+            checkIdentities(host)
             checkAuthorities(host)
             checkTogether(host)
         }
@@ -173,6 +176,7 @@ struct PeerFiles {
     /// reads the identity, and this machine may not have the identity's environment variables.
     private mutating func check(_ identity: NamedIdentity, of node: NodeSettings?) {
         let loaded = LoadedIdentity(identity.name, identity, node, in: directory, machine: SystemName.machine, now: now)
+        if identity.peers.verifiesChain { lacksOfAuthorities[identity.name] = loaded.lackOfAuthorities }
         if loaded.isForDevelopment {
             warnings.append(
                 .warning(at: identity.origin, "identity '\(identity.name)' \(LoadedIdentity.developmentClause)"))
@@ -183,6 +187,21 @@ struct PeerFiles {
                 at: identity.origin, "identity '\(identity.name)' \(trouble)",
                 hint: !loaded.isUnusable
                     ? nil : "the gateway continues with the former one; without one, it does not serve what uses it"))
+    }
+
+    /// Warns of identities by whose CAs peers are verified, and which have none on this machine.
+    private mutating func checkIdentities(_ host: Host) {
+        let upstreams = host.upstreams.contains(where: \.isTLS) ? host.upstreamTLS : nil
+        let isForUpstreams = upstreams?.usesAuthorities(of: upstreams?.identity.flatMap { identities[$0] }) == true
+        for (name, use) in [
+            (host.clientAuth?.identity, Wanted.Use.clients), (isForUpstreams ? upstreams?.identity : nil, .upstreams),
+        ] {
+            guard let name, let reason = lacksOfAuthorities[name] else { continue }
+            warnings.append(
+                .warning(
+                    at: host.origin, "host '\(host.domain.text)': the identity '\(name)': \(reason)",
+                    hint: Wanted(use: use, path: "").withoutIt))
+        }
     }
 
     /// Warns of CA files that accept no certificate at all, for example because their only CA has expired.

@@ -11,7 +11,7 @@ import load
 from authority import CLIENT, SERVER, Holder, pem, revocation_list
 from client import Client
 from client_auth import LOCAL, ask, certified, context, replace
-from gateway import PATIENCE, PROGRAMS, eventually
+from gateway import PATIENCE, PROGRAMS, eventually, free_port
 
 root, other = Holder("mesh", is_ca=True), Holder("other mesh", is_ca=True)
 HOST = "127.0.0.1"
@@ -203,6 +203,26 @@ def test_no_request_is_lost_while_successors_read_an_identity_from_variables(run
     for process in former:
         assert process.wait(PATIENCE) == 0
     assert "no answer from" not in gateway.log
+
+
+def test_a_lack_of_cas_is_reported_with_its_cause(run, upstream, make_origin, tmp_path, monkeypatch):
+    """An identity without CAs can be shown, but verifies nobody: its hosts answer no handshake."""
+    shown = node()
+    monkeypatch.setenv("MESH_CERT", pem(shown.certificate).decode())
+    monkeypatch.setenv("MESH_KEY", shown.key_pem.decode())
+    gateway = run([
+        certified("any.test", upstreams=[make_origin().url], client_auth={"identity": "mesh"}),
+        {"domain": "app.test", "upstreams": [upstream.url], "upstream_tls": {"identity": "mesh"}},
+    ], identities={"mesh": {
+        "source": "env", "cert_env_var": "MESH_CERT", "key_env_var": "MESH_KEY", "ca_env_var": "MESH_CA"}}, node={
+            "address": f"127.0.0.1:{free_port()}", "identity": "mesh", "allow": [{"san": "a.test", "scope": "read"}]}, **LOCAL)
+    cause = "the identity 'mesh': it has no CAs of peers: the variable MESH_CA is not set"
+    gateway.await_log("error: clients' certificates can't be verified", cause, "hosts that need it answer no handshake: any.test")
+    gateway.await_log("error: the CAs of upstreams can't be used", cause)
+    gateway.await_log("node listener", cause)
+    said = gateway.run_apply().stderr
+    for host in ("any.test", "app.test"):
+        assert f"warning: host '{host}': {cause}" in said
 
 
 def test_clients_are_verified_by_an_identitys_present_cas(run, tmp_path, make_origin):
