@@ -29,8 +29,8 @@ public enum BodyFault: UInt8, Error, CaseIterable, Sendable {
     /// The trailer lines are larger than `maxTrailerBytes`.
     case trailersTooLarge
 
-    /// The status of the answer to a request with this fault. When a response has this fault, the gateway cuts the
-    /// response off instead.
+    /// The status of the answer to a request with this fault. A response with this fault is cut off, or replaced by an
+    /// error if none of it was sent yet.
     public var status: Int { self == .trailersTooLarge ? 431 : 400 }
 
     /// A short text for the log.

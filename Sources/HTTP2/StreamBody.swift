@@ -3,7 +3,8 @@
 struct StreamBody {
     private var bytes: [UInt8] = []
     private var start = 0
-    /// Bytes of the caller, while frames are written. Only if `bytes` is empty.
+    /// The bytes that the caller lends while frames are written; nil at all other times. Nothing is lent unless `bytes` is
+    /// empty.
     private var lent: UnsafeBufferPointer<UInt8>?
     /// Whether no more bytes will be appended.
     var isEnding = false

@@ -157,7 +157,7 @@ enum CertificateMaterials {
         expiry(of: certificate, stored) + coverage(of: certificate, stored, hosts)
     }
 
-    /// Warnings for the hosts whose names the stored certificate does not all cover.
+    /// A warning for each host that has a name which the stored certificate does not cover.
     private static func coverage(of certificate: NamedCertificate, _ stored: CertificateFacts, _ hosts: [Host])
         -> [Diagnostic]
     {

@@ -89,7 +89,9 @@ extension LoadedIdentity {
 
     fileprivate var text: String {
         var lines = [("name", name), ("source", source), ("state", state)]
-        if let expiresAt { lines.append(("ends", "\(UTCTime.text(expiresAt)), in \(timeLeft)")) }
+        if let expiresAt {
+            lines.append(("ends", "\(UTCTime.text(expiresAt)), \(hasExpired ? "" : "in ")\(timeLeft)"))
+        }
         if let warning { lines.append(("warning", warning)) }
         let names = settings?.peers.requiredSANs.map(\.text) ?? []
         if !names.isEmpty { lines.append(("required_sans", names.joined(separator: ", "))) }

@@ -33,7 +33,7 @@ import Testing
         #expect(answers.map(\.authorization.name) == ["1.test", "3.test"])
         #expect(answers.map(\.challenge.token) == ["token-1", "token-3"])
 
-        // Only the first challenge was answered. The machine then starts again from the order.
+        // If only the first challenge was answered, the next step asks for the other one alone.
         machine.answered(answers[0].challenge)
         #expect(
             machine.next(order: try order("pending"), authorizations: authorizations, now: 1) == .answer([answers[1]]))

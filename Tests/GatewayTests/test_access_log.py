@@ -52,7 +52,7 @@ def test_every_byte_of_a_text_can_be_read_back(run, length):
     gateway = run(
         [{"domain": "app.test", "respond": {"body": "hello"}}],
         gateway={"access_log": {"to": "access.log", "format": "json"}})
-    # Each byte that a field may contain, after `length` plain bytes.
+    # Each byte that a field may contain, except blanks, after `length` plain bytes.
     agent = b"a" * length + bytes([*range(0x21, 0x7F), *range(0x80, 0x100)]) + b"\"z"
     with Client(gateway.http) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: app.test\r\nUser-Agent: " + agent + b"\r\n\r\n")

@@ -127,7 +127,7 @@ def test_with_on_removal_a_certificate_removed_from_the_file_is_revoked(behind, 
     gateway = behind(on_removal="revoke")
     gateway.apply()
     gateway.config["hosts"] = [{"domain": "other.test", "respond": {"body": "other"}}]
-    # Its issuer is removed as well.
+    # The certificate and its issuer are removed together.
     del gateway.config["certificates"], gateway.config["issuers"]
     write(gateway)
     assert "it is revoked at Cloudflare, which can't be undone" in aegis_apply(gateway, "--dry-run")

@@ -62,7 +62,8 @@ enum OverviewPage {
             isForTrouble = call.query("troubled") != nil
         }
 
-        /// Whether an item with one of these names is shown.
+        /// Whether an item that has these names is shown: one of them contains the search, and the item has a problem if
+        /// only such items are wanted.
         func shows(_ names: [String], isGood: Bool) -> Bool {
             let word = search.lowercased()
             return !(isForTrouble && isGood) && (word.isEmpty || names.contains { $0.lowercased().contains(word) })

@@ -10,7 +10,7 @@ package struct Host: Sendable, Equatable {
         case ipHash = "ip_hash"
     }
 
-    /// The version of HTTP that upstreams get requests by.
+    /// The version of HTTP in which upstreams get requests.
     package enum UpstreamProtocol: String, ChoiceValue {
         /// HTTP/2 for `h2c://` upstreams, and for calls of gRPC to `https://` upstreams; else HTTP/1.1.
         case auto

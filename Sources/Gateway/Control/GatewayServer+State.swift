@@ -151,7 +151,9 @@ extension GatewayServer {
         return true
     }
 
-    /// Creates a new sealer if the state is sealed with another key than before.
+    /// Returns the sealer for the state's key: the present one if its key is still in use, else a new one.
+    ///
+    /// - Throws: `KeyFailure` if the gateway's key is not that of the state.
     private func currentSealer(_ store: any StateStore) throws -> Sealer {
         let id = try store.setting(.sealingKeyID).map { String(decoding: $0, as: UTF8.self) }
         if let sealer, id == nil || sealer.key.id == id { return sealer }

@@ -80,7 +80,8 @@ struct StateCompiler {
     ) rethrows -> Told {
         materials.stored = storedIdentity
         defer { materials.stored = { _ in nil } }
-        // A full read replaces all entries, so the data that the old entries share is no longer needed.
+        // A full read makes the entries anew. Those that stay hold what they share themselves, so the new table begins
+        // empty.
         if all { shared = CertificateInternTable() }
         let preparation = ChangePreparation(sealer: sealer, shared: shared)
         var batches = Batches<(change: StateChange, isParsed: Bool), PreparedChange> {

@@ -1,6 +1,6 @@
 /// Writes the answers that come from the gateway itself, such as error pages. Error bodies contain the request's ID.
 enum GatewayAnswer {
-    /// The reason phrase of a status (RFC 9110 section 15).
+    /// The reason phrase of a status (RFC 9110 section 15; RFC 6585 for 429 and 431).
     static func reason(_ status: Int) -> StaticString {
         switch status {
         case 200: "OK"

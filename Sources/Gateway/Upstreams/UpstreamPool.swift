@@ -80,9 +80,10 @@ struct UpstreamDefinition: Sendable {
 }
 
 struct UpstreamPool: ~Copyable {
-    /// After this many failures in a row the upstream is ejected: it gets no requests for a while.
+    /// After this many failures in a row the upstream is ejected: for a while it gets requests only if no upstream of the
+    /// host is available.
     static let failuresToEject = 3
-    /// How long an ejected upstream gets no requests, in milliseconds.
+    /// How long an upstream is ejected, in milliseconds.
     static let ejectionMilliseconds: Int64 = 10_000
     /// The largest number of idle connections that each worker keeps to an upstream.
     static let maxIdle = 256

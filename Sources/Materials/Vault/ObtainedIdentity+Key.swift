@@ -2,8 +2,8 @@ import PKI
 import State
 
 extension ObtainedIdentity {
-    /// Seals the identity's key. The seal is bound to the row's name, the chain and the CAs. So it does not open if one
-    /// of these was replaced by that of another row, or by an older one.
+    /// Seals the identity's key. The sealed key can be opened only together with this name, chain and CAs. If somebody
+    /// puts in the key, the chain or the CAs of another row, or older ones, opening fails.
     package init(
         name: String, declaration: [UInt8], _ identity: Identity, secretVersion: Int64?, sealer: Sealer, now: Int64
     ) throws {

@@ -54,7 +54,8 @@ package struct VaultIdentityPlan: Sendable {
     package private(set) var failures = 0
     private var nextTryAt: Int64 = .min
     private var nextLookAt: Int64 = .min
-    /// When this process last read the secret's content. Nil if it only has the content from the state.
+    /// When this process last read the secret's content. Nil if it has not read it yet, or must read it again
+    /// (`retryNow`).
     private var readAt: Int64?
     private let jitter: UInt64
 

@@ -180,11 +180,14 @@ package struct LoadedIdentity: Sendable {
         return all.isEmpty ? nil : all.joined(separator: ", ")
     }
 
-    /// The time until the certificate expires, such as `5 days`; empty if it could not be read.
+    package var hasExpired: Bool { expiresAt.map { $0 <= now } ?? false }
+
+    /// The time until the certificate expires, such as `5 days` or `20 hours`. `expired` if it has expired, and empty if
+    /// it could not be read.
     package var timeLeft: String {
         guard let end = expiresAt else { return "" }
         let days = (end - now) / 86_400
-        return end <= now ? "expired" : days >= 2 ? "\(days) days" : "\((end - now) / 3600) hours"
+        return hasExpired ? "expired" : days >= 2 ? "\(days) days" : "\((end - now) / 3600) hours"
     }
 
     /// Why the identity can't be read on this machine; nil if it can.

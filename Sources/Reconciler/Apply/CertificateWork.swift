@@ -3,7 +3,7 @@ import Issuers
 import PKI
 import State
 
-/// Obtains certificates for an apply. Several threads use it at once, so it is a struct of values.
+/// Obtains certificates for an apply. It never changes, since several threads use it at once.
 struct CertificateWork: Sendable {
     /// A certificate to obtain, or to retire at its provider.
     struct Order: Sendable {
