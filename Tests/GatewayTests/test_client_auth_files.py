@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from authority import Holder, pem, revocation_list
 from client_auth import (
-    LOCAL, ask, certified, changing_gateway, connect, context, in_force, issuing, leaf, mate, replace, root, stranger)
+    LOCAL, VERSIONS, ask, certified, changing_gateway, connect, context, in_force, issuing, leaf, mate, refusals, replace,
+    root, stranger)
 from gateway import PATIENCE, PROGRAMS, eventually
 
 changing = pytest.fixture(changing_gateway)
@@ -94,6 +95,24 @@ def test_a_host_whose_cas_were_never_usable_refuses_everybody(run, make_origin, 
     assert ask(gateway, settings, "open.test", "any.test")[0] == 421
     replace(file, pem(root.certificate))
     in_force(gateway, settings, 200)
+
+
+@VERSIONS
+def test_cas_with_more_names_than_a_handshake_can_hold_are_used(changing, tmp_path, version):
+    """Threat: a file of CAs that grows refuses everybody. TLS has room for 64 KiB of names."""
+    cas = [Holder(f"{number}".ljust(64, "x"), is_ca=True, key=root.key) for number in range(900)]
+    replace(tmp_path / "ca.pem", pem(root.certificate, stranger.certificate, *(ca.certificate for ca in cas)))
+    in_force(changing, context(leaf(stranger), folder=tmp_path, version=version), 200)
+    assert ask(changing, context(leaf(), folder=tmp_path, version=version), "any.test")[0] == 200
+    assert isinstance(ask(changing, context(version=version), "any.test")[0], str)
+
+
+@VERSIONS
+def test_a_client_with_more_certificates_than_are_read_is_refused_with_the_reason(changing, tmp_path, version):
+    settings = context(leaf(), (issuing,) * 99, tmp_path, version)
+    assert isinstance(ask(changing, settings, "any.test")[0], str)
+    changing.await_log("client's certificate was refused", "more than 32 KiB of certificates", "reason=unreadable")
+    eventually("the refusal is counted", lambda: refusals(changing, "any.test", "unreadable") == 1)
 
 
 @pytest.fixture(scope="module")
