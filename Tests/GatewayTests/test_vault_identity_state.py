@@ -8,8 +8,9 @@ import threading
 
 import pytest
 
+import clocks
 from authority import pem
-from gateway import Gateway, eventually
+from gateway import PATIENCE, PROGRAMS, Gateway, eventually
 from vault_identities import (
     AILMENTS, host, issued, make_upstream, node, other, put, row, serves, status, stored, vaults)
 
@@ -27,6 +28,19 @@ def test_no_key_or_token_is_stored_unsealed(run, vault, upstream, tmp_path):
         if path.is_file() and path.parent.name != "ca":
             content = path.read_bytes()
             assert der not in content and b"PRIVATE KEY" not in content, path
+
+
+@clocks.needs_faketime
+def test_an_identity_that_has_expired_is_shown_as_expired(run, vault, upstream, tmp_path):
+    gateway = run([host(upstream, tmp_path)], vaults=vaults(vault), identities=issued())
+    serves(gateway)
+    gateway.stop()
+    with clocks.ahead(2) as prefix:
+        done = subprocess.run(
+            [*prefix, PROGRAMS / "aegis-apply", "identities", "show", "mesh"], cwd=gateway.folder, capture_output=True,
+            text=True, timeout=PATIENCE)
+    line = next(line for line in done.stdout.splitlines() if line.startswith("ends"))
+    assert line.endswith(", expired"), done.stdout + done.stderr
 
 
 def test_a_damaged_row_is_reported_and_obtained_again(run, vault, upstream, tmp_path):
