@@ -74,6 +74,8 @@ struct PeerFiles {
     private var useless: [String: String?] = [:]
     /// Why identities that can be read have no CAs, by name.
     private var lacksOfAuthorities: [String: String] = [:]
+    /// Why upstreams would refuse identities that can be read, by name.
+    private var reasonsAgainstUpstreams: [String: String] = [:]
     private let directory: FilePath
     private let identities: [String: NamedIdentity]
     /// The hosts that change, as the state has them; nil for new ones.
@@ -176,6 +178,7 @@ struct PeerFiles {
     /// reads the identity, and this machine may not have the identity's environment variables.
     private mutating func check(_ identity: NamedIdentity, of node: NodeSettings?) {
         let loaded = LoadedIdentity(identity.name, identity, node, in: directory, machine: SystemName.machine, now: now)
+        reasonsAgainstUpstreams[identity.name] = loaded.reasonAgainstUpstreams
         if identity.peers.verifiesChain { lacksOfAuthorities[identity.name] = loaded.lackOfAuthorities }
         if loaded.isForDevelopment {
             warnings.append(
@@ -189,9 +192,17 @@ struct PeerFiles {
                     ? nil : "the gateway continues with the former one; without one, it does not serve what uses it"))
     }
 
-    /// Warns of identities by whose CAs peers are verified, and which have none on this machine.
+    /// Warns of identities by whose CAs peers are verified, and which have none on this machine; and of those that
+    /// upstreams would refuse.
     private mutating func checkIdentities(_ host: Host) {
         let upstreams = host.upstreams.contains(where: \.isTLS) ? host.upstreamTLS : nil
+        if let name = upstreams?.identity, let reason = reasonsAgainstUpstreams[name] {
+            warnings.append(
+                .warning(
+                    at: host.origin,
+                    "host '\(host.domain.text)': the identity '\(name)' can't be shown to upstreams: \(reason)",
+                    hint: "the gateway continues with the former one; without one, it answers 502"))
+        }
         let isForUpstreams = upstreams?.usesAuthorities(of: upstreams?.identity.flatMap { identities[$0] }) == true
         for (name, use) in [
             (host.clientAuth?.identity, Wanted.Use.clients), (isForUpstreams ? upstreams?.identity : nil, .upstreams),

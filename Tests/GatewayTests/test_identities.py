@@ -87,6 +87,21 @@ def test_requirements_for_upstreams_are_enforced(run, tmp_path, upstream, what, 
     assert status(gateway) == expected
 
 
+def test_an_identity_that_is_not_for_clients_replaces_no_good_one(run, tmp_path, upstream):
+    gateway = serve(run, tmp_path, upstream, files())
+    assert status(gateway) == 200
+    write(gateway.folder, node(purposes=[SERVER]))
+    gateway.await_log("the identity 'mesh' can't be shown to upstreams: its certificate is not for clients")
+    assert status(gateway) == 200
+    gateway.config["hosts"][0]["aliases"] = ["more.test"]
+    assert "host 'app.test': the identity 'mesh' can't be shown to upstreams" in gateway.apply(everything=True)
+    assert status(gateway) == 200
+    # Without extended key usages a certificate is for everything.
+    write(gateway.folder, node(purposes=[]))
+    gateway.await_log("upstreams trust other CAs now, or are shown another certificate")
+    assert status(gateway) == 200
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
 def test_the_log_says_that_an_upstream_refuses_the_identity(run, tmp_path, make_origin, version):
     """In TLS 1.3 its alert comes after the handshake."""

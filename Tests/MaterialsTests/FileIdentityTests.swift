@@ -34,7 +34,7 @@ struct FileIdentityTests {
         let identity = try #require(kept.identity)
         #expect(identity.chain.certificates == [pair.certificate])
         #expect(identity.authorities == [fixture.authority.certificate.der])
-        #expect(identity.isFor(.client) && identity.isFor(.server))
+        #expect(identity.reasonAgainstUpstreams == nil)
         #expect(identity.notAfter == pair.certificate.notAfter)
         #expect(identity.expiresAt == pair.certificate.notAfter)
         #expect(identity.version.count == 32)

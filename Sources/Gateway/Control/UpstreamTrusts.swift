@@ -86,6 +86,9 @@ struct UpstreamTrusts {
                 let reason = materials.reasonForLack(of: name)
                 return .unusable("the identity '\(name)' can't be shown to upstreams: \(reason)", keepsFormer: true)
             }
+            if let reason = identity.reasonAgainstUpstreams {
+                return .unusable("the identity '\(name)' can't be shown to upstreams: \(reason)", keepsFormer: true)
+            }
             shown = UpstreamTrust.Shown(credential: identity.credential, version: identity.version)
         }
         let declared = settings.identity.flatMap { materials.settings(of: $0) }

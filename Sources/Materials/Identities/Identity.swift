@@ -21,16 +21,12 @@ package struct Identity: Sendable {
     /// The earliest expiry among the chain's certificates, in seconds since 1970.
     package var expiresAt: Int64 { chain.expiresAt }
 
-    /// Whether the certificate may be used for this purpose by its extended key usages. Without any, it may be used for
-    /// both.
-    package func isFor(_ purpose: PeerRules.Purpose) -> Bool {
-        let usage =
-            switch purpose {
-            case .client: "1.3.6.1.5.5.7.3.2"
-            case .server: "1.3.6.1.5.5.7.3.1"
-            }
+    /// Why upstreams would refuse the certificate: it has extended key usages, and clientAuth is none of them (RFC 5280
+    /// section 4.2.1.12). Nil if it may be shown to them.
+    package var reasonAgainstUpstreams: String? {
         let usages = chain.leaf.extendedKeyUsages
-        return usages.isEmpty || usages.contains(usage) || usages.contains("2.5.29.37.0")
+        let isForClients = usages.isEmpty || usages.contains("1.3.6.1.5.5.7.3.2") || usages.contains("2.5.29.37.0")
+        return isForClients ? nil : "its certificate is not for clients (its extended key usages lack clientAuth)"
     }
 
     /// Reads an identity from PEM texts. `certificate` also contains the CA certificates above the leaf; their order

@@ -30,6 +30,8 @@ package struct LoadedIdentity: Sendable {
     package private(set) var authorities: [PeerCertificate] = []
     /// Why the identity has no CAs, although it could be read; nil if it has some or could not be read.
     package private(set) var lackOfAuthorities: String?
+    /// Why upstreams would refuse the identity; nil if they would not, or if it could not be read.
+    package private(set) var reasonAgainstUpstreams: String?
     /// The identity that gateways have obtained from a Vault, with its key still sealed; nil if there is none.
     package private(set) var obtained: ObtainedIdentity?
     /// What is wrong at running gateways, although the identity is good here; nil if they report nothing.
@@ -60,6 +62,7 @@ package struct LoadedIdentity: Sendable {
         condition = kept.failure.map { Self.condition($0.reason, settings, source, files) } ?? .good
         chain = Self.facts(kept.identity?.chain.certificates.map(\.der) ?? [])
         authorities = Self.facts(kept.identity?.authorities ?? [])
+        reasonAgainstUpstreams = kept.identity?.reasonAgainstUpstreams
         if kept.identity?.authorities.isEmpty == true { lackOfAuthorities = source.reasonForLackOfAuthorities }
     }
 
