@@ -151,8 +151,9 @@ extension Worker {
     /// exist.
     func deliver(_ bytes: Bytes, to client: SlotID) -> Bool {
         metrics.add(.bytesSent, UInt64(bytes.count))
-        if bytes.count >= Self.largePart, maySendAtOnce(to: client) { return sendAtOnce(bytes, to: client) }
-        if clients[client].transport.send(bytes, memory.wire) != nil {
+        if bytes.count >= Self.largePart, maySendAtOnce(to: client) {
+            guard sendAtOnce(bytes, to: client) else { return false }
+        } else if clients[client].transport.send(bytes, memory.wire) != nil {
             abort(client)
             return false
         }

@@ -163,11 +163,7 @@ extension Worker {
         guard memory.http2.output.lendingBytes({ $0.isEmpty || send($0, to: id) }) else { return false }
         handleEvents(of: id)
         if let failure { endMultiplexed(id, after: failure) }
-        guard clients.contains(client) else { return false }
-        if !clients[client].transport.isFlushed {
-            setDeadline(client: client, inMilliseconds: settings.bodyProgressMilliseconds)
-        }
-        return true
+        return clients.contains(client)
     }
 
     /// Sends the frames of all connections that have some. Sending frames to upstreams can cause frames to clients, and
