@@ -72,10 +72,8 @@ struct PeerFiles {
     private var together: [[String]: Together] = [:]
     /// Why the CAs of a file accept no certificate, by `allow_expired` and path; nil if they accept some.
     private var useless: [String: String?] = [:]
-    /// Why identities that can be read have no CAs, by name.
-    private var lacksOfAuthorities: [String: String] = [:]
-    /// Why upstreams would refuse identities that can be read, by name.
-    private var reasonsAgainstUpstreams: [String: String] = [:]
+    /// The identities as this machine reads them, by name.
+    private var loadedIdentities: [String: LoadedIdentity] = [:]
     private let directory: FilePath
     private let identities: [String: NamedIdentity]
     /// The hosts that change, as the state has them; nil for new ones.
@@ -178,8 +176,7 @@ struct PeerFiles {
     /// reads the identity, and this machine may not have the identity's environment variables.
     private mutating func check(_ identity: NamedIdentity, of node: NodeSettings?) {
         let loaded = LoadedIdentity(identity.name, identity, node, in: directory, machine: SystemName.machine, now: now)
-        reasonsAgainstUpstreams[identity.name] = loaded.reasonAgainstUpstreams
-        if identity.peers.verifiesChain { lacksOfAuthorities[identity.name] = loaded.lackOfAuthorities }
+        loadedIdentities[identity.name] = loaded
         if loaded.isForDevelopment {
             warnings.append(
                 .warning(at: identity.origin, "identity '\(identity.name)' \(LoadedIdentity.developmentClause)"))
@@ -196,7 +193,7 @@ struct PeerFiles {
     /// upstreams would refuse.
     private mutating func checkIdentities(_ host: Host) {
         let upstreams = host.upstreams.contains(where: \.isTLS) ? host.upstreamTLS : nil
-        if let name = upstreams?.identity, let reason = reasonsAgainstUpstreams[name] {
+        if let name = upstreams?.identity, let reason = loadedIdentities[name]?.reasonAgainstUpstreams {
             warnings.append(
                 .warning(
                     at: host.origin,
@@ -207,7 +204,9 @@ struct PeerFiles {
         for (name, use) in [
             (host.clientAuth?.identity, Wanted.Use.clients), (isForUpstreams ? upstreams?.identity : nil, .upstreams),
         ] {
-            guard let name, let reason = lacksOfAuthorities[name] else { continue }
+            guard let name, identities[name]?.peers.verifiesChain == true,
+                let reason = loadedIdentities[name]?.lackOfAuthorities
+            else { continue }
             warnings.append(
                 .warning(
                     at: host.origin, "host '\(host.domain.text)': the identity '\(name)': \(reason)",
