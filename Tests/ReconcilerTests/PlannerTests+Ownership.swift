@@ -119,15 +119,21 @@ extension PlannerTests {
         #expect(text.contains("1 to adopt"))
     }
 
+    /// A state with one certificate, which was uploaded by the admin API.
+    private static func uploaded(_ id: ItemID) -> StateSnapshot {
+        var state = StateSnapshot.empty
+        state.items[id] = StoredItem(
+            owner: .api, record: Array(#"{"source":"custom","cert":{"inline":"0"},"key":{"inline":"0"}}"#.utf8),
+            certificate: CertificateFacts(
+                domains: ["a.test"], source: .custom, issuerCommonName: "CA", notBefore: 0, expiresAt: 90 * day,
+                autoRenew: false, createdAt: 0, fingerprint: "", sourceDigest: [1]))
+        return state
+    }
+
     @Test("A certificate of the admin API becomes the file's, and is stored again only if it differs")
     func adoptedCertificates() throws {
         let id = ItemID(.certificate, "site")
-        var before = StateSnapshot.empty
-        before.items[id] = StoredItem(
-            owner: .api, record: Array(#"{"source":"custom","cert":{"inline":"0"},"key":{"inline":"0"}}"#.utf8),
-            certificate: CertificateFacts(
-                domains: ["a.test"], source: .custom, issuerCommonName: "CA", notBefore: 0, expiresAt: 90 * Self.day,
-                autoRenew: false, createdAt: 0, fingerprint: "", sourceDigest: [1]))
+        let before = Self.uploaded(id)
         let configuration = try Self.configuration(
             "version: 1\ncertificates: { site: { source: custom, cert: { file: a }, key: { file: b } } }")
         for (digest, work) in [([UInt8(1)], Action.adopt), ([2], .upload)] {
@@ -144,12 +150,7 @@ extension PlannerTests {
     @Test("A certificate of the admin API that the file declares with another source is adopted, and is issued")
     func adoptedWithAnotherSource() throws {
         let id = ItemID(.certificate, "mine")
-        var before = StateSnapshot.empty
-        before.items[id] = StoredItem(
-            owner: .api, record: Array(#"{"source":"custom","cert":{"inline":"0"},"key":{"inline":"0"}}"#.utf8),
-            certificate: CertificateFacts(
-                domains: ["a.test"], source: .custom, issuerCommonName: "CA", notBefore: 0, expiresAt: 90 * Self.day,
-                autoRenew: false, createdAt: 0, fingerprint: "", sourceDigest: [1]))
+        let before = Self.uploaded(id)
         let configuration = try Self.configuration(
             """
             version: 1

@@ -45,7 +45,7 @@ struct ChainSearch {
             }
             issuers.append(known + above.indices.map { certificates.count + $0 })
             certificates += above
-            // Checking who has issued which is slow.
+            // Each comparison of two certificates may verify a signature, which is slow.
             guard certificates.count <= CertificateChain.maximumCertificates else {
                 throw .tooLarge("chain", limit: "\(CertificateChain.maximumCertificates) certificates")
             }
