@@ -23,9 +23,9 @@ final class VaultRound {
     private var sessionFailure: String?
     private var nextTending: Int64 = .min
     private var toldTending: String?
-    /// The file of the Vault's CAs, if the settings name one.
-    private var files = WatchedFiles()
+    /// The path of the file with the Vault's CAs, which `files` watches; nil if the settings name none.
     private var authoritiesFile: String?
+    private var files = WatchedFiles()
     /// The store that was last read, and its data version at that time.
     var seen: (store: ObjectIdentifier, data: Int)?
 
@@ -111,7 +111,7 @@ final class VaultRound {
         guard let work, let path = authoritiesFile, !files.look().isEmpty else { return }
         do {
             session = try makeSession(work)
-            (nextTending, sessionFailure) = (.min, nil)
+            sessionFailure = nil
             lookNow()
             log.info("Vault '\(vault)' is verified by other CAs now")
         } catch {
